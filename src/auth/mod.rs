@@ -1,0 +1,82 @@
+//! The use cases every dialect shares, over ports that the store and delivery implement.
+
+pub mod lockout;
+pub mod ports;
+
+use crate::factor::phone::Phone;
+use crate::secret::Secret;
+use async_trait::async_trait;
+
+/// What became of a message that was handed to [`Deliver`].
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryError {
+    /// No provider is configured for this kind of message.
+    #[error("no provider is configured")]
+    NotConfigured,
+    /// Every provider refused or could not be reached; nothing was sent.
+    #[error("no provider accepted the message")]
+    NotAccepted,
+    /// The provider says that this recipient cannot be reached (a bad or blocked number).
+    #[error("the recipient cannot be reached")]
+    BadRecipient,
+    /// The outbox is full.
+    #[error("the outbox is full")]
+    Busy,
+}
+
+/// Brings codes to people.
+#[async_trait]
+pub trait Deliver: Send + Sync {
+    /// Hands `text` over to the first SMS provider that accepts it; returns that provider's name.
+    async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError>;
+}
+
+pub mod challenge;
+pub mod sign_in;
+
+use crate::clock::Clock;
+use crate::config::model;
+use crate::digest::{DigestKeys, SessionKey, TokenDigest};
+use crate::entropy::Entropy;
+use crate::event::Events;
+use crate::gate::session::Holder;
+use arc_swap::ArcSwap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What the use cases read of the config; swapped at a reload.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub sessions: model::Sessions,
+    pub codes: model::Codes,
+    pub limits: model::Limits,
+    pub lockout: model::Lockout,
+    /// Shown in messages, e.g. `Files`.
+    pub service_name: String,
+}
+
+/// The use cases, with everything they need passed in.
+pub struct Auth {
+    pub store: Arc<dyn ports::Store>,
+    pub keys: DigestKeys,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub deliver: ArcSwap<Box<dyn Deliver>>,
+    pub events: Arc<dyn Events>,
+    pub settings: ArcSwap<Settings>,
+    /// argon2id at work at once; further sign-ins wait for their turn.
+    pub hashing: tokio::sync::Semaphore,
+}
+
+/// Who asks a use case: a known token on a device, over a route.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub holder: Holder,
+    pub token: TokenDigest,
+    /// The (token, device) pair that asks.
+    pub pair: SessionKey,
+    /// The device's opaque label, if one was named.
+    pub device_label: Option<String>,
+    pub route: String,
+    pub address: IpAddr,
+}

@@ -1,0 +1,365 @@
+//! What the use cases ask of a store, as small traits with compare-and-set verbs.
+//!
+//! Rules every implementation keeps, proven by one contract suite:
+//! - a verb is one atomic step: it has happened whole, and is on disk, when it returns `Ok`;
+//! - single-use things are consumed by the verb that reports them as good, never read and then saved;
+//! - nothing but keyed digests of tokens, codes and numbers, and sealed phones and addresses, is written.
+
+use crate::auth::lockout::{Blocked, LockoutPolicy};
+use crate::clock::Timestamp;
+use crate::digest::{CodeDigest, RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
+use crate::event::Event;
+use crate::factor::phone::Phone;
+use crate::gate::session::{Factor, Holder, Session};
+use crate::id::{SendId, SessionId, ShareId, UserId};
+use crate::secret::Secret;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// The store cannot be asked now, or holds what it should not. Everything fails closed on it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine did not answer, or answered with an error (for the log, never for a client).
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    /// A stored value cannot be read back.
+    #[error("the store holds a damaged {0}")]
+    Damaged(&'static str),
+}
+
+/// What every verb returns.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// A user of one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    /// The name of the identity in the config.
+    pub realm: String,
+    /// Unique within the realm. A share link's user is named `share:<id>`.
+    pub name: String,
+    pub phone: Option<Phone>,
+    pub email: Option<Secret>,
+    /// A PHC string (argon2id); `None` for learned users and share links.
+    pub password_hash: Option<Secret>,
+    pub can_edit_users: bool,
+    pub created_at: Timestamp,
+}
+
+/// A user to be made by the operator.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    pub realm: String,
+    pub name: String,
+    pub phone: Option<Phone>,
+    pub email: Option<Secret>,
+    pub password_hash: Option<Secret>,
+    pub can_edit_users: bool,
+}
+
+/// What a watched sign-in said of a user.
+#[derive(Clone, Debug)]
+pub struct LearnedUser {
+    pub realm: String,
+    pub name: String,
+    pub phone: Option<Phone>,
+    pub email: Option<Secret>,
+}
+
+/// Users.
+#[async_trait]
+pub trait Users: Send + Sync {
+    /// Makes a user; `None` if the realm has one of that name.
+    async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>>;
+    async fn user(&self, id: UserId) -> Stored<Option<User>>;
+    async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>>;
+    /// All users, by id.
+    async fn users(&self) -> Stored<Vec<User>>;
+    /// Makes the user or renews phone and address from a sign-in; a missing one keeps the old.
+    async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId>;
+}
+
+/// A first-factor token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    pub digest: TokenDigest,
+    pub user: UserId,
+    /// The pair of this token and the device it was issued to, for requests that name no device.
+    pub issued_pair: Option<SessionKey>,
+    /// A canonical path prefix ending in `/`.
+    pub scope: Option<String>,
+    pub share: Option<ShareId>,
+    pub issued_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Tokens.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    /// Stores a token, or renews the one with that digest (its `issued_pair` becomes the new one).
+    async fn put_token(&self, token: Token) -> Stored<()>;
+    /// The live token and its holder. Expired tokens are not found; share tokens end with their share.
+    async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>>;
+}
+
+/// A session to be made.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    pub key: SessionKey,
+    pub token: TokenDigest,
+    pub user: UserId,
+    pub factor: Factor,
+    /// The device's opaque label, for people.
+    pub device_label: Option<String>,
+    /// The canonical path prefix its token is limited to.
+    pub scope: Option<String>,
+    pub verified_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A session with what an operator wants to see.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    pub session: Session,
+    pub realm: String,
+    pub device_label: Option<String>,
+}
+
+/// Which sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    All,
+    User(UserId),
+    Session(SessionId),
+}
+
+/// One line of the revocation feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Strictly rising, never used again.
+    pub seq: i64,
+    pub which: Which,
+}
+
+/// Sessions and the feed of their ends.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// The session of a pair, if it has not ended (absolute end only; the gate judges idleness).
+    async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>>;
+    /// Notes when sessions were last seen; never moves a time back.
+    async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()>;
+    /// Ends sessions and puts one line into the feed, in one step. Returns how many ended.
+    async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64>;
+    /// Live sessions, newest first.
+    async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>>;
+    /// Lines of the feed after `seq`, oldest first, at most 1,000.
+    async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>>;
+    /// The last number given out in the feed (0: none yet).
+    async fn feed_head(&self) -> Stored<i64>;
+}
+
+/// A place in the sending limits, asked for before a code is sent.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    pub user: UserId,
+    pub recipient: RecipientDigest,
+    /// The country calling code, e.g. `45`.
+    pub prefix: String,
+    pub limits: SendLimits,
+}
+
+/// The limits of CONTRACT rule 6.
+#[derive(Clone, Copy, Debug)]
+pub struct SendLimits {
+    pub resend_after: Duration,
+    pub per_user_per_hour: u32,
+    pub per_number_per_hour: u32,
+    pub per_gateway_per_minute: u32,
+    pub per_prefix_per_minute: u32,
+}
+
+/// The answer to a [`SendRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    Yes(SendId),
+    /// Over a limit; the first moment at which it might be granted is that far off.
+    No {
+        limit: SendLimit,
+        retry_after_secs: u64,
+    },
+}
+
+/// Which limit was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendLimit {
+    Resend,
+    User,
+    Number,
+    Gateway,
+    Prefix,
+}
+
+/// A code that was accepted for delivery.
+#[derive(Clone, Debug)]
+pub struct NewChallenge {
+    pub pair: SessionKey,
+    pub user: UserId,
+    pub purpose: Purpose,
+    pub factor: Factor,
+    pub code: CodeDigest,
+    pub attempts: u32,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// What a code is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To verify the pair.
+    Verify,
+}
+
+impl Purpose {
+    /// The name in the store and in the code's digest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+        }
+    }
+}
+
+/// One try of a code: everything the atomic step needs to judge it and to act on it.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub pair: SessionKey,
+    pub purpose: Purpose,
+    pub user: UserId,
+    pub code: CodeDigest,
+    /// Failures count against these; any of them may be delayed or locked.
+    pub subjects: Subjects,
+    /// Made in the same step if the code is right. Its key may differ from `pair` (a browser's
+    /// device changes at verification).
+    pub session: NewSession,
+}
+
+/// Whom consecutive failures are counted against, each with its own bounds.
+#[derive(Clone, Debug)]
+pub struct Subjects {
+    pub user: (SubjectDigest, LockoutPolicy),
+    pub address: (SubjectDigest, LockoutPolicy),
+}
+
+/// What became of an [`Attempt`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempted {
+    /// The code was right and is spent; the session is made; the counters of the user are at zero.
+    Verified(Session),
+    /// The code was wrong; it has been counted. `left` more tries on this challenge (0: it is now void).
+    Wrong { left: u32 },
+    /// A code was sent, but it is expired, void or used. Not counted.
+    Gone,
+    /// No code was ever sent to this pair. Not counted.
+    NeverSent,
+    /// Not evaluated.
+    Blocked(Blocked),
+}
+
+/// Challenges and the limits on sending them.
+#[async_trait]
+pub trait Challenges: Send + Sync {
+    /// Counts and reserves in one step.
+    async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved>;
+    /// Gives a place back: no provider accepted the message.
+    async fn release_send(&self, id: SendId) -> Stored<()>;
+    /// Makes this the one pending challenge of its pair and purpose.
+    async fn put_challenge(&self, challenge: NewChallenge) -> Stored<()>;
+    /// Judges a code in one step.
+    async fn attempt(&self, attempt: Attempt, now: Timestamp) -> Stored<Attempted>;
+}
+
+/// Consecutive failures, for passwords and share links (codes are counted by [`Challenges::attempt`]).
+#[async_trait]
+pub trait Failures: Send + Sync {
+    /// Whether any subject is delayed or locked; the longest block wins.
+    async fn blocked(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<Blocked>>;
+    /// Counts one failure against each subject.
+    async fn failed(
+        &self,
+        subjects: &[(SubjectDigest, LockoutPolicy)],
+        now: Timestamp,
+    ) -> Stored<()>;
+    /// Sets the counters of the subjects to zero.
+    async fn succeeded(&self, subjects: &[SubjectDigest]) -> Stored<()>;
+}
+
+/// A share link.
+#[derive(Clone, Debug)]
+pub struct Share {
+    pub id: ShareId,
+    /// The user who stands for its recipient.
+    pub user: UserId,
+    pub realm: String,
+    /// A canonical path prefix ending in `/`.
+    pub path: String,
+    pub phone: Option<Phone>,
+    pub email: Option<Secret>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A share link to be made.
+#[derive(Clone, Debug)]
+pub struct NewShare {
+    pub realm: String,
+    pub token: TokenDigest,
+    pub path: String,
+    pub phone: Option<Phone>,
+    pub email: Option<Secret>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Share links.
+#[async_trait]
+pub trait Shares: Send + Sync {
+    /// Makes the share, its user (`share:<id>`) and its token in one step.
+    async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)>;
+    /// Shares that have not been revoked, by id.
+    async fn shares(&self) -> Stored<Vec<Share>>;
+    /// Ends the share, all tokens issued from it and their sessions, with a line in the feed, in one
+    /// step. `false` if there is none.
+    async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool>;
+}
+
+/// The audit trail.
+#[async_trait]
+pub trait AuditTrail: Send + Sync {
+    /// Appends events in order.
+    async fn append(&self, events: &[(Timestamp, Event)]) -> Stored<()>;
+    /// The newest `limit` events, newest first.
+    async fn recent(&self, limit: u32) -> Stored<Vec<(Timestamp, Event)>>;
+}
+
+/// Housekeeping and health.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Whether the store can be written to.
+    async fn ping(&self) -> Stored<()>;
+    /// Removes what has long expired (tokens, sessions, challenges, sends). Returns rows removed.
+    async fn purge(&self, now: Timestamp) -> Stored<u64>;
+    /// Forgets a user's second factor state (operator's `reset-2fa`): pending challenges, counters
+    /// of `subject`, and sessions with a line in the feed, in one step.
+    async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
+}
+
+/// All of it: what an engine implements.
+pub trait Store:
+    Users + Tokens + Sessions + Challenges + Failures + Shares + AuditTrail + Upkeep + 'static
+{
+}
+
+impl<T> Store for T where
+    T: Users + Tokens + Sessions + Challenges + Failures + Shares + AuditTrail + Upkeep + 'static
+{
+}

@@ -1,0 +1,333 @@
+//! The validated configuration: what the rest of the program reads.
+//!
+//! Every value here has been checked by [`super::lift`]; nothing downstream parses text again.
+//! Durations are `std::time::Duration`, paths are absolute or relative to the config file.
+
+use crate::secret::Secret;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listeners: Vec<Listener>,
+    pub timeouts: Timeouts,
+    pub connections: Connections,
+    pub admin: Admin,
+    /// Peers whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    pub store: Store,
+    pub sessions: Sessions,
+    pub codes: Codes,
+    pub limits: Limits,
+    pub lockout: Lockout,
+    pub sudo: Duration,
+    pub delivery: Delivery,
+    pub identities: BTreeMap<String, Identity>,
+    pub upstreams: BTreeMap<String, Upstream>,
+    pub routes: Vec<Route>,
+    pub log: Log,
+    /// Worker threads; 0 means one per core.
+    pub threads: usize,
+}
+
+/// One address that clients connect to.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub tls: Option<Tls>,
+    pub forward_auth: bool,
+}
+
+/// The certificates of a listener; the client's SNI picks one, the first is the default.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub certificates: Vec<Certificate>,
+}
+
+/// A PEM chain and its PEM key.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What a client may take its time for.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// From the first byte of a request (or the accept) to the end of its head; also the TLS handshake.
+    pub head: Duration,
+    /// The longest pause between two pieces of a request body.
+    pub body: Duration,
+    /// The longest idle time between two requests on one connection.
+    pub keepalive: Duration,
+    /// The longest pause while the client does not take what is sent to it.
+    pub write: Duration,
+    /// How long requests in flight may go on after SIGTERM.
+    pub drain: Duration,
+}
+
+/// Bounds on what clients may hold open or send.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    /// Open client connections over all listeners; further ones wait in the kernel's queue.
+    pub max: usize,
+    /// Bytes of a request head (start line and headers); more is 431.
+    pub head_bytes_max: usize,
+    /// Header fields of a request; more is 431.
+    pub headers_max: usize,
+}
+
+/// The operator's listeners.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub address: Option<SocketAddr>,
+    pub socket: Option<PathBuf>,
+}
+
+/// Where durable state lives.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub engine: StoreEngine,
+    /// 32 bytes in base64: seals the data key.
+    pub key: Secret,
+}
+
+/// The storage engines.
+#[derive(Clone, Debug)]
+pub enum StoreEngine {
+    /// `sqlite:/path/to/file.db`
+    Sqlite(PathBuf),
+    /// `memory:`, for tests and trials: forgets everything at the end.
+    Memory,
+}
+
+/// How long a verified pair stays verified.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions {
+    pub lifetime: Duration,
+    pub idle: Duration,
+    /// Entries the hot map holds at most.
+    pub hot_max: usize,
+}
+
+/// One-time codes.
+#[derive(Clone, Copy, Debug)]
+pub struct Codes {
+    /// Decimal digits.
+    pub length: usize,
+    pub lifetime: Duration,
+    /// Wrong codes a challenge survives.
+    pub attempts: u32,
+    pub resend_after: Duration,
+}
+
+/// How much may be sent.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub per_user_per_hour: u32,
+    pub per_number_per_hour: u32,
+    pub per_gateway_per_minute: u32,
+    pub per_prefix_per_minute: u32,
+    /// ISO 3166 alpha-2, upper case; empty: any country.
+    pub countries: Vec<String>,
+}
+
+/// What consecutive failures cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Lockout {
+    pub delay_every: u32,
+    pub first_delay: Duration,
+    pub max_delay: Duration,
+    pub lock_at: u32,
+    /// The bounds for one client address are those for a user times this.
+    pub address_factor: u32,
+}
+
+/// How codes reach people.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// Tried in order.
+    pub sms: Vec<SmsProvider>,
+}
+
+/// An SMS provider.
+#[derive(Clone, Debug)]
+pub enum SmsProvider {
+    Twilio(Twilio),
+    Http(HttpSms),
+}
+
+/// Twilio's Messages API.
+#[derive(Clone, Debug)]
+pub struct Twilio {
+    pub account_sid: String,
+    pub auth_token: Secret,
+    /// An E.164 number, or a messaging service (`MG…`).
+    pub from: String,
+    /// `https://api.twilio.com` unless a test or a proxy stands in.
+    pub url: String,
+    pub timeout: Duration,
+}
+
+/// Any provider with a request per message. `{phone}` and `{text}` are filled into the values of
+/// `query`, `form`, `json` and `headers`, each escaped for where it stands.
+#[derive(Clone, Debug)]
+pub struct HttpSms {
+    pub url: String,
+    pub method: http::Method,
+    pub query: Vec<(String, Secret)>,
+    pub form: Vec<(String, Secret)>,
+    pub json: Option<Secret>,
+    pub headers: Vec<(String, Secret)>,
+    pub timeout: Duration,
+}
+
+/// How a token becomes a user.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// Watch the upstream's own sign-in.
+    Learn(Learn),
+    /// Users and share links in Vestibule's own store.
+    Accounts,
+}
+
+/// The exchange that is watched: where its endpoint is, and JSON pointers (RFC 6901) into its answer.
+#[derive(Clone, Debug)]
+pub struct Learn {
+    pub endpoint: String,
+    pub token: String,
+    pub user: String,
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    /// Asked once, with the bearer token, for a token that was issued before Vestibule came.
+    pub probe: Option<String>,
+    /// The profile pointers above are relative to the sign-in answer; the probe's answer is the
+    /// profile itself, or has the same shape: both are tried.
+    pub lifetime: Option<Duration>,
+}
+
+/// A backend.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// `host:port`, used in turn.
+    pub servers: Vec<String>,
+    pub tls: Option<UpstreamTls>,
+    pub timeouts: UpstreamTimeouts,
+    /// Set on every forwarded request, replacing the client's.
+    pub headers: Vec<(http::HeaderName, Secret)>,
+    /// The `Host` sent upstream; `None`: the client's.
+    pub host: Option<String>,
+}
+
+/// TLS towards a backend. There is no way to switch verification off.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// The name asked for and verified; never empty.
+    pub server_name: String,
+}
+
+/// What a backend may take its time for.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamTimeouts {
+    pub connect: Duration,
+    /// The longest pause between two pieces of the answer; WebSockets and event streams have none.
+    pub read: Duration,
+    pub write: Duration,
+    /// How long an unused connection is kept; keep it below the backend's own.
+    pub idle: Duration,
+}
+
+/// A virtual host in front of one upstream.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub name: String,
+    /// Lower case, without port: `files.example.org`, `*.example.org` or `*`.
+    pub hosts: Vec<String>,
+    pub upstream: String,
+    pub identity: String,
+    pub credentials: Vec<CredentialSource>,
+    pub dialects: Vec<Dialect>,
+    /// First match wins.
+    pub rules: Vec<Rule>,
+    /// For what no rule matches.
+    pub require: Requirement,
+    pub self_enrolment: bool,
+    /// ISO 3166 alpha-2: how a phone without `+` is read.
+    pub phone_region: Option<String>,
+    pub forward: Forward,
+    pub cors_origins: Vec<String>,
+    pub encoded_slashes: bool,
+    /// Bytes of a request body; more is 413. `None`: as the upstream likes.
+    pub body_bytes_max: Option<u64>,
+}
+
+/// Where a request may carry its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `Authorization: Bearer` (RFC 6750).
+    Bearer,
+    Cookie(String),
+    Query(String),
+    /// The segment after this prefix: `/share/` for `/share/{token}`.
+    Path(String),
+}
+
+/// The documented APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    IoGates,
+    Ziik,
+    B2Core,
+    Conduit,
+}
+
+/// One line of a route's policy. Empty lists match everything.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub methods: Vec<http::Method>,
+    /// A path ending in `/` matches everything below it (and itself without the slash); another matches itself.
+    pub paths: Vec<String>,
+    pub require: Requirement,
+}
+
+/// What a path asks of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// Open to all.
+    Nothing,
+    /// A known token.
+    Token,
+    /// A verified (token, device) pair; verified no longer ago than `within`, if given.
+    TwoFactor { within: Option<Duration> },
+    /// A one-use success token besides the verified pair.
+    SuccessToken,
+    /// Closed to all.
+    Deny,
+}
+
+/// What the upstream receives in the token's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    pub token: ForwardToken,
+}
+
+/// Which token is forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardToken {
+    /// The client's own.
+    Original,
+    /// None: the credential is removed from the request.
+    Remove,
+}
+
+/// The log's shape.
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub json: bool,
+    /// An `EnvFilter` directive, e.g. `info`.
+    pub level: String,
+}

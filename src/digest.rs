@@ -1,0 +1,211 @@
+//! Keyed digests: what the store and the hot map hold instead of tokens, codes and numbers.
+//!
+//! BLAKE3 in keyed mode, one key per purpose, each derived from the store's data key, so that a
+//! digest of one kind never equals one of another kind and nobody without the key can make one.
+//! Variable-length parts are length-prefixed, so that ("ab", "c") and ("a", "bc") differ.
+
+use std::fmt;
+
+macro_rules! digest_type {
+    ($(#[$doc:meta] $name:ident),+ $(,)?) => {$(
+        #[$doc]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 32]);
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let [a, b, c, d, ..] = self.0;
+                write!(f, concat!(stringify!($name), "({:02x}{:02x}{:02x}{:02x}…)"), a, b, c, d)
+            }
+        }
+
+        impl $name {
+            /// The digest from its stored form; `None` if it does not have 32 bytes.
+            #[must_use]
+            pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().map(Self)
+            }
+        }
+    )+};
+}
+
+digest_type! {
+    /// A first-factor token of one identity.
+    TokenDigest,
+    /// A (token, device) pair of one identity: the key of a session, in the hot map and in the store.
+    SessionKey,
+    /// A one-time code, bound to the pair and purpose it was sent for.
+    CodeDigest,
+    /// A phone number or mail address, for the sending limits.
+    RecipientDigest,
+    /// Whom a failure is counted against: a user, an account name or an address.
+    SubjectDigest,
+}
+
+impl CodeDigest {
+    /// Whether both are equal, in time that does not depend on where they differ.
+    #[must_use]
+    pub fn ct_eq(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(&self.0[..], &other.0[..]).into()
+    }
+}
+
+/// The digest keys of one store, derived from its data key.
+#[derive(Clone)]
+pub struct DigestKeys {
+    token: [u8; 32],
+    session: [u8; 32],
+    code: [u8; 32],
+    recipient: [u8; 32],
+    subject: [u8; 32],
+    label: [u8; 32],
+    seal: [u8; 32],
+}
+
+impl fmt::Debug for DigestKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestKeys(***)")
+    }
+}
+
+impl DigestKeys {
+    /// Derives every key from `data_key` (32 random bytes).
+    #[must_use]
+    pub fn derive(data_key: &[u8; 32]) -> Self {
+        let key =
+            |purpose: &str| blake3::derive_key(&format!("vestibule 2026-11 {purpose}"), data_key);
+        Self {
+            token: key("token digest"),
+            session: key("session key"),
+            code: key("code digest"),
+            recipient: key("recipient digest"),
+            subject: key("failure subject"),
+            label: key("device label"),
+            seal: key("sealing of columns"),
+        }
+    }
+
+    /// The keys of one identity: a token of one never passes for a token of another.
+    #[must_use]
+    pub fn realm(&self, identity: &str) -> RealmKeys {
+        RealmKeys {
+            token: *blake3::keyed_hash(&self.token, identity.as_bytes()).as_bytes(),
+            session: *blake3::keyed_hash(&self.session, identity.as_bytes()).as_bytes(),
+        }
+    }
+
+    /// The key for sealing columns with an AEAD.
+    #[must_use]
+    pub fn seal_key(&self) -> &[u8; 32] {
+        &self.seal
+    }
+
+    /// The digest of a code sent to `pair` for `purpose`.
+    #[must_use]
+    pub fn code(&self, pair: SessionKey, purpose: &str, code: &str) -> CodeDigest {
+        CodeDigest(keyed(
+            &self.code,
+            &[&pair.0, purpose.as_bytes(), code.as_bytes()],
+        ))
+    }
+
+    /// The digest of a phone number (E.164) or mail address.
+    #[must_use]
+    pub fn recipient(&self, recipient: &str) -> RecipientDigest {
+        RecipientDigest(keyed(&self.recipient, &[recipient.as_bytes()]))
+    }
+
+    /// The digest of a failure's subject, e.g. `("address", "192.0.2.1")`.
+    #[must_use]
+    pub fn subject(&self, kind: &str, value: &str) -> SubjectDigest {
+        SubjectDigest(keyed(&self.subject, &[kind.as_bytes(), value.as_bytes()]))
+    }
+
+    /// A short opaque name (16 hex digits) for a device, to show to upstreams and people.
+    #[must_use]
+    pub fn device_label(&self, device: &str) -> String {
+        use std::fmt::Write as _;
+        let digest = keyed(&self.label, &[device.as_bytes()]);
+        digest
+            .iter()
+            .take(8)
+            .fold(String::with_capacity(16), |mut out, byte| {
+                let _ = write!(out, "{byte:02x}");
+                out
+            })
+    }
+}
+
+/// The digest keys of one identity.
+#[derive(Clone)]
+pub struct RealmKeys {
+    token: [u8; 32],
+    session: [u8; 32],
+}
+
+impl fmt::Debug for RealmKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RealmKeys(***)")
+    }
+}
+
+impl RealmKeys {
+    /// The digest of a token.
+    #[must_use]
+    pub fn token(&self, token: &str) -> TokenDigest {
+        TokenDigest(keyed(&self.token, &[token.as_bytes()]))
+    }
+
+    /// The digest of a (token, device) pair; `None` is the unnamed device. The one digest of the
+    /// hot path: no allocation.
+    #[must_use]
+    pub fn session(&self, token: &str, device: Option<&str>) -> SessionKey {
+        match device {
+            Some(device) => {
+                SessionKey(keyed(&self.session, &[token.as_bytes(), device.as_bytes()]))
+            }
+            None => SessionKey(keyed(&self.session, &[token.as_bytes()])),
+        }
+    }
+}
+
+fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_run_together() {
+        let realm = DigestKeys::derive(&[7; 32]).realm("files");
+        assert_ne!(
+            realm.session("ab", Some("c")),
+            realm.session("a", Some("bc"))
+        );
+        assert_ne!(realm.session("a", None), realm.session("a", Some("")));
+    }
+
+    #[test]
+    fn realms_and_purposes_are_apart() {
+        let keys = DigestKeys::derive(&[7; 32]);
+        assert_ne!(keys.realm("a").token("t"), keys.realm("b").token("t"));
+        assert_ne!(
+            keys.realm("a").token("t").0,
+            keys.realm("a").session("t", None).0
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_key_and_only_the_head_of_a_digest() {
+        let keys = DigestKeys::derive(&[7; 32]);
+        assert_eq!(format!("{keys:?}"), "DigestKeys(***)");
+        assert!(format!("{:?}", keys.recipient("+4512345678")).len() < 32);
+    }
+}

@@ -1,0 +1,81 @@
+//! What happened, for the audit trail and the log. An event never carries a secret.
+
+use crate::id::UserId;
+use std::net::IpAddr;
+
+/// The kinds of events (a closed set: they label metrics).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A user, share or factor came to be.
+    Enrolled,
+    /// A token was issued or learned.
+    SignedIn,
+    /// A code was sent.
+    Challenged,
+    /// A pair passed its second factor.
+    Verified,
+    /// A code, password or link was refused.
+    Refused,
+    /// A counter met its lock.
+    Locked,
+    /// Sessions were ended.
+    Revoked,
+    /// A user's second factor was reset.
+    Reset,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Enrolled,
+        Self::SignedIn,
+        Self::Challenged,
+        Self::Verified,
+        Self::Refused,
+        Self::Locked,
+        Self::Revoked,
+        Self::Reset,
+    ];
+
+    /// The name in the store, the log and the metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrolled => "enrolled",
+            Self::SignedIn => "signed_in",
+            Self::Challenged => "challenged",
+            Self::Verified => "verified",
+            Self::Refused => "refused",
+            Self::Locked => "locked",
+            Self::Revoked => "revoked",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Event {
+    pub kind: EventKind,
+    pub user: Option<UserId>,
+    /// The route's name, or `cli`.
+    pub route: String,
+    pub address: Option<IpAddr>,
+    /// A few fixed words, e.g. `sms`, `wrong code`, `share 3`: never what a client sent.
+    pub detail: String,
+}
+
+/// Takes events; never blocks and never fails the request that caused them.
+pub trait Events: Send + Sync {
+    /// Hands over one event.
+    fn emit(&self, event: Event);
+}
+
+/// Drops events, for tests that are not about them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoEvents;
+
+impl Events for NoEvents {
+    fn emit(&self, _event: Event) {}
+}

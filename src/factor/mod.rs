@@ -1,0 +1,3 @@
+//! The second factors, as pure functions: no I/O, no clock, no randomness of their own.
+
+pub mod phone;

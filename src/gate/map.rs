@@ -1,0 +1,1 @@
+//! The hot map (to be written).

@@ -1,0 +1,97 @@
+//! A verified (token, device) pair, as the gate sees it. Pure.
+
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which factor verified a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    Sms,
+    Totp,
+    Email,
+    BackupCode,
+    Passkey,
+}
+
+impl Factor {
+    /// The name in headers, answers, metrics and the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Totp => "totp",
+            Self::Email => "email",
+            Self::BackupCode => "backup_code",
+            Self::Passkey => "passkey",
+        }
+    }
+
+    /// The factor of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Sms,
+            Self::Totp,
+            Self::Email,
+            Self::BackupCode,
+            Self::Passkey,
+        ]
+        .into_iter()
+        .find(|factor| factor.as_str() == name)
+    }
+}
+
+/// Whom a token belongs to, and what it opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub user: UserId,
+    /// The user's name, as told to the upstream.
+    pub name: Arc<str>,
+    /// The canonical path prefix (`/dir/`) a share link's token is limited to.
+    pub scope: Option<Arc<str>>,
+}
+
+/// A session: this pair has passed its second factor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub id: SessionId,
+    pub holder: Holder,
+    pub factor: Factor,
+    pub verified_at: Timestamp,
+    /// The absolute end.
+    pub expires_at: Timestamp,
+    pub last_seen_at: Timestamp,
+}
+
+impl Session {
+    /// Whether the session holds at `now`, given the longest idle time.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp, idle: Duration) -> bool {
+        now < self.expires_at && now < self.last_seen_at.after(idle)
+    }
+}
+
+/// Whether `path` lies within `scope` (a canonical prefix ending in `/`).
+#[must_use]
+pub fn in_scope(scope: Option<&str>, path: &str) -> bool {
+    scope.is_none_or(|scope| {
+        path.starts_with(scope) || scope.strip_suffix('/').is_some_and(|dir| dir == path)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scope_is_a_directory_not_a_string_prefix() {
+        assert!(in_scope(None, "/x"));
+        assert!(in_scope(Some("/a/"), "/a/b"));
+        assert!(in_scope(Some("/a/"), "/a"));
+        assert!(!in_scope(Some("/a/"), "/ab"));
+        assert!(!in_scope(Some("/a/"), "/"));
+    }
+}

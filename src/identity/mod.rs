@@ -1,0 +1,7 @@
+//! Which token and which device a request presents, and whose they are.
+//!
+//! [`credential`] and [`device`] read the head (pure); [`witness`] answers the gate's questions from
+//! the store; [`learn`] watches an upstream's own sign-in; [`accounts`] hashes passwords.
+
+pub mod credential;
+pub mod device;
