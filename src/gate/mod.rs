@@ -206,7 +206,7 @@ impl Gate {
             Err(decision) => return Checked::Decided(decision),
         };
         let key = question.keys.session(presented.token, presented.device);
-        match self.from_memory(question, &key) {
+        match self.recall(question, &key) {
             Some(decision) => Checked::Decided(decision),
             None => Checked::Ask,
         }
@@ -223,7 +223,7 @@ impl Gate {
         };
         let key = question.keys.session(presented.token, presented.device);
         // Another request may have brought the pair into memory since `check`.
-        match self.from_memory(question, &key) {
+        match self.recall(question, &key) {
             Some(decision) => decision,
             None => self.ask_once(question, presented, key).await,
         }
@@ -287,7 +287,7 @@ impl Gate {
         self.idle_secs.store(whole_seconds(idle), Ordering::Relaxed);
     }
 
-    fn from_memory(&self, question: &Question<'_>, key: &SessionKey) -> Option<Decision> {
+    fn recall(&self, question: &Question<'_>, key: &SessionKey) -> Option<Decision> {
         let at = self.moment();
         let hot = self.map.get(key, at)?;
         let proof = Proof {

@@ -82,6 +82,10 @@ impl Witness for Script {
     }
 }
 
+fn then(after: &Mutex<VecDeque<Interlude>>, run: impl FnOnce() + Send + 'static) {
+    after.lock().unwrap().push_back(Box::new(run));
+}
+
 /// A gate with its store, clock and keys.
 struct World {
     gate: Arc<Gate>,
@@ -584,9 +588,7 @@ async fn a_token_that_comes_to_be_while_its_miss_is_on_its_way_is_known_at_once(
     question.requirement = Requirement::Token;
     let (gate, token) = (Arc::clone(&world.gate), world.keys.token("t"));
     let issued = move || gate.token_issued(token);
-    let mut interludes = world.script.after_holder.lock().unwrap();
-    interludes.push_back(Box::new(issued));
-    drop(interludes);
+    then(&world.script.after_holder, issued);
     assert_eq!(
         refusal(world.decide(&question).await),
         Refusal::UnknownToken
@@ -682,12 +684,10 @@ async fn a_session_revoked_on_its_way_into_the_map_does_not_survive() {
             Arc::clone(&world.script),
             world.key("t", None),
         );
-        let mut interludes = world.script.after_session.lock().unwrap();
-        interludes.push_back(Box::new(move || {
+        then(&world.script.after_session, move || {
             script.sessions.lock().unwrap().remove(&key);
             gate.forget(which);
-        }));
-        drop(interludes);
+        });
         let decision = world.decide(&world.asks("t", None)).await;
         assert!(needs_second_factor(decision, false), "{which:?}");
         assert_eq!(world.calls(), (2, 2), "asked again");
@@ -701,9 +701,9 @@ async fn anothers_revocation_on_the_way_changes_nothing() {
     world.holds("t", ANN, None, None);
     world.session(1, "t", None, ANN);
     let gate = Arc::clone(&world.gate);
-    let mut interludes = world.script.after_session.lock().unwrap();
-    interludes.push_back(Box::new(move || gate.forget(Which::User(BOB))));
-    drop(interludes);
+    then(&world.script.after_session, move || {
+        gate.forget(Which::User(BOB))
+    });
     assert!(is_session(world.decide(&world.asks("t", None)).await));
     assert_eq!(world.calls(), (1, 1));
     assert!(world.asks_memory("t", None));
@@ -716,8 +716,7 @@ async fn a_session_that_is_revoked_at_every_try_is_not_permitted() {
     world.session(1, "t", None, ANN);
     for _ in 0..100 {
         let gate = Arc::clone(&world.gate);
-        let mut interludes = world.script.after_session.lock().unwrap();
-        interludes.push_back(Box::new(move || gate.forget(Which::All)));
+        then(&world.script.after_session, move || gate.forget(Which::All));
     }
     let decision = world.decide(&world.asks("t", None)).await;
     assert_eq!(refusal(decision), Refusal::Unavailable);
