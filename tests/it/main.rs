@@ -5,4 +5,11 @@
 
 mod support;
 
+mod bad_input;
+mod golden;
+mod hygiene;
 mod main_job;
+mod operator;
+mod protocols;
+mod races;
+mod transfer;
