@@ -26,6 +26,17 @@ impl fmt::Debug for Phone {
 }
 
 impl Phone {
+    /// A number that is in E.164 form already.
+    pub fn from_e164(e164: &str) -> Result<Self, PhoneError> {
+        let digits = e164.strip_prefix('+').ok_or(PhoneError::NoCountry)?;
+        if !(7..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(PhoneError::Invalid);
+        }
+        Ok(Self {
+            e164: e164.to_owned(),
+        })
+    }
+
     /// `+` and digits.
     #[must_use]
     pub fn e164(&self) -> &str {
