@@ -253,3 +253,102 @@ fn read_leaf(der: &[u8], path: &Path) -> Result<(Vec<String>, Timestamp), TlsErr
         .collect();
     Ok((names, Timestamp(leaf.validity().not_after.timestamp())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    struct Files {
+        dir: tempfile::TempDir,
+    }
+
+    impl Files {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            Self { dir }
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        }
+
+        fn error(&self, cert: PathBuf, key: PathBuf) -> TlsError {
+            load(&[Certificate { cert, key }]).unwrap_err()
+        }
+    }
+
+    fn load(certificates: &[Certificate]) -> Result<ServerTls, TlsError> {
+        ServerTls::load(certificates, SystemClock.now())
+    }
+
+    fn made() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["files.example.org".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_file() {
+        let files = Files::new();
+        let (cert, key) = made();
+        let (_, other_key) = made();
+        let good_cert = files.write("good.pem", &cert);
+        let good_key = files.write("good.key", &key);
+        let missing = files.dir.path().join("missing.pem");
+        let error = files.error(missing, good_key.clone());
+        assert!(matches!(error, TlsError::Unreadable { .. }), "{error}");
+        assert!(error.to_string().contains("missing.pem"), "{error}");
+
+        let error = files.error(good_key.clone(), good_key.clone());
+        assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");
+
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let garbage = files.write("garbage.pem", garbage);
+        let error = files.error(garbage, good_key.clone());
+        assert!(matches!(error, TlsError::BadCertificate { .. }), "{error}");
+
+        let error = files.error(good_cert.clone(), good_cert.clone());
+        assert!(matches!(error, TlsError::BadKey { .. }), "{error}");
+
+        let other = files.write("other.key", &other_key);
+        let error = files.error(good_cert.clone(), other);
+        assert!(matches!(error, TlsError::Mismatch { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("other.key") && message.contains("good.pem"));
+
+        assert!(matches!(load(&[]), Err(TlsError::NoneConfigured)));
+    }
+
+    #[test]
+    fn no_part_of_a_key_is_printed() {
+        let files = Files::new();
+        let (cert, key) = made();
+        let secret = key.lines().nth(1).unwrap();
+        // A section marker that is broken, so that a parser would quote the line.
+        let broken = files.write("broken.key", &format!("-----BEGIN {secret}\n{key}"));
+        let error = files.error(files.write("good.pem", &cert), broken);
+        assert!(!format!("{error} {error:?}").contains(secret));
+    }
+
+    #[test]
+    fn an_expired_certificate_is_served_and_its_end_is_shown() {
+        let files = Files::new();
+        let mut params = rcgen::CertificateParams::new(["files.example.org".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = files.write("old.pem", &params.self_signed(&key).unwrap().pem());
+        let key = files.write("old.key", &key.serialize_pem());
+        let certificate = Certificate {
+            cert: cert.clone(),
+            key,
+        };
+        let not_after = Timestamp(1_009_843_200);
+        assert_eq!(
+            load(&[certificate]).unwrap().expiries(),
+            [Expiry { cert, not_after }]
+        );
+    }
+}
