@@ -5,3 +5,14 @@ pub mod h2;
 pub mod listen;
 mod scan;
 pub mod tls;
+pub mod proxy;
+pub mod stall;
+pub mod upstream;
+pub mod watch;
+
+mod admit;
+mod body;
+mod bridge;
+mod harden;
+mod head;
+mod headers;
