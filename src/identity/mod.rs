@@ -3,5 +3,6 @@
 //! [`credential`] and [`device`] read the head (pure); [`witness`] answers the gate's questions from
 //! the store; [`learn`] watches an upstream's own sign-in; [`accounts`] hashes passwords.
 
+pub mod accounts;
 pub mod credential;
 pub mod device;
