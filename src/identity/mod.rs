@@ -4,6 +4,7 @@
 //! the store; [`learn`] watches an upstream's own sign-in; [`accounts`] hashes passwords.
 
 mod cookies;
+pub mod accounts;
 pub mod credential;
 pub mod device;
 pub mod learn;
