@@ -9,6 +9,12 @@ mod rules;
 pub mod sqlite;
 mod vault;
 
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod model;
 
 use crate::auth::ports::{Store, StoreError};
 use crate::config::model::StoreEngine;

@@ -11,6 +11,8 @@ mod failures;
 mod opening;
 mod sessions;
 mod shares;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod users;
 
