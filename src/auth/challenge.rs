@@ -326,15 +326,15 @@ fn send_limits(settings: &Settings) -> SendLimits {
 /// that belongs to no country (satellite, international freephone) is refused wherever the
 /// countries are limited.
 fn allowed_prefix(phone: &Phone, countries: &[String]) -> Result<String, StartError> {
-    let number =
-        phonenumber::parse(None, phone.e164()).map_err(|_| StartError::RecipientRefused)?;
-    let country = number.country();
     let allowed = countries.is_empty()
-        || country
-            .id()
-            .is_some_and(|id| countries.iter().any(|allowed| allowed == id.as_ref()));
+        || phone
+            .country()
+            .is_some_and(|country| countries.iter().any(|allowed| allowed == country));
     if !allowed {
         return Err(StartError::RecipientRefused);
     }
-    Ok(country.code().to_string())
+    Ok(phone.prefix().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

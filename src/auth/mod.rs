@@ -32,6 +32,8 @@ pub trait Deliver: Send + Sync {
 }
 
 pub mod challenge;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod sign_in;
 pub mod subject;
 

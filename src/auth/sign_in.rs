@@ -12,6 +12,7 @@ use crate::identity::accounts;
 use crate::secret::Secret;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What a client is told to wait where only an operator can end the wait.
 const LOCKED_RETRY_SECS: u64 = 3600;
@@ -80,7 +81,7 @@ impl Auth {
         self.not_blocked(&subjects).await?;
         let user = self.store.user_by_name(at.realm, name).await?;
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-        let right = self.check_password(&subjects, password, hash).await?;
+        let (right, _place) = self.check_password(&subjects, password, hash).await?;
         let Some(user) = user.filter(|_| right) else {
             let lockout = self.settings.load().lockout;
             let failed = [
@@ -122,13 +123,14 @@ impl Auth {
         self.issue(at, user, grant, "share").await
     }
 
-    /// Hashes off the I/O threads, no more at once than `hashing` has places.
+    /// Hashes off the I/O threads, no more at once than `hashing` has places. The place comes back
+    /// with the answer, to be kept until a failure has been counted.
     async fn check_password(
         &self,
         subjects: &[SubjectDigest],
         password: &Secret,
         hash: Option<Secret>,
-    ) -> Result<bool, SignInError> {
+    ) -> Result<(bool, OwnedSemaphorePermit), SignInError> {
         let place = Arc::clone(&self.hashing).acquire_owned().await;
         let place = place.map_err(|_| SignInError::Unavailable)?;
         // Again, now that it is this one's turn: of a thousand guesses sent at once, those that
@@ -136,9 +138,9 @@ impl Auth {
         self.not_blocked(subjects).await?;
         let password = password.clone();
         tokio::task::spawn_blocking(move || {
-            // The place is kept until the work is done, even for a client that has hung up.
-            let _place = place;
-            accounts::verify_password(&password, hash.as_ref())
+            // In here, the place is kept until the work is done even if the client hangs up.
+            let right = accounts::verify_password(&password, hash.as_ref());
+            (right, place)
         })
         .await
         .map_err(|_| SignInError::Unavailable)
@@ -201,3 +203,6 @@ impl Auth {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

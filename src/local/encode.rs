@@ -1,11 +1,11 @@
-//! The frame of every answer: status, type, and the headers that none may lack.
+//! The frame of every answer: status, type, and the headers that none may lack. The edge sets
+//! `Content-Length`, and leaves out the body of an answer to HEAD.
 
 use super::Reply;
 use crate::route::Route;
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
 
@@ -20,13 +20,10 @@ pub(super) fn reply(
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Reply {
-    let body = body.into();
-    let length = HeaderValue::from(body.len());
-    let mut reply = Response::new(body);
+    let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_LENGTH, length);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     reply

@@ -52,37 +52,26 @@ pub struct Local {
 
 impl Local {
     /// Answers one call that [`table::find`] has placed. The method is looked at before anything
-    /// else of the call. HEAD is answered as GET, with an empty body under GET's `Content-Length`.
-    pub async fn answer(&self, endpoint: &'static Endpoint, mut call: Call) -> Reply {
+    /// else of the call. HEAD is answered as GET, with the body that the edge leaves out.
+    pub async fn answer(&self, endpoint: &'static Endpoint, call: Call) -> Reply {
         if !endpoint.methods.contains(&call.method.as_str()) {
-            return method_not_allowed(endpoint, &call.method);
+            return method_not_allowed(endpoint);
         }
-        let without_body = call.method == Method::HEAD;
-        if without_body {
-            call.method = Method::GET;
-        }
-        let mut reply = match endpoint.handler {
+        match endpoint.handler {
             Handler::IoGatesAuthToken => self.iogates_auth_token(&call).await,
             Handler::IoGatesTwoFactorSms => self.iogates_two_factor(&call).await,
             Handler::PortalChallenge => self.portal_challenge(&call).await,
-        };
-        if without_body {
-            *reply.body_mut() = Bytes::new();
         }
-        reply
     }
 }
 
-fn method_not_allowed(endpoint: &Endpoint, sent: &Method) -> Reply {
+fn method_not_allowed(endpoint: &Endpoint) -> Reply {
     let allow = endpoint.methods.join(", ");
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let text = format!("this path takes {allow}");
-    let mut reply = match endpoint.handler {
+    let reply = match endpoint.handler {
         Handler::IoGatesAuthToken | Handler::IoGatesTwoFactorSms => iogates::message(status, &text),
         Handler::PortalChallenge => refusal::problem(status, "Method not allowed", &text),
     };
-    if *sent == Method::HEAD {
-        *reply.body_mut() = Bytes::new();
-    }
     encode::header(reply, ALLOW, &allow)
 }

@@ -164,25 +164,3 @@ fn problem_body(status: StatusCode, title: &str, detail: &str) -> Value {
 fn problem_reply(status: StatusCode, body: &Value) -> Reply {
     encode::reply(status, "application/problem+json", body.to_string())
 }
-
-/// Stands in until the request head says so itself.
-trait Navigation {
-    fn is_browser_navigation(&self) -> bool;
-}
-
-impl Navigation for RequestHead<'_> {
-    fn is_browser_navigation(&self) -> bool {
-        let header = |name: &str| {
-            let value = self.headers.get(name)?;
-            value.to_str().ok()
-        };
-        header("sec-fetch-mode").map_or_else(
-            || {
-                self.method == http::Method::GET
-                    && header("x-requested-with").is_none()
-                    && header("accept").is_some_and(|accept| accept.contains("text/html"))
-            },
-            |mode| mode == "navigate",
-        )
-    }
-}

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) enum Stop {
     #[error("The form came from another page. Open the link that you were sent once more.")]
     Foreign,
-    #[error("The request contradicts itself: {0}.")]
+    #[error("Your browser's request cannot be taken: {0}.")]
     Malformed(String),
     #[error("Open the link that you were sent, or sign in, and you will come back here.")]
     NoToken,
