@@ -1,5 +1,10 @@
 //! The only folder that imports Pingora: sockets, TLS, and the hardened HTTP framework.
 
+mod conn;
+pub mod h2;
+pub mod listen;
+mod scan;
+pub mod tls;
 pub mod proxy;
 pub mod stall;
 pub mod upstream;
