@@ -136,7 +136,7 @@ impl Gateway {
                 Err(Verdict::Answer(outcome(&refusal), reply))
             }
             Decision::Permit(permit) => {
-                ctx.user = headers::holder(&permit).map(|holder| holder.user);
+                ctx.user = headers::holder(permit.grant()).map(|holder| holder.user);
                 ctx.watch = sign_in
                     .map(|learn| Box::new(Watch::new(route, learn, head, device.as_deref())));
                 let path = mounted.as_deref().unwrap_or(&head.path);
@@ -182,7 +182,7 @@ impl Gateway {
         };
         let scope = match &decision {
             Decision::Permit(permit) => {
-                headers::holder(permit).and_then(|holder| holder.scope.clone())
+                headers::holder(permit.grant()).and_then(|holder| holder.scope.clone())
             }
             // A link stands outside its own directory until it is read as what it means.
             Decision::Refuse(Refusal::OutOfScope) => {

@@ -251,3 +251,273 @@ fn query_name(source: &CredentialSource) -> Option<&str> {
         CredentialSource::Bearer | CredentialSource::Cookie(_) | CredentialSource::Path(_) => None,
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::model;
+    use crate::digest::DigestKeys;
+    use crate::request::Client;
+
+    pub(in crate::edge) fn route(identity: Identity, credentials: Vec<CredentialSource>) -> Route {
+        Route {
+            config: model::Route {
+                name: "files".to_owned(),
+                hosts: vec!["files.example.org".to_owned()],
+                upstream: "files".to_owned(),
+                identity: "local".to_owned(),
+                credentials,
+                dialects: Vec::new(),
+                rules: Vec::new(),
+                require: model::Requirement::TwoFactor { within: None },
+                self_enrolment: false,
+                phone_region: None,
+                forward: model::Forward {
+                    token: ForwardToken::Original,
+                },
+                cors_origins: vec!["https://app.example.org".to_owned()],
+                encoded_slashes: false,
+                body_bytes_max: None,
+            },
+            keys: DigestKeys::derive(&[7; 32]).realm("local"),
+            identity,
+        }
+    }
+
+    pub(in crate::edge) fn head<'a>(
+        method: &'a Method,
+        path: &'a str,
+        headers: &'a HeaderMap,
+    ) -> RequestHead<'a> {
+        RequestHead {
+            method,
+            host: "files.example.org".into(),
+            path: path.into(),
+            query: None,
+            headers,
+            destination: None,
+            has_encoded_slash: false,
+            client: Client {
+                address: [192, 0, 2, 7].into(),
+                tls: true,
+            },
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn share() -> CredentialSource {
+        CredentialSource::Path("/share/".to_owned())
+    }
+
+    #[test]
+    fn reserved_paths_are_a_directory_not_a_string_prefix() {
+        for path in ["/.vestibule", "/.vestibule/", "/.vestibule/x/y"] {
+            assert!(is_reserved(path), "{path}");
+        }
+        for path in ["/.vestibulex", "/a/.vestibule/", "/"] {
+            assert!(!is_reserved(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_page_opens_no_websocket() {
+        let route = route(Identity::Accounts, Vec::new());
+        let is_ok = |origins: &[(&'static str, &'static str)]| {
+            let headers = headers(origins);
+            websocket_origin_is_ok(&head(&Method::GET, "/", &headers), &route)
+        };
+        assert!(is_ok(&[]), "no browser");
+        for origin in [
+            "https://files.example.org",
+            "https://FILES.example.org:8443",
+            "https://app.example.org",
+        ] {
+            assert!(is_ok(&[("origin", origin)]), "{origin}");
+        }
+        for origin in [
+            "null",
+            "",
+            "https://evil.example",
+            "https://files.example.org.evil.example",
+            "https://evil.example/files.example.org",
+            "https://files.example.org@evil.example",
+            "https://app.example.org:444",
+            "http://app.example.org",
+        ] {
+            assert!(!is_ok(&[("origin", origin)]), "{origin}");
+        }
+        let own = ("origin", "https://files.example.org");
+        assert!(
+            !is_ok(&[own, ("origin", "https://evil.example")]),
+            "two origins"
+        );
+        assert!(is_websocket(&headers(&[("upgrade", "h2c, WebSocket")])));
+        assert!(!is_websocket(&headers(&[("upgrade", "h2c")])));
+    }
+
+    #[test]
+    fn a_preflight_of_an_allowed_page_is_answered_and_no_other() {
+        let route = route(Identity::Accounts, Vec::new());
+        let ask = |method: &Method, pairs: &[(&'static str, &'static str)]| {
+            let headers = headers(pairs);
+            let origin = allowed_origin(&headers, &route);
+            let mut reply = preflight(&head(method, "/api", &headers), origin.as_ref())?;
+            expose_to(&mut reply, origin?);
+            Some(reply)
+        };
+        let wanted = ("access-control-request-method", "PROPFIND");
+        let allowed = ("origin", "https://app.example.org");
+        let custom = ("access-control-request-headers", "authorization, depth");
+        let reply = ask(&Method::OPTIONS, &[allowed, wanted, custom]).unwrap();
+        assert_eq!(reply.status(), StatusCode::NO_CONTENT);
+        assert_eq!(
+            reply.headers()[ACCESS_CONTROL_ALLOW_ORIGIN],
+            "https://app.example.org"
+        );
+        assert_eq!(reply.headers()[ACCESS_CONTROL_ALLOW_METHODS], "PROPFIND");
+        assert_eq!(
+            reply.headers()[ACCESS_CONTROL_ALLOW_HEADERS],
+            "authorization, depth"
+        );
+        assert_eq!(reply.headers()[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(reply.headers()[ACCESS_CONTROL_MAX_AGE], "600");
+        assert!(
+            reply
+                .headers()
+                .get_all(VARY)
+                .iter()
+                .any(|value| value == "Origin")
+        );
+        assert!(
+            ask(
+                &Method::OPTIONS,
+                &[("origin", "https://evil.example"), wanted]
+            )
+            .is_none()
+        );
+        assert!(ask(&Method::OPTIONS, &[wanted]).is_none());
+        assert!(ask(&Method::OPTIONS, &[allowed]).is_none());
+        assert!(ask(&Method::GET, &[allowed, wanted]).is_none());
+    }
+
+    #[test]
+    fn the_host_is_canonical_and_keeps_its_port() {
+        let host = |sent: &'static str, uri: &str| {
+            let headers = if sent.is_empty() {
+                headers(&[])
+            } else {
+                headers(&[("host", sent)])
+            };
+            let head = head(&Method::GET, "/", &headers);
+            forwarded_host(&head, &uri.parse().unwrap()).unwrap()
+        };
+        assert_eq!(host("files.example.org", "/"), "files.example.org");
+        assert_eq!(
+            host("FILES.example.org.:8443", "/"),
+            "files.example.org:8443"
+        );
+        assert_eq!(
+            host("", "https://Files.example.org:8443/"),
+            "files.example.org:8443"
+        );
+        assert_eq!(host("files.example.org:x", "/"), "files.example.org");
+        assert_eq!(port("[::1]:80"), Some(80));
+        assert_eq!(port("::1"), None);
+    }
+
+    #[test]
+    fn a_share_is_read_below_its_directory_only_with_its_own_token() {
+        let accounts = route(Identity::Accounts, vec![CredentialSource::Bearer, share()]);
+        let none = HeaderMap::new();
+        let behind = |route: &Route, path: &str, token: &str| {
+            let head = head(&Method::GET, path, &none);
+            behind_share(route, &head, token).map(str::to_owned)
+        };
+        assert_eq!(
+            behind(&accounts, "/share/tok/a/b", "tok").as_deref(),
+            Some("a/b")
+        );
+        assert_eq!(behind(&accounts, "/share/tok", "tok").as_deref(), Some(""));
+        assert_eq!(behind(&accounts, "/share/tok/a", "other"), None);
+        assert_eq!(behind(&accounts, "/dir/a", "tok"), None);
+        let learn = model::Learn {
+            endpoint: "/api/authtoken".to_owned(),
+            token: "/token".to_owned(),
+            user: "/user".to_owned(),
+            phone: None,
+            email: None,
+            probe: None,
+            lifetime: None,
+        };
+        let learned = route_with_share(Identity::Learn(learn));
+        assert_eq!(
+            behind(&learned, "/share/tok/a", "tok"),
+            None,
+            "the upstream's own"
+        );
+    }
+
+    fn route_with_share(identity: Identity) -> Route {
+        route(identity, vec![share()])
+    }
+
+    #[test]
+    fn no_token_is_shown_in_a_log_line() {
+        let route = route_with_share(Identity::Accounts);
+        let shown = |path: &str, sent: &str| shown_path(&route, path, None, sent);
+        assert_eq!(
+            shown("/share/tok/a", "/share/tok/a").as_deref(),
+            Some("/share/***/a")
+        );
+        assert_eq!(
+            shown("/share/tok", "/share/tok").as_deref(),
+            Some("/share/***")
+        );
+        assert_eq!(shown("/a", "/a"), None, "as it was sent");
+        assert_eq!(shown("/a", "/x/../a").as_deref(), Some("/a"));
+        let local = crate::local::table::ENDPOINTS.get(1).unwrap();
+        let path = "/api/apiauth/twofactorsms/tok";
+        assert_eq!(
+            shown_path(&route, path, Some(local), path).as_deref(),
+            Some("/api/apiauth/twofactorsms/{token}")
+        );
+    }
+
+    #[test]
+    fn what_was_matched_is_what_is_forwarded() {
+        let mut route = route(
+            Identity::Accounts,
+            vec![CredentialSource::Query("token".to_owned())],
+        );
+        let text =
+            |target: Option<Vec<u8>>| target.map(|target| String::from_utf8(target).unwrap());
+        assert_eq!(target(&route, "/a", None, b"/a"), None);
+        assert_eq!(target(&route, "/a", Some("b=1"), b"/a?b=1"), None);
+        assert_eq!(target(&route, "/a", Some(""), b"/a?"), None);
+        assert_eq!(
+            text(target(&route, "/a", None, b"/x/../a")).as_deref(),
+            Some("/a")
+        );
+        assert_eq!(
+            text(target(&route, "/a", Some("b=1"), b"http://h/a?b=1")).as_deref(),
+            Some("/a?b=1")
+        );
+        assert_eq!(target(&route, "/a", Some("token=t"), b"/a?token=t"), None);
+        route.config.forward.token = ForwardToken::Remove;
+        assert_eq!(
+            text(target(&route, "/a", Some("token=t&b=1"), b"/a?token=t&b=1")).as_deref(),
+            Some("/a?b=1")
+        );
+        assert_eq!(
+            text(target(&route, "/a", Some("token=t"), b"/a?token=t")).as_deref(),
+            Some("/a")
+        );
+    }
+}

@@ -5,8 +5,8 @@
 //! requests are Pingora's part; those of answers are dropped here.
 
 use crate::config::model::CredentialSource;
+use crate::gate::Grant;
 use crate::gate::session::Holder;
-use crate::gate::{Grant, Permit};
 use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
 use crate::request::Client;
 use crate::secret::Secret;
@@ -76,7 +76,7 @@ pub(crate) struct Told<'a> {
     pub(crate) client: Client,
     /// The client's `Host`: canonical, with its port.
     pub(crate) host: &'a HeaderValue,
-    pub(crate) permit: &'a Permit,
+    pub(crate) grant: &'a Grant,
     /// An opaque name for the device.
     pub(crate) device: Option<&'a str>,
 }
@@ -115,7 +115,7 @@ pub(crate) fn rewrite_request(
 }
 
 fn tell_identity(request: &mut RequestHeader, told: &Told<'_>) -> pingora::Result<()> {
-    let Some(holder) = holder(told.permit) else {
+    let Some(holder) = holder(told.grant) else {
         return Ok(());
     };
     let name: Cow<'_, str> = utf8_percent_encode(&holder.name, ESCAPED).into();
@@ -124,7 +124,7 @@ fn tell_identity(request: &mut RequestHeader, told: &Told<'_>) -> pingora::Resul
         factor,
         verified_at,
         ..
-    } = told.permit.grant()
+    } = told.grant
     {
         request.insert_header(FACTOR, HeaderValue::from_static(factor.as_str()))?;
         request.insert_header(VERIFIED_AT, verified_at.iso8601())?;
@@ -136,8 +136,8 @@ fn tell_identity(request: &mut RequestHeader, told: &Told<'_>) -> pingora::Resul
 }
 
 /// Who was let through; `None` for a path that asks for nothing.
-pub(crate) fn holder(permit: &Permit) -> Option<&Holder> {
-    match permit.grant() {
+pub(crate) fn holder(grant: &Grant) -> Option<&Holder> {
+    match grant {
         Grant::Open => None,
         Grant::Token(holder) | Grant::Session { holder, .. } => Some(holder),
     }
@@ -267,5 +267,236 @@ fn drop_hop_by_hop(response: &mut ResponseHeader) {
     response.remove_header(&UPGRADE);
     for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "te"] {
         response.remove_header(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::gate::session::Factor;
+    use crate::id::UserId;
+
+    fn request(pairs: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in pairs {
+            request.append_header(*name, *value).unwrap();
+        }
+        request
+    }
+
+    fn session(name: &str) -> Grant {
+        Grant::Session {
+            holder: Holder {
+                user: UserId(1),
+                name: name.into(),
+                scope: None,
+            },
+            factor: Factor::Sms,
+            verified_at: Timestamp(1_795_317_694),
+        }
+    }
+
+    fn rewrite(request: &mut RequestHeader, grant: &Grant, own: &[(HeaderName, Secret)]) {
+        let told = Told {
+            client: Client {
+                address: "::ffff:192.0.2.7".parse().unwrap(),
+                tls: true,
+            },
+            host: &HeaderValue::from_static("files.example.org:8443"),
+            grant,
+            device: Some("00ff"),
+        };
+        rewrite_request(request, &told, own).unwrap();
+    }
+
+    fn all(request: &RequestHeader, name: &str) -> Vec<String> {
+        let values = request.headers.get_all(name);
+        values
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn forged_headers_are_dropped_however_they_are_spelled() {
+        for name in [
+            "X-Vestibule-User",
+            "x_vestibule_user",
+            "X-Vestibule_Assertion",
+            "x.vestibule.user",
+            "X-Forwarded-For",
+            "X_Forwarded_Proto",
+            "X-Forwarded-Prefix",
+            "Forwarded",
+            "X-Real-IP",
+            "X_Real-IP",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "X-HTTP-Method",
+            "X-HTTP-Method-Override",
+            "X_Method_Override",
+            "Proxy",
+        ] {
+            let name: &'static str = name;
+            assert!(is_forgeable(name), "{name}");
+            let mut forged = request(&[(name, "forged"), ("Accept", "*/*")]);
+            rewrite(&mut forged, &Grant::Open, &[]);
+            assert!(
+                !forged.headers.values().any(|value| value == "forged"),
+                "{name} went through"
+            );
+            assert_eq!(all(&forged, "accept"), ["*/*"]);
+        }
+        for name in [
+            "x-forwarder",
+            "x-vestibul",
+            "proxy-x",
+            "authorization",
+            "x-device-id",
+        ] {
+            assert!(!is_forgeable(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_upstream_is_told_who_asked() {
+        let mut told = request(&[
+            ("X-Vestibule-User", "root"),
+            ("X-Forwarded-For", "10.0.0.1"),
+        ]);
+        rewrite(&mut told, &session("Zo\u{eb} 100%\r\nX-Evil: 1"), &[]);
+        assert_eq!(all(&told, "x-forwarded-for"), ["192.0.2.7"]);
+        assert_eq!(all(&told, "x-forwarded-proto"), ["https"]);
+        assert_eq!(all(&told, "x-forwarded-host"), ["files.example.org:8443"]);
+        assert_eq!(
+            all(&told, "x-vestibule-user"),
+            ["Zo%C3%AB%20100%25%0D%0AX-Evil:%201"]
+        );
+        assert_eq!(all(&told, "x-vestibule-factor"), ["sms"]);
+        assert_eq!(
+            all(&told, "x-vestibule-verified-at"),
+            ["2026-11-22T03:21:34+00:00"]
+        );
+        assert_eq!(all(&told, "x-vestibule-device"), ["00ff"]);
+    }
+
+    #[test]
+    fn nobody_is_told_of_on_an_open_path() {
+        let mut open = request(&[("X-Vestibule-User", "root"), ("X-Vestibule-Device", "d")]);
+        rewrite(&mut open, &Grant::Open, &[]);
+        for name in [
+            "x-vestibule-user",
+            "x-vestibule-factor",
+            "x-vestibule-device",
+        ] {
+            assert_eq!(all(&open, name), Vec::<String>::new(), "{name}");
+        }
+        let holder = Holder {
+            user: UserId(1),
+            name: "ann".into(),
+            scope: None,
+        };
+        let mut token = request(&[("X-Vestibule-Factor", "totp")]);
+        rewrite(&mut token, &Grant::Token(holder), &[]);
+        assert_eq!(all(&token, "x-vestibule-user"), ["ann"]);
+        assert_eq!(all(&token, "x-vestibule-factor"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_upstreams_own_headers_replace_the_clients() {
+        let own = [(HeaderName::from_static("x-api-key"), Secret::new("ours"))];
+        let mut replaced = request(&[("X-Api-Key", "theirs"), ("X_Api_Key", "theirs")]);
+        rewrite(&mut replaced, &Grant::Open, &own);
+        assert_eq!(all(&replaced, "x-api-key"), ["ours"]);
+        assert_eq!(all(&replaced, "x_api_key"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn our_cookie_is_cut_out_and_no_other() {
+        let cut = |cookies: &[(&'static str, &'static str)]| {
+            let mut request = request(cookies);
+            rewrite(&mut request, &Grant::Open, &[]);
+            all(&request, "cookie")
+        };
+        assert_eq!(
+            cut(&[("Cookie", "a=1; __Host-vestibule_device=secret; b=x=y")]),
+            ["a=1; b=x=y"]
+        );
+        assert_eq!(
+            cut(&[("Cookie", "vestibule_device=secret")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            cut(&[("Cookie", "a=1;b=2 ")]),
+            ["a=1;b=2 "],
+            "nothing to cut"
+        );
+        assert_eq!(
+            cut(&[("Cookie", "a=vestibule_device")]),
+            ["a=vestibule_device"]
+        );
+        // HTTP/2 sends crumbs; an HTTP/1 upstream expects one header.
+        assert_eq!(
+            cut(&[
+                ("Cookie", "a=1"),
+                ("Cookie", "vestibule_device=secret"),
+                ("Cookie", "b=2")
+            ]),
+            ["a=1; b=2"]
+        );
+    }
+
+    #[test]
+    fn the_token_is_removed_from_its_places() {
+        let sources = [
+            CredentialSource::Bearer,
+            CredentialSource::Cookie("IOGATES".to_owned()),
+            CredentialSource::Query("token".to_owned()),
+        ];
+        let mut request = request(&[("Authorization", "Bearer t"), ("Cookie", "a=1; IOGATES=t")]);
+        remove_token(&mut request, &sources).unwrap();
+        assert_eq!(all(&request, "authorization"), Vec::<String>::new());
+        assert_eq!(all(&request, "cookie"), ["a=1"]);
+        let cut = |query| cut_query(query, &["token"]);
+        assert_eq!(cut("a=1&token=t&b=2&t%6Fken=u").as_deref(), Some("a=1&b=2"));
+        assert_eq!(cut("token").as_deref(), Some(""));
+        assert_eq!(cut("a=token&tokens=1"), None);
+    }
+
+    #[test]
+    fn answers_lose_what_only_vestibule_may_say() {
+        let mut answer = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in [
+            ("X-Vestibule-User", "root"),
+            ("Set-Cookie", "__Host-vestibule_device=fixed; Path=/"),
+            ("Set-Cookie", "vestibule_device=fixed"),
+            ("Set-Cookie", "own=1"),
+            ("Set-Cookie", "two=2"),
+            ("Connection", "keep-alive, X-Hop"),
+            ("X-Hop", "1"),
+            ("Keep-Alive", "timeout=5"),
+            ("Upgrade", "h2c"),
+            ("Transfer-Encoding", "chunked"),
+            ("Server", "dufs"),
+        ] {
+            answer.append_header(name, value).unwrap();
+        }
+        clean_response(&mut answer).unwrap();
+        let cookies: Vec<_> = answer.headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["own=1", "two=2"]);
+        let mut left: Vec<_> = answer.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["server", "set-cookie", "transfer-encoding"]);
+    }
+
+    #[test]
+    fn a_handshake_keeps_its_upgrade() {
+        let mut answer = ResponseHeader::build(101, None).unwrap();
+        answer.append_header("Connection", "Upgrade").unwrap();
+        answer.append_header("Upgrade", "websocket").unwrap();
+        clean_response(&mut answer).unwrap();
+        assert_eq!(answer.headers[UPGRADE], "websocket");
+        assert_eq!(answer.headers[CONNECTION], "Upgrade");
     }
 }

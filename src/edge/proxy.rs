@@ -400,7 +400,7 @@ impl ProxyHttp for Gateway {
         let told = headers::Told {
             client,
             host,
-            permit,
+            grant: permit.grant(),
             device: ctx.forward.device.as_deref(),
         };
         headers::rewrite_request(request, &told, &upstream.config().headers)

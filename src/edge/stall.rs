@@ -124,3 +124,43 @@ impl HttpServerApp for Watched {
         self.0.http_cleanup().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(200);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_body_that_pauses_too_long_has_stalled() {
+        let pulse = Arc::new(Pulse::default());
+        pulse.start(PAUSE);
+        tokio::time::timeout(PATIENCE, pulse.stalled())
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_that_goes_on_or_is_whole_has_not() {
+        let pulse = Pulse::default();
+        pulse.start(PATIENCE);
+        let began = pulse.get().unwrap().at;
+        pulse.beat();
+        assert!(pulse.get().unwrap().at >= began);
+        pulse.stop();
+        pulse.beat();
+        assert!(pulse.get().is_none(), "a beat after the end starts nothing");
+        assert!(tokio::time::timeout(PAUSE, pulse.stalled()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_request_finds_its_own_pulse() {
+        assert!(Pulse::current().is_none());
+        let pulse = Arc::new(Pulse::default());
+        let found = PULSE
+            .scope(Arc::clone(&pulse), async { Pulse::current() })
+            .await;
+        assert!(Arc::ptr_eq(&found.unwrap(), &pulse));
+    }
+}

@@ -124,6 +124,10 @@ impl Upstream {
         now: Timestamp,
         streaming: bool,
     ) -> Result<Box<HttpPeer>, NoServer> {
+        self.choose(now, streaming)
+    }
+
+    fn choose(&self, now: Timestamp, streaming: bool) -> Result<Box<HttpPeer>, NoServer> {
         let targets = self.targets.load();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let in_turn = || {
@@ -230,5 +234,114 @@ impl Target {
             peer,
             skipped_until: AtomicI64::new(i64::MIN),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn config(servers: &[&str], tls: bool) -> model::Upstream {
+        model::Upstream {
+            servers: servers.iter().map(ToString::to_string).collect(),
+            tls: tls.then(|| model::UpstreamTls {
+                server_name: "files.internal".to_owned(),
+            }),
+            timeouts: model::UpstreamTimeouts {
+                connect: Duration::from_secs(3),
+                read: Duration::from_secs(60),
+                write: Duration::from_secs(61),
+                idle: Duration::from_secs(62),
+            },
+            headers: Vec::new(),
+            host: None,
+        }
+    }
+
+    /// The next server and what its peer is like, without the permit that only the gate can make.
+    fn next(upstream: &Upstream, now: Timestamp) -> Result<String, NoServer> {
+        let peer = upstream.choose(now, false)?;
+        Ok(peer._address.to_string())
+    }
+
+    #[test]
+    fn servers_take_turns_and_broken_ones_are_left_alone_for_a_while() {
+        let upstream = Upstream::new(
+            "files",
+            &config(&["127.0.0.1:1", "127.0.0.1:2"], false),
+            None,
+        );
+        let turns: Vec<_> = (0..4).map(|_| next(&upstream, NOW).unwrap()).collect();
+        assert_eq!(
+            turns,
+            ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:1", "127.0.0.1:2"]
+        );
+        let first = upstream.choose(NOW, false).unwrap();
+        upstream.skip(&first, NOW);
+        for _ in 0..4 {
+            assert_eq!(next(&upstream, NOW).unwrap(), "127.0.0.1:2");
+        }
+        let second = upstream.choose(NOW, false).unwrap();
+        upstream.skip(&second, NOW);
+        assert!(
+            next(&upstream, NOW).is_ok(),
+            "a broken server is better than none"
+        );
+        let later: Vec<_> = (0..2)
+            .map(|_| next(&upstream, NOW.after(SKIP)).unwrap())
+            .collect();
+        assert_ne!(later[0], later[1]);
+    }
+
+    #[test]
+    fn peers_have_every_bound_and_verify_certificates() {
+        let upstream = Upstream::new("files", &config(&["127.0.0.1:1"], true), None);
+        let peer = upstream.choose(NOW, false).unwrap();
+        assert!(peer.is_tls());
+        assert_eq!(peer.sni, "files.internal");
+        assert!(peer.options.verify_cert && peer.options.verify_hostname);
+        assert_eq!(
+            peer.options.connection_timeout,
+            Some(Duration::from_secs(3))
+        );
+        assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(60)));
+        assert_eq!(peer.options.write_timeout, Some(Duration::from_secs(61)));
+        assert_eq!(peer.options.idle_timeout, Some(Duration::from_secs(62)));
+        let streaming = upstream.choose(NOW, true).unwrap();
+        assert_eq!(streaming.options.read_timeout, None);
+        assert_eq!(
+            streaming.options.write_timeout,
+            Some(Duration::from_secs(61))
+        );
+    }
+
+    #[tokio::test]
+    async fn names_are_resolved_beforehand_and_the_last_good_answer_stands() {
+        let upstream = Upstream::new("files", &config(&["localhost:5000"], false), None);
+        assert_eq!(next(&upstream, NOW), Err(NoServer));
+        assert_eq!(upstream.resolve().await, Vec::<String>::new());
+        assert!(next(&upstream, NOW).unwrap().ends_with(":5000"));
+        // A reload keeps what was found, without asking anyone.
+        let reloaded = Upstream::new(
+            "files",
+            &config(&["localhost:5000"], false),
+            Some(&upstream),
+        );
+        assert!(next(&reloaded, NOW).is_ok());
+        let elsewhere = Upstream::new(
+            "files",
+            &config(&["localhost:6000"], false),
+            Some(&upstream),
+        );
+        assert_eq!(next(&elsewhere, NOW), Err(NoServer));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_knows_is_reported() {
+        let upstream = Upstream::new("files", &config(&["no-such-name.invalid:1"], false), None);
+        assert_eq!(upstream.resolve().await, ["files: no-such-name.invalid:1"]);
+        assert_eq!(next(&upstream, NOW), Err(NoServer));
     }
 }

@@ -166,3 +166,118 @@ impl Watch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::head::tests::{head, route};
+    use http::HeaderValue;
+
+    fn learn() -> Learn {
+        Learn {
+            endpoint: "/api/authtoken".to_owned(),
+            token: "/token".to_owned(),
+            user: "/user".to_owned(),
+            phone: None,
+            email: None,
+            probe: None,
+            lifetime: None,
+        }
+    }
+
+    fn watch(answer: &[(&'static str, &'static str)]) -> Watch {
+        let route = Arc::new(route(Identity::Learn(learn()), Vec::new()));
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let head = head(&Method::POST, "/api/authtoken", &headers);
+        let mut watch = Watch::new(&route, &learn(), &head, Some("phone"));
+        let mut headers = HeaderMap::new();
+        for (name, value) in answer {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        watch.request(b"{\"username\":");
+        watch.request(b"\"ann\"}");
+        watch.response_head(StatusCode::CONTINUE, &HeaderMap::new());
+        watch.response_head(StatusCode::CREATED, &headers);
+        watch
+    }
+
+    /// One piece of the answer: what goes on to the client, and what is learned.
+    fn piece(watch: &mut Watch, piece: &'static [u8], end: bool) -> (Vec<u8>, Option<Exchange>) {
+        let mut body = (!piece.is_empty()).then(|| Bytes::from_static(piece));
+        let exchange = watch.response(&mut body, end);
+        (body.unwrap_or_default().to_vec(), exchange)
+    }
+
+    #[test]
+    fn only_the_endpoint_is_watched() {
+        let headers = HeaderMap::new();
+        let learned = route(Identity::Learn(learn()), Vec::new());
+        let is_watched = |method: &Method, path: &str| {
+            sign_in(&learned, &head(method, path, &headers)).is_some()
+        };
+        assert!(is_watched(&Method::POST, "/api/authtoken"));
+        assert!(!is_watched(&Method::GET, "/api/authtoken"));
+        assert!(!is_watched(&Method::POST, "/api/authtoken/"));
+        let accounts = route(Identity::Accounts, Vec::new());
+        assert!(sign_in(&accounts, &head(&Method::POST, "/api/authtoken", &headers)).is_none());
+    }
+
+    #[test]
+    fn the_token_is_learned_before_its_last_byte_is_passed_on() {
+        let mut chunked = watch(&[]);
+        assert_eq!(piece(&mut chunked, b"{\"token\":", false).0, b"");
+        assert_eq!(piece(&mut chunked, b"\"t\"}", false).0, b"");
+        let (passed, exchange) = piece(&mut chunked, b"", true);
+        let exchange = exchange.unwrap();
+        assert_eq!(passed, b"{\"token\":\"t\"}");
+        assert_eq!(exchange.response_body, passed);
+        assert_eq!(&exchange.request_body[..], b"{\"username\":\"ann\"}");
+        assert_eq!(
+            exchange.request_content_type.as_deref(),
+            Some("application/json")
+        );
+        assert_eq!(exchange.response_status, StatusCode::CREATED);
+        assert_eq!(exchange.device.as_deref(), Some("phone"));
+        assert_eq!(exchange.realm, "local");
+        let shown = format!("{exchange:?}");
+        assert!(
+            !shown.contains("ann") && !shown.contains("token"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_known_length_ends_the_answer_even_if_nothing_says_so() {
+        let mut sized = watch(&[("content-length", "4")]);
+        assert!(piece(&mut sized, b"ab", false).1.is_none());
+        let (passed, exchange) = piece(&mut sized, b"cd", false);
+        assert_eq!(passed, b"abcd");
+        assert!(exchange.is_some());
+        let (passed, exchange) = piece(&mut sized, b"", true);
+        assert_eq!(passed, b"");
+        assert!(exchange.is_none(), "learned twice");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_on_and_not_learned() {
+        for header in [("content-encoding", "gzip"), ("content-length", "65537")] {
+            let mut passing = watch(&[header]);
+            let (passed, exchange) = piece(&mut passing, b"abcd", true);
+            assert_eq!(passed, b"abcd");
+            assert!(exchange.is_none(), "{header:?}");
+        }
+        static HALF: [u8; HELD_MAX / 2 + 1] = [7; HELD_MAX / 2 + 1];
+        let mut large = watch(&[]);
+        assert_eq!(piece(&mut large, &HALF, false).0, b"");
+        assert_eq!(piece(&mut large, &HALF, false).0, [HALF, HALF].concat());
+        let (passed, exchange) = piece(&mut large, b"rest", true);
+        assert_eq!(passed, b"rest");
+        assert!(exchange.is_none());
+        let mut asked_too_much = watch(&[]);
+        asked_too_much.request(&[7; HELD_MAX]);
+        let (passed, exchange) = piece(&mut asked_too_much, b"ab", true);
+        assert_eq!(passed, b"ab");
+        assert!(exchange.is_none());
+    }
+}
