@@ -69,7 +69,7 @@ pub struct LearnedUser {
 /// Users.
 #[async_trait]
 pub trait Users: Send + Sync {
-    /// Makes a user; `None` if the realm has one of that name.
+    /// Makes a user; `None` if the realm has one of that name, or the name starts with `share:`.
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>>;
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>>;
@@ -97,6 +97,8 @@ pub struct Token {
 #[async_trait]
 pub trait Tokens: Send + Sync {
     /// Stores a token, or renews the one with that digest (its `issued_pair` becomes the new one).
+    /// If its user is another one now, its sessions end, with lines in the feed. An error if there
+    /// is no such user or share.
     async fn put_token(&self, token: Token) -> Stored<()>;
     /// The live token and its holder. Expired tokens are not found; share tokens end with their share.
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>>;
@@ -111,7 +113,7 @@ pub struct NewSession {
     pub factor: Factor,
     /// The device's opaque label, for people.
     pub device_label: Option<String>,
-    /// The canonical path prefix its token is limited to.
+    /// The canonical path prefix its token is limited to (the store goes by the token's own).
     pub scope: Option<String>,
     pub verified_at: Timestamp,
     pub expires_at: Timestamp,
@@ -146,6 +148,7 @@ pub struct Revocation {
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// The session of a pair, if it has not ended (absolute end only; the gate judges idleness).
+    /// It ends with its token at the latest; its scope is its token's.
     async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>>;
     /// Notes when sessions were last seen; never moves a time back.
     async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()>;
@@ -239,8 +242,9 @@ pub struct Attempt {
     pub code: CodeDigest,
     /// Failures count against these; any of them may be delayed or locked.
     pub subjects: Subjects,
-    /// Made in the same step if the code is right. Its key may differ from `pair` (a browser's
-    /// device changes at verification).
+    /// Made in the same step if the code is right, under a number of its own; an older session of
+    /// its key ends, with a line in the feed. Its key may differ from `pair` (a browser's device
+    /// changes at verification). Its token must be stored.
     pub session: NewSession,
 }
 
@@ -258,7 +262,8 @@ pub enum Attempted {
     Verified(Session),
     /// The code was wrong; it has been counted. `left` more tries on this challenge (0: it is now void).
     Wrong { left: u32 },
-    /// A code was sent, but it is expired, void or used. Not counted.
+    /// A code was sent, but it is expired, void or used, or the user does not hold the session's
+    /// token any more. Not counted.
     Gone,
     /// No code was ever sent to this pair. Not counted.
     NeverSent,
@@ -327,8 +332,8 @@ pub trait Shares: Send + Sync {
     async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)>;
     /// Shares that have not been revoked, by id.
     async fn shares(&self) -> Stored<Vec<Share>>;
-    /// Ends the share, all tokens issued from it and their sessions, with a line in the feed, in one
-    /// step. `false` if there is none.
+    /// Ends the share, all tokens issued from it and their sessions, with a line in the feed, and
+    /// removes its user, in one step. `false` if there is none.
     async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool>;
 }
 

@@ -1,1 +1,18 @@
-//! (to be written)
+//! The only folder that imports Pingora: sockets, TLS, and the hardened HTTP framework.
+
+mod conn;
+pub mod h2;
+pub mod listen;
+mod scan;
+pub mod tls;
+pub mod proxy;
+pub mod stall;
+pub mod upstream;
+pub mod watch;
+
+mod admit;
+mod body;
+mod bridge;
+mod harden;
+mod head;
+mod headers;

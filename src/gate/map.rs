@@ -1,1 +1,421 @@
-//! The hot map (to be written).
+//! The hot map: verified pairs in memory, found without a lock and without an allocation.
+//!
+//! It is a bounded cache over the store, never the truth: what it does not hold is asked for again,
+//! and an entry that has expired, idled out or seems to come from the future counts as not held.
+//! Reading never evicts and never scans; only an insertion into a full map does.
+
+use super::session::{Factor, Holder, Session};
+use crate::auth::ports::Which;
+use crate::clock::Timestamp;
+use crate::digest::SessionKey;
+use crate::id::{SessionId, UserId};
+use papaya::{HashMap, Operation};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+/// Seconds by which a session may seem to come from the future (another node's clock). Beyond it the
+/// clock has gone back, the session's age is unknown, and it is asked for again.
+pub(super) const SKEW_SECS_MAX: u32 = 60;
+
+/// An eviction frees one entry in this many.
+const EVICTED_SHARE: usize = 16;
+
+/// Entries looked at to find out which are the oldest. Keys are digests, so that the first ones of
+/// the table are a random sample.
+const SAMPLE_MAX: usize = 1024;
+
+/// Takes eight bytes of the key as its hash: a keyed digest is uniform, and nobody without the
+/// key can aim at a bucket.
+#[derive(Clone, Copy, Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(head) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*head);
+        }
+    }
+
+    fn write_usize(&mut self, _length_prefix: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct DigestHashing;
+
+impl BuildHasher for DigestHashing {
+    type Hasher = DigestHasher;
+
+    fn build_hasher(&self) -> DigestHasher {
+        DigestHasher::default()
+    }
+}
+
+/// Whole seconds since the epoch, as the map keeps them: until 2106, then everything has expired.
+pub(super) fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.0.max(0)).unwrap_or(u32::MAX)
+}
+
+/// The moment at which sessions are judged, and how long they may have idled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: u32,
+    pub(super) idle_secs: u32,
+}
+
+/// What the gate needs of a live session to decide.
+#[derive(Clone, Debug)]
+pub(super) struct Verified {
+    pub(super) holder: Holder,
+    pub(super) factor: Factor,
+    pub(super) verified_at: Timestamp,
+}
+
+/// One entry: 64 bytes, so that with its key it fills one 96-byte allocation.
+struct Hot {
+    id: SessionId,
+    user: UserId,
+    name: Arc<str>,
+    scope: Option<Arc<str>>,
+    verified_at: u32,
+    expires_at: u32,
+    last_seen: AtomicU32,
+    factor: Factor,
+    /// `last_seen` has moved since it was last taken for the store.
+    unsaved: AtomicBool,
+}
+
+impl Hot {
+    fn new(session: &Session, unsaved: bool) -> Self {
+        Self {
+            id: session.id,
+            user: session.holder.user,
+            name: Arc::clone(&session.holder.name),
+            scope: session.holder.scope.clone(),
+            verified_at: seconds(session.verified_at),
+            expires_at: seconds(session.expires_at),
+            last_seen: AtomicU32::new(seconds(session.last_seen_at)),
+            factor: session.factor,
+            unsaved: AtomicBool::new(unsaved),
+        }
+    }
+
+    fn is_live(&self, at: Moment) -> bool {
+        let last_seen = self.last_seen.load(Ordering::Relaxed);
+        self.verified_at <= at.now.saturating_add(SKEW_SECS_MAX)
+            && at.now < self.expires_at
+            && at.now < last_seen.saturating_add(at.idle_secs)
+    }
+
+    /// Writes at most once a second: many threads share a busy session's cache line.
+    fn see(&self, now: u32) {
+        if self.last_seen.load(Ordering::Relaxed) != now {
+            self.last_seen.store(now, Ordering::Relaxed);
+            self.unsaved.store(true, Ordering::Release);
+        }
+    }
+
+    fn take_seen(&self) -> Option<(SessionId, Timestamp)> {
+        // The first look spares entries that nobody uses a write.
+        let taken =
+            self.unsaved.load(Ordering::Relaxed) && self.unsaved.swap(false, Ordering::AcqRel);
+        taken.then(|| {
+            let at = self.last_seen.load(Ordering::Relaxed);
+            (self.id, Timestamp(i64::from(at)))
+        })
+    }
+
+    fn verified(&self) -> Verified {
+        Verified {
+            holder: Holder {
+                user: self.user,
+                name: Arc::clone(&self.name),
+                scope: self.scope.clone(),
+            },
+            factor: self.factor,
+            verified_at: Timestamp(i64::from(self.verified_at)),
+        }
+    }
+}
+
+/// Verified pairs by key, at most `max` of them (give or take one per thread that inserts).
+pub(super) struct HotMap {
+    entries: HashMap<SessionKey, Hot, DigestHashing>,
+    max: usize,
+    /// One inserter makes room; the others go on without caching.
+    making_room: AtomicBool,
+    evicted: AtomicU64,
+}
+
+impl HotMap {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            entries: HashMap::with_hasher(DigestHashing),
+            max,
+            making_room: AtomicBool::new(false),
+            evicted: AtomicU64::new(0),
+        }
+    }
+
+    /// The live session under `key`, which has been seen now.
+    pub(super) fn get(&self, key: &SessionKey, at: Moment) -> Option<Verified> {
+        let entries = self.entries.pin();
+        let hot = entries.get(key).filter(|hot| hot.is_live(at))?;
+        hot.see(at.now);
+        Some(hot.verified())
+    }
+
+    /// Puts a session under `key`, unless a later verification is there already or there is no room.
+    /// `unsaved` says that its `last_seen_at` is news to the store.
+    pub(super) fn insert(&self, key: SessionKey, session: &Session, unsaved: bool, at: Moment) {
+        let entries = self.entries.pin();
+        if entries.len() >= self.max && !entries.contains_key(&key) && !self.make_room(at) {
+            return;
+        }
+        let verified_at = seconds(session.verified_at);
+        entries.compute(key, |held| match held {
+            Some((_, held)) if held.verified_at > verified_at && held.is_live(at) => {
+                Operation::Abort(())
+            }
+            _ => Operation::Insert(Hot::new(session, unsaved)),
+        });
+    }
+
+    /// Takes the session `id` from under `key`, if it is that session.
+    pub(super) fn remove(&self, key: &SessionKey, id: SessionId) {
+        // An `Err` says that another session is there by now: it may stay.
+        let _ = self.entries.pin().remove_if(key, |_, hot| hot.id == id);
+    }
+
+    /// Takes out every session that `which` means. Scans the map.
+    pub(super) fn forget(&self, which: Which) {
+        self.entries
+            .pin()
+            .retain(|_, hot| !concerns(which, hot.id, hot.user));
+    }
+
+    /// Takes out what is not live any more. Scans the map.
+    pub(super) fn sweep(&self, at: Moment) {
+        self.entries.pin().retain(|_, hot| hot.is_live(at));
+    }
+
+    /// Sessions seen since the last call. Scans the map.
+    pub(super) fn take_seen(&self) -> Vec<(SessionId, Timestamp)> {
+        let entries = self.entries.pin();
+        entries.values().filter_map(Hot::take_seen).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Live entries thrown out for lack of room, since the start.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    fn make_room(&self, at: Moment) -> bool {
+        if self.making_room.swap(true, Ordering::Acquire) {
+            return false;
+        }
+        self.evict(at);
+        self.making_room.store(false, Ordering::Release);
+        self.len() < self.max
+    }
+
+    /// Throws out what has ended, and of the rest the longest unseen: together about one in
+    /// [`EVICTED_SHARE`], more only if more has ended.
+    fn evict(&self, at: Moment) {
+        // What has ended counts as never seen, and so goes first.
+        let age_key = |hot: &Hot| match hot.is_live(at) {
+            true => hot.last_seen.load(Ordering::Relaxed),
+            false => 0,
+        };
+        let entries = self.entries.pin();
+        let mut sample: Vec<u32> = entries.values().take(SAMPLE_MAX).map(age_key).collect();
+        sample.sort_unstable();
+        let Some(&cutoff) = sample.get(sample.len() / EVICTED_SHARE) else {
+            return;
+        };
+        let goal = (self.max / EVICTED_SHARE).max(1);
+        let (mut gone, mut evicted) = (0, 0);
+        entries.retain(|_, hot| {
+            let seen = age_key(hot);
+            // Many may have been seen in the cutoff's very second: of those, only as many as needed.
+            let goes = seen == 0 || seen < cutoff || (seen == cutoff && gone < goal);
+            if goes {
+                gone += 1;
+                evicted += u64::from(seen != 0);
+            }
+            !goes
+        });
+        self.evicted.fetch_add(evicted, Ordering::Relaxed);
+    }
+}
+
+/// Whether `which` means the session `id` of `user`.
+pub(super) fn concerns(which: Which, id: SessionId, user: UserId) -> bool {
+    match which {
+        Which::All => true,
+        Which::User(one) => one == user,
+        Which::Session(one) => one == id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Moment = Moment {
+        now: 1_000,
+        idle_secs: 500,
+    };
+
+    fn key(n: u64) -> SessionKey {
+        let mut bytes = [0; 32];
+        // Spread like a digest would be.
+        bytes[..8].copy_from_slice(&n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
+        bytes[8..16].copy_from_slice(&n.to_le_bytes());
+        SessionKey(bytes)
+    }
+
+    fn session(n: i64, verified_at: i64, last_seen_at: i64) -> Session {
+        Session {
+            id: SessionId(n),
+            holder: Holder {
+                user: UserId(n % 10),
+                name: "ann".into(),
+                scope: None,
+            },
+            factor: Factor::Sms,
+            verified_at: Timestamp(verified_at),
+            expires_at: Timestamp(5_000),
+            last_seen_at: Timestamp(last_seen_at),
+        }
+    }
+
+    #[test]
+    fn an_entry_fills_its_allocation_exactly() {
+        assert_eq!(size_of::<Hot>(), 64);
+        assert_eq!(size_of::<SessionKey>(), 32);
+    }
+
+    #[test]
+    fn the_hash_is_the_head_of_the_digest() {
+        assert_eq!(
+            DigestHashing.hash_one(key(7)),
+            7u64.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        );
+    }
+
+    #[test]
+    fn a_flood_stays_within_the_bound_and_throws_out_the_longest_unseen() {
+        let map = HotMap::new(1_600);
+        for n in 0..1_600 {
+            map.insert(
+                key(n),
+                &session(n as i64, 900, 900 + n as i64 / 16),
+                false,
+                AT,
+            );
+        }
+        assert_eq!((map.len(), map.evicted()), (1_600, 0));
+        map.insert(key(1_600), &session(1_600, 1_000, 1_000), false, AT);
+        let evicted = map.evicted();
+        assert!((50..=200).contains(&evicted), "{evicted}");
+        assert_eq!(map.len() as u64, 1_601 - evicted);
+        assert!(map.get(&key(0), AT).is_none(), "the oldest has gone");
+        assert!(map.get(&key(1_599), AT).is_some(), "the newest has stayed");
+        for n in 1_601..20_000 {
+            map.insert(key(n), &session(n as i64, 1_000, 1_000), false, AT);
+            assert!(map.len() <= 1_600);
+        }
+        assert!(map.get(&key(19_999), AT).is_some());
+    }
+
+    #[test]
+    fn what_has_expired_goes_before_what_is_live() {
+        let map = HotMap::new(160);
+        for n in 0..160 {
+            // One in four idled out long ago, though the others were seen earlier than the newcomer.
+            let seen = if n % 4 == 0 { 100 } else { 900 };
+            map.insert(key(n), &session(n as i64, 50, seen), false, AT);
+        }
+        map.insert(key(999), &session(999, 1_000, 1_000), false, AT);
+        assert_eq!((map.len(), map.evicted()), (121, 0));
+    }
+
+    #[test]
+    fn a_full_map_under_one_inserter_is_left_alone_by_the_others() {
+        let map = HotMap::new(16);
+        for n in 0..16 {
+            map.insert(key(n), &session(n as i64, 900, 900), false, AT);
+        }
+        map.making_room.store(true, Ordering::SeqCst);
+        map.insert(key(99), &session(99, 900, 900), false, AT);
+        assert!(map.get(&key(99), AT).is_none());
+        assert_eq!(map.len(), 16);
+        // A renewal needs no room.
+        map.insert(key(3), &session(77, 950, 950), false, AT);
+        map.forget(Which::Session(SessionId(77)));
+        assert_eq!(map.len(), 15);
+    }
+
+    #[test]
+    fn a_map_of_no_size_holds_nothing() {
+        let map = HotMap::new(0);
+        map.insert(key(1), &session(1, 900, 900), false, AT);
+        assert_eq!(map.len(), 0);
+    }
+
+    #[test]
+    fn an_older_verification_does_not_displace_a_later_one() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(2, 950, 950), false, AT);
+        map.insert(key(1), &session(1, 900, 990), false, AT);
+        let held = map.get(&key(1), AT).map(|held| held.verified_at);
+        assert_eq!(held, Some(Timestamp(950)));
+    }
+
+    #[test]
+    fn each_sighting_is_taken_once() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 990), false, AT);
+        assert_eq!(map.take_seen(), []);
+        assert!(map.get(&key(1), AT).is_some());
+        assert_eq!(map.take_seen(), [(SessionId(1), Timestamp(1_000))]);
+        assert!(map.get(&key(1), AT).is_some(), "within the same second");
+        assert_eq!(map.take_seen(), []);
+        map.insert(key(2), &session(2, 1_000, 1_000), true, AT);
+        assert_eq!(map.take_seen(), [(SessionId(2), Timestamp(1_000))]);
+    }
+
+    #[test]
+    fn a_session_from_the_future_is_not_live_but_a_skewed_clock_is_forgiven() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 1_060, 1_060), false, AT);
+        map.insert(key(2), &session(2, 1_061, 1_061), false, AT);
+        assert!(map.get(&key(1), AT).is_some());
+        assert!(map.get(&key(2), AT).is_none());
+    }
+
+    #[test]
+    fn times_out_of_range_end_sessions_instead_of_wrapping() {
+        assert_eq!(seconds(Timestamp(-1)), 0);
+        assert_eq!(seconds(Timestamp(i64::MAX)), u32::MAX);
+        let map = HotMap::new(10);
+        let mut endless = session(1, 900, 900);
+        endless.expires_at = Timestamp(i64::MAX);
+        map.insert(key(1), &endless, false, AT);
+        let at = |now| Moment {
+            now,
+            idle_secs: u32::MAX,
+        };
+        assert!(map.get(&key(1), at(u32::MAX - 1)).is_some());
+        assert!(map.get(&key(1), at(u32::MAX)).is_none());
+    }
+}

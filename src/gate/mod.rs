@@ -4,17 +4,32 @@
 //! path ([`Gate::check`]) is one digest and one lookup: no I/O, no lock, no allocation. The slow
 //! path ([`Gate::admit`]) asks, through ports, who holds the token and whether the pair has a
 //! session, once for however many requests ask at the same time.
+//!
+//! What memory holds can permit, never refuse for want of a session: a miss, an expired entry or a
+//! verification that is not recent enough is asked of the store, which may know a later one.
 
-pub mod map;
+mod admit;
+mod flight;
+mod forgotten;
+mod map;
+mod negative;
 pub mod session;
+#[cfg(test)]
+mod tests;
 
 use crate::auth::ports::Which;
 use crate::clock::{Clock, Timestamp};
 use crate::config::model::Requirement;
 use crate::digest::{RealmKeys, SessionKey, TokenDigest};
 use crate::id::SessionId;
-use session::{Factor, Holder, Session};
+use admit::{Asked, Found};
+use flight::Flights;
+use forgotten::{Forgotten, Since, When};
+use map::{HotMap, Moment, seconds};
+use negative::Negative;
+use session::{Factor, Holder, Session, in_scope};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Leave to forward one request. It says who asked, for the headers that the upstream is told.
@@ -132,13 +147,38 @@ pub enum Checked {
     Ask,
 }
 
+/// A step back of the clock up to this long is not followed: time stands still until the clock has
+/// caught up, so that nothing lives longer. A longer one corrects a clock that was wrong before.
+const STEP_BACK_SECS_MAX: u32 = 3_600;
+
+/// Different questions asked of the store at once; more are refused as [`Refusal::Unavailable`].
+const FLIGHTS_MAX: usize = 4_096;
+
+/// How a pair was verified, as far as a decision needs it.
+#[derive(Clone, Copy, Debug)]
+struct Proof {
+    factor: Factor,
+    verified_at: Timestamp,
+}
+
 /// The gate itself: the hot map, the negative cache and the port behind them.
 pub struct Gate {
-    _todo: (),
+    witness: Arc<dyn Witness>,
+    clock: Arc<dyn Clock>,
+    map: HotMap,
+    negative: Negative,
+    flights: Flights<Asked, Result<Found, Unavailable>>,
+    forgotten: Forgotten,
+    /// Counts what makes an answer of the store that is under way out of date: a token issued, a
+    /// pair verified, a session ended.
+    changes: AtomicU64,
+    /// The latest second that the clock has shown.
+    latest: AtomicU32,
+    idle_secs: AtomicU32,
 }
 
 impl Gate {
-    /// A gate with an empty map.
+    /// A gate with an empty map of at most `hot_max` sessions.
     #[must_use]
     pub fn new(
         witness: Arc<dyn Witness>,
@@ -146,58 +186,199 @@ impl Gate {
         hot_max: usize,
         idle: Duration,
     ) -> Self {
-        let _ = (witness, clock, hot_max, idle);
-        todo!()
+        Self {
+            witness,
+            clock,
+            map: HotMap::new(hot_max),
+            negative: Negative::new(),
+            flights: Flights::new(FLIGHTS_MAX),
+            forgotten: Forgotten::default(),
+            changes: AtomicU64::new(0),
+            latest: AtomicU32::new(0),
+            idle_secs: AtomicU32::new(whole_seconds(idle)),
+        }
     }
 
     /// Decides from memory: one digest, one lookup.
     pub fn check(&self, question: &Question<'_>) -> Checked {
-        let _ = question;
-        todo!()
+        let presented = match at_once(question) {
+            Ok(presented) => presented,
+            Err(decision) => return Checked::Decided(decision),
+        };
+        let key = question.keys.session(presented.token, presented.device);
+        match self.recall(question, &key) {
+            Some(decision) => Checked::Decided(decision),
+            None => Checked::Ask,
+        }
     }
 
     /// Decides, asking the store where memory does not know. Single flight per pair.
+    ///
+    /// A session found through the pair that the token was issued to (the request named no device)
+    /// is kept for 30 s at most: then it is asked again whether the token is still that device's.
     pub async fn admit(&self, question: &Question<'_>) -> Decision {
-        let _ = question;
-        todo!()
+        let presented = match at_once(question) {
+            Ok(presented) => presented,
+            Err(decision) => return decision,
+        };
+        let key = question.keys.session(presented.token, presented.device);
+        // Another request may have brought the pair into memory since `check`.
+        match self.recall(question, &key) {
+            Some(decision) => decision,
+            None => self.ask_once(question, presented, key).await,
+        }
     }
 
-    /// A pair has just been verified: the next request finds it in the map.
+    /// A pair has just been verified, and the store has it: the next request finds it in the map.
+    ///
+    /// A pair that is verified again must keep its session's id in the store: a node whose map holds
+    /// the earlier verification takes it out by that id.
     pub fn remember(&self, key: SessionKey, session: &Session) {
-        let _ = (key, session);
-        todo!()
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        let at = self.moment();
+        self.map.insert(key, session, false, at);
+        // It may have been revoked between the store's word and this call.
+        let since = Since::Second(seconds(session.verified_at));
+        if self
+            .forgotten
+            .concerns(since, session.id, session.holder.user)
+        {
+            self.map.remove(&key, session.id);
+        }
     }
 
-    /// A token has just come to be: forget that it was unknown.
+    /// A token has just come to be, and the store has it: forget that it was unknown.
     pub fn token_issued(&self, token: TokenDigest) {
-        let _ = token;
-        todo!()
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.negative.forget(&token);
     }
 
-    /// Sessions have ended: take them out of the map.
+    /// Sessions have ended, and the store knows: take them out of the map. Scans the map (some
+    /// 100 ms at a million sessions): call it off the I/O threads.
     pub fn forget(&self, which: Which) {
-        let _ = which;
-        todo!()
+        let when = When {
+            change: self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1),
+            second: self.moment().now,
+        };
+        // Noted before the scan: see `forgotten`.
+        self.forgotten.note(when, which);
+        self.map.forget(which);
     }
 
     /// The cached sessions can no longer be trusted (the feed was out of sight for too long).
     pub fn forget_all_cached(&self) {
-        todo!()
+        self.forget(Which::All);
     }
 
-    /// Sessions seen since the last call, with the time, for the store.
+    /// Sessions seen since the last call, with the time, for the store. Scans the map, as `forget`.
     pub fn take_seen(&self) -> Vec<(SessionId, Timestamp)> {
-        todo!()
+        self.map.take_seen()
     }
 
-    /// Sweeps what has expired; returns (entries, evicted since start).
+    /// Sweeps what has expired; returns (entries, live ones evicted since the start). Scans the map,
+    /// as `forget`.
     pub fn sweep(&self) -> (usize, u64) {
-        todo!()
+        self.map.sweep(self.moment());
+        (self.map.len(), self.map.evicted())
     }
 
     /// The longest idle time, after a reload.
     pub fn set_idle(&self, idle: Duration) {
-        let _ = idle;
-        todo!()
+        self.idle_secs.store(whole_seconds(idle), Ordering::Relaxed);
     }
+
+    fn recall(&self, question: &Question<'_>, key: &SessionKey) -> Option<Decision> {
+        let at = self.moment();
+        let hot = self.map.get(key, at)?;
+        let proof = Proof {
+            factor: hot.factor,
+            verified_at: hot.verified_at,
+        };
+        // The pair may have been verified anew on another node, or under its device's own key.
+        is_recent(question.requirement, proof, at)
+            .then(|| decide(question, hot.holder, Some(proof), at))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.now(),
+            idle_secs: self.idle_secs.load(Ordering::Relaxed),
+        }
+    }
+
+    fn now(&self) -> u32 {
+        let shown = seconds(self.clock.now());
+        let latest = self.latest.load(Ordering::Relaxed);
+        match latest.saturating_sub(shown) {
+            1..=STEP_BACK_SECS_MAX => latest,
+            _ => {
+                // Written once a second: every thread reads it.
+                if shown != latest {
+                    self.latest.store(shown, Ordering::Relaxed);
+                }
+                shown
+            }
+        }
+    }
+}
+
+fn whole_seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// What needs no session: the decision; else what the request presents.
+fn at_once<'a>(question: &Question<'a>) -> Result<Presented<'a>, Decision> {
+    match (question.requirement, question.presented) {
+        (Requirement::Nothing, _) => Err(permit(Grant::Open)),
+        (Requirement::Deny, _) => Err(Decision::Refuse(Refusal::Denied)),
+        (_, None) => Err(Decision::Refuse(Refusal::NoToken)),
+        (_, Some(presented)) => Ok(presented),
+    }
+}
+
+/// The decision about a known token, and its pair's live session if there is one.
+fn decide(question: &Question<'_>, holder: Holder, proof: Option<Proof>, at: Moment) -> Decision {
+    let scope = holder.scope.as_deref();
+    let covers = |path: &str| in_scope(scope, path);
+    if !covers(question.path) || !question.destination.is_none_or(covers) {
+        return Decision::Refuse(Refusal::OutOfScope);
+    }
+    match (question.requirement, proof) {
+        (Requirement::Nothing, _) => permit(Grant::Open),
+        (Requirement::Deny, _) => Decision::Refuse(Refusal::Denied),
+        (Requirement::Token, None) => permit(Grant::Token(holder)),
+        (Requirement::TwoFactor { .. } | Requirement::SuccessToken, None) => {
+            let fresh = false;
+            Decision::Refuse(Refusal::SecondFactorRequired { holder, fresh })
+        }
+        (Requirement::SuccessToken, Some(_)) => {
+            Decision::Refuse(Refusal::SuccessTokenRequired { holder })
+        }
+        (requirement @ (Requirement::Token | Requirement::TwoFactor { .. }), Some(proof)) => {
+            if !is_recent(requirement, proof, at) {
+                let fresh = true;
+                return Decision::Refuse(Refusal::SecondFactorRequired { holder, fresh });
+            }
+            permit(Grant::Session {
+                holder,
+                factor: proof.factor,
+                verified_at: proof.verified_at,
+            })
+        }
+    }
+}
+
+/// Whether the pair was verified as recently as the path asks.
+fn is_recent(requirement: Requirement, proof: Proof, at: Moment) -> bool {
+    match requirement {
+        Requirement::TwoFactor {
+            within: Some(within),
+        } => Timestamp(i64::from(at.now)).secs_since(proof.verified_at) <= within.as_secs(),
+        _ => true,
+    }
+}
+
+/// The one place where a [`Permit`] comes to be.
+fn permit(grant: Grant) -> Decision {
+    Decision::Permit(Permit { grant })
 }

@@ -1,0 +1,163 @@
+//! The slow path: what memory does not know is asked of the [`Witness`], once per pair at a time.
+//!
+//! A session goes into the map only if nothing revoked it while it was on its way. What could not be
+//! asked is refused and never kept.
+//!
+//! [`Witness`]: super::Witness
+
+use super::forgotten::Since;
+use super::map::{SKEW_SECS_MAX, seconds};
+use super::session::{Holder, Session};
+use super::{Decision, Gate, Known, Presented, Proof, Question, Refusal, Unavailable, decide};
+use crate::clock::Timestamp;
+use crate::config::model::Requirement;
+use crate::digest::SessionKey;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long a session found through the token's issued pair is kept under the pair presented. The
+/// token may be issued to another device, on any node, without this map being told.
+const ALIAS_SECS_MAX: u64 = 30;
+
+/// Answers thrown away because a revocation overtook them, before the store counts as unavailable.
+const OVERTAKEN_MAX: usize = 8;
+
+/// What one flight asks. A change of the world makes a new question: nobody who comes after a token
+/// was issued or a session ended gets an answer from before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Asked {
+    pair: SessionKey,
+    with_session: bool,
+    changes: u64,
+}
+
+/// What the store says.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    Unknown,
+    Known {
+        holder: Holder,
+        /// Of the pair's live session.
+        proof: Option<Proof>,
+    },
+}
+
+impl Gate {
+    pub(super) async fn ask_once(
+        &self,
+        question: &Question<'_>,
+        presented: Presented<'_>,
+        key: SessionKey,
+    ) -> Decision {
+        let token = question.keys.token(presented.token);
+        if self.negative.contains(&token, self.moment().now) {
+            return Decision::Refuse(Refusal::UnknownToken);
+        }
+        let asked = Asked {
+            pair: key,
+            with_session: question.requirement != Requirement::Token,
+            changes: self.changes.load(Ordering::SeqCst),
+        };
+        let ask = || self.ask(question, presented, asked);
+        match self.flights.share(asked, ask).await {
+            Ok(Ok(Found::Known { holder, proof })) => {
+                decide(question, holder, proof, self.moment())
+            }
+            Ok(Ok(Found::Unknown)) => Decision::Refuse(Refusal::UnknownToken),
+            Ok(Err(Unavailable)) | Err(super::flight::TooMany) => {
+                Decision::Refuse(Refusal::Unavailable)
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        question: &Question<'_>,
+        presented: Presented<'_>,
+        asked: Asked,
+    ) -> Result<Found, Unavailable> {
+        let mut asked_at = asked.changes;
+        for _ in 0..OVERTAKEN_MAX {
+            let known = self.witness.holder(question.realm, presented.token).await?;
+            let Known::Yes {
+                holder,
+                issued_pair,
+            } = known
+            else {
+                let token = question.keys.token(presented.token);
+                let now = self.moment().now;
+                self.negative.record(&token, now, &self.changes, asked_at);
+                return Ok(Found::Unknown);
+            };
+            let proof = None;
+            if !asked.with_session {
+                return Ok(Found::Known { holder, proof });
+            }
+            let pair = match presented.device {
+                Some(_) => asked.pair,
+                None => issued_pair.unwrap_or(asked.pair),
+            };
+            let Some(session) = self.live_session(pair, &holder).await? else {
+                return Ok(Found::Known { holder, proof });
+            };
+            self.keep(asked.pair, pair, &session);
+            if !self.revoked_since(asked_at, asked.pair, &session) {
+                let proof = Some(Proof {
+                    factor: session.factor,
+                    verified_at: session.verified_at,
+                });
+                return Ok(Found::Known { holder, proof });
+            }
+            asked_at = self.changes.load(Ordering::SeqCst);
+        }
+        Err(Unavailable)
+    }
+
+    /// The pair's session, if it is live and of the token's own user. The token says what it opens.
+    async fn live_session(
+        &self,
+        pair: SessionKey,
+        holder: &Holder,
+    ) -> Result<Option<Session>, Unavailable> {
+        let found = self.witness.session(pair).await?;
+        let at = self.moment();
+        let now = Timestamp(i64::from(at.now));
+        let idle = Duration::from_secs(u64::from(at.idle_secs));
+        Ok(found
+            .filter(|session| session.holder.user == holder.user)
+            .filter(|session| session.is_live(now, idle))
+            .filter(|session| seconds(session.verified_at) <= at.now.saturating_add(SKEW_SECS_MAX))
+            .map(|session| Session {
+                holder: holder.clone(),
+                ..session
+            }))
+    }
+
+    /// Puts a session that was found under `pair` into the map under the pair that was presented.
+    fn keep(&self, presented: SessionKey, pair: SessionKey, session: &Session) {
+        let at = self.moment();
+        let now = Timestamp(i64::from(at.now));
+        let alias_end = now.after(Duration::from_secs(ALIAS_SECS_MAX));
+        let kept = Session {
+            expires_at: match presented == pair {
+                true => session.expires_at,
+                false => session.expires_at.min(alias_end),
+            },
+            last_seen_at: now,
+            ..session.clone()
+        };
+        self.map.insert(presented, &kept, true, at);
+    }
+
+    /// Whether the session, just kept, was revoked while it was on its way; then it is kept no more.
+    fn revoked_since(&self, asked_at: u64, presented: SessionKey, session: &Session) -> bool {
+        let since = Since::Change(asked_at);
+        let revoked = self
+            .forgotten
+            .concerns(since, session.id, session.holder.user);
+        if revoked {
+            self.map.remove(&presented, session.id);
+        }
+        revoked
+    }
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs every test, then greps everything that was printed for every secret that was used.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=target/test-output.log
+export VESTIBULE_TEST_SECRETS=$PWD/target/test-secrets.txt
+: >"$VESTIBULE_TEST_SECRETS"
+
+if command -v cargo-nextest >/dev/null; then
+  cargo nextest run --no-fail-fast --success-output final --failure-output immediate-final 2>&1 | tee "$out" \
+    | grep -vE '^\s*(\{|[0-9]{4}-[0-9]{2}-[0-9]{2}T)' || true
+  status=${PIPESTATUS[0]}
+else
+  cargo test --no-fail-fast -- --nocapture 2>&1 | tee "$out"
+  status=${PIPESTATUS[0]}
+fi
+[ "$status" = 0 ] || { echo "tests failed (everything they printed: $out)"; exit "$status"; }
+
+[ -s "$VESTIBULE_TEST_SECRETS" ] || { echo "the suite named no secret: the search for leaks would prove nothing"; exit 1; }
+if LC_ALL=C grep -aFf "$VESTIBULE_TEST_SECRETS" "$out" >target/test-leaks.txt; then
+  echo "secrets were printed (target/test-leaks.txt):"; cut -c1-200 target/test-leaks.txt | head -20; exit 1
+fi
+echo "no secret in what the suite printed: $(sort -u "$VESTIBULE_TEST_SECRETS" | wc -l) secrets, $(wc -l <"$out") lines"
+cargo test --doc --quiet
