@@ -2,7 +2,7 @@
 //! gateway should reach it, and nothing it says is secret.
 
 use super::metrics::Metrics;
-use crate::auth::ports::Upkeep;
+use crate::auth::ports::{StoreError, Upkeep};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -47,19 +47,20 @@ impl Health {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the store answers in time.
-    pub async fn store_answers(&self) -> bool {
-        match tokio::time::timeout(PING_MAX, self.store.ping()).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the store refused a ping");
-                false
-            }
-            Err(_) => {
-                tracing::warn!("the store did not answer a ping within 2 s");
-                false
-            }
+    /// Whether the store says anything at all in time: a process in which it does not may hang.
+    pub async fn store_replies(&self) -> bool {
+        self.ping().await.is_some()
+    }
+
+    /// What the store says to a ping; `None` if nothing in time.
+    async fn ping(&self) -> Option<Result<(), StoreError>> {
+        let reply = tokio::time::timeout(PING_MAX, self.store.ping()).await.ok();
+        match &reply {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::warn!(%error, "the store refused a ping"),
+            None => tracing::warn!("the store did not answer a ping within 2 s"),
         }
+        reply
     }
 
     /// Whether new requests may come.
@@ -67,10 +68,9 @@ impl Health {
         if self.draining.load(Ordering::SeqCst) {
             return Err(NotReady::Draining);
         }
-        if self.store_answers().await {
-            Ok(())
-        } else {
-            Err(NotReady::Store)
+        match self.ping().await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => Err(NotReady::Store),
         }
     }
 }
@@ -121,7 +121,7 @@ async fn readiness(State(admin): State<Admin>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::ports::{StoreError, Stored};
+    use crate::auth::ports::Stored;
     use crate::clock::Timestamp;
     use crate::digest::SubjectDigest;
     use crate::id::UserId;

@@ -1,0 +1,176 @@
+//! `serve`: the gateway from its start to its end, and what systemd is told of it.
+//!
+//! SIGHUP reads the config again, SIGTERM and SIGINT drain, a second one ends at once. The watchdog
+//! is fed while the runtime runs and the store gives some answer; a store that answers "no" does not
+//! end a gateway whose known sessions go on.
+
+use super::error::CliError;
+use super::socket::AdminSocket;
+use super::wiring::{self, App};
+use crate::observe::log;
+use sd_notify::NotifyState;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
+
+pub(super) fn serve(path: &Path) -> Result<(), CliError> {
+    let (config, warnings) = wiring::load(path, true)?;
+    log::init(&config.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if config.threads > 0 {
+        runtime.worker_threads(config.threads);
+    }
+    let runtime = runtime.enable_all().build().map_err(CliError::Runtime)?;
+    let ended = runtime.block_on(run(config, path));
+    // Whatever still blocks (a DNS lookup) must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn run(config: crate::config::model::Config, path: &Path) -> Result<(), CliError> {
+    let mut signals = Signals::new().map_err(CliError::Runtime)?;
+    let socket = config
+        .admin
+        .socket
+        .as_deref()
+        .map(AdminSocket::bind)
+        .transpose()?;
+    let app = App::start(config, path).await.map_err(CliError::Start)?;
+
+    let (stop, stopped) = watch::channel(());
+    let socket = socket.map(|socket| {
+        let mut stopped = stopped.clone();
+        tokio::spawn(socket.serve(app.operator(), async move {
+            let _ = stopped.changed().await;
+        }))
+    });
+    tell(&[NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    loop {
+        match signals.next().await {
+            Asked::Watchdog => feed_watchdog(&app).await,
+            Asked::Reload => {
+                let mut states = vec![NotifyState::Reloading];
+                states.extend(NotifyState::monotonic_usec_now().ok());
+                tell(&states);
+                reload(&app, path).await;
+                tell(&[NotifyState::Ready]);
+            }
+            Asked::Stop => break,
+        }
+    }
+    tell(&[NotifyState::Stopping]);
+    tracing::info!("stopping: requests in flight may end");
+    drain(&app, &mut signals).await;
+    drop(stop);
+    if let Some(socket) = socket {
+        let _ = tokio::time::timeout(Duration::from_secs(1), socket).await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Reads the config again. A bad one is logged, a line for each error, and changes nothing.
+async fn reload(app: &App, path: &Path) {
+    let refused = match wiring::load(path, true) {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            app.reload(config).await.map_err(|error| vec![error])
+        }
+        Err(errors) => Err(errors),
+    };
+    app.metrics().config_reload(refused.is_ok());
+    match refused {
+        Ok(()) => tracing::info!(config = %path.display(), "reloaded"),
+        Err(lines) => {
+            for line in lines {
+                tracing::error!("{line}");
+            }
+            tracing::error!("the config was not reloaded: the gateway goes on with the old one");
+        }
+    }
+}
+
+/// Waits for the requests in flight, as long as the config lets them and nobody asks again.
+async fn drain(app: &App, signals: &mut Signals) {
+    let drained = app.shutdown();
+    tokio::pin!(drained);
+    loop {
+        tokio::select! {
+            () = &mut drained => return,
+            asked = signals.next() => match asked {
+                Asked::Watchdog => feed_watchdog(app).await,
+                Asked::Reload => {}
+                Asked::Stop => {
+                    tracing::warn!("asked to stop again: ending requests in flight");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+async fn feed_watchdog(app: &App) {
+    if app.health().store_replies().await {
+        tell(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Tells systemd, if it listens. That it does not hear us must not end the gateway.
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told of the gateway's state");
+    }
+}
+
+enum Asked {
+    Reload,
+    Stop,
+    Watchdog,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    watchdog: Option<Interval>,
+}
+
+impl Signals {
+    /// From here on, none of the signals ends the process by itself.
+    fn new() -> std::io::Result<Self> {
+        let watchdog = sd_notify::watchdog_enabled().map(|limit| {
+            let mut ticks = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            ticks
+        });
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            watchdog,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        let tick = async {
+            match &mut self.watchdog {
+                Some(ticks) => drop(ticks.tick().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            () = tick => Asked::Watchdog,
+        }
+    }
+}
