@@ -5,3 +5,4 @@
 
 pub mod credential;
 pub mod device;
+pub mod witness;
