@@ -172,7 +172,7 @@ impl App {
             Some(address) => Some(serve_admin(address, &metrics, &health, stopped.clone(), &mut beside).await?),
             None => None,
         };
-        tell_certificates(&control, &metrics);
+        name_metrics(&config, &control, &metrics);
         let serving = tokio::spawn(listeners.serve(proxy, stopped));
         let config = Arc::new(ArcSwap::from_pointee(config));
         let operator = Operator {
@@ -239,8 +239,8 @@ impl App {
         self.witness.set_probes(probes);
         self.gate.set_idle(config.sessions.idle);
         self.snapshots.store(Arc::new(snapshot));
+        name_metrics(&config, &self.control, &self.metrics);
         self.config.store(Arc::new(config));
-        tell_certificates(&self.control, &self.metrics);
         Ok(())
     }
 
@@ -335,9 +335,17 @@ async fn keep_resolving(snapshots: Arc<ArcSwap<Snapshot>>) {
     }
 }
 
-fn tell_certificates(control: &listen::Control, metrics: &Metrics) {
-    for expiry in control.expiries() {
-        metrics.certificate_expiry(&expiry.certificate, expiry.not_after);
+/// Makes the config's names known to the metrics, whose labels are a closed set.
+fn name_metrics(config: &Config, control: &listen::Control, metrics: &Metrics) {
+    for route in &config.routes {
+        metrics.route(&route.name);
     }
+    for upstream in config.upstreams.keys() {
+        metrics.upstream_named(upstream);
+    }
+    let expiries = control.expiries();
+    let named: Vec<_> =
+        expiries.iter().map(|it| (it.cert.display().to_string(), it.not_after)).collect();
+    metrics.certificates(named.iter().map(|(file, end)| (file.as_str(), *end)));
 }
 

@@ -44,3 +44,30 @@ fn url(upstream: &Upstream, path: &str) -> Option<String> {
     Some(format!("{scheme}://{server}{path}"))
 }
 
+#[async_trait]
+impl Probe for UpstreamProbe {
+    async fn probe(&self, token: &str) -> Result<Option<LearnedProfile>, Unavailable> {
+        let failed = |error: reqwest::Error| {
+            // Without the URL's query and never with the header: only the kind of failure.
+            tracing::warn!(error = %error.without_url(), "the backend's profile cannot be asked for");
+            Unavailable
+        };
+        let request = self.client.get(&self.url).bearer_auth(token);
+        let mut answer = request.send().await.map_err(failed)?;
+        let status = answer.status();
+        if status.is_server_error() {
+            return Err(Unavailable);
+        }
+        if !status.is_success() {
+            return Ok(None);
+        }
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(failed)? {
+            if body.len() + piece.len() > PROFILE_BYTES_MAX {
+                return Ok(None);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(learn::parse_profile(&self.learn, &body))
+    }
+}

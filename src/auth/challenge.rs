@@ -276,7 +276,7 @@ impl Judge {
                 Ok(session)
             }
             Attempted::Wrong { left } => {
-                self.emit(EventKind::Refused, "wrong code");
+                self.emit(EventKind::Refused, "sms wrong code");
                 // Only the failure that meets the bound is evaluated: later ones are `Blocked`.
                 if let Ok(Some(Blocked::Locked)) = self.store.blocked(&[user], now).await {
                     self.emit(EventKind::Locked, "wrong codes");

@@ -97,7 +97,7 @@ pub struct Store {
 }
 
 /// The storage engines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreEngine {
     /// `sqlite:/path/to/file.db`
     Sqlite(PathBuf),

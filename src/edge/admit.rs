@@ -132,7 +132,11 @@ impl Gateway {
         match decision {
             Decision::Refuse(refusal) => {
                 ctx.user = user(&refusal);
-                let reply = refusal::reply(&refusal, head, route);
+                let methods = match ctx.user {
+                    Some(user) => self.local.methods(user).await,
+                    None => Vec::new(),
+                };
+                let reply = refusal::reply(&refusal, head, route, &methods);
                 Err(Verdict::Answer(outcome(&refusal), reply))
             }
             Decision::Permit(permit) => {

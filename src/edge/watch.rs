@@ -31,6 +31,8 @@ pub struct Exchange {
     pub response_body: Bytes,
     /// The device that the request's header, query or cookie names.
     pub device: Option<String>,
+    /// How the backend's phone numbers without `+` are read.
+    pub phone_region: Option<String>,
     /// The route's name.
     pub route: String,
     /// The client's address.
@@ -101,6 +103,7 @@ impl Watch {
                 response_status: StatusCode::OK,
                 response_body: Bytes::new(),
                 device: device.map(str::to_owned),
+                phone_region: route.config.phone_region.clone(),
                 route: route.config.name.clone(),
                 address: head.client.address,
             },
