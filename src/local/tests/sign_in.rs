@@ -172,7 +172,7 @@ async fn a_share_url_gives_a_token_whole_or_as_a_path() {
         "/other/link",
         "//evil.example/share/link",
         "/share/",
-        "/share/link%2Fx",
+        "/share/link%252Fx",
     ] {
         let body = format!("URL={url}&deviceId=d1");
         let answer = site.answer(post(&site).form(&body)).await;
