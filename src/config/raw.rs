@@ -344,11 +344,12 @@ pub(super) struct HttpSms {
 }
 
 #[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
 pub(super) enum SmsMethod {
-    GET,
+    Get,
     #[default]
-    POST,
-    PUT,
+    Post,
+    Put,
 }
 
 /// How a token becomes a user: one of the two keys.

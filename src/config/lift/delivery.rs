@@ -120,10 +120,8 @@ impl Lift<'_> {
                 );
             }
         }
-        let json = match &raw.json {
-            Some(json) => Some(self.json_body(json, at.key("json"))),
-            None => None,
-        };
+        let json = raw.json.as_ref();
+        let json = json.map(|json| self.json_body(json, at.key("json")));
         let timeout = self.period(raw.timeout, at.key("timeout"));
         let complete = query.len() == raw.query.len()
             && form.len() == raw.form.len()
@@ -147,9 +145,9 @@ impl Lift<'_> {
             }
         }
         let method = match raw.method {
-            raw::SmsMethod::GET => http::Method::GET,
-            raw::SmsMethod::POST => http::Method::POST,
-            raw::SmsMethod::PUT => http::Method::PUT,
+            raw::SmsMethod::Get => http::Method::GET,
+            raw::SmsMethod::Post => http::Method::POST,
+            raw::SmsMethod::Put => http::Method::PUT,
         };
         complete.then_some(HttpSms {
             url: url?.clone(),
@@ -170,7 +168,7 @@ impl Lift<'_> {
                 "a request has one body: write either `form` or `json`",
             );
         }
-        if raw.method == raw::SmsMethod::GET && (has_form || raw.json.is_some()) {
+        if raw.method == raw::SmsMethod::Get && (has_form || raw.json.is_some()) {
             self.error(
                 at.key("method"),
                 "a GET has no body: write POST, or use `query`",

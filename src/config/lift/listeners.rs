@@ -28,10 +28,7 @@ impl Lift<'_> {
         let mend = "write an IP address and a port, like 127.0.0.1:8080";
         let text = self.required(raw.address.as_ref(), at_address, mend);
         let address = text.and_then(|text| self.address(text, at_address));
-        let tls = match &raw.tls {
-            Some(tls) => Some(self.tls(tls, at.key("tls"))),
-            None => None,
-        };
+        let tls = raw.tls.as_ref().map(|tls| self.tls(tls, at.key("tls")));
         if raw.forward_auth == Some(true) {
             self.later(at.key("forward_auth"), "a listener that other proxies ask");
         }
@@ -102,10 +99,8 @@ impl Lift<'_> {
 
     pub(super) fn admin(&mut self, raw: &raw::Admin, at: At<'_>) -> Option<Admin> {
         let at_address = at.key("address");
-        let address = match &raw.address {
-            Some(text) => Some(self.address(text, at_address)),
-            None => None,
-        };
+        let address = raw.address.as_ref();
+        let address = address.map(|text| self.address(text, at_address));
         if let Some(Some(address)) = address
             && !address.ip().is_loopback()
         {
@@ -114,10 +109,8 @@ impl Lift<'_> {
                 "whoever reaches this address can read the metrics: better 127.0.0.1 or a private network",
             );
         }
-        let socket = match &raw.socket {
-            Some(path) => Some(self.path(path, at.key("socket"))),
-            None => None,
-        };
+        let socket = raw.socket.as_ref();
+        let socket = socket.map(|path| self.path(path, at.key("socket")));
         Some(Admin {
             address: match address {
                 Some(address) => Some(address?),
