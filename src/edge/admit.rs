@@ -230,7 +230,7 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
             .insert(ALLOW, HeaderValue::from_static(ALLOWED));
         return Some(Verdict::Answer(Outcome::BadRequest, reply));
     }
-    if head.has_encoded_slash && !route.config.encoded_slashes {
+    if head.check_encoded_slashes(route.config.encoded_slashes).is_err() {
         let detail = "the path has an encoded slash, which this site does not take";
         return Some(refused(StatusCode::BAD_REQUEST, detail));
     }

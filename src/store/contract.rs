@@ -191,7 +191,7 @@ async fn a_right_code_verifies_once(f: Fixture) {
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].session, session);
     assert_eq!(rows[0].realm, REALM);
-    assert_eq!(rows[0].device_label.as_deref(), Some("0123456789abcdef"));
+    assert_eq!(rows[0].device_label.as_deref(), Some("fedcba9876543210"));
     let none = f.store.sessions(Some(UserId(99)), NOW).await.unwrap();
     assert!(none.is_empty());
 }

@@ -172,7 +172,7 @@ impl Fixture {
                 token: self.digest(token),
                 user,
                 factor: Factor::Sms,
-                device_label: Some("0123456789abcdef".to_owned()),
+                device_label: Some("fedcba9876543210".to_owned()),
                 scope: None,
                 verified_at: NOW,
                 expires_at: after(3600),
