@@ -372,10 +372,10 @@ async fn keep_resolving(snapshots: Arc<ArcSwap<Snapshot>>) {
 /// Makes the config's names known to the metrics, whose labels are a closed set.
 fn name_metrics(config: &Config, control: &listen::Control, metrics: &Metrics) {
     for route in &config.routes {
-        metrics.route(&route.name);
+        let _ = metrics.route(&route.name);
     }
     for upstream in config.upstreams.keys() {
-        metrics.upstream_named(upstream);
+        let _ = metrics.upstream_named(upstream);
     }
     let expiries = control.expiries();
     let named: Vec<_> =

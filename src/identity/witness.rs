@@ -308,7 +308,7 @@ mod tests {
             realm: "files".to_owned(),
             token: Secret::new(token),
             user: "ann".to_owned(),
-            phone: Phone::from_e164("+4512345678").ok(),
+            phone: Phone::from_e164("+4512345678"),
             email: None,
             device: Some("phone".to_owned()),
             lifetime: Some(Duration::from_secs(60)),

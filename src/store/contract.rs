@@ -99,7 +99,7 @@ fn learned(phone: Option<&str>, email: Option<&str>) -> LearnedUser {
     LearnedUser {
         realm: REALM.to_owned(),
         name: "ann".to_owned(),
-        phone: phone.and_then(|phone| Phone::from_e164(phone).ok()),
+        phone: phone.and_then(Phone::from_e164),
         email: email.map(Secret::new),
     }
 }
@@ -535,7 +535,7 @@ fn new_share(f: &Fixture, token: &str) -> NewShare {
         realm: REALM.to_owned(),
         token: f.digest(token),
         path: "/dir/".to_owned(),
-        phone: Phone::from_e164(PHONE).ok(),
+        phone: Phone::from_e164(PHONE),
         email: Some(Secret::new("ann@example.org")),
         expires_at: Some(after(1000)),
     }
