@@ -93,7 +93,10 @@ async fn serve_until_stopped(app: &App, path: &Path, signals: &mut Signals) {
 /// Reads the config again. A bad one is logged, a line for each error, and changes nothing.
 async fn reload(app: &App, path: &Path) {
     let refused = match wiring::load(path) {
-        Ok(config) => app.reload(config).await.map_err(|error| vec![error.to_string()]),
+        Ok(config) => app
+            .reload(config)
+            .await
+            .map_err(|error| vec![error.to_string()]),
         Err(lines) => Err(lines),
     };
     app.metrics().config_reload(refused.is_ok());

@@ -238,3 +238,6 @@ fn masked_email(address: &Secret) -> String {
 fn iso(at: Option<Timestamp>) -> Option<String> {
     at.map(Timestamp::iso8601)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

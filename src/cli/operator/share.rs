@@ -70,11 +70,10 @@ impl Operator {
 
 /// The canonical prefix of what lies at and below `path`.
 fn directory(path: &str) -> Result<String, OperatorError> {
-    let (canonical, _) =
-        request::canonical_path(path).map_err(|cause| OperatorError::BadPath {
-            path: path.to_owned(),
-            cause,
-        })?;
+    let (canonical, _) = request::canonical_path(path).map_err(|cause| OperatorError::BadPath {
+        path: path.to_owned(),
+        cause,
+    })?;
     let mut path = canonical.into_owned();
     if !path.ends_with('/') {
         path.push('/');
