@@ -96,7 +96,7 @@ fn the_reference_is_lifted_field_by_field() {
         config.store.key.expose(),
         "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="
     );
-    assert_eq!(config.limits.countries, ["DK", "NO", "SE"]);
+    assert_eq!(config.limits.countries, ["DK", "SE", "DE"]);
     let [SmsProvider::Twilio(twilio), SmsProvider::Http(http)] = &config.delivery.sms[..] else {
         panic!()
     };
