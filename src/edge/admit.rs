@@ -230,7 +230,10 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
             .insert(ALLOW, HeaderValue::from_static(ALLOWED));
         return Some(Verdict::Answer(Outcome::BadRequest, reply));
     }
-    if head.check_encoded_slashes(route.config.encoded_slashes).is_err() {
+    if head
+        .check_encoded_slashes(route.config.encoded_slashes)
+        .is_err()
+    {
         let detail = "the path has an encoded slash, which this site does not take";
         return Some(refused(StatusCode::BAD_REQUEST, detail));
     }

@@ -3,7 +3,7 @@
 //! Pingora's own `Server` is not used: its handshake time, header time, session cache, connection
 //! count and grace period cannot be set, and it cannot be started on port 0 for a test. The same
 //! loop runs in production and in tests. A connection is driven request by request here
-//! ([`super::conn`] reads and checks each head first); HTTP/2 is Pingora's from the preface on.
+//! (`conn` reads and checks each head first); HTTP/2 is Pingora's from the preface on.
 //!
 //! It decides nothing about requests, and no byte reaches `app` before its head has been checked.
 

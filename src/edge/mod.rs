@@ -3,10 +3,10 @@
 mod conn;
 pub mod h2;
 pub mod listen;
-mod scan;
-pub mod tls;
 pub mod proxy;
+mod scan;
 pub mod stall;
+pub mod tls;
 pub mod upstream;
 pub mod watch;
 

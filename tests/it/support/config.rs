@@ -64,7 +64,10 @@ routes:
 
     /// The same with `from` replaced by `to`; `from` must be there.
     pub(crate) fn with(mut self, from: &str, to: &str) -> Self {
-        assert!(self.yaml.contains(from), "the test's config has no `{from}`");
+        assert!(
+            self.yaml.contains(from),
+            "the test's config has no `{from}`"
+        );
         self.yaml = self.yaml.replace(from, to);
         self
     }
