@@ -7,6 +7,7 @@ mod jobs;
 mod learner;
 mod probe;
 
+use crate::auth::ports::{Store, StoreError};
 use crate::auth::{Auth, Deliver, Settings};
 use crate::cli::operator::Operator;
 use crate::clock::{Clock, SystemClock};
@@ -30,9 +31,9 @@ use arc_swap::ArcSwap;
 use jobs::Jobs;
 use learner::UpstreamLearner;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Why the gateway does not start. Each is a message for the operator.
@@ -51,7 +52,7 @@ pub enum StartError {
     #[error("the probe of learned identities cannot be set up: {0}")]
     Probe(#[from] reqwest::Error),
     #[error("the store does not answer: {0}")]
-    StoreDown(#[from] crate::auth::ports::StoreError),
+    StoreDown(#[from] StoreError),
 }
 
 /// Why a new config is not taken over. Nothing has changed.
@@ -84,7 +85,8 @@ pub struct App {
     audit: Audit,
     jobs: Jobs,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    /// Taken by the one who waits for the end.
+    serving: Mutex<Option<JoinHandle<()>>>,
     beside: Vec<JoinHandle<()>>,
     operator: Operator,
 }
@@ -99,22 +101,12 @@ impl App {
         let metrics = Metrics::new()?;
         let engine = &config.store.engine;
         let (store, keys) = store::open(engine, &config.store.key, Arc::clone(&entropy)).await?;
-        let store: Arc<dyn crate::auth::ports::Store> = Arc::new(Timed::new(store, metrics.clone()));
+        let store: Arc<dyn Store> = Arc::new(Timed::new(store, metrics.clone()));
         // Before the first session can be cached, so that no revocation is missed.
         let feed_from = store.feed_head().await?;
         let audit = Audit::start(store.clone(), Arc::clone(&clock), metrics.clone());
 
-        let witness = Arc::new(StoreWitness::new(Arc::clone(&store), keys.clone(), Arc::clone(&clock)));
-        let gate = Arc::new(Gate::new(
-            Arc::clone(&witness) as Arc<dyn Witness>,
-            Arc::clone(&clock),
-            config.sessions.hot_max,
-            config.sessions.idle,
-        ));
-        {
-            let gate = Arc::clone(&gate);
-            witness.on_issued(Arc::new(move |token| gate.token_issued(token)));
-        }
+        let (gate, witness) = gate_and_witness(&config, &store, &keys, &clock);
         witness.set_probes(probe::all(&config)?);
 
         let auth = Arc::new(Auth {
@@ -173,7 +165,8 @@ impl App {
             None => None,
         };
         name_metrics(&config, &control, &metrics);
-        let serving = tokio::spawn(listeners.serve(proxy, stopped));
+        let serving = Mutex::new(Some(tokio::spawn(listeners.serve(proxy, stopped))));
+        tell_addresses(&config, &listening, admin);
         let config = Arc::new(ArcSwap::from_pointee(config));
         let operator = Operator {
             store,
@@ -245,10 +238,12 @@ impl App {
     }
 
     /// Stops accepting, lets requests in flight finish, and saves what is only in memory.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.health.drain();
         self.stop.send_replace(true);
-        let _ = self.serving.await;
+        if let Some(serving) = self.serving.lock().await.take() {
+            let _ = serving.await;
+        }
         for task in &self.beside {
             task.abort();
         }
@@ -257,6 +252,36 @@ impl App {
             tracing::error!(%error, "shutting down");
         }
     }
+}
+
+/// The gate asks the witness, and the witness tells the gate of new tokens.
+fn gate_and_witness(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    keys: &DigestKeys,
+    clock: &Arc<dyn Clock>,
+) -> (Arc<Gate>, Arc<StoreWitness>) {
+    let told: Arc<OnceLock<Weak<Gate>>> = Arc::default();
+    let teller = Arc::clone(&told);
+    let witness = StoreWitness::new(
+        Arc::clone(store),
+        keys.clone(),
+        Arc::clone(clock),
+        Arc::new(move |token| {
+            if let Some(gate) = teller.get().and_then(Weak::upgrade) {
+                gate.token_issued(token);
+            }
+        }),
+    );
+    let gate = Arc::new(Gate::new(
+        Arc::clone(&witness) as Arc<dyn Witness>,
+        Arc::clone(clock),
+        config.sessions.hot_max,
+        config.sessions.idle,
+    ));
+    // Set once, here: before the first token can come.
+    let _ = told.set(Arc::downgrade(&gate));
+    (gate, witness)
 }
 
 /// The settings that only a restart can change.
@@ -296,6 +321,15 @@ fn settings(config: &Config) -> Settings {
 /// argon2id takes a core and 19 MiB each: half the cores, so that requests keep the others.
 fn hashing_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+fn tell_addresses(config: &Config, listening: &[SocketAddr], admin: Option<SocketAddr>) {
+    for (listener, address) in config.listeners.iter().zip(listening) {
+        tracing::info!(%address, tls = listener.tls.is_some(), "listening");
+    }
+    if let Some(address) = admin {
+        tracing::info!(%address, "admin");
+    }
 }
 
 async fn serve_admin(
@@ -338,10 +372,10 @@ async fn keep_resolving(snapshots: Arc<ArcSwap<Snapshot>>) {
 /// Makes the config's names known to the metrics, whose labels are a closed set.
 fn name_metrics(config: &Config, control: &listen::Control, metrics: &Metrics) {
     for route in &config.routes {
-        metrics.route(&route.name);
+        let _ = metrics.route(&route.name);
     }
     for upstream in config.upstreams.keys() {
-        metrics.upstream_named(upstream);
+        let _ = metrics.upstream_named(upstream);
     }
     let expiries = control.expiries();
     let named: Vec<_> =

@@ -3,6 +3,9 @@
 use crate::config::model::{Config, Identity, Learn, Upstream};
 use crate::gate::Unavailable;
 use crate::identity::learn;
+use crate::identity::witness::{LearnedToken, Probe, Probes};
+use crate::secret::Secret;
+use std::sync::Arc;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -15,25 +18,34 @@ pub(super) struct UpstreamProbe {
     client: reqwest::Client,
     url: String,
     learn: Learn,
+    phone_region: Option<String>,
 }
 
 /// The probes of a config, by identity.
-pub(super) fn all(config: &Config) -> Result<Vec<(String, UpstreamProbe)>, reqwest::Error> {
-    let mut probes = Vec::new();
+pub(super) fn all(config: &Config) -> Result<Probes, reqwest::Error> {
+    let mut probes = Probes::new();
     for (name, identity) in &config.identities {
         let Identity::Learn(learn) = identity else { continue };
         let Some(path) = &learn.probe else { continue };
-        let route = config.routes.iter().find(|route| &route.identity == name);
-        let Some(upstream) = route.and_then(|route| config.upstreams.get(&route.upstream)) else {
+        let Some(route) = config.routes.iter().find(|route| &route.identity == name) else {
             continue;
         };
-        let Some(url) = url(upstream, path) else { continue };
+        let upstream = config.upstreams.get(&route.upstream);
+        let Some(url) = upstream.and_then(|upstream| url(upstream, path)) else {
+            continue;
+        };
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(PROBE_TIMEOUT)
             .build()?;
-        probes.push((name.clone(), UpstreamProbe { client, url, learn: learn.clone() }));
+        let probe = UpstreamProbe {
+            client,
+            url,
+            learn: learn.clone(),
+            phone_region: route.phone_region.clone(),
+        };
+        probes.insert(name.clone(), Arc::new(probe));
     }
     Ok(probes)
 }
@@ -46,7 +58,7 @@ fn url(upstream: &Upstream, path: &str) -> Option<String> {
 
 #[async_trait]
 impl Probe for UpstreamProbe {
-    async fn probe(&self, token: &str) -> Result<Option<LearnedProfile>, Unavailable> {
+    async fn probe(&self, realm: &str, token: &str) -> Result<Option<LearnedToken>, Unavailable> {
         let failed = |error: reqwest::Error| {
             // Without the URL's query and never with the header: only the kind of failure.
             tracing::warn!(error = %error.without_url(), "the backend's profile cannot be asked for");
@@ -68,6 +80,15 @@ impl Probe for UpstreamProbe {
             }
             body.extend_from_slice(&piece);
         }
-        Ok(learn::parse_profile(&self.learn, &body))
+        let region = self.phone_region.as_deref();
+        Ok(learn::parse_profile(&self.learn, &body).map(|profile| LearnedToken {
+            realm: realm.to_owned(),
+            token: Secret::new(token),
+            user: profile.user,
+            phone: profile.phone.as_deref().and_then(|raw| super::learner::readable(raw, region)),
+            email: profile.email,
+            device: None,
+            lifetime: self.learn.lifetime,
+        }))
     }
 }

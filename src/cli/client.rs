@@ -5,12 +5,12 @@ use super::operator::command::Command;
 use super::operator::output::Output;
 use super::operator::{self, Operator};
 use super::socket::{COMMAND_PATH, Failure};
-use super::wiring;
 use crate::clock::SystemClock;
 use crate::config::model::{Config, StoreEngine};
 use crate::entropy::OsEntropy;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
+use crate::store;
 use arc_swap::ArcSwap;
 use std::io;
 use std::path::Path;
@@ -73,8 +73,9 @@ async fn over_store(config: Config, command: Command) -> Result<Output, CliError
     if matches!(config.store.engine, StoreEngine::Memory) {
         return Err(CliError::MemoryStore);
     }
-    let (store, keys) = wiring::open_store(&config).await?;
-    let metrics = Metrics::new().map_err(|error| CliError::Metrics(error.to_string()))?;
+    let engine = &config.store.engine;
+    let (store, keys) = store::open(engine, &config.store.key, Arc::new(OsEntropy)).await?;
+    let metrics = Metrics::new()?;
     let audit = Audit::start(store.clone(), Arc::new(SystemClock), metrics);
     let operator = Operator {
         store,

@@ -2,8 +2,11 @@
 
 use super::operator::OperatorError;
 use super::socket::SocketError;
+use super::wiring::StartError;
+use crate::identity::accounts::HashError;
 use crate::observe::audit::NotFlushed;
 use crate::observe::log::LogError;
+use crate::store::OpenError;
 use std::path::PathBuf;
 
 /// Why a command failed.
@@ -30,24 +33,24 @@ pub(super) enum CliError {
         "the store is `memory:`, which only the running gateway has: start it and set admin.socket"
     )]
     MemoryStore,
-    #[error("{0}")]
-    Store(String),
+    #[error(transparent)]
+    Store(#[from] OpenError),
     #[error(transparent)]
     Audit(#[from] NotFlushed),
     #[error("the metrics could not be set up: {0}")]
-    Metrics(String),
+    Metrics(#[from] prometheus::Error),
     #[error("the password cannot be read from {}: {cause}", path.display())]
     PasswordFile { path: PathBuf, cause: String },
     #[error("the password is {0}")]
     BadPassword(&'static str),
-    #[error("the password could not be hashed: {0}")]
-    Hash(String),
+    #[error(transparent)]
+    Hash(#[from] HashError),
     #[error("{0}")]
     Entropy(#[from] crate::entropy::NoEntropy),
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
-    #[error("the gateway did not start: {0}")]
-    Start(String),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("the answer could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

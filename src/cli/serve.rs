@@ -7,20 +7,20 @@
 use super::error::CliError;
 use super::socket::AdminSocket;
 use super::wiring::{self, App};
+use crate::config::model::Config;
+use crate::observe::admin::Health;
 use crate::observe::log;
 use sd_notify::NotifyState;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior};
 
 pub(super) fn serve(path: &Path) -> Result<(), CliError> {
-    let (config, warnings) = wiring::load(path, true)?;
+    let config = wiring::load(path)?;
     log::init(&config.log)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if config.threads > 0 {
         runtime.worker_threads(config.threads);
@@ -32,59 +32,72 @@ pub(super) fn serve(path: &Path) -> Result<(), CliError> {
     ended
 }
 
-async fn run(config: crate::config::model::Config, path: &Path) -> Result<(), CliError> {
+async fn run(config: Config, path: &Path) -> Result<(), CliError> {
     let mut signals = Signals::new().map_err(CliError::Runtime)?;
-    let socket = config
-        .admin
-        .socket
-        .as_deref()
-        .map(AdminSocket::bind)
-        .transpose()?;
-    let app = App::start(config, path).await.map_err(CliError::Start)?;
-
-    let (stop, stopped) = watch::channel(());
-    let socket = socket.map(|socket| {
-        let mut stopped = stopped.clone();
-        tokio::spawn(socket.serve(app.operator(), async move {
-            let _ = stopped.changed().await;
-        }))
-    });
-    tell(&[NotifyState::Ready]);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    loop {
-        match signals.next().await {
-            Asked::Watchdog => feed_watchdog(&app).await,
-            Asked::Reload => {
-                let mut states = vec![NotifyState::Reloading];
-                states.extend(NotifyState::monotonic_usec_now().ok());
-                tell(&states);
-                reload(&app, path).await;
-                tell(&[NotifyState::Ready]);
-            }
-            Asked::Stop => break,
+    let socket = config.admin.socket.clone();
+    let app = App::start(config).await?;
+    let (close, closed) = oneshot::channel();
+    let door = match socket.map(|path| AdminSocket::bind(&path)).transpose() {
+        Ok(socket) => socket.map(|socket| {
+            tokio::spawn(socket.serve(app.operator(), async {
+                let _ = closed.await;
+            }))
+        }),
+        Err(error) => {
+            app.shutdown().await;
+            return Err(error.into());
         }
-    }
+    };
+    announce(&app);
+    serve_until_stopped(&app, path, &mut signals).await;
+
     tell(&[NotifyState::Stopping]);
     tracing::info!("stopping: requests in flight may end");
-    drain(&app, &mut signals).await;
-    drop(stop);
-    if let Some(socket) = socket {
-        let _ = tokio::time::timeout(Duration::from_secs(1), socket).await;
+    drain(app, &mut signals).await;
+    drop::<oneshot::Sender<()>>(close);
+    if let Some(door) = door {
+        let _ = tokio::time::timeout(Duration::from_secs(1), door).await;
     }
     tracing::info!("stopped");
     Ok(())
 }
 
+fn announce(app: &App) {
+    for address in app.listening() {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = app.admin() {
+        tracing::info!(%address, "admin");
+    }
+    tell(&[NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "vestibule is ready");
+}
+
+async fn serve_until_stopped(app: &App, path: &Path, signals: &mut Signals) {
+    loop {
+        match signals.next().await {
+            Asked::Watchdog => feed_watchdog(app.health()).await,
+            Asked::Reload => {
+                // systemd 253 wants the time with it; older ones ignore it.
+                let mut states = vec![NotifyState::Reloading];
+                states.extend(NotifyState::monotonic_usec_now().ok());
+                tell(&states);
+                reload(app, path).await;
+                tell(&[NotifyState::Ready]);
+            }
+            Asked::Stop => return,
+        }
+    }
+}
+
 /// Reads the config again. A bad one is logged, a line for each error, and changes nothing.
 async fn reload(app: &App, path: &Path) {
-    let refused = match wiring::load(path, true) {
-        Ok((config, warnings)) => {
-            for warning in warnings {
-                tracing::warn!("{warning}");
-            }
-            app.reload(config).await.map_err(|error| vec![error])
-        }
-        Err(errors) => Err(errors),
+    let refused = match wiring::load(path) {
+        Ok(config) => app
+            .reload(config)
+            .await
+            .map_err(|error| vec![error.to_string()]),
+        Err(lines) => Err(lines),
     };
     app.metrics().config_reload(refused.is_ok());
     match refused {
@@ -99,14 +112,15 @@ async fn reload(app: &App, path: &Path) {
 }
 
 /// Waits for the requests in flight, as long as the config lets them and nobody asks again.
-async fn drain(app: &App, signals: &mut Signals) {
+async fn drain(app: App, signals: &mut Signals) {
+    let health = Arc::clone(app.health());
     let drained = app.shutdown();
     tokio::pin!(drained);
     loop {
         tokio::select! {
             () = &mut drained => return,
             asked = signals.next() => match asked {
-                Asked::Watchdog => feed_watchdog(app).await,
+                Asked::Watchdog => feed_watchdog(&health).await,
                 Asked::Reload => {}
                 Asked::Stop => {
                     tracing::warn!("asked to stop again: ending requests in flight");
@@ -117,8 +131,8 @@ async fn drain(app: &App, signals: &mut Signals) {
     }
 }
 
-async fn feed_watchdog(app: &App) {
-    if app.health().store_replies().await {
+async fn feed_watchdog(health: &Health) {
+    if health.store_replies().await {
         tell(&[NotifyState::Watchdog]);
     }
 }

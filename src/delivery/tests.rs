@@ -294,7 +294,7 @@ async fn after_a_timeout_nobody_is_asked() {
     let (url, mut arrivals, _release) = held(None).await;
     let second = Double::answering(201, "{}").await;
     let mut config = kannel_like(&url);
-    config.timeout = Duration::from_millis(500);
+    config.timeout = Duration::from_secs(4);
     let first = model::SmsProvider::Http(config);
     let (result, outcomes) = send_over(vec![first, twilio(&second.url)]).await;
     assert_eq!(arrivals.recv().await, Some(()), "the message was written");

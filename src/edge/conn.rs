@@ -439,3 +439,144 @@ impl<S> GetSocketDigest for Conn<S> {
 }
 
 impl<S> Peek for Conn<S> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::sync::watch;
+
+    const GENEROUS: Duration = Duration::from_secs(30);
+
+    fn pair(room: usize) -> (Conn<DuplexStream>, DuplexStream) {
+        let (inner, client) = duplex(room);
+        let about = About {
+            peer: "192.0.2.1:9".parse().unwrap(),
+            fd: 0,
+            socket: Arc::new(SocketDigest::from_raw_fd(0)),
+            tls: None,
+            is_h2: false,
+        };
+        (Conn::new(inner, about, GENEROUS), client)
+    }
+
+    async fn head(conn: &mut Conn<DuplexStream>) -> Result<(), NoHead> {
+        let deadlines = HeadDeadlines {
+            first_byte: Instant::now() + GENEROUS,
+            head: GENEROUS,
+        };
+        let bounds = HeadBounds {
+            bytes_max: 1024,
+            headers_max: 16,
+        };
+        let (_stop, mut shutdown) = watch::channel(false);
+        conn.read_head(deadlines, bounds, &mut shutdown).await
+    }
+
+    async fn reads(conn: &mut Conn<DuplexStream>, expected: &str) {
+        let mut bytes = vec![0; expected.len()];
+        conn.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), expected);
+    }
+
+    fn poll_once(conn: &mut Conn<DuplexStream>) -> Poll<usize> {
+        let mut space = [0; 64];
+        let mut space = ReadBuf::new(&mut space);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        Pin::new(conn)
+            .poll_read(&mut cx, &mut space)
+            .map(|read| read.map(|()| space.filled().len()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_bodiless_request_reads_its_head_and_then_nothing() {
+        let (mut conn, mut client) = pair(4096);
+        let (first, second) = ("GET /1 HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\n\r\n");
+        let both = format!("{first}{second}");
+        client.write_all(both.as_bytes()).await.unwrap();
+        head(&mut conn).await.unwrap();
+        reads(&mut conn, first).await;
+        assert_eq!(poll_once(&mut conn), Poll::Pending);
+        // More of it, and the end of the stream, come while the first request runs.
+        client.write_all(second.as_bytes()).await.unwrap();
+        assert_eq!(poll_once(&mut conn), Poll::Pending);
+        drop(client);
+        assert_eq!(poll_once(&mut conn), Poll::Ready(0));
+        for _ in 0..2 {
+            head(&mut conn).await.unwrap();
+            reads(&mut conn, second).await;
+        }
+        assert_eq!(head(&mut conn).await, Err(NoHead::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_pipelines_without_end_has_to_wait() {
+        let (mut conn, mut client) = pair(4 * HELD_BYTES_MAX);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        head(&mut conn).await.unwrap();
+        reads(&mut conn, "GET / HTTP/1.1\r\n\r\n").await;
+        client.write_all(&[b'x'; 3 * HELD_BYTES_MAX]).await.unwrap();
+        assert_eq!(poll_once(&mut conn), Poll::Pending);
+        assert!(conn.input.len() < HELD_BYTES_MAX + READ_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_body_and_an_upgrade_are_handed_on() {
+        for request in [
+            "PUT / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody",
+            "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\nbody",
+        ] {
+            let (mut conn, mut client) = pair(4096);
+            client.write_all(request.as_bytes()).await.unwrap();
+            head(&mut conn).await.unwrap();
+            reads(&mut conn, request).await;
+            // Past what came with the head, too.
+            client.write_all(b"more").await.unwrap();
+            reads(&mut conn, "more").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn small_writes_are_sent_together() {
+        let (mut conn, mut client) = pair(4096);
+        conn.write_all(b"head ").await.unwrap();
+        conn.write_all(b"body").await.unwrap();
+        let mut bytes = [0; 64];
+        let early = tokio::time::timeout(Duration::ZERO, client.read(&mut bytes)).await;
+        assert!(early.is_err(), "sent before the flush");
+        conn.flush().await.unwrap();
+        assert_eq!(client.read(&mut bytes).await.unwrap(), 9);
+    }
+
+    #[tokio::test]
+    async fn writes_of_all_sizes_keep_their_order() {
+        // A narrow pipe, so that every vectored write is cut somewhere.
+        let (mut conn, mut client) = pair(700);
+        let sizes = [1, 2000, 1, 2048, 2049, 500, 10_000, 3, 0, 1];
+        let sent: Vec<Vec<u8>> = (1..).zip(sizes).map(|(n, size)| vec![n; size]).collect();
+        let expected = sent.concat();
+        let writer = tokio::spawn(async move {
+            for piece in &sent {
+                conn.write_all(piece).await.unwrap();
+            }
+            let mut chunk = Buf::chain(&b"4\r\n"[..], &[b'y'; 5000][..]).chain(&b"\r\n"[..]);
+            conn.write_all_buf(&mut chunk).await.unwrap();
+            AsyncWriteExt::shutdown(&mut conn).await.unwrap();
+        });
+        let mut received = Vec::new();
+        // Bounded: bytes that were sent twice would never come to an end.
+        let mut bounded = (&mut client).take(64 << 10);
+        bounded.read_to_end(&mut received).await.unwrap();
+        drop(client);
+        writer.await.unwrap();
+        let chunk = [&b"4\r\n"[..], &[b'y'; 5000], b"\r\n"].concat();
+        assert!(received == [expected, chunk].concat());
+    }
+
+    #[test]
+    fn debug_shows_no_buffers() {
+        let (mut conn, _client) = pair(64);
+        conn.input.extend_from_slice(b"Bearer secret");
+        assert_eq!(format!("{conn:?}"), "Conn { peer: 192.0.2.1:9, .. }");
+    }
+}

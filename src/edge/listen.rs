@@ -3,7 +3,7 @@
 //! Pingora's own `Server` is not used: its handshake time, header time, session cache, connection
 //! count and grace period cannot be set, and it cannot be started on port 0 for a test. The same
 //! loop runs in production and in tests. A connection is driven request by request here
-//! ([`super::conn`] reads and checks each head first); HTTP/2 is Pingora's from the preface on.
+//! (`conn` reads and checks each head first); HTTP/2 is Pingora's from the preface on.
 //!
 //! It decides nothing about requests, and no byte reaches `app` before its head has been checked.
 
@@ -110,7 +110,7 @@ struct Shared {
     /// As configured, with port 0 where that was asked for.
     listeners: Vec<(SocketAddr, Option<ServerTls>)>,
     open: AtomicUsize,
-    /// Told when a connection ends or more may come.
+    /// Told when a connection ends, or when more of them may be open.
     room: Notify,
     metrics: Metrics,
 }
@@ -273,6 +273,8 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     };
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuseaddr(true)?;
+    // Inherited by accepted sockets: finds peers that vanished under a silent WebSocket.
+    socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -291,17 +293,10 @@ impl Shared {
                     (open < max).then_some(open + 1)
                 });
             if taken.is_ok() {
-                self.show_open();
                 return Place(self.clone());
             }
             room.await;
         }
-    }
-
-    fn show_open(&self) {
-        let open = self.open.load(Ordering::Relaxed);
-        self.metrics
-            .connections(i64::try_from(open).unwrap_or(i64::MAX));
     }
 }
 
@@ -317,7 +312,6 @@ impl std::fmt::Debug for Shared {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::AcqRel);
-        self.0.show_open();
         self.0.room.notify_one();
     }
 }
@@ -599,13 +593,14 @@ mod tests {
                 head.insert_header("Content-Length", body.len().to_string())?;
             }
             session.write_response_header(Box::new(head), false).await?;
-            while endless {
+            loop {
                 session
-                    .write_response_body(Some(body.clone()), false)
+                    .write_response_body(Some(body.clone()), !endless)
                     .await?;
+                if !endless {
+                    return Ok(true);
+                }
             }
-            session.write_response_body(Some(body), true).await?;
-            Ok(true)
         }
     }
 
@@ -743,6 +738,11 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&rest), "");
+    }
+
+    async fn unanswered(stream: &mut TcpStream) {
+        let early = tokio::time::timeout(Duration::from_millis(300), stream.read_u8()).await;
+        assert!(early.is_err(), "served past the bound");
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -901,21 +901,21 @@ mod tests {
         assert_eq!(ask(&mut first, GET).await.0, 200);
         let mut second = edge.connect().await;
         second.write_all(GET.as_bytes()).await.unwrap();
-        let mut byte = [0];
-        let early = tokio::time::timeout(Duration::from_millis(300), second.read(&mut byte)).await;
-        assert!(early.is_err(), "served past the bound");
+        unanswered(&mut second).await;
         assert_eq!(edge.control.open(), 1);
         drop(first);
         assert_eq!(answer(&mut second).await.0, 200);
         // A reload makes room at once.
         let mut third = edge.connect().await;
+        third.write_all(GET.as_bytes()).await.unwrap();
+        unanswered(&mut third).await;
         limits.connections.max = 2;
         let reload = edge
             .control
             .prepare(&[listener(None)], limits, now())
             .unwrap();
         reload.apply();
-        assert_eq!(ask(&mut third, GET).await.0, 200);
+        assert_eq!(answer(&mut third).await.0, 200);
         assert_eq!(edge.control.open(), 2);
     }
 

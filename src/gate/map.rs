@@ -382,6 +382,17 @@ mod tests {
     }
 
     #[test]
+    fn a_later_verification_that_has_ended_makes_way() {
+        let map = HotMap::new(10);
+        let mut ended = session(2, 950, 950);
+        ended.expires_at = Timestamp(1_000);
+        map.insert(key(1), &ended, false, AT);
+        map.insert(key(1), &session(1, 900, 990), false, AT);
+        let held = map.get(&key(1), AT).map(|held| held.verified_at);
+        assert_eq!(held, Some(Timestamp(900)));
+    }
+
+    #[test]
     fn each_sighting_is_taken_once() {
         let map = HotMap::new(10);
         map.insert(key(1), &session(1, 900, 990), false, AT);

@@ -87,6 +87,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_session_ends_at_its_end_and_after_its_idle_time() {
+        let session = Session {
+            id: SessionId(1),
+            holder: Holder {
+                user: UserId(1),
+                name: "ann".into(),
+                scope: None,
+            },
+            factor: Factor::Sms,
+            verified_at: Timestamp(100),
+            expires_at: Timestamp(200),
+            last_seen_at: Timestamp(150),
+        };
+        let (short, long) = (Duration::from_secs(20), Duration::from_secs(900));
+        assert!(session.is_live(Timestamp(169), short));
+        assert!(!session.is_live(Timestamp(170), short));
+        assert!(session.is_live(Timestamp(199), long));
+        assert!(!session.is_live(Timestamp(200), long));
+    }
+
+    #[test]
+    fn factors_are_found_by_their_names() {
+        for factor in [Factor::Sms, Factor::Totp, Factor::BackupCode] {
+            assert_eq!(Factor::from_name(factor.as_str()), Some(factor));
+        }
+        assert_eq!(Factor::from_name("SMS"), None);
+    }
+
+    #[test]
     fn scope_is_a_directory_not_a_string_prefix() {
         assert!(in_scope(None, "/x"));
         assert!(in_scope(Some("/a/"), "/a/b"));

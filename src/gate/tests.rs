@@ -710,6 +710,20 @@ async fn anothers_revocation_on_the_way_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_pair_that_was_revoked_and_verified_again_on_the_way_is_permitted() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    let gate = Arc::clone(&world.gate);
+    then(&world.script.after_session, move || {
+        gate.forget(Which::User(ANN));
+    });
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+    assert_eq!(world.calls(), (2, 2));
+    assert!(world.asks_memory("t", None));
+}
+
+#[tokio::test]
 async fn a_session_that_is_revoked_at_every_try_is_not_permitted() {
     let world = World::new();
     world.holds("t", ANN, None, None);

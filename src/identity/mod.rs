@@ -8,3 +8,4 @@ pub mod accounts;
 pub mod credential;
 pub mod device;
 pub mod learn;
+pub mod witness;

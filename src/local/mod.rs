@@ -75,3 +75,6 @@ fn method_not_allowed(endpoint: &Endpoint) -> Reply {
     };
     encode::header(reply, ALLOW, &allow)
 }
+
+#[cfg(test)]
+mod tests;

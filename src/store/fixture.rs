@@ -93,7 +93,7 @@ impl Fixture {
         NewUser {
             realm: REALM.to_owned(),
             name: name.to_owned(),
-            phone: Phone::from_e164(PHONE).ok(),
+            phone: Phone::from_e164(PHONE),
             email: Some(Secret::new("ann@example.org")),
             password_hash: Some(Secret::new("$argon2id$v=19$x")),
             can_edit_users: true,
@@ -172,7 +172,7 @@ impl Fixture {
                 token: self.digest(token),
                 user,
                 factor: Factor::Sms,
-                device_label: Some("0123456789abcdef".to_owned()),
+                device_label: Some("fedcba9876543210".to_owned()),
                 scope: None,
                 verified_at: NOW,
                 expires_at: after(3600),

@@ -72,6 +72,19 @@ fn no_such(what: &str) -> StoreError {
 }
 
 impl Memory {
+    /// Makes every later verb fail, as a store that is down does.
+    #[cfg(test)]
+    pub(crate) fn break_off(&self) {
+        let broken = std::thread::scope(|scope| {
+            let panicking = scope.spawn(|| {
+                let _guard = self.0.lock();
+                panic!("broken off by a test");
+            });
+            panicking.join()
+        });
+        assert!(broken.is_err());
+    }
+
     fn lock(&self) -> Stored<MutexGuard<'_, State>> {
         // A panic under the lock may have left a step half-done.
         self.0

@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod golden;
 mod hygiene;
+mod kannel;
 mod main_job;
 mod operator;
 mod protocols;

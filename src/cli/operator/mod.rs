@@ -15,6 +15,7 @@ use crate::event::{Event, EventKind, Events};
 use crate::factor::phone::{Phone, PhoneError};
 use crate::gate::Gate;
 use crate::id::{SessionId, ShareId, UserId};
+use crate::request::Malformed;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
 use command::{Command, Revoke, Whom};
@@ -73,7 +74,7 @@ pub enum OperatorError {
     )]
     NoShareRoute(String),
     #[error("`{path}` cannot be shared: {cause}")]
-    BadPath { path: String, cause: String },
+    BadPath { path: String, cause: Malformed },
     #[error("there is no share {0}: `vestibule share list` shows which there are")]
     NoSuchShare(ShareId),
     #[error("there is no live session {0}: `vestibule session list` shows which there are")]
@@ -201,7 +202,7 @@ fn session_line(row: &SessionRow) -> SessionLine {
 
 /// A phone number as an operator wrote it.
 fn phone(raw: Option<&Secret>) -> Result<Option<Phone>, OperatorError> {
-    let parse = |raw: &Secret| super::wiring::phone(raw.expose());
+    let parse = |raw: &Secret| Phone::parse(raw.expose(), None);
     Ok(raw.map(parse).transpose()?)
 }
 
@@ -237,3 +238,6 @@ fn masked_email(address: &Secret) -> String {
 fn iso(at: Option<Timestamp>) -> Option<String> {
     at.map(Timestamp::iso8601)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -4,12 +4,12 @@ use super::command::ShareAdd;
 use super::output::{NewShare as NewShareAnswer, Output, ShareLine};
 use super::{Operator, OperatorError, email, iso, masked_email, phone};
 use crate::auth::ports::{NewShare, Share, Which};
-use crate::cli::wiring;
 use crate::clock::Timestamp;
 use crate::config::model::{Config, CredentialSource, Listener};
 use crate::entropy;
 use crate::event::EventKind;
 use crate::id::ShareId;
+use crate::request;
 use crate::secret::Secret;
 use std::time::Duration;
 
@@ -70,10 +70,11 @@ impl Operator {
 
 /// The canonical prefix of what lies at and below `path`.
 fn directory(path: &str) -> Result<String, OperatorError> {
-    let mut path = wiring::canonical_path(path).map_err(|cause| OperatorError::BadPath {
+    let (canonical, _) = request::canonical_path(path).map_err(|cause| OperatorError::BadPath {
         path: path.to_owned(),
         cause,
     })?;
+    let mut path = canonical.into_owned();
     if !path.ends_with('/') {
         path.push('/');
     }

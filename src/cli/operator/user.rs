@@ -4,7 +4,7 @@ use super::command::{UserAdd, Whom};
 use super::output::{NewUser as NewUserAnswer, Output, UserLine};
 use super::{Operator, OperatorError, email, masked_email, phone};
 use crate::auth::ports::{NewUser, User, Which};
-use crate::cli::wiring;
+use crate::auth::subject;
 use crate::event::EventKind;
 use crate::id::UserId;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Operator {
 
     pub(super) async fn user_reset(&self, whom: &Whom) -> Result<Output, OperatorError> {
         let id = self.find_user(whom).await?.id;
-        let subject = wiring::user_subject(&self.keys, id);
+        let subject = subject::user(&self.keys, id);
         self.store.reset_user(id, subject, self.clock.now()).await?;
         self.forget(Which::User(id));
         self.emit(EventKind::Reset, Some(id), "second factor".to_owned());

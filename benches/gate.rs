@@ -1,0 +1,384 @@
+//! What the gate's decision costs: the check alone, and the whole way from a parsed head to it
+//! (canonical form, route, policy, token, device, map hit). Nanoseconds and heap allocations.
+//!
+//! `cargo bench --bench gate`
+
+mod support;
+
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use ipnet::IpNet;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use support::counting::{self, Counting};
+use support::{Random, best, median, nanos_per_call, print_machine, table};
+use vestibule::clock::{Clock, SystemClock, Timestamp};
+use vestibule::config::model::{
+    self, CredentialSource, Dialect, Forward, ForwardToken, Identity, Requirement, Rule,
+};
+use vestibule::digest::{DigestKeys, RealmKeys, SessionKey};
+use vestibule::gate::session::{Factor, Holder, Session};
+use vestibule::gate::{
+    Checked, Decision, Gate, Known, Presented, Question, Refusal, Unavailable, Witness,
+};
+use vestibule::id::{SessionId, UserId};
+use vestibule::identity::{credential, device};
+use vestibule::policy;
+use vestibule::request::{Peer, RequestHead};
+use vestibule::route::Routes;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const GOAL_NANOS: f64 = 400.0;
+const SESSIONS: u64 = 100_000;
+const CALLS: u64 = 1_000_000;
+const ROUNDS: usize = 9;
+const HOST: &str = "files.example.org";
+
+/// A store that is never asked.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl Witness for Nobody {
+    async fn holder(&self, _: &str, _: &str) -> Result<Known, Unavailable> {
+        Err(Unavailable)
+    }
+
+    async fn session(&self, _: SessionKey) -> Result<Option<Session>, Unavailable> {
+        Err(Unavailable)
+    }
+}
+
+fn main() {
+    print_machine();
+    println!(
+        "{SESSIONS} hot sessions; {ROUNDS} rounds of {CALLS} decisions; tokens of 43 characters\n"
+    );
+    let keys = DigestKeys::derive(&[7; 32]);
+    let realm = keys.realm("local");
+    let gate = Gate::new(
+        Arc::new(Nobody),
+        Arc::new(SystemClock),
+        2 * SESSIONS as usize,
+        Duration::from_secs(86_400),
+    );
+    for n in 0..SESSIONS {
+        gate.remember(realm.session(&token(n), Some(&device_id(n))), &session(n));
+    }
+    print_rows(&check_alone(&gate, &realm));
+    print_rows(&whole_way(&gate, &keys));
+}
+
+fn print_rows(rows: &[Vec<String>]) {
+    let heading = ["decision", "median ns", "best ns", "heap allocations"];
+    table(&heading, rows);
+}
+
+/// The digest and the lookup, with the request already taken apart.
+fn check_alone(gate: &Gate, realm: &RealmKeys) -> Vec<Vec<String>> {
+    let asked: Vec<_> = (0..SESSIONS).map(|n| (token(n), device_id(n))).collect();
+    let question = |n: u64| {
+        let (token, device) = asked.get(n as usize).map_or(("", ""), |(t, d)| (t, d));
+        Question {
+            realm: "local",
+            keys: realm,
+            requirement: Requirement::TwoFactor { within: None },
+            presented: Some(Presented {
+                token,
+                device: Some(device),
+            }),
+            path: "/files/report.pdf",
+            destination: None,
+        }
+    };
+    vec![
+        measure("check: one busy session", |_| {
+            permitted(gate.check(&question(7)));
+        }),
+        measure("check: any of all sessions", {
+            let mut random = Random(1);
+            move |_| permitted(gate.check(&question(random.below(SESSIONS))))
+        }),
+        measure("check: a miss", |n| {
+            let mut question = question(7);
+            question.path = "/";
+            let unknown = if n % 2 == 0 { "nobody" } else { "no one" };
+            question.presented = Some(Presented {
+                token: unknown,
+                device: None,
+            });
+            assert!(matches!(gate.check(&question), Checked::Ask));
+        }),
+        measure("check: an open path", |_| {
+            let mut question = question(7);
+            question.requirement = Requirement::Nothing;
+            permitted(gate.check(&question));
+        }),
+    ]
+}
+
+/// A request as the HTTP parser leaves it.
+struct Parsed {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+fn whole_way(gate: &Gate, keys: &DigestKeys) -> Vec<Vec<String>> {
+    let routes = Routes::new(&config(), keys);
+    let requests =
+        |cookies: bool| -> Vec<Parsed> { (0..1_024).map(|n| parsed(n * 97, cookies)).collect() };
+    let decide = |requests: &[Parsed], n: u64| {
+        let request = &requests[n as usize % requests.len()];
+        permitted(decide(gate, &routes, request));
+    };
+    let (headers, cookies) = (requests(false), requests(true));
+    vec![
+        measure("whole: bearer and X-Device-Id", |n| decide(&headers, n)),
+        measure("whole: cookies of a browser", |n| decide(&cookies, n)),
+    ]
+}
+
+/// What the edge does with a request before it is forwarded.
+fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
+    let no = || Checked::Decided(Decision::Refuse(Refusal::Denied));
+    let trusted: [IpNet; 0] = [];
+    let peer = Peer {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        tls: false,
+        trusted_proxies: &trusted,
+    };
+    let target = request
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    let Ok(head) = RequestHead::read(
+        &request.method,
+        &request.uri,
+        target.as_bytes(),
+        &request.headers,
+        peer,
+    ) else {
+        return no();
+    };
+    let Some(route) = routes.find(&head.host) else {
+        return no();
+    };
+    let destination = head.destination.as_deref();
+    let requirement = policy::required(&route.config, head.method, &head.path, destination);
+    let (Ok(token), Ok(device)) = (
+        credential::find(&route.config.credentials, &head),
+        device::find(&head, None),
+    ) else {
+        return no();
+    };
+    gate.check(&Question {
+        realm: &route.config.identity,
+        keys: &route.keys,
+        requirement,
+        presented: token.as_deref().map(|token| Presented {
+            token,
+            device: device.as_deref(),
+        }),
+        path: &head.path,
+        destination,
+    })
+}
+
+/// Times `run`, and counts what it allocates; a hit that allocates breaks the product's promise.
+fn measure(name: &str, mut run: impl FnMut(u64)) -> Vec<String> {
+    // The first call of a thread registers it with the map.
+    (0..10_000).for_each(&mut run);
+    let before = counting::calls();
+    let nanos: Vec<f64> = (0..ROUNDS)
+        .map(|_| nanos_per_call(CALLS, &mut run))
+        .collect();
+    // The list of figures itself is one allocation.
+    let allocations = counting::calls() - before - 1;
+    assert_eq!(allocations, 0, "{name} allocates");
+    let verdict = match median(nanos.clone()) <= GOAL_NANOS {
+        true => "",
+        false => " (over the goal of 400)",
+    };
+    vec![
+        name.to_owned(),
+        format!("{:.0}{verdict}", median(nanos.clone())),
+        format!("{:.0}", best(&nanos)),
+        allocations.to_string(),
+    ]
+}
+
+fn permitted(checked: Checked) {
+    let checked = black_box(checked);
+    assert!(
+        matches!(checked, Checked::Decided(Decision::Permit(_))),
+        "{checked:?}"
+    );
+}
+
+fn token(n: u64) -> String {
+    format!("{n:0>43}")
+}
+
+fn device_id(n: u64) -> String {
+    format!("device-{n:016x}")
+}
+
+fn session(n: u64) -> Session {
+    let now = SystemClock.now();
+    Session {
+        id: SessionId(n as i64),
+        holder: Holder {
+            user: UserId(n as i64),
+            name: format!("user{n:08}").into(),
+            scope: None,
+        },
+        factor: Factor::Sms,
+        verified_at: now,
+        expires_at: Timestamp(now.0 + 1_000_000),
+        last_seen_at: now,
+    }
+}
+
+fn parsed(n: u64, cookies: bool) -> Parsed {
+    let mut headers = HeaderMap::new();
+    let mut set = |name: &'static str, value: String| {
+        let value = HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("-"));
+        headers.insert(name, value);
+    };
+    set("host", HOST.to_owned());
+    set("user-agent", "Mozilla/5.0 (X11; Linux x86_64)".to_owned());
+    set("accept", "*/*".to_owned());
+    set("accept-encoding", "gzip, deflate, br".to_owned());
+    if cookies {
+        let (token, device) = (token(n), device_id(n));
+        set(
+            "cookie",
+            format!(
+                "lang=da; IOGATES={token}; {}={device}",
+                device::COOKIE_PLAIN
+            ),
+        );
+    } else {
+        set("authorization", format!("Bearer {}", token(n)));
+        set("x-device-id", device_id(n));
+    }
+    Parsed {
+        method: Method::GET,
+        uri: Uri::from_static("/files/2026/report.pdf?download=1"),
+        headers,
+    }
+}
+
+/// Three routes, the middle one with the rules of the documented example.
+fn config() -> model::Config {
+    let second = Duration::from_secs(1);
+    let route = |name: &str, host: &str| model::Route {
+        name: name.to_owned(),
+        hosts: vec![host.to_owned()],
+        upstream: "files".to_owned(),
+        identity: "local".to_owned(),
+        credentials: vec![
+            CredentialSource::Bearer,
+            CredentialSource::Cookie("IOGATES".to_owned()),
+            CredentialSource::Query("token".to_owned()),
+            CredentialSource::Path("/share/".to_owned()),
+        ],
+        dialects: vec![Dialect::IoGates],
+        rules: vec![
+            rule(&[], &["/public/"], Requirement::Nothing),
+            rule(&[Method::DELETE], &[], TWO_FACTOR_FRESH),
+            rule(
+                &[Method::POST],
+                &["/api/password"],
+                Requirement::SuccessToken,
+            ),
+        ],
+        require: Requirement::TwoFactor { within: None },
+        self_enrolment: false,
+        phone_region: None,
+        forward: Forward {
+            token: ForwardToken::Original,
+        },
+        cors_origins: Vec::new(),
+        encoded_slashes: false,
+        body_bytes_max: None,
+    };
+    model::Config {
+        listeners: Vec::new(),
+        timeouts: model::Timeouts {
+            head: second,
+            body: second,
+            keepalive: second,
+            write: second,
+            drain: second,
+        },
+        connections: model::Connections {
+            max: 1,
+            head_bytes_max: 1,
+            headers_max: 1,
+        },
+        admin: model::Admin {
+            address: None,
+            socket: None,
+        },
+        trusted_proxies: Vec::new(),
+        store: model::Store {
+            engine: model::StoreEngine::Memory,
+            key: vestibule::secret::Secret::default(),
+        },
+        sessions: model::Sessions {
+            lifetime: second,
+            idle: second,
+            hot_max: 1,
+        },
+        codes: model::Codes {
+            length: 6,
+            lifetime: second,
+            attempts: 5,
+            resend_after: second,
+        },
+        limits: model::Limits {
+            per_user_per_hour: 1,
+            per_number_per_hour: 1,
+            per_gateway_per_minute: 1,
+            per_prefix_per_minute: 1,
+            countries: Vec::new(),
+        },
+        lockout: model::Lockout {
+            delay_every: 5,
+            first_delay: second,
+            max_delay: second,
+            lock_at: 100,
+            address_factor: 1,
+        },
+        sudo: second,
+        delivery: model::Delivery::default(),
+        identities: [("local".to_owned(), Identity::Accounts)].into(),
+        upstreams: Default::default(),
+        routes: vec![
+            route("other", "other.example.org"),
+            route("files", HOST),
+            route("rest", "*.example.net"),
+        ],
+        log: model::Log {
+            json: false,
+            level: "info".to_owned(),
+        },
+        threads: 1,
+    }
+}
+
+const TWO_FACTOR_FRESH: Requirement = Requirement::TwoFactor {
+    within: Some(Duration::from_secs(600)),
+};
+
+fn rule(methods: &[Method], paths: &[&str], require: Requirement) -> Rule {
+    Rule {
+        methods: methods.to_vec(),
+        paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        require,
+    }
+}
