@@ -160,7 +160,10 @@ async fn a_token_needs_its_user_and_its_share(f: Fixture) {
     assert!(f.store.put_token(f.token(UserId(99), "t")).await.is_err());
     let mut token = f.token(ann, "t");
     token.share = Some(ShareId(99));
-    assert!(f.store.put_token(token).await.is_err());
+    assert!(f.store.put_token(token.clone()).await.is_err());
+    let (share, _) = f.store.create_share(new_share(&f, "s"), NOW).await.unwrap();
+    token.share = Some(share);
+    assert!(f.store.put_token(token).await.is_err(), "another's share");
     assert_eq!(f.store.token(f.digest("t"), NOW).await.unwrap(), None);
 }
 

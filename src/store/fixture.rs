@@ -141,9 +141,9 @@ impl Fixture {
         self.keys.subject("address", "192.0.2.1")
     }
 
-    pub(super) async fn send_code(&self, user: UserId, token: &str, code: &str) {
+    pub(super) fn challenge(&self, user: UserId, token: &str, code: &str) -> NewChallenge {
         let pair = self.pair(token);
-        let challenge = NewChallenge {
+        NewChallenge {
             pair,
             user,
             purpose: Purpose::Verify,
@@ -152,7 +152,11 @@ impl Fixture {
             attempts: 5,
             created_at: NOW,
             expires_at: after(600),
-        };
+        }
+    }
+
+    pub(super) async fn send_code(&self, user: UserId, token: &str, code: &str) {
+        let challenge = self.challenge(user, token, code);
         self.store.put_challenge(challenge).await.unwrap();
     }
 

@@ -116,6 +116,21 @@ impl State {
         id
     }
 
+    /// Inserts a token or renews it. Sessions that another user had with it end.
+    fn put_token(&mut self, token: Token) {
+        let mut others: Vec<_> = self
+            .sessions
+            .values()
+            .filter(|record| record.new.token == token.digest && record.new.user != token.user)
+            .map(|record| record.id)
+            .collect();
+        others.sort_unstable();
+        for id in others {
+            self.end(Which::Session(id), token.issued_at);
+        }
+        self.tokens.insert(token.digest, token);
+    }
+
     /// The token with its real end, if that lies ahead: a share's token ends with its share.
     fn live_token(&self, digest: TokenDigest, now: Timestamp) -> Option<(&Token, Timestamp)> {
         let token = self.tokens.get(&digest)?;
@@ -351,22 +366,11 @@ impl Tokens for Memory {
         if !state.users.contains_key(&token.user) {
             return Err(no_such("user"));
         }
-        if token
-            .share
-            .is_some_and(|share| !state.shares.contains_key(&share))
-        {
+        let share = token.share.map(|share| state.shares.get(&share));
+        if share.is_some_and(|share| share.is_none_or(|share| share.user != token.user)) {
             return Err(no_such("share"));
         }
-        let others = state
-            .sessions
-            .values()
-            .filter(|record| record.new.token == token.digest && record.new.user != token.user);
-        let mut others: Vec<_> = others.map(|record| record.id).collect();
-        others.sort_unstable();
-        for id in others {
-            state.end(Which::Session(id), token.issued_at);
-        }
-        state.tokens.insert(token.digest, token);
+        state.put_token(token);
         Ok(())
     }
 
@@ -537,7 +541,7 @@ impl Shares for Memory {
             issued_at: now,
             expires_at: share.expires_at,
         };
-        state.tokens.insert(token.digest, token);
+        state.put_token(token);
         let share = Share {
             id,
             user,
