@@ -3,8 +3,8 @@
 use super::open;
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Attempt, Attempted, NewChallenge, NewSession, NewUser, Purpose, SendLimits, SendRequest, Store,
-    Subjects, Token,
+    Attempt, Attempted, NewChallenge, NewSession, NewUser, Purpose, Reserved, SendLimit,
+    SendLimits, SendRequest, Store, Subjects, Token,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
@@ -211,5 +211,20 @@ impl Fixture {
                 per_prefix_per_minute: 20,
             },
         }
+    }
+}
+
+/// `None` if the send is granted, else the limit that was met and the wait.
+pub(super) async fn granted(
+    f: &Fixture,
+    request: &SendRequest,
+    now: Timestamp,
+) -> Option<(SendLimit, u64)> {
+    match f.store.reserve_send(request.clone(), now).await.unwrap() {
+        Reserved::Yes(_) => None,
+        Reserved::No {
+            limit,
+            retry_after_secs,
+        } => Some((limit, retry_after_secs)),
     }
 }
