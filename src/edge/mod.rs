@@ -8,7 +8,6 @@
 pub mod h2;
 pub mod listen;
 pub mod proxy;
-mod scan;
 pub mod stall;
 pub mod tls;
 pub mod upstream;

@@ -56,7 +56,7 @@ fn learned(phone: Option<&str>, email: Option<&str>) -> LearnedUser {
     LearnedUser {
         realm: REALM.to_owned(),
         name: "ann".to_owned(),
-        phone: phone.and_then(|phone| Phone::from_e164(phone).ok()),
+        phone: phone.and_then(|phone| Phone::from_e164(phone)),
         email: email.map(Secret::new),
     }
 }
@@ -142,7 +142,7 @@ fn new_share(f: &Fixture, token: &str) -> NewShare {
         realm: REALM.to_owned(),
         token: f.digest(token),
         path: "/dir/".to_owned(),
-        phone: Phone::from_e164(PHONE).ok(),
+        phone: Phone::from_e164(PHONE),
         email: Some(Secret::new("ann@example.org")),
         expires_at: Some(after(1000)),
     }
