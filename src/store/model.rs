@@ -114,6 +114,16 @@ fn said<T: Debug, E>(answer: Result<T, E>) -> String {
     answer.map_or_else(|_| "an error".to_owned(), |answer| format!("{answer:?}"))
 }
 
+fn refused(detail: &str) -> Event {
+    Event {
+        kind: EventKind::Refused,
+        user: None,
+        route: "files".to_owned(),
+        address: None,
+        detail: detail.to_owned(),
+    }
+}
+
 async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
     let later = |secs| now.after(Duration::from_secs(u64::try_from(secs).unwrap()));
     let phone = |phone: &str| Phone::from_e164(phone);
@@ -181,16 +191,7 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         }
         Step::RevokeShare(id) => said(f.store.revoke_share(id, now).await),
         Step::Reset(user) => said(f.store.reset_user(user, f.user_subject(user), now).await),
-        Step::Append(detail) => {
-            let event = Event {
-                kind: EventKind::Refused,
-                user: None,
-                route: "files".to_owned(),
-                address: None,
-                detail: detail.to_owned(),
-            };
-            said(f.store.append(&[(now, event)]).await)
-        }
+        Step::Append(detail) => said(f.store.append(&[(now, refused(detail))]).await),
         Step::Purge => said(f.store.purge(now).await),
     }
 }

@@ -3,6 +3,7 @@
 use super::for_every_engine;
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{Attempted, Which};
+use crate::digest::SubjectDigest;
 use crate::event::{Event, EventKind};
 use crate::id::{SessionId, UserId};
 use crate::store::fixture::{Fixture, NOW, POLICY, after, granted};
@@ -129,8 +130,8 @@ async fn events_come_back_newest_first(f: Fixture) {
     assert_eq!(f.store.recent(9).await.unwrap(), [third, second, first]);
 }
 
-async fn purging_keeps_what_is_needed(f: Fixture) {
-    let day = 24 * 3600;
+/// One or two of everything, made at `NOW`; a plain and a locked subject.
+async fn fill(f: &Fixture) -> (UserId, SubjectDigest, SubjectDigest) {
     f.store.ping().await.unwrap();
     let ann = f.holder("ann", "t").await;
     let mut short = f.token(ann, "short");
@@ -139,7 +140,7 @@ async fn purging_keeps_what_is_needed(f: Fixture) {
     f.verify(ann, "t").await;
     f.send_code(ann, "short", "333333").await;
     let request = f.send_request(ann);
-    assert_eq!(granted(&f, &request, NOW).await, None);
+    assert_eq!(granted(f, &request, NOW).await, None);
     let (plain, locked) = (f.user_subject(ann), f.address_subject());
     let mut at_once = POLICY;
     at_once.lock_at = 1;
@@ -159,7 +160,12 @@ async fn purging_keeps_what_is_needed(f: Fixture) {
         .revoke(Which::Session(SessionId(99)), NOW)
         .await
         .unwrap();
+    (ann, plain, locked)
+}
 
+async fn purging_keeps_what_is_needed(f: Fixture) {
+    let day = 24 * 3600;
+    let (ann, plain, locked) = fill(&f).await;
     assert_eq!(f.store.purge(NOW).await.unwrap(), 0);
     assert!(f.store.session(f.pair("t"), NOW).await.unwrap().is_some());
     assert_eq!(f.store.purge(after(3600)).await.unwrap(), 1, "the session");

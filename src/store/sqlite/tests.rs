@@ -88,6 +88,10 @@ async fn what_is_not_our_database_is_refused_and_left_alone() {
     let error = refusal(&nowhere, &key).await;
     assert!(matches!(error, OpenError::NoDirectory(_)));
     assert!(error.to_string().contains("missing does not exist"));
+
+    // Not even root can make a file here.
+    let closed = refusal(Path::new("/proc/vestibule.db"), &key).await;
+    assert!(matches!(closed, OpenError::NoAccess { .. }));
 }
 
 #[tokio::test]
