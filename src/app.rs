@@ -33,7 +33,7 @@ use learner::UpstreamLearner;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Why the gateway does not start. Each is a message for the operator.
@@ -44,7 +44,10 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] listen::BindError),
     #[error("the admin listener cannot use {address}: {source}; set admin.address to a free one")]
-    Admin { address: SocketAddr, source: std::io::Error },
+    Admin {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("the SMS providers cannot be set up: {0}")]
@@ -60,7 +63,9 @@ pub enum StartError {
 pub enum ReloadError {
     #[error(transparent)]
     Listeners(#[from] listen::ReloadError),
-    #[error("store, admin, threads and sessions.hot_max cannot change while Vestibule runs: restart it")]
+    #[error(
+        "store, admin, threads and sessions.hot_max cannot change while Vestibule runs: restart it"
+    )]
     NeedsRestart,
     #[error("the SMS providers cannot be set up: {0}")]
     Delivery(#[from] crate::delivery::SetupError),
@@ -85,8 +90,7 @@ pub struct App {
     audit: Audit,
     jobs: Jobs,
     stop: watch::Sender<bool>,
-    /// Taken by the one who waits for the end.
-    serving: Mutex<Option<JoinHandle<()>>>,
+    serving: JoinHandle<()>,
     beside: Vec<JoinHandle<()>>,
     operator: Operator,
 }
@@ -125,8 +129,12 @@ impl App {
             witness: Arc::clone(&witness) as Arc<dyn Witness>,
         });
 
-        let listeners =
-            Listeners::bind(&config.listeners, listen_limits(&config), metrics.clone(), clock.now())?;
+        let listeners = Listeners::bind(
+            &config.listeners,
+            listen_limits(&config),
+            metrics.clone(),
+            clock.now(),
+        )?;
         let control = listeners.control();
         let listening = listeners.local_addrs().unwrap_or_default();
         let snapshot = Snapshot::new(config.clone(), &keys, None);
@@ -161,12 +169,13 @@ impl App {
             tokio::spawn(keep_resolving(Arc::clone(&snapshots))),
         ];
         let admin = match config.admin.address {
-            Some(address) => Some(serve_admin(address, &metrics, &health, stopped.clone(), &mut beside).await?),
+            Some(address) => {
+                Some(serve_admin(address, &metrics, &health, stopped.clone(), &mut beside).await?)
+            }
             None => None,
         };
         name_metrics(&config, &control, &metrics);
-        let serving = Mutex::new(Some(tokio::spawn(listeners.serve(proxy, stopped))));
-        tell_addresses(&config, &listening, admin);
+        let serving = tokio::spawn(listeners.serve(proxy, stopped));
         let config = Arc::new(ArcSwap::from_pointee(config));
         let operator = Operator {
             store,
@@ -178,8 +187,24 @@ impl App {
             gate: Some(Arc::clone(&gate)),
         };
         Ok(Self {
-            listening, admin, control, snapshots, config, keys, clock, auth, gate, witness, metrics,
-            health, audit, jobs, stop, serving, beside, operator,
+            listening,
+            admin,
+            control,
+            snapshots,
+            config,
+            keys,
+            clock,
+            auth,
+            gate,
+            witness,
+            metrics,
+            health,
+            audit,
+            jobs,
+            stop,
+            serving,
+            beside,
+            operator,
         })
     }
 
@@ -220,7 +245,8 @@ impl App {
         }
         // Everything that can fail comes first.
         let listeners =
-            self.control.prepare(&config.listeners, listen_limits(&config), self.clock.now())?;
+            self.control
+                .prepare(&config.listeners, listen_limits(&config), self.clock.now())?;
         let providers = providers(&config, &self.metrics)?;
         let probes = probe::all(&config)?;
         let snapshot = Snapshot::new(config.clone(), &self.keys, Some(&self.snapshots.load()));
@@ -238,12 +264,10 @@ impl App {
     }
 
     /// Stops accepting, lets requests in flight finish, and saves what is only in memory.
-    pub async fn shutdown(&self) {
+    pub async fn shutdown(self) {
         self.health.drain();
         self.stop.send_replace(true);
-        if let Some(serving) = self.serving.lock().await.take() {
-            let _ = serving.await;
-        }
+        let _ = self.serving.await;
         for task in &self.beside {
             task.abort();
         }
@@ -301,14 +325,21 @@ fn listen_limits(config: &Config) -> listen::Limits {
     }
 }
 
-fn providers(config: &Config, metrics: &Metrics) -> Result<Box<dyn Deliver>, crate::delivery::SetupError> {
+fn providers(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Box<dyn Deliver>, crate::delivery::SetupError> {
     let metrics = metrics.clone();
     let observer = Arc::new(move |provider, outcome| metrics.sms(provider, outcome));
     Ok(Box::new(Providers::new(&config.delivery, observer)?))
 }
 
 fn settings(config: &Config) -> Settings {
-    let host = config.routes.iter().flat_map(|route| &route.hosts).find(|host| !host.contains('*'));
+    let host = config
+        .routes
+        .iter()
+        .flat_map(|route| &route.hosts)
+        .find(|host| !host.contains('*'));
     Settings {
         sessions: config.sessions,
         codes: config.codes,
@@ -323,15 +354,6 @@ fn hashing_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-fn tell_addresses(config: &Config, listening: &[SocketAddr], admin: Option<SocketAddr>) {
-    for (listener, address) in config.listeners.iter().zip(listening) {
-        tracing::info!(%address, tls = listener.tls.is_some(), "listening");
-    }
-    if let Some(address) = admin {
-        tracing::info!(%address, "admin");
-    }
-}
-
 async fn serve_admin(
     address: SocketAddr,
     metrics: &Metrics,
@@ -340,7 +362,9 @@ async fn serve_admin(
     beside: &mut Vec<JoinHandle<()>>,
 ) -> Result<SocketAddr, StartError> {
     let failed = |source| StartError::Admin { address, source };
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let router = admin::router(metrics.clone(), Arc::clone(health));
     let stop = async move {
@@ -357,7 +381,10 @@ async fn serve_admin(
 /// Resolves the upstreams' names and tells which ones have no address yet.
 async fn unresolved(snapshot: &Snapshot) {
     for name in snapshot.upstreams.resolve().await {
-        tracing::warn!(server = name, "the upstream's name has no address now; it is asked for again");
+        tracing::warn!(
+            server = name,
+            "the upstream's name has no address now; it is asked for again"
+        );
     }
 }
 
@@ -378,8 +405,9 @@ fn name_metrics(config: &Config, control: &listen::Control, metrics: &Metrics) {
         let _ = metrics.upstream_named(upstream);
     }
     let expiries = control.expiries();
-    let named: Vec<_> =
-        expiries.iter().map(|it| (it.cert.display().to_string(), it.not_after)).collect();
+    let named: Vec<_> = expiries
+        .iter()
+        .map(|it| (it.cert.display().to_string(), it.not_after))
+        .collect();
     metrics.certificates(named.iter().map(|(file, end)| (file.as_str(), *end)));
 }
-

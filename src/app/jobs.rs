@@ -28,7 +28,12 @@ impl Jobs {
     /// Runs every job until it is aborted. `feed_from` is the feed's head from before the first
     /// session was cached.
     pub(super) async fn run(self, feed_from: i64) {
-        tokio::join!(self.follow_feed(feed_from), self.save_seen(), self.sweep(), self.purge());
+        tokio::join!(
+            self.follow_feed(feed_from),
+            self.save_seen(),
+            self.sweep(),
+            self.purge()
+        );
     }
 
     async fn follow_feed(&self, mut seq: i64) {

@@ -36,7 +36,10 @@ impl Learner for UpstreamLearner {
             realm: exchange.realm,
             token: learned.token,
             user: learned.user,
-            phone: learned.phone.as_deref().and_then(|raw| readable(raw, region)),
+            phone: learned
+                .phone
+                .as_deref()
+                .and_then(|raw| readable(raw, region)),
             email: learned.email,
             device: exchange.device.or(learned.device),
             lifetime: exchange.learn.lifetime,

@@ -5,8 +5,8 @@ use crate::gate::Unavailable;
 use crate::identity::learn;
 use crate::identity::witness::{LearnedToken, Probe, Probes};
 use crate::secret::Secret;
-use std::sync::Arc;
 use async_trait::async_trait;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The largest profile that is read.
@@ -25,7 +25,9 @@ pub(super) struct UpstreamProbe {
 pub(super) fn all(config: &Config) -> Result<Probes, reqwest::Error> {
     let mut probes = Probes::new();
     for (name, identity) in &config.identities {
-        let Identity::Learn(learn) = identity else { continue };
+        let Identity::Learn(learn) = identity else {
+            continue;
+        };
         let Some(path) = &learn.probe else { continue };
         let Some(route) = config.routes.iter().find(|route| &route.identity == name) else {
             continue;
@@ -52,7 +54,11 @@ pub(super) fn all(config: &Config) -> Result<Probes, reqwest::Error> {
 
 fn url(upstream: &Upstream, path: &str) -> Option<String> {
     let server = upstream.servers.first()?;
-    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+    let scheme = if upstream.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     Some(format!("{scheme}://{server}{path}"))
 }
 
@@ -81,14 +87,19 @@ impl Probe for UpstreamProbe {
             body.extend_from_slice(&piece);
         }
         let region = self.phone_region.as_deref();
-        Ok(learn::parse_profile(&self.learn, &body).map(|profile| LearnedToken {
-            realm: realm.to_owned(),
-            token: Secret::new(token),
-            user: profile.user,
-            phone: profile.phone.as_deref().and_then(|raw| super::learner::readable(raw, region)),
-            email: profile.email,
-            device: None,
-            lifetime: self.learn.lifetime,
-        }))
+        Ok(
+            learn::parse_profile(&self.learn, &body).map(|profile| LearnedToken {
+                realm: realm.to_owned(),
+                token: Secret::new(token),
+                user: profile.user,
+                phone: profile
+                    .phone
+                    .as_deref()
+                    .and_then(|raw| super::learner::readable(raw, region)),
+                email: profile.email,
+                device: None,
+                lifetime: self.learn.lifetime,
+            }),
+        )
     }
 }

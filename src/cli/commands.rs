@@ -4,7 +4,8 @@
 use super::args::{self, Identity, OutputForm};
 use super::error::CliError;
 use super::operator::command::{Command, Revoke, ShareAdd, UserAdd, Whom};
-use super::{client, say, wiring};
+use super::{client, say};
+use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
 use crate::identity::accounts::hash_password;
 use crate::secret::Secret;
@@ -17,16 +18,21 @@ use zeroize::Zeroizing;
 const PASSWORD_BYTES_MAX: usize = 1_024;
 
 /// `check`: silence is golden, but an operator wants to read that all is well.
-pub(super) fn check(config: &Path, without_files: bool) -> Result<(), CliError> {
-    for warning in wiring::check(config, !without_files)? {
+pub(super) fn check(path: &Path, without_files: bool) -> Result<(), CliError> {
+    let files = if without_files {
+        Files::MayBeMissing
+    } else {
+        Files::MustExist
+    };
+    for warning in config::check(path, files)? {
         eprintln!("warning: {warning}");
     }
-    say(&format!("{}: no errors\n", config.display()));
+    say(&format!("{}: no errors\n", path.display()));
     Ok(())
 }
 
 pub(super) fn schema() -> Result<(), CliError> {
-    say(&wiring::schema());
+    say(&config::schema());
     Ok(())
 }
 
@@ -130,7 +136,7 @@ fn whom(user: String, identity: Identity) -> Whom {
 }
 
 fn operate(config: &Path, command: Command, form: OutputForm) -> Result<(), CliError> {
-    let config = wiring::load(config)?;
+    let config = config::load(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -2,7 +2,7 @@
 
 use super::operator::OperatorError;
 use super::socket::SocketError;
-use super::wiring::StartError;
+use crate::app::StartError;
 use crate::identity::accounts::HashError;
 use crate::observe::audit::NotFlushed;
 use crate::observe::log::LogError;
@@ -13,8 +13,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     /// One line for each problem.
-    #[error("{}", .0.join("\n"))]
-    Config(Vec<String>),
+    #[error(transparent)]
+    Config(#[from] crate::config::Errors),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -53,12 +53,6 @@ pub(super) enum CliError {
     Start(#[from] StartError),
     #[error("the answer could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-}
-
-impl From<Vec<String>> for CliError {
-    fn from(lines: Vec<String>) -> Self {
-        Self::Config(lines)
-    }
 }
 
 impl CliError {

@@ -8,7 +8,6 @@ mod error;
 pub mod operator;
 mod serve;
 pub mod socket;
-mod wiring;
 
 use args::{Cli, Command};
 use clap::Parser as _;

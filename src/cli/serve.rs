@@ -6,7 +6,8 @@
 
 use super::error::CliError;
 use super::socket::AdminSocket;
-use super::wiring::{self, App};
+use crate::app::App;
+use crate::config;
 use crate::config::model::Config;
 use crate::observe::admin::Health;
 use crate::observe::log;
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior};
 
 pub(super) fn serve(path: &Path) -> Result<(), CliError> {
-    let config = wiring::load(path)?;
+    let config = config::load(path)?;
     log::init(&config.log)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if config.threads > 0 {
@@ -92,12 +93,12 @@ async fn serve_until_stopped(app: &App, path: &Path, signals: &mut Signals) {
 
 /// Reads the config again. A bad one is logged, a line for each error, and changes nothing.
 async fn reload(app: &App, path: &Path) {
-    let refused = match wiring::load(path) {
+    let refused = match config::load(path) {
         Ok(config) => app
             .reload(config)
             .await
             .map_err(|error| vec![error.to_string()]),
-        Err(lines) => Err(lines),
+        Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
     };
     app.metrics().config_reload(refused.is_ok());
     match refused {

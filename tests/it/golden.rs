@@ -24,7 +24,9 @@ async fn callers(gateway: &Gateway, inbox: &Inbox) -> Vec<Caller> {
     gateway.add_user("anna", PASSWORD, "+4512345678");
     gateway.add_user("bert", PASSWORD, "+4512345679");
     let verified = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(inbox, &verified, "laptop", "+4512345678").await;
+    gateway
+        .verify(inbox, &verified, "laptop", "+4512345678")
+        .await;
     let unverified = gateway.sign_in("anna", PASSWORD, "tablet").await;
     let other_user = gateway.sign_in("bert", PASSWORD, "laptop").await;
     let caller = |kind, token: Option<&str>, path_token: &str, device| Caller {
@@ -48,30 +50,50 @@ async fn callers(gateway: &Gateway, inbox: &Inbox) -> Vec<Caller> {
 async fn row(gateway: &Gateway, endpoint: &Endpoint, method: &str, caller: &Caller) -> String {
     let path = endpoint.path.replace("{token}", &caller.path_token);
     let method = reqwest::Method::from_bytes(method.as_bytes()).expect("method");
-    let mut request = gateway.http.request(method, gateway.url(&path)).header("x-device-id", caller.device);
+    let mut request = gateway
+        .http
+        .request(method, gateway.url(&path))
+        .header("x-device-id", caller.device);
     if let Some(token) = &caller.token {
         request = request.bearer_auth(token);
     }
     let answer = request.send().await.expect("answer");
-    assert_eq!(answer.headers().get("cache-control").and_then(|it| it.to_str().ok()), Some("no-store"), "{path}");
+    assert_eq!(
+        answer
+            .headers()
+            .get("cache-control")
+            .and_then(|it| it.to_str().ok()),
+        Some("no-store"),
+        "{path}"
+    );
     let mut out = answer.status().as_u16().to_string();
     if let Some(allow) = answer.headers().get("allow") {
         let _ = write!(out, " allow={}", allow.to_str().expect("text"));
     }
     if let Some(challenge) = answer.headers().get("www-authenticate") {
         let text = challenge.to_str().expect("text");
-        let error = text.split("error=\"").nth(1).and_then(|it| it.split('"').next());
+        let error = text
+            .split("error=\"")
+            .nth(1)
+            .and_then(|it| it.split('"').next());
         let _ = write!(out, " www={}", error.unwrap_or("bare"));
     }
     if answer.status() == 401 {
-        assert!(answer.headers().contains_key("www-authenticate"), "{path}: a 401 says how to authenticate");
+        assert!(
+            answer.headers().contains_key("www-authenticate"),
+            "{path}: a 401 says how to authenticate"
+        );
     }
     let body = answer.bytes().await.expect("body");
     if let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(&body) {
         let names: Vec<_> = members.keys().map(String::as_str).collect();
         let _ = write!(out, " {{{}}}", names.join(","));
     } else if !body.is_empty() {
-        out.push_str(if body.starts_with(b"<!") { " page" } else { " other" });
+        out.push_str(if body.starts_with(b"<!") {
+            " page"
+        } else {
+            " other"
+        });
     }
     out
 }
@@ -87,11 +109,19 @@ async fn every_endpoint_and_every_kind_of_caller() {
         for method in METHODS {
             let _ = writeln!(table, "{method} {}", endpoint.path);
             for caller in &callers {
-                let _ = writeln!(table, "  {:<13}{}", caller.kind, row(&gateway, endpoint, method, caller).await);
+                let _ = writeln!(
+                    table,
+                    "  {:<13}{}",
+                    caller.kind,
+                    row(&gateway, endpoint, method, caller).await
+                );
             }
         }
     }
     let reached = backend.seen();
-    assert!(reached.is_empty(), "local endpoints were forwarded: {reached:?}");
+    assert!(
+        reached.is_empty(),
+        "local endpoints were forwarded: {reached:?}"
+    );
     insta::assert_snapshot!(table);
 }

@@ -22,8 +22,17 @@ async fn a_client_cannot_speak_in_vestibules_name() {
     let (gateway, backend, _inbox, token) = verified(|it| it).await;
     let mut request = gateway.get("/x", &token, "laptop");
     for name in [
-        "X-Vestibule-User", "X_Vestibule_User", "X-Vestibule-Assertion", "X-Forwarded-For", "X_Forwarded_For",
-        "Forwarded", "X-Real-IP", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-Forwarded-Host",
+        "X-Vestibule-User",
+        "X_Vestibule_User",
+        "X-Vestibule-Assertion",
+        "X-Forwarded-For",
+        "X_Forwarded_For",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method-Override",
+        "X-Forwarded-Host",
     ] {
         request = request.header(name, "forged");
     }
@@ -55,24 +64,56 @@ async fn a_trusted_proxy_may_name_the_client_but_not_the_user() {
 async fn two_tokens_or_two_devices_in_one_request_are_400() {
     let (gateway, backend, _inbox, token) = verified(|it| it).await;
     let before = backend.seen().len();
-    let both = gateway.get("/x?token=another-token", &token, "laptop").send().await.expect("answer");
+    let both = gateway
+        .get("/x?token=another-token", &token, "laptop")
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(both.status(), 400);
-    let both = gateway.get("/x", &token, "laptop").header("cookie", "IOGATES=another-token").send().await;
+    let both = gateway
+        .get("/x", &token, "laptop")
+        .header("cookie", "IOGATES=another-token")
+        .send()
+        .await;
     assert_eq!(both.expect("answer").status(), 400);
-    let both = gateway.get("/x?deviceId=phone", &token, "laptop").send().await.expect("answer");
+    let both = gateway
+        .get("/x?deviceId=phone", &token, "laptop")
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(both.status(), 400);
     assert_eq!(backend.seen().len(), before);
     // The same token in two places is one token.
-    let twice = gateway.get(&format!("/x?token={token}&deviceId=laptop"), &token, "laptop").send().await;
+    let twice = gateway
+        .get(
+            &format!("/x?token={token}&deviceId=laptop"),
+            &token,
+            "laptop",
+        )
+        .send()
+        .await;
     assert_eq!(twice.expect("answer").status(), 200);
 }
 
 #[tokio::test]
 async fn every_place_for_a_token_works() {
     let (gateway, _backend, _inbox, token) = verified(|it| it).await;
-    let cookie = gateway.http.get(gateway.url("/x")).header("cookie", format!("a=b; IOGATES={token}"));
-    assert_eq!(cookie.header("x-device-id", "laptop").send().await.expect("answer").status(), 200);
-    let query = gateway.http.get(gateway.url(&format!("/x?token={token}&deviceId=laptop")));
+    let cookie = gateway
+        .http
+        .get(gateway.url("/x"))
+        .header("cookie", format!("a=b; IOGATES={token}"));
+    assert_eq!(
+        cookie
+            .header("x-device-id", "laptop")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    let query = gateway
+        .http
+        .get(gateway.url(&format!("/x?token={token}&deviceId=laptop")));
     assert_eq!(query.send().await.expect("answer").status(), 200);
 }
 
@@ -92,7 +133,10 @@ async fn webdav_destinations_obey_the_policy() {
     assert_eq!(to("/closed/b").await.expect("answer").status(), 403);
     assert_eq!(to("/ok/../closed/b").await.expect("answer").status(), 403);
     let before = backend.seen().len();
-    assert_eq!(to(&gateway.url("/ok/b")).await.expect("answer").status(), 200);
+    assert_eq!(
+        to(&gateway.url("/ok/b")).await.expect("answer").status(),
+        200
+    );
     assert_eq!(backend.seen().len(), before + 1);
 }
 
@@ -109,19 +153,42 @@ async fn a_browser_is_sent_to_the_challenge_page_and_an_api_client_is_not() {
     let page = page.send().await.expect("answer");
     assert_eq!(page.status(), 303);
     let location = page.headers()["location"].to_str().expect("text");
-    assert_eq!(location, "/.vestibule/challenge?return_to=%2Fdocs%2Fplan.txt%3Fx%3D1");
-    let api = gateway.get("/docs/plan.txt", &token, "unverified").send().await.expect("answer");
+    assert_eq!(
+        location,
+        "/.vestibule/challenge?return_to=/docs/plan.txt%3Fx%3D1"
+    );
+    let api = gateway
+        .get("/docs/plan.txt", &token, "unverified")
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(api.status(), 401);
     let problem: Value = api.json().await.expect("JSON");
-    assert!(problem["portal_url"].as_str().is_some_and(|it| it.starts_with("http")), "{problem}");
-    let upload = gateway.http.post(gateway.url("/x")).header("accept", "text/html").send().await.expect("answer");
+    assert!(
+        problem["portal_url"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("http")),
+        "{problem}"
+    );
+    let upload = gateway
+        .http
+        .post(gateway.url("/x"))
+        .header("accept", "text/html")
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(upload.status(), 401, "no redirect for an upload");
 }
 
 #[tokio::test]
 async fn a_foreign_page_cannot_open_a_websocket_or_read_answers() {
-    let (gateway, backend, _inbox, token) =
-        verified(|it| it.with("    phone_region: DK", "    phone_region: DK\n    cors: {origins: [\"https://app.example.org\"]}")).await;
+    let (gateway, backend, _inbox, token) = verified(|it| {
+        it.with(
+            "    phone_region: DK",
+            "    phone_region: DK\n    cors: {origins: [\"https://app.example.org\"]}",
+        )
+    })
+    .await;
     let before = backend.seen().len();
     let socket = |origin: &'static str| {
         gateway
@@ -133,7 +200,13 @@ async fn a_foreign_page_cannot_open_a_websocket_or_read_answers() {
             .header("origin", origin)
             .send()
     };
-    assert_eq!(socket("https://evil.example").await.expect("answer").status(), 403);
+    assert_eq!(
+        socket("https://evil.example")
+            .await
+            .expect("answer")
+            .status(),
+        403
+    );
     assert_eq!(backend.seen().len(), before);
     let preflight = |origin: &'static str| {
         gateway
@@ -145,12 +218,27 @@ async fn a_foreign_page_cannot_open_a_websocket_or_read_answers() {
     };
     let allowed = preflight("https://app.example.org").await.expect("answer");
     assert_eq!(allowed.status(), 204);
-    assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.org");
+    assert_eq!(
+        allowed.headers()["access-control-allow-origin"],
+        "https://app.example.org"
+    );
     let foreign = preflight("https://evil.example").await.expect("answer");
     assert_eq!(foreign.status(), 401);
-    assert!(!foreign.headers().contains_key("access-control-allow-origin"));
-    let refused = gateway.http.get(gateway.url("/x")).header("origin", "https://app.example.org").send().await;
+    assert!(
+        !foreign
+            .headers()
+            .contains_key("access-control-allow-origin")
+    );
+    let refused = gateway
+        .http
+        .get(gateway.url("/x"))
+        .header("origin", "https://app.example.org")
+        .send()
+        .await;
     let refused = refused.expect("answer");
     assert_eq!(refused.status(), 401);
-    assert_eq!(refused.headers()["access-control-allow-origin"], "https://app.example.org");
+    assert_eq!(
+        refused.headers()["access-control-allow-origin"],
+        "https://app.example.org"
+    );
 }

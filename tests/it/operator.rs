@@ -24,24 +24,66 @@ async fn a_revoked_session_is_refused_within_a_second() {
     let id = gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
-    assert_eq!(gateway.get("/x", &token, "").send().await.expect("answer").status(), 200);
-    assert_eq!(gateway.get("/x", &token, "laptop").send().await.expect("answer").status(), 200);
+    assert_eq!(
+        gateway
+            .get("/x", &token, "")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    assert_eq!(
+        gateway
+            .get("/x", &token, "laptop")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
     let sessions = gateway.cli_json(&["session", "list", "--user", "anna", "--json"]);
     assert_eq!(sessions.as_array().map(Vec::len), Some(1), "{sessions}");
 
     let revoked = gateway.cli(&["session", "revoke", "--user", &id.to_string()]);
-    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    assert!(
+        revoked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&revoked.stderr)
+    );
     tokio::time::sleep(Duration::from_secs(1)).await;
     for device in ["laptop", ""] {
-        assert_eq!(gateway.get("/x", &token, device).send().await.expect("answer").status(), 401, "{device:?}");
+        assert_eq!(
+            gateway
+                .get("/x", &token, device)
+                .send()
+                .await
+                .expect("answer")
+                .status(),
+            401,
+            "{device:?}"
+        );
     }
-    assert_eq!(gateway.cli_json(&["session", "list", "--json"]), serde_json::json!([]));
+    assert_eq!(
+        gateway.cli_json(&["session", "list", "--json"]),
+        serde_json::json!([])
+    );
 }
 
 #[tokio::test]
 async fn a_share_link_opens_its_folder_and_no_other() {
     let (gateway, backend, inbox, _setup) = world().await;
-    let share = gateway.cli_json(&["share", "add", "--path", "/docs/", "--phone", PHONE, "--expires", "7d", "--json"]);
+    let share = gateway.cli_json(&[
+        "share",
+        "add",
+        "--path",
+        "/docs/",
+        "--phone",
+        PHONE,
+        "--expires",
+        "7d",
+        "--json",
+    ]);
     let url = share["url"].as_str().expect("url").to_owned();
     crate::support::secret(share["token"].as_str().expect("token"));
     let answer = gateway
@@ -55,16 +97,53 @@ async fn a_share_link_opens_its_folder_and_no_other() {
     let body: Value = answer.json().await.expect("JSON");
     let token = crate::support::secret(body["token"].as_str().expect("token"));
     gateway.verify(&inbox, &token, "phone", PHONE).await;
-    assert_eq!(gateway.get("/docs/plan.txt", &token, "phone").send().await.expect("answer").status(), 200);
-    assert_eq!(gateway.get("/hello.txt", &token, "phone").send().await.expect("answer").status(), 403);
-    assert_eq!(gateway.get("/docs/../hello.txt", &token, "phone").send().await.expect("answer").status(), 403);
-    assert!(backend.seen().iter().all(|it| it.target.starts_with("/docs/")));
+    assert_eq!(
+        gateway
+            .get("/docs/plan.txt", &token, "phone")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    assert_eq!(
+        gateway
+            .get("/hello.txt", &token, "phone")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        403
+    );
+    assert_eq!(
+        gateway
+            .get("/docs/../hello.txt", &token, "phone")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        403
+    );
+    assert!(
+        backend
+            .seen()
+            .iter()
+            .all(|it| it.target.starts_with("/docs/"))
+    );
 
     let shares = gateway.cli_json(&["share", "list", "--json"]);
     let id = shares[0]["id"].as_i64().expect("id").to_string();
     assert!(gateway.cli(&["share", "revoke", &id]).status.success());
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(gateway.get("/docs/plan.txt", &token, "phone").send().await.expect("answer").status(), 401);
+    assert_eq!(
+        gateway
+            .get("/docs/plan.txt", &token, "phone")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        401
+    );
 }
 
 #[tokio::test]
@@ -81,14 +160,29 @@ async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
     let mut seen = Vec::new();
     for wrong in 0..7 {
         let path = format!("/api/apiauth/twofactorsms/{token}");
-        let _ = gateway.get(&path, &token, "laptop").send().await.expect("answer");
-        let guess = gateway.get(&path, &token, "laptop").query(&[("authcode", format!("00000{wrong}"))]);
-        let mut answer = guess.try_clone().expect("request").send().await.expect("answer");
+        let _ = gateway
+            .get(&path, &token, "laptop")
+            .send()
+            .await
+            .expect("answer");
+        let guess = gateway
+            .get(&path, &token, "laptop")
+            .query(&[("authcode", format!("00000{wrong}"))]);
+        let mut answer = guess
+            .try_clone()
+            .expect("request")
+            .send()
+            .await
+            .expect("answer");
         if answer.status() == 429 {
             assert!(answer.headers().contains_key("retry-after"));
             seen.push(429);
             tokio::time::sleep(Duration::from_millis(2100)).await;
-            let _ = gateway.get(&path, &token, "laptop").send().await.expect("answer");
+            let _ = gateway
+                .get(&path, &token, "laptop")
+                .send()
+                .await
+                .expect("answer");
             answer = guess.send().await.expect("answer");
         }
         seen.push(answer.status().as_u16());
@@ -97,11 +191,27 @@ async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
     }
     assert_eq!(seen, [401, 401, 401, 429, 401, 401, 401, 429, 401]);
     let path = format!("/api/apiauth/twofactorsms/{token}");
-    let locked = gateway.get(&path, &token, "laptop").query(&[("authcode", "123456")]).send().await.expect("answer");
+    let locked = gateway
+        .get(&path, &token, "laptop")
+        .query(&[("authcode", "123456")])
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(locked.status(), 403);
-    assert!(locked.text().await.expect("text").to_lowercase().contains("locked"));
+    assert!(
+        locked
+            .text()
+            .await
+            .expect("text")
+            .to_lowercase()
+            .contains("locked")
+    );
     let freed = gateway.cli(&["user", "reset-2fa", "anna"]);
-    assert!(freed.status.success(), "{}", String::from_utf8_lossy(&freed.stderr));
+    assert!(
+        freed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&freed.stderr)
+    );
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
 }
 
@@ -110,12 +220,25 @@ async fn metrics_are_well_formed_and_health_is_told() {
     let (gateway, _backend, inbox, _setup) = world().await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    let _ = gateway.get("/x", &token, "laptop").send().await.expect("answer");
+    let _ = gateway
+        .get("/x", &token, "laptop")
+        .send()
+        .await
+        .expect("answer");
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
-    let _ = gateway.get("/x", &token, "laptop").send().await.expect("answer");
+    let _ = gateway
+        .get("/x", &token, "laptop")
+        .send()
+        .await
+        .expect("answer");
     let admin = gateway.admin.expect("admin");
     let fetch = async |path: &str| {
-        let answer = gateway.http.get(format!("http://{admin}{path}")).send().await.expect("answer");
+        let answer = gateway
+            .http
+            .get(format!("http://{admin}{path}"))
+            .send()
+            .await
+            .expect("answer");
         (answer.status().as_u16(), answer.text().await.expect("text"))
     };
     assert_eq!(fetch("/healthz").await.0, 200);
@@ -129,32 +252,70 @@ async fn metrics_are_well_formed_and_health_is_told() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("promtool");
-    lint.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("metrics");
+    lint.stdin
+        .take()
+        .expect("stdin")
+        .write_all(text.as_bytes())
+        .expect("metrics");
     let verdict = lint.wait_with_output().expect("promtool");
-    assert!(verdict.status.success(), "{}", String::from_utf8_lossy(&verdict.stderr));
+    assert!(
+        verdict.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verdict.stderr)
+    );
     for family in [
-        "vestibule_requests_total{", "vestibule_gate_seconds_count", "vestibule_challenges_total{", "vestibule_sms_total{",
-        "vestibule_sessions", "vestibule_hot_map_entries", "vestibule_hot_map_evictions_total", "vestibule_upstream_seconds",
-        "vestibule_store_seconds", "vestibule_lockouts_total", "vestibule_build_info{", "process_",
+        "vestibule_requests_total{",
+        "vestibule_gate_seconds_count",
+        "vestibule_challenges_total{",
+        "vestibule_sms_total{",
+        "vestibule_sessions",
+        "vestibule_hot_map_entries",
+        "vestibule_hot_map_evictions_total",
+        "vestibule_upstream_seconds",
+        "vestibule_store_seconds",
+        "vestibule_lockouts_total",
+        "vestibule_build_info{",
+        "process_",
     ] {
         assert!(text.contains(family), "{family} is missing:\n{text}");
     }
-    assert!(text.contains(r#"outcome="permitted""#) && text.contains(r#"outcome="challenged""#), "{text}");
+    assert!(
+        text.contains(r#"outcome="permitted""#) && text.contains(r#"outcome="challenged""#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn a_bad_config_changes_nothing_in_a_running_gateway() {
     let (gateway, _backend, _inbox, setup) = world().await;
     let url = gateway.url("/public/x");
-    let status = async || gateway.http.get(&url).send().await.expect("answer").status().as_u16();
+    let status = async || {
+        gateway
+            .http
+            .get(&url)
+            .send()
+            .await
+            .expect("answer")
+            .status()
+            .as_u16()
+    };
     assert_eq!(status().await, 200);
-    write_config(gateway.dir.path(), &setup.clone().with("upstream: files", "upstream: nowhere").with("[/public/]", "[/else/]"));
+    write_config(
+        gateway.dir.path(),
+        &setup
+            .clone()
+            .with("upstream: files", "upstream: nowhere")
+            .with("[/public/]", "[/else/]"),
+    );
     gateway.signal("HUP");
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(status().await, 200, "the old config holds");
     write_config(gateway.dir.path(), &setup.with("[/public/]", "[/else/]"));
     gateway.signal("HUP");
-    wait_for("the new config", Duration::from_secs(10), async || (status().await == 401).then_some(())).await;
+    wait_for("the new config", Duration::from_secs(10), async || {
+        (status().await == 401).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -167,29 +328,63 @@ async fn mistakes_stop_a_start_with_one_clear_message() {
     let setup = Setup::accounts(origin, origin);
     let run = |setup: &Setup, args: &[&str]| {
         write_config(dir.path(), setup);
-        let output = command(dir.path(), args).args(["--config", "vestibule.yaml"]).output().expect("vestibule");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let output = command(dir.path(), args)
+            .args(["--config", "vestibule.yaml"])
+            .output()
+            .expect("vestibule");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
-    let (code, text) = run(&setup.clone().with("upstream: files", "upstream: nowhere").with("require: two_factor", "require: twofactor"), &["check"]);
+    let (code, text) = run(
+        &setup
+            .clone()
+            .with("upstream: files", "upstream: nowhere")
+            .with("require: two_factor", "require: twofactor"),
+        &["check"],
+    );
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("vestibule.yaml:") && text.contains("routes[0].upstream") && text.contains("nowhere"), "{text}");
-    assert!(text.contains("routes[0].require"), "every error at once: {text}");
+    assert!(
+        text.contains("vestibule.yaml:")
+            && text.contains("routes[0].upstream")
+            && text.contains("nowhere"),
+        "{text}"
+    );
+    assert!(
+        text.contains("routes[0].require"),
+        "every error at once: {text}"
+    );
     let (code, text) = run(&setup, &["check"]);
     assert_eq!(code, Some(0), "{text}");
 
-    let tls = setup.clone().with("address: 127.0.0.1:0\n", "address: 127.0.0.1:0\n    tls: {certificates: [{cert: store.key, key: store.key}]}\n");
+    let tls = setup.clone().with(
+        "address: 127.0.0.1:0\n",
+        "address: 127.0.0.1:0\n    tls: {certificates: [{cert: store.key, key: store.key}]}\n",
+    );
     let (code, text) = run(&tls, &["serve"]);
     assert!(code.is_some_and(|it| it != 0), "{text}");
-    assert!(text.contains("store.key") && text.contains("certificate"), "{text}");
+    assert!(
+        text.contains("store.key") && text.contains("certificate"),
+        "{text}"
+    );
 
-    std::fs::write(dir.path().join("vestibule.db"), "this is not a database, but it is long enough to be read as one").expect("file");
+    std::fs::write(
+        dir.path().join("vestibule.db"),
+        "this is not a database, but it is long enough to be read as one",
+    )
+    .expect("file");
     let (code, text) = run(&setup, &["serve"]);
     assert!(code.is_some_and(|it| it != 0), "{text}");
     assert!(text.contains("vestibule.db"), "{text}");
     std::fs::remove_file(dir.path().join("vestibule.db")).expect("remove");
 
     assert_eq!(run(&setup, &["user", "add", "anna"]).0, Some(0));
-    std::fs::write(dir.path().join("store.key"), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("key");
+    std::fs::write(
+        dir.path().join("store.key"),
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    )
+    .expect("key");
     let (code, text) = run(&setup, &["serve"]);
     assert!(code.is_some_and(|it| it != 0), "{text}");
     assert!(text.contains("key") && !text.contains(&key), "{text}");
@@ -202,10 +397,19 @@ async fn the_phone_provider_being_down_is_503_and_costs_nothing() {
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let path = format!("/api/apiauth/twofactorsms/{token}");
     inbox.answer_with(500);
-    let down = gateway.get(&path, &token, "laptop").send().await.expect("answer");
+    let down = gateway
+        .get(&path, &token, "laptop")
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(down.status(), 503);
     assert!(down.headers().contains_key("retry-after"));
-    let nothing = gateway.get(&path, &token, "laptop").query(&[("authcode", "123456")]).send().await.expect("answer");
+    let nothing = gateway
+        .get(&path, &token, "laptop")
+        .query(&[("authcode", "123456")])
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(nothing.status(), 404, "nothing half-done");
     inbox.answer_with(202);
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
@@ -217,14 +421,28 @@ async fn the_schema_and_the_examples_are_current() {
     let schema = command(root, &["schema"]).output().expect("vestibule");
     assert_eq!(
         String::from_utf8_lossy(&schema.stdout).trim(),
-        std::fs::read_to_string(root.join("config/vestibule.schema.json")).expect("schema").trim(),
+        std::fs::read_to_string(root.join("config/vestibule.schema.json"))
+            .expect("schema")
+            .trim(),
         "write it anew: vestibule schema > config/vestibule.schema.json"
     );
     let mut files = vec![root.join("config/vestibule.yaml")];
-    files.extend(std::fs::read_dir(root.join("config/examples")).expect("examples").map(|it| it.expect("file").path()));
+    files.extend(
+        std::fs::read_dir(root.join("config/examples"))
+            .expect("examples")
+            .map(|it| it.expect("file").path()),
+    );
     assert!(files.len() > 3);
     for file in files {
-        let output = command(root, &["check", "--without-files", "--config"]).arg(&file).output().expect("vestibule");
-        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+        let output = command(root, &["check", "--without-files", "--config"])
+            .arg(&file)
+            .output()
+            .expect("vestibule");
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            file.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

@@ -445,7 +445,17 @@ async fn with_sessions(operator: &Operator) -> [UserId; 2] {
 
 async fn verified(operator: &Operator, session: NewSession) {
     use crate::auth::lockout::LockoutPolicy;
-    use crate::auth::ports::{Attempt, Attempted, NewChallenge, Purpose, Subjects};
+    use crate::auth::ports::{Attempt, Attempted, NewChallenge, Purpose, Subjects, Token};
+    let token = Token {
+        digest: session.token,
+        user: session.user,
+        issued_pair: None,
+        scope: None,
+        share: None,
+        issued_at: NOW,
+        expires_at: None,
+    };
+    operator.store.put_token(token).await.unwrap();
     let policy = LockoutPolicy {
         delay_every: 5,
         first_delay: Duration::from_secs(30),

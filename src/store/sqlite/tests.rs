@@ -397,3 +397,23 @@ async fn a_verb_that_fails_leaves_nothing_behind() {
     };
     assert!(f.store.create_user(next, NOW).await.unwrap().is_some());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_lose_no_count() {
+    let a = Arc::new(Fixture::sqlite().await);
+    let b = Arc::new(a.second().await);
+    let subject = a.keys.subject("account", "ann");
+    let mut policy = POLICY;
+    policy.delay_every = 0;
+    policy.lock_at = 100;
+    let failures = (1..policy.lock_at).map(|n| {
+        let f = if n % 2 == 0 { a.clone() } else { b.clone() };
+        tokio::spawn(async move { f.store.failed(&[(subject, policy)], NOW).await })
+    });
+    for failure in failures.collect::<Vec<_>>() {
+        failure.await.unwrap().unwrap();
+    }
+    assert_eq!(a.store.blocked(&[subject], NOW).await.unwrap(), None);
+    b.store.failed(&[(subject, policy)], NOW).await.unwrap();
+    assert!(a.store.blocked(&[subject], NOW).await.unwrap().is_some());
+}

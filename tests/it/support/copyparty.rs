@@ -20,8 +20,26 @@ impl Copyparty {
         std::fs::write(dir.join("docs/plan.txt"), "the plan\n").expect("file");
         let port = free_port();
         let child = Command::new(program("copyparty"))
-            .args(["-q", "-i", "127.0.0.1", "-p", &port.to_string(), "--daw", "--no-thumb", "--no-robots"])
-            .args(["--ban-404", "no", "--ban-403", "no", "--ban-422", "no", "--ban-url", "no"])
+            .args([
+                "-q",
+                "-i",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+                "--daw",
+                "--no-thumb",
+                "--no-robots",
+            ])
+            .args([
+                "--ban-404",
+                "no",
+                "--ban-403",
+                "no",
+                "--ban-422",
+                "no",
+                "--ban-url",
+                "no",
+            ])
             .arg("-v")
             .arg(format!("{}::rwmd", dir.display()))
             .env("XDG_CONFIG_HOME", dir.join("../copyparty-config"))
@@ -34,10 +52,18 @@ impl Copyparty {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let http = client();
         wait_for("copyparty", Duration::from_secs(30), async || {
-            http.get(format!("http://{address}/hello.txt")).send().await.ok().filter(|it| it.status() == 200)
+            http.get(format!("http://{address}/hello.txt"))
+                .send()
+                .await
+                .ok()
+                .filter(|it| it.status() == 200)
         })
         .await;
-        Self { child, address, dir: dir.to_owned() }
+        Self {
+            child,
+            address,
+            dir: dir.to_owned(),
+        }
     }
 }
 

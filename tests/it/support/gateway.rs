@@ -35,7 +35,11 @@ impl Gateway {
     pub(crate) fn start_in(dir: TempDir, setup: &Setup) -> Self {
         write_config(dir.path(), setup);
         std::fs::create_dir_all(dir.path().join("admin")).expect("folder");
-        std::fs::set_permissions(dir.path().join("admin"), std::fs::Permissions::from_mode(0o700)).expect("mode");
+        std::fs::set_permissions(
+            dir.path().join("admin"),
+            std::fs::Permissions::from_mode(0o700),
+        )
+        .expect("mode");
         let mut child = command(dir.path(), &["serve", "--config", "vestibule.yaml"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -63,7 +67,13 @@ impl Gateway {
                 break;
             }
         }
-        Self { child, listeners, admin, dir, http: client() }
+        Self {
+            child,
+            listeners,
+            admin,
+            dir,
+            http: client(),
+        }
     }
 
     /// The first listener, as `http://127.0.0.1:port`.
@@ -73,13 +83,20 @@ impl Gateway {
 
     /// Runs a command of the same config and returns what it printed, with its exit code.
     pub(crate) fn cli(&self, args: &[&str]) -> Output {
-        command(self.dir.path(), args).args(["--config", "vestibule.yaml"]).output().expect("vestibule")
+        command(self.dir.path(), args)
+            .args(["--config", "vestibule.yaml"])
+            .output()
+            .expect("vestibule")
     }
 
     /// Runs a command that must succeed and print JSON.
     pub(crate) fn cli_json(&self, args: &[&str]) -> Value {
         let output = self.cli(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
@@ -88,7 +105,16 @@ impl Gateway {
         let file = self.dir.path().join(format!("{name}.password"));
         std::fs::write(&file, secret(password)).expect("password file");
         let file = file.to_str().expect("path");
-        let user = self.cli_json(&["user", "add", name, "--phone", phone, "--password-file", file, "--json"]);
+        let user = self.cli_json(&[
+            "user",
+            "add",
+            name,
+            "--phone",
+            phone,
+            "--password-file",
+            file,
+            "--json",
+        ]);
         user["id"].as_i64().expect("id")
     }
 
@@ -109,22 +135,39 @@ impl Gateway {
     /// A request with a bearer token and, if not empty, a device.
     pub(crate) fn get(&self, path: &str, token: &str, device: &str) -> reqwest::RequestBuilder {
         let request = self.http.get(self.url(path)).bearer_auth(token);
-        if device.is_empty() { request } else { request.header("x-device-id", device) }
+        if device.is_empty() {
+            request
+        } else {
+            request.header("x-device-id", device)
+        }
     }
 
     /// Starts a challenge and verifies it with the code that arrives for `phone`.
-    pub(crate) async fn verify(&self, inbox: &super::Inbox, token: &str, device: &str, phone: &str) {
+    pub(crate) async fn verify(
+        &self,
+        inbox: &super::Inbox,
+        token: &str,
+        device: &str,
+        phone: &str,
+    ) {
         let path = format!("/api/apiauth/twofactorsms/{token}");
         let started = self.get(&path, token, device).send().await.expect("answer");
         assert_eq!(started.status(), 200, "start");
         let code = inbox.code_for(phone);
-        let verified = self.get(&path, token, device).query(&[("authcode", code)]).send().await.expect("answer");
+        let verified = self
+            .get(&path, token, device)
+            .query(&[("authcode", code)])
+            .send()
+            .await
+            .expect("answer");
         assert_eq!(verified.status(), 200, "verify");
     }
 
     /// Sends a signal, e.g. `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
         assert!(status.expect("kill").success());
     }
 
@@ -151,10 +194,19 @@ pub(crate) fn write_config(dir: &Path, setup: &Setup) {
 /// The binary, run in `dir`.
 pub(crate) fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-    command.args(args).current_dir(dir).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+        .args(args)
+        .current_dir(dir)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
     command
 }
 
 fn after(line: &str, mark: &str) -> Option<SocketAddr> {
-    line.split(mark).nth(1)?.split_whitespace().next()?.parse().ok()
+    line.split(mark)
+        .nth(1)?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }

@@ -16,13 +16,17 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("inbox");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("inbox");
         let inbox = Self {
             address: listener.local_addr().expect("address"),
             messages: Arc::default(),
             status: Arc::new(AtomicU16::new(202)),
         };
-        let app = axum::Router::new().route("/send", axum::routing::get(receive)).with_state(inbox.clone());
+        let app = axum::Router::new()
+            .route("/send", axum::routing::get(receive))
+            .with_state(inbox.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         inbox
     }
@@ -35,7 +39,11 @@ impl Inbox {
     /// The code in the newest message to `number`.
     pub(crate) fn code_for(&self, number: &str) -> String {
         let messages = self.messages();
-        let (_, text) = messages.iter().rev().find(|(to, _)| to == number).expect("a message to this number");
+        let (_, text) = messages
+            .iter()
+            .rev()
+            .find(|(to, _)| to == number)
+            .expect("a message to this number");
         let code: String = text.chars().take_while(char::is_ascii_digit).collect();
         assert!(code.len() >= 6, "the message starts with the code");
         super::secret(&code)
@@ -54,7 +62,14 @@ async fn receive(
     let status = inbox.status.load(Ordering::SeqCst);
     if status < 300 {
         let field = |name: &str| query.get(name).cloned().unwrap_or_default();
-        inbox.messages.lock().expect("messages").push((field("to"), field("text")));
+        inbox
+            .messages
+            .lock()
+            .expect("messages")
+            .push((field("to"), field("text")));
     }
-    (StatusCode::from_u16(status).expect("status"), "0: Accepted for delivery")
+    (
+        StatusCode::from_u16(status).expect("status"),
+        "0: Accepted for delivery",
+    )
 }

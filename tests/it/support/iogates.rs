@@ -29,10 +29,18 @@ pub(crate) const PHONE: &str = "+4520304050";
 
 impl Backend {
     pub(crate) async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("backend");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("backend");
         let address = listener.local_addr().expect("address");
-        let backend = Self { address, seen: Arc::default(), tokens: Arc::default() };
-        let app = axum::Router::new().fallback(answer).with_state(backend.clone());
+        let backend = Self {
+            address,
+            seen: Arc::default(),
+            tokens: Arc::default(),
+        };
+        let app = axum::Router::new()
+            .fallback(answer)
+            .with_state(backend.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         backend
     }
@@ -44,7 +52,10 @@ impl Backend {
 
     /// A token that the backend knows and Vestibule has never seen issued.
     pub(crate) fn issue_unseen(&self, token: &str) {
-        self.tokens.lock().expect("tokens").push(super::secret(token));
+        self.tokens
+            .lock()
+            .expect("tokens")
+            .push(super::secret(token));
     }
 }
 
@@ -57,17 +68,28 @@ fn profile() -> Value {
 
 async fn answer(State(backend): State<Backend>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 30).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, 1 << 30)
+        .await
+        .unwrap_or_default();
     backend.seen.lock().expect("seen").push(Seen {
         method: parts.method.to_string(),
         target: parts.uri.to_string(),
         headers: parts.headers.clone(),
     });
-    let bearer = parts.headers.get("authorization").and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let bearer = bearer.strip_prefix("Bearer ").unwrap_or_default().to_owned();
+    let bearer = parts
+        .headers
+        .get("authorization")
+        .and_then(|it| it.to_str().ok())
+        .unwrap_or_default();
+    let bearer = bearer
+        .strip_prefix("Bearer ")
+        .unwrap_or_default()
+        .to_owned();
     match parts.uri.path() {
         "/api/authtoken" => sign_in(&backend, &body),
-        "/api/profile" if backend.tokens.lock().expect("tokens").contains(&bearer) => json_answer(200, &profile()),
+        "/api/profile" if backend.tokens.lock().expect("tokens").contains(&bearer) => {
+            json_answer(200, &profile())
+        }
         "/api/profile" => json_answer(401, &json!({"message": "who?"})),
         path => format!("{} {path} {} bytes\n", parts.method, body.len()).into_response(),
     }
@@ -79,7 +101,11 @@ fn sign_in(backend: &Backend, body: &[u8]) -> Response {
         return json_answer(401, &json!({"message": "wrong"}));
     }
     let mut tokens = backend.tokens.lock().expect("tokens");
-    let token = super::secret(&format!("33c666119-{}-{}", std::process::id(), tokens.len()));
+    let token = super::secret(&format!(
+        "33c666119-{}-{}",
+        std::process::id(),
+        tokens.len()
+    ));
     tokens.push(token.clone());
     json_answer(
         200,

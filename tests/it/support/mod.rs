@@ -18,32 +18,50 @@ use std::time::{Duration, Instant};
 
 /// Notes a secret, so that the search after the suite can prove that nothing printed it.
 pub(crate) fn secret(text: &str) -> String {
-    assert!(text.len() >= 6, "a secret this short would match anything: {text}");
+    assert!(
+        text.len() >= 6,
+        "a secret this short would match anything: {text}"
+    );
     if let Ok(path) = std::env::var("VESTIBULE_TEST_SECRETS") {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("secrets file");
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("secrets file");
         // One write, so that tests running at once do not mix their lines.
-        file.write_all(format!("{text}\n").as_bytes()).expect("secrets file");
+        file.write_all(format!("{text}\n").as_bytes())
+            .expect("secrets file");
     }
     text.to_owned()
 }
 
 /// A port that was free a moment ago, for servers that cannot say which one they chose.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|it| it.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 /// A program of the machine; its absence is a failure with the way to mend it.
 pub(crate) fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin").into()])
+        .chain([
+            "/usr/sbin".into(),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin").into(),
+        ])
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("{name} is not installed: run `make test`, which installs it"))
 }
 
 /// Polls until `ready` gives something, or fails after `limit`.
-pub(crate) async fn wait_for<T>(what: &str, limit: Duration, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    mut ready: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = ready().await {

@@ -44,10 +44,18 @@ impl Nginx {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let http = client();
         wait_for("nginx", Duration::from_secs(20), async || {
-            http.get(format!("http://{address}/ready.txt")).send().await.ok().filter(|it| it.status() == 200)
+            http.get(format!("http://{address}/ready.txt"))
+                .send()
+                .await
+                .ok()
+                .filter(|it| it.status() == 200)
         })
         .await;
-        Self { child, address, root }
+        Self {
+            child,
+            address,
+            root,
+        }
     }
 }
 
