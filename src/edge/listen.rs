@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora::protocols::SocketDigest;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::ext::{TcpKeepalive, set_tcp_keepalive};
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::tls::SslDigest;
 use pingora::server::ShutdownWatch;
@@ -36,6 +37,13 @@ use tokio::time::Instant;
 const BACKLOG: u32 = 1024;
 /// The pause after an accept that failed, mostly because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A client that has vanished is noticed after two to three minutes.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(120),
+    interval: Duration::from_secs(15),
+    count: 4,
+    user_timeout: Duration::ZERO,
+};
 /// RFC 9113 section 3.4.
 const H2_PREFACE_BYTES: usize = 24;
 
@@ -292,7 +300,8 @@ impl Shared {
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
                     (open < max).then_some(open + 1)
                 });
-            if taken.is_ok() {
+            if let Ok(before) = taken {
+                self.metrics.connections(gauge(before + 1));
                 return Place(self.clone());
             }
             room.await;
@@ -311,9 +320,14 @@ impl std::fmt::Debug for Shared {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        let before = self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.metrics.connections(gauge(before.saturating_sub(1)));
         self.0.room.notify_one();
     }
+}
+
+fn gauge(open: usize) -> i64 {
+    i64::try_from(open).unwrap_or(i64::MAX)
 }
 
 /// What a listener's connections need.
@@ -506,6 +520,8 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 
 fn about(stream: &TcpStream, peer: SocketAddr) -> io::Result<About> {
     stream.set_nodelay(true)?;
+    // A WebSocket has no read timeout: a client that vanished is found by the kernel.
+    set_tcp_keepalive(stream, &KEEPALIVE).map_err(io::Error::other)?;
     let fd = stream.as_raw_fd();
     let socket = SocketDigest::from_raw_fd(fd);
     // Set now: Pingora would ask the descriptor later, when it may belong to another connection.

@@ -2,7 +2,7 @@
 //!
 //! Only the exchange that the identity's `learn.endpoint` names is watched, and only up to a
 //! bound: what is larger, compressed or broken off is passed on and not learned from. The answer
-//! is held (at most [`HELD_MAX`]) until it is whole, so that a token is known before its client is.
+//! is held (at most 64 KiB) until it is whole, so that a token is known before its client is.
 
 use crate::config::model::{Identity, Learn};
 use crate::digest::RealmKeys;

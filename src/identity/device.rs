@@ -51,8 +51,13 @@ pub fn find<'h>(
 /// Our own cookie. Twice, it was put there by somebody else too (a sibling domain, a plain-text
 /// connection), and nobody can tell which one is ours.
 fn cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
-    let mut values = cookies::values(head.headers, COOKIE_TLS)
-        .chain(cookies::values(head.headers, COOKIE_PLAIN));
+    // A browser that was here over plain HTTP sends that cookie over TLS too: it is not ours there.
+    let name = if head.client.tls {
+        COOKIE_TLS
+    } else {
+        COOKIE_PLAIN
+    };
+    let mut values = cookies::values(head.headers, name);
     let first = values.next();
     if values.next().is_some() {
         return Err(BadDevice::CookieTwice);
@@ -109,13 +114,16 @@ mod tests {
             ("/", vec![], Some("phone 1"), Some("phone 1")),
             (
                 "/",
-                vec![("cookie", "a=b; __Host-vestibule_device=xyz")],
+                vec![("cookie", "a=b; vestibule_device=xyz")],
                 None,
                 Some("xyz"),
             ),
             (
                 "/",
-                vec![("cookie", "vestibule_device=xyz")],
+                vec![(
+                    "cookie",
+                    "__Host-vestibule_device=tls; vestibule_device=xyz",
+                )],
                 None,
                 Some("xyz"),
             ),
@@ -130,6 +138,17 @@ mod tests {
             let found = device(target, &given, in_body);
             assert_eq!(found, Ok(wanted.map(str::to_owned)), "{target} {given:?}");
         }
+    }
+
+    #[test]
+    fn over_tls_only_the_host_cookie_is_ours() {
+        let cookies = "vestibule_device=planted; __Host-vestibule_device=xyz";
+        let given = [("host", "files.example.org"), ("cookie", cookies)];
+        with_head("GET", "/", &given, |head| {
+            let mut head = head.unwrap();
+            head.client.tls = true;
+            assert_eq!(find(&head, None).unwrap().as_deref(), Some("xyz"));
+        });
     }
 
     #[test]
@@ -160,7 +179,6 @@ mod tests {
                 ("cookie", "vestibule_device=a"),
                 ("cookie", "vestibule_device=b"),
             ],
-            vec![("cookie", "__Host-vestibule_device=a; vestibule_device=a")],
         ] {
             assert_eq!(
                 device("/", &given, None),

@@ -2,11 +2,16 @@
 //!
 //! Pingora logs through the `log` crate; its records are bridged here. It calls every client that
 //! goes away an error: those lines are warnings to an operator, whose access line says the rest.
+//!
+//! Libraries write heads and frames, tokens and all, at `debug` and `trace`. They are never heard
+//! below `info`, whatever `log.level` says; only Vestibule's own lines are.
 
 use crate::config::model;
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
 /// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -25,23 +30,30 @@ pub fn init(config: &model::Log) -> Result<(), LogError> {
         level: config.level.clone(),
         cause,
     })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let filter = filter.and(filter_fn(may_be_heard));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let set = if config.json {
         let lines = lines.json().flatten_event(true).with_current_span(false);
-        tracing::subscriber::set_global_default(lines.finish())
+        tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(filter)))
     } else {
         let lines = lines.with_ansi(std::io::stderr().is_terminal());
-        tracing::subscriber::set_global_default(lines.finish())
+        tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(filter)))
     };
     set.map_err(|_| LogError::Twice)?;
     log::set_boxed_logger(Box::new(Bridge(tracing_log::LogTracer::new())))
         .map_err(|_| LogError::Twice)?;
-    log::set_max_level(tracing_log::AsLog::as_log(
-        &tracing::level_filters::LevelFilter::current(),
-    ));
+    log::set_max_level(log::LevelFilter::Info);
     Ok(())
+}
+
+/// Whether a line may be written at all: ours, or one that no secret is in.
+fn may_be_heard(of: &Metadata<'_>) -> bool {
+    let target = of.target();
+    let ours = target == "access"
+        || target == "audit"
+        || target == "vestibule"
+        || target.starts_with("vestibule::");
+    ours || *of.level() <= Level::INFO
 }
 
 /// Hands records of the `log` crate to tracing.
@@ -58,10 +70,13 @@ fn level_of(target: &str, level: log::Level) -> log::Level {
 
 impl log::Log for Bridge {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        metadata.level() <= log::Level::Info && self.0.enabled(metadata)
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         let level = level_of(record.target(), record.level());
         self.0.log(
             &log::Record::builder()

@@ -197,7 +197,7 @@ async fn slow_and_cut_off_requests_end() {
         if slow.write_all(&[*byte]).is_err() || started.elapsed() > Duration::from_secs(5) {
             break;
         }
-        std::thread::sleep(Duration::from_millis(60));
+        tokio::time::sleep(Duration::from_millis(60)).await;
     }
     let answer = read_answer(&mut slow);
     assert!(matches!(status(&answer), "408" | "closed"), "{answer:?}");

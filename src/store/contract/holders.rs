@@ -56,7 +56,7 @@ fn learned(phone: Option<&str>, email: Option<&str>) -> LearnedUser {
     LearnedUser {
         realm: REALM.to_owned(),
         name: "ann".to_owned(),
-        phone: phone.and_then(|phone| Phone::from_e164(phone)),
+        phone: phone.and_then(Phone::from_e164),
         email: email.map(Secret::new),
     }
 }
