@@ -206,7 +206,11 @@ impl Sending {
             Reserved::Yes(place) => place,
             Reserved::No {
                 retry_after_secs, ..
-            } => return Err(StartError::TooMany { retry_after_secs }),
+            } => {
+                let refused = EventKind::Refused;
+                emit(&*self.events, &self.caller, refused, "sms limited");
+                return Err(StartError::TooMany { retry_after_secs });
+            }
         };
         let text = one_time::message(
             self.code.expose(),
@@ -283,7 +287,10 @@ impl Judge {
                 }
                 Err(VerifyError::Wrong { left })
             }
-            Attempted::Gone => Err(VerifyError::Gone),
+            Attempted::Gone => {
+                self.emit(EventKind::Refused, "sms expired");
+                Err(VerifyError::Gone)
+            }
             Attempted::NeverSent => Err(VerifyError::NeverSent),
             Attempted::Blocked(blocked) => Err(VerifyError::Blocked(blocked)),
         }

@@ -98,7 +98,7 @@ pub struct Token {
 pub trait Tokens: Send + Sync {
     /// Stores a token, or renews the one with that digest (its `issued_pair` becomes the new one).
     /// If its user is another one now, its sessions end, with lines in the feed. An error if there
-    /// is no such user or share.
+    /// is no such user, or its share is not that user's.
     async fn put_token(&self, token: Token) -> Stored<()>;
     /// The live token and its holder. Expired tokens are not found; share tokens end with their share.
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>>;

@@ -83,7 +83,7 @@ impl Gateway {
         }
         match self.admit(&head, request, route, ctx).await {
             Ok(()) => {
-                let streams = head::is_websocket(head.headers) || head::wants_events(head.headers);
+                let streams = head.is_websocket_upgrade() || head::wants_events(head.headers);
                 // A body that stalls is only noticed by the upstream's silence.
                 ctx.forward.streaming = streams && !has_body;
                 Verdict::Forward
@@ -230,12 +230,8 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
             .insert(ALLOW, HeaderValue::from_static(ALLOWED));
         return Some(Verdict::Answer(Outcome::BadRequest, reply));
     }
-    if head
-        .check_encoded_slashes(route.config.encoded_slashes)
-        .is_err()
-    {
-        let detail = "the path has an encoded slash, which this site does not take";
-        return Some(refused(StatusCode::BAD_REQUEST, detail));
+    if let Err(malformed) = head.check_encoded_slashes(route.config.encoded_slashes) {
+        return Some(refused(StatusCode::BAD_REQUEST, &malformed.to_string()));
     }
     if let Some(reply) = head::preflight(head, ctx.origin.as_ref()) {
         return Some(Verdict::Answer(Outcome::Local, reply));
@@ -252,7 +248,7 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
             "there is nothing at this address",
         ));
     }
-    if head::is_websocket(head.headers) && !head::websocket_origin_is_ok(head, route) {
+    if head.is_websocket_upgrade() && !head::websocket_origin_is_ok(head, route) {
         let detail = "this page may not open a WebSocket here: its origin is not in cors.origins";
         return Some(refused(StatusCode::FORBIDDEN, detail));
     }

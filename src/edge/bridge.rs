@@ -33,12 +33,13 @@ pub(crate) fn call(head: &RequestHead<'_>, route: &Arc<Route>) -> Call {
 pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Result<()> {
     body::swallow_small(&mut session.downstream_session).await;
     let is_unread = !session.is_body_done();
-    let is_bodiless = session.req_header().method == Method::HEAD
+    let is_head = session.req_header().method == Method::HEAD;
+    let is_bodiless = is_head
         || matches!(
             reply.status(),
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         );
-    let (header, body) = encode(reply)?;
+    let (header, body) = encode(reply, is_head)?;
     session
         .write_response_header(Box::new(header), false)
         .await?;
@@ -51,7 +52,7 @@ pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Resul
 }
 
 /// The header with the length of the body it announces, whoever made the reply.
-fn encode(reply: Reply) -> pingora::Result<(ResponseHeader, Bytes)> {
+fn encode(reply: Reply, is_head: bool) -> pingora::Result<(ResponseHeader, Bytes)> {
     let (parts, body) = reply.into_parts();
     let mut header = ResponseHeader::build(parts.status, Some(parts.headers.len() + 4))?;
     for (name, value) in &parts.headers {
@@ -59,8 +60,13 @@ fn encode(reply: Reply) -> pingora::Result<(ResponseHeader, Bytes)> {
             header.append_header(name.clone(), value.clone())?;
         }
     }
-    if parts.status != StatusCode::NO_CONTENT {
-        header.insert_header(CONTENT_LENGTH, body.len())?;
+    match parts.headers.get(CONTENT_LENGTH) {
+        _ if parts.status == StatusCode::NO_CONTENT => {}
+        // The length that GET would give; the body is left out already.
+        Some(length) if is_head && body.is_empty() => {
+            header.insert_header(CONTENT_LENGTH, length.clone())?;
+        }
+        _ => header.insert_header(CONTENT_LENGTH, body.len())?,
     }
     if !parts.headers.contains_key(CACHE_CONTROL) {
         header.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
@@ -140,6 +146,18 @@ mod tests {
         let text = read_all(&mut client).await.to_ascii_lowercase();
         assert!(text.contains("\r\ncontent-length: 22\r\n"), "{text}");
         assert!(text.ends_with("\r\n\r\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn head_keeps_the_length_of_a_body_that_is_left_out() {
+        let (mut client, mut session) =
+            request("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let mut reply = refusal();
+        *reply.body_mut() = Bytes::new();
+        write(&mut session, reply).await.unwrap();
+        drop(session);
+        let text = read_all(&mut client).await.to_ascii_lowercase();
+        assert!(text.contains("\r\ncontent-length: 9999\r\n"), "{text}");
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
     ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
     ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST,
-    ORIGIN, UPGRADE, VARY,
+    ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
@@ -23,15 +23,6 @@ const RESERVED: &str = "/.vestibule";
 pub(crate) fn is_reserved(path: &str) -> bool {
     path.strip_prefix(RESERVED)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Whether the client wants to speak WebSocket (RFC 6455).
-pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(UPGRADE)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Whether the answer may be an endless stream of events.
@@ -358,8 +349,6 @@ pub(super) mod tests {
             !is_ok(&[own, ("origin", "https://evil.example")]),
             "two origins"
         );
-        assert!(is_websocket(&headers(&[("upgrade", "h2c, WebSocket")])));
-        assert!(!is_websocket(&headers(&[("upgrade", "h2c")])));
     }
 
     #[test]

@@ -968,6 +968,39 @@ mod tests {
         ended(&mut client).await;
     }
 
+    struct Told(AtomicUsize);
+
+    #[async_trait::async_trait]
+    impl HttpServerApp for Told {
+        async fn process_new_http(
+            self: &Arc<Self>,
+            _session: ServerSession,
+            _shutdown: &ShutdownWatch,
+        ) -> Option<pingora::apps::ReusedHttpStream> {
+            None
+        }
+
+        async fn http_cleanup(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_app_is_told_of_the_end() {
+        let listeners =
+            Listeners::bind(&[listener(None)], limits(), Metrics::new().unwrap(), now()).unwrap();
+        let app = Arc::new(Told(AtomicUsize::new(0)));
+        let (stop, shutdown) = watch::channel(false);
+        let served = tokio::spawn(listeners.serve(app.clone(), shutdown));
+        // The end of whoever could say stop is an end as well.
+        drop(stop);
+        tokio::time::timeout(GENEROUS, served)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(app.0.load(Ordering::SeqCst), 1);
+    }
+
     #[tokio::test]
     async fn an_address_in_use_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,12 +4,12 @@
 //! upstream gives out no address without one. What may pass is decided in [`super::admit`].
 
 use super::admit::Verdict;
-use super::body::{self, BadBody, Meter};
+use super::body::{self, Meter};
 use super::harden::{self, BadHead};
-use super::stall::Pulse;
+use super::stall::{Pulse, Watched};
 use super::upstream::{Upstream, Upstreams};
 use super::watch::{Learner, Watch};
-use super::{bridge, head, headers};
+use super::{bridge, failure, head, headers};
 use crate::clock::Clock;
 use crate::config::model::{Config, ForwardToken};
 use crate::digest::DigestKeys;
@@ -37,8 +37,6 @@ use std::time::{Duration, Instant};
 
 /// Servers tried for one request. A request that has sent a body is never tried again.
 const TRIES_MAX: usize = 3;
-/// The status in the log where the client left before it was answered, as nginx has it.
-const CLIENT_GONE: u16 = 499;
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
 
 /// One config with everything that is made from it. A request keeps the one it began with.
@@ -84,7 +82,7 @@ pub fn build(
     gateway: Gateway,
     h2_options: H2Options,
     server_options: HttpServerOptions,
-) -> Arc<HttpProxy<Gateway>> {
+) -> Arc<Watched> {
     let threads = match gateway.snapshots.load().config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -98,7 +96,7 @@ pub fn build(
     proxy.h2_options = Some(h2_options);
     proxy.server_options = Some(server_options);
     proxy.handle_init_modules();
-    Arc::new(proxy)
+    Arc::new(Watched::new(Arc::new(proxy)))
 }
 
 /// One request's state.
@@ -116,13 +114,13 @@ pub struct Ctx {
     pub(super) user: Option<UserId>,
     /// For the log, where the path that was sent must not or cannot be shown.
     pub(super) shown_path: Option<String>,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     meter: Meter,
     pulse: Option<Arc<Pulse>>,
     tries: usize,
-    began: Instant,
+    pub(super) began: Instant,
     asked_upstream: Option<Instant>,
-    upstream_took: Option<Duration>,
+    pub(super) upstream_took: Option<Duration>,
 }
 
 /// How a permitted request is forwarded.
@@ -180,105 +178,6 @@ impl Gateway {
                 let reply = problem(bad.status(), &bad.to_string());
                 self.answer(session, ctx, Outcome::BadRequest, reply).await
             }
-        }
-    }
-
-    fn log(&self, session: &Session, ctx: &Ctx, error: Option<&Error>) {
-        let status = session
-            .response_written()
-            .map_or(CLIENT_GONE, |head| head.status.as_u16());
-        let route = ctx
-            .route
-            .as_ref()
-            .map_or("-", |route| route.config.name.as_str());
-        self.metrics.request(route, ctx.outcome, status);
-        let request = session.req_header();
-        let path = match (&ctx.shown_path, &ctx.route) {
-            (Some(path), _) => path,
-            (None, Some(_)) => request.uri.path(),
-            // Malformed or for nobody: it may hold anything.
-            (None, None) => "-",
-        };
-        let host = ctx
-            .forward
-            .host
-            .as_ref()
-            .and_then(|host| host.to_str().ok());
-        tracing::info!(
-            target: "access",
-            client = ctx.client.map(|client| tracing::field::display(client.address)),
-            method = request.method.as_str(),
-            host = host.unwrap_or("-"),
-            path,
-            status,
-            route,
-            decision = ctx.outcome.as_str(),
-            user = ctx.user.map(|user| user.0),
-            bytes_in = session.body_bytes_read(),
-            bytes_out = session.body_bytes_sent(),
-            duration_ms = millis(ctx.began.elapsed()),
-            upstream_ms = ctx.upstream_took.map(millis),
-            error = error.map(|error| error.etype().as_str()),
-        );
-    }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What a client is told of a failure; `None` where nobody is left to be told.
-fn failure(error: &Error) -> Option<(StatusCode, &'static str)> {
-    use ErrorType::{
-        ConnectTimedout, ConnectionClosed, H2Error, HTTPStatus, ReadError, ReadTimedout,
-        TLSHandshakeTimedout, WriteError, WriteTimedout,
-    };
-    let told = match (error.esource(), error.etype()) {
-        (_, HTTPStatus(413)) => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the request body is too large",
-        ),
-        (_, HTTPStatus(408)) | (ErrorSource::Downstream, ReadTimedout) => (
-            StatusCode::REQUEST_TIMEOUT,
-            "the request body came too slowly: send it again",
-        ),
-        (_, HTTPStatus(503)) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the server behind this gateway is not known yet: try again later",
-        ),
-        (
-            ErrorSource::Downstream,
-            ReadError | WriteError | WriteTimedout | ConnectionClosed | H2Error,
-        ) => return None,
-        (ErrorSource::Downstream, _) => (
-            StatusCode::BAD_REQUEST,
-            "the request is malformed: it was not forwarded whole",
-        ),
-        (
-            ErrorSource::Upstream,
-            ReadTimedout | WriteTimedout | ConnectTimedout | TLSHandshakeTimedout,
-        ) => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "the server behind this gateway did not answer in time: try again later",
-        ),
-        (ErrorSource::Upstream, _) => (
-            StatusCode::BAD_GATEWAY,
-            "the server behind this gateway could not be asked: try again later",
-        ),
-        (ErrorSource::Internal | ErrorSource::Unset, _) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the gateway failed: try again later",
-        ),
-    };
-    Some(told)
-}
-
-impl BadBody {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Truncated => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -526,7 +425,7 @@ impl ProxyHttp for Gateway {
         let is_answered = session
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
-        let told = failure(error).filter(|_| !is_answered);
+        let told = failure::told(error).filter(|_| !is_answered);
         let Some((status, detail)) = told else {
             ctx.outcome = Outcome::Failed;
             return FailToProxy {

@@ -85,8 +85,7 @@ pub struct Watched(Arc<HttpProxy<Gateway>>);
 
 impl Watched {
     /// Watches over the requests of `proxy`.
-    #[must_use]
-    pub fn new(proxy: Arc<HttpProxy<Gateway>>) -> Self {
+    pub(crate) fn new(proxy: Arc<HttpProxy<Gateway>>) -> Self {
         Self(proxy)
     }
 }

@@ -3,8 +3,8 @@
 use super::open;
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Attempt, Attempted, NewChallenge, NewSession, NewUser, Purpose, SendLimits, SendRequest, Store,
-    Subjects, Token,
+    Attempt, Attempted, NewChallenge, NewSession, NewUser, Purpose, Reserved, SendLimit,
+    SendLimits, SendRequest, Store, Subjects, Token,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
@@ -141,9 +141,9 @@ impl Fixture {
         self.keys.subject("address", "192.0.2.1")
     }
 
-    pub(super) async fn send_code(&self, user: UserId, token: &str, code: &str) {
+    pub(super) fn challenge(&self, user: UserId, token: &str, code: &str) -> NewChallenge {
         let pair = self.pair(token);
-        let challenge = NewChallenge {
+        NewChallenge {
             pair,
             user,
             purpose: Purpose::Verify,
@@ -152,7 +152,11 @@ impl Fixture {
             attempts: 5,
             created_at: NOW,
             expires_at: after(600),
-        };
+        }
+    }
+
+    pub(super) async fn send_code(&self, user: UserId, token: &str, code: &str) {
+        let challenge = self.challenge(user, token, code);
         self.store.put_challenge(challenge).await.unwrap();
     }
 
@@ -207,5 +211,20 @@ impl Fixture {
                 per_prefix_per_minute: 20,
             },
         }
+    }
+}
+
+/// `None` if the send is granted, else the limit that was met and the wait.
+pub(super) async fn granted(
+    f: &Fixture,
+    request: &SendRequest,
+    now: Timestamp,
+) -> Option<(SendLimit, u64)> {
+    match f.store.reserve_send(request.clone(), now).await.unwrap() {
+        Reserved::Yes(_) => None,
+        Reserved::No {
+            limit,
+            retry_after_secs,
+        } => Some((limit, retry_after_secs)),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`open`] gives the engine that the config names, and the digest keys, which come from a random
 //! data key that is kept in the store, sealed under the operator's store key. Whoever has the file
-//! alone has no number, address, token or code. No engine decides anything that [`rules`] decides.
+//! alone has no number, address, token or code. No engine decides anything that `rules` decides.
 
 pub mod memory;
 mod rules;

@@ -155,7 +155,7 @@ async fn a_browser_is_sent_to_the_challenge_page_and_an_api_client_is_not() {
     let location = page.headers()["location"].to_str().expect("text");
     assert_eq!(
         location,
-        "/.vestibule/challenge?return_to=%2Fdocs%2Fplan.txt%3Fx%3D1"
+        "/.vestibule/challenge?return_to=/docs/plan.txt%3Fx%3D1"
     );
     let api = gateway
         .get("/docs/plan.txt", &token, "unverified")

@@ -378,7 +378,7 @@ async fn serve_live(stream: tokio::net::TcpStream) {
             if n == 3 {
                 return None;
             }
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            tokio::time::sleep(Duration::from_millis(1300)).await;
             Some((Ok::<_, std::io::Error>(format!("data: {n}\n\n")), n + 1))
         });
         (
@@ -432,7 +432,7 @@ async fn websockets_and_event_streams_pass_and_may_be_quiet() {
         .with("body: 60s", "body: 1s")
         .with(
             &format!("servers: [\"{backend}\"]"),
-            &format!("servers: [\"{backend}\"], timeouts: {{read: 500ms}}"),
+            &format!("servers: [\"{backend}\"], timeouts: {{read: 1s}}"),
         );
     let gateway = Gateway::start(&setup);
     let token = signed_in(&gateway, &inbox).await;

@@ -79,7 +79,8 @@ async fn a_code_is_sent_and_verifies_once() {
         kinds(&world),
         [
             (EventKind::Challenged, "sms".to_owned()),
-            (EventKind::Verified, "sms".to_owned())
+            (EventKind::Verified, "sms".to_owned()),
+            (EventKind::Refused, "sms expired".to_owned())
         ]
     );
 }
@@ -112,6 +113,8 @@ async fn what_is_sent_is_limited() {
         }
     );
     assert_eq!(world.inbox.count(), 1);
+    let limited = (EventKind::Refused, "sms limited".to_owned());
+    assert_eq!(kinds(&world).last(), Some(&limited));
     // The pending code stays good.
     let code = world.inbox.code();
     assert!(verify(&world, &caller, &code).await.is_ok());
@@ -260,7 +263,7 @@ async fn wrong_codes_are_counted_audited_and_void_the_challenge() {
         );
         assert_eq!(
             kinds(&world),
-            [(EventKind::Refused, "wrong code".to_owned())]
+            [(EventKind::Refused, "sms wrong code".to_owned())]
         );
     }
     let last = verify(&world, &caller, &tries[0]).await;

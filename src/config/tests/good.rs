@@ -96,7 +96,7 @@ fn the_reference_is_lifted_field_by_field() {
         config.store.key.expose(),
         "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="
     );
-    assert_eq!(config.limits.countries, ["DK", "NO", "SE"]);
+    assert_eq!(config.limits.countries, ["DK", "SE", "DE"]);
     let [SmsProvider::Twilio(twilio), SmsProvider::Http(http)] = &config.delivery.sms[..] else {
         panic!()
     };
@@ -116,6 +116,11 @@ fn the_reference_is_lifted_field_by_field() {
         (query["to"], query["text"], query["username"]),
         ("{phone}", "{text}", "vestibule")
     );
+}
+
+#[test]
+fn the_references_identity_and_route_are_lifted_field_by_field() {
+    let config = good(&committed("vestibule.yaml"));
     let Identity::Learn(learn) = &config.identities["backend"] else {
         panic!()
     };

@@ -26,7 +26,8 @@ CREATE TABLE users (
     can_edit_users INTEGER NOT NULL,
     share_id       INTEGER UNIQUE REFERENCES shares (id),  -- the share whose recipient this is
     created_at     INTEGER NOT NULL,
-    UNIQUE (realm, name)
+    UNIQUE (realm, name),
+    UNIQUE (id, share_id)
 ) STRICT;
 
 CREATE TABLE tokens (
@@ -34,11 +35,12 @@ CREATE TABLE tokens (
     user_id     INTEGER NOT NULL REFERENCES users (id),
     issued_pair BLOB,
     scope       TEXT,
-    share_id    INTEGER REFERENCES shares (id),
+    share_id    INTEGER,
     issued_at   INTEGER NOT NULL,
-    expires_at  INTEGER
+    expires_at  INTEGER,
+    FOREIGN KEY (user_id, share_id) REFERENCES users (id, share_id)  -- of that share's own user
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX tokens_user_id ON tokens (user_id);
+CREATE INDEX tokens_user_id ON tokens (user_id, share_id);
 CREATE INDEX tokens_share_id ON tokens (share_id);
 CREATE INDEX tokens_expires_at ON tokens (expires_at);
 

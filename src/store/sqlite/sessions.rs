@@ -10,11 +10,14 @@ use crate::store::rules;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
-#[derive(Debug)]
-struct Row {
-    session: Session,
-    realm: String,
-    device_label: Option<String>,
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, user_id, name, realm, scope, factor, device_label, verified_at, ",
+            "last_seen_at, ends_at FROM held_sessions ",
+            $rest
+        )
+    };
 }
 
 type Columns = (
@@ -30,7 +33,7 @@ type Columns = (
     i64,
 );
 
-fn from_columns(columns: Columns) -> Stored<Row> {
+fn from_columns(columns: Columns) -> Stored<SessionRow> {
     let (id, user, name, realm, scope, factor, device_label, verified, seen, ends) = columns;
     let session = Session {
         id: SessionId(id),
@@ -44,7 +47,7 @@ fn from_columns(columns: Columns) -> Stored<Row> {
         expires_at: Timestamp(ends),
         last_seen_at: Timestamp(seen),
     };
-    Ok(Row {
+    Ok(SessionRow {
         session,
         realm,
         device_label,
@@ -56,15 +59,11 @@ async fn find<'e>(
     key: SessionKey,
     now: Timestamp,
 ) -> Stored<Option<Session>> {
-    let columns: Option<Columns> = sqlx::query_as(
-        "SELECT id, user_id, name, realm, scope, factor, device_label, verified_at, last_seen_at,
-                ends_at
-         FROM held_sessions WHERE key = ?1 AND ends_at > ?2",
-    )
-    .bind(&key.0[..])
-    .bind(now.0)
-    .fetch_optional(conn)
-    .await?;
+    let columns: Option<Columns> = sqlx::query_as(select!("WHERE key = ?1 AND ends_at > ?2"))
+        .bind(&key.0[..])
+        .bind(now.0)
+        .fetch_optional(conn)
+        .await?;
     Ok(columns
         .map(from_columns)
         .transpose()?
@@ -189,26 +188,16 @@ impl Sessions for Sqlite {
     }
 
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>> {
-        let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT id, user_id, name, realm, scope, factor, device_label, verified_at,
-                    last_seen_at, ends_at
-             FROM held_sessions WHERE ends_at > ?1 AND (?2 IS NULL OR user_id = ?2)
-             ORDER BY id DESC",
-        )
-        .bind(now.0)
-        .bind(user.map(|user| user.0))
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter()
-            .map(|columns| {
-                let row = from_columns(columns)?;
-                Ok(SessionRow {
-                    session: row.session,
-                    realm: row.realm,
-                    device_label: row.device_label,
-                })
-            })
-            .collect()
+        let query = match user {
+            None => sqlx::query_as(select!("WHERE ends_at > ?1 ORDER BY id DESC")).bind(now.0),
+            Some(user) => sqlx::query_as(select!(
+                "WHERE ends_at > ?1 AND user_id = ?2 ORDER BY id DESC"
+            ))
+            .bind(now.0)
+            .bind(user.0),
+        };
+        let rows: Vec<Columns> = query.fetch_all(&self.readers).await?;
+        rows.into_iter().map(from_columns).collect()
     }
 
     async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {

@@ -88,6 +88,10 @@ async fn what_is_not_our_database_is_refused_and_left_alone() {
     let error = refusal(&nowhere, &key).await;
     assert!(matches!(error, OpenError::NoDirectory(_)));
     assert!(error.to_string().contains("missing does not exist"));
+
+    // Not even root can make a file here.
+    let closed = refusal(Path::new("/proc/vestibule.db"), &key).await;
+    assert!(matches!(closed, OpenError::NoAccess { .. }));
 }
 
 #[tokio::test]
@@ -396,4 +400,24 @@ async fn a_verb_that_fails_leaves_nothing_behind() {
         ..f.new_user("bob")
     };
     assert!(f.store.create_user(next, NOW).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_lose_no_count() {
+    let a = Arc::new(Fixture::sqlite().await);
+    let b = Arc::new(a.second().await);
+    let subject = a.keys.subject("account", "ann");
+    let mut policy = POLICY;
+    policy.delay_every = 0;
+    policy.lock_at = 100;
+    let failures = (1..policy.lock_at).map(|n| {
+        let f = if n % 2 == 0 { a.clone() } else { b.clone() };
+        tokio::spawn(async move { f.store.failed(&[(subject, policy)], NOW).await })
+    });
+    for failure in failures.collect::<Vec<_>>() {
+        failure.await.unwrap().unwrap();
+    }
+    assert_eq!(a.store.blocked(&[subject], NOW).await.unwrap(), None);
+    b.store.failed(&[(subject, policy)], NOW).await.unwrap();
+    assert!(a.store.blocked(&[subject], NOW).await.unwrap().is_some());
 }

@@ -40,8 +40,19 @@ fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
     Ok((token, holder))
 }
 
-/// Inserts a token or renews the one with its digest.
+/// Inserts a token or renews the one with its digest. Sessions that another user had with it end.
 pub(super) async fn put(conn: &mut SqliteConnection, token: &Token) -> Stored<()> {
+    let others: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM sessions WHERE token = ?1 AND user_id <> ?2 ORDER BY id",
+    )
+    .bind(&token.digest.0[..])
+    .bind(token.user.0)
+    .fetch_all(&mut *conn)
+    .await?;
+    for id in others {
+        let which = Which::Session(SessionId(id));
+        sessions::end(&mut *conn, which, token.issued_at).await?;
+    }
     sqlx::query(
         "INSERT INTO tokens (digest, user_id, issued_pair, scope, share_id, issued_at, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -83,16 +94,6 @@ pub(super) async fn is_live(
 impl Tokens for Sqlite {
     async fn put_token(&self, token: Token) -> Stored<()> {
         let mut tx = self.begin().await?;
-        let others: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM sessions WHERE token = ?1 AND user_id <> ?2")
-                .bind(&token.digest.0[..])
-                .bind(token.user.0)
-                .fetch_all(&mut *tx)
-                .await?;
-        for id in others {
-            let which = Which::Session(SessionId(id));
-            sessions::end(&mut tx, which, token.issued_at).await?;
-        }
         put(&mut tx, &token).await?;
         tx.commit().await?;
         Ok(())

@@ -33,7 +33,7 @@ impl Setup {
   - address: 127.0.0.1:0
 timeouts: {{head: 10s, body: 60s, keepalive: 75s}}
 admin: {{address: "127.0.0.1:0", socket: admin/admin.sock}}
-log: {{format: human, level: debug}}
+log: {{json: false, level: "debug,pingora=info,pingora_proxy=info,pingora_core=info"}}
 store: {{url: "sqlite:vestibule.db", key: {{file: store.key}}}}
 codes: {{resend_after: 0s}}
 limits: {{per_user_per_hour: 1000, per_number_per_hour: 1000, per_gateway_per_minute: 10000, per_prefix_per_minute: 10000}}

@@ -2,70 +2,29 @@
 //!
 //! One lock around plain maps; each verb takes it once, so each is one atomic step.
 
-use crate::auth::lockout::{Blocked, Counter, LockoutPolicy, longer};
+mod state;
+
+use crate::auth::lockout::{Blocked, LockoutPolicy};
 use crate::auth::ports::{
-    Attempt, Attempted, AuditTrail, Challenges, Failures, LearnedUser, NewChallenge, NewSession,
-    NewShare, NewUser, Purpose, Reserved, Revocation, SendLimit, SendRequest, SessionRow, Sessions,
-    Share, Shares, StoreError, Stored, Token, Tokens, Upkeep, User, Users, Which,
+    Attempt, Attempted, AuditTrail, Challenges, Failures, LearnedUser, NewChallenge, NewShare,
+    NewUser, Reserved, Revocation, SendRequest, SessionRow, Sessions, Share, Shares, StoreError,
+    Stored, Token, Tokens, Upkeep, User, Users, Which,
 };
 use crate::clock::Timestamp;
-use crate::digest::{RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
+use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
 use crate::gate::session::{Holder, Session};
 use crate::id::{SendId, SessionId, ShareId, UserId};
-use crate::store::rules::{self, Cutoffs, Judged, Pending, Window};
+use crate::store::rules::{self, Pending};
 use async_trait::async_trait;
+use state::{Sent, State, next};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 /// The engine.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    last: LastIds,
-    users: BTreeMap<UserId, User>,
-    tokens: HashMap<TokenDigest, Token>,
-    sessions: HashMap<SessionKey, Record>,
-    feed: Vec<(Revocation, Timestamp)>,
-    challenges: HashMap<(SessionKey, Purpose), Pending>,
-    sends: BTreeMap<SendId, Sent>,
-    failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
-    shares: BTreeMap<ShareId, Share>,
-    audit: Vec<(Timestamp, Event)>,
-}
-
-/// The last number given out of each kind.
-#[derive(Debug, Default)]
-struct LastIds {
-    user: i64,
-    session: i64,
-    send: i64,
-    share: i64,
-    revocation: i64,
-}
-
-#[derive(Debug)]
-struct Record {
-    id: SessionId,
-    new: NewSession,
-    last_seen_at: Timestamp,
-}
-
-#[derive(Debug)]
-struct Sent {
-    user: UserId,
-    recipient: RecipientDigest,
-    prefix: String,
-    at: Timestamp,
-}
-
-fn next(last: &mut i64) -> i64 {
-    *last += 1;
-    *last
-}
 
 fn no_such(what: &str) -> StoreError {
     StoreError::Unavailable(format!("there is no such {what}"))
@@ -90,212 +49,6 @@ impl Memory {
         self.0
             .lock()
             .map_err(|_| StoreError::Unavailable("an earlier step broke off".to_owned()))
-    }
-}
-
-impl State {
-    fn user_named(&self, realm: &str, name: &str) -> Option<&User> {
-        self.users
-            .values()
-            .find(|user| user.realm == realm && user.name == name)
-    }
-
-    fn insert_user(&mut self, new: NewUser, now: Timestamp) -> UserId {
-        let id = UserId(next(&mut self.last.user));
-        let user = User {
-            id,
-            realm: new.realm,
-            name: new.name,
-            phone: new.phone,
-            email: new.email,
-            password_hash: new.password_hash,
-            can_edit_users: new.can_edit_users,
-            created_at: now,
-        };
-        self.users.insert(id, user);
-        id
-    }
-
-    /// The token with its real end, if that lies ahead: a share's token ends with its share.
-    fn live_token(&self, digest: TokenDigest, now: Timestamp) -> Option<(&Token, Timestamp)> {
-        let token = self.tokens.get(&digest)?;
-        let share = token.share.and_then(|share| self.shares.get(&share));
-        let ends_at = [token.expires_at, share.and_then(|share| share.expires_at)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(Timestamp(i64::MAX));
-        (ends_at > now).then_some((token, ends_at))
-    }
-
-    fn holder(&self, token: &Token) -> Option<Holder> {
-        Some(Holder {
-            user: token.user,
-            name: self.users.get(&token.user)?.name.as_str().into(),
-            scope: token.scope.as_deref().map(Into::into),
-        })
-    }
-
-    /// The session, if it has not ended: it does not outlive its token.
-    fn live_session(&self, record: &Record, now: Timestamp) -> Option<Session> {
-        let (token, token_ends_at) = self.live_token(record.new.token, now)?;
-        let expires_at = token_ends_at.min(record.new.expires_at);
-        if token.user != record.new.user || expires_at <= now {
-            return None;
-        }
-        Some(Session {
-            id: record.id,
-            holder: self.holder(token)?,
-            factor: record.new.factor,
-            verified_at: record.new.verified_at,
-            expires_at,
-            last_seen_at: record.last_seen_at,
-        })
-    }
-
-    /// Makes the pair's session under a new number; an older one ends, and the feed says so.
-    fn put_session(&mut self, new: NewSession, now: Timestamp) -> Stored<Session> {
-        let mut record = Record {
-            id: SessionId(self.last.session + 1),
-            last_seen_at: new.verified_at,
-            new,
-        };
-        let session = self
-            .live_session(&record, now)
-            .ok_or(StoreError::Damaged("session"))?;
-        record.id = SessionId(next(&mut self.last.session));
-        if let Some(old) = self.sessions.insert(record.new.key, record) {
-            self.announce(Which::Session(old.id), now);
-        }
-        Ok(session)
-    }
-
-    fn announce(&mut self, which: Which, now: Timestamp) {
-        let seq = next(&mut self.last.revocation);
-        self.feed.push((Revocation { seq, which }, now));
-    }
-
-    /// Ends sessions, with a line in the feed; returns how many of them were live.
-    fn end(&mut self, which: Which, now: Timestamp) -> u64 {
-        let ends = |record: &Record| match which {
-            Which::All => true,
-            Which::User(user) => record.new.user == user,
-            Which::Session(session) => record.id == session,
-        };
-        let ended = self
-            .sessions
-            .values()
-            .filter(|record| ends(record) && self.live_session(record, now).is_some())
-            .count();
-        self.sessions.retain(|_, record| !ends(record));
-        self.announce(which, now);
-        ended as u64
-    }
-
-    /// When the `max`-th newest send that counts against the limit was made.
-    fn full_since(
-        &self,
-        request: &SendRequest,
-        window: &Window,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let counts = |sent: &&Sent| match window.limit {
-            SendLimit::Resend | SendLimit::User => sent.user == request.user,
-            SendLimit::Number => sent.recipient == request.recipient,
-            SendLimit::Gateway => true,
-            SendLimit::Prefix => sent.prefix == request.prefix,
-        };
-        let mut times: Vec<_> = self
-            .sends
-            .values()
-            .filter(counts)
-            .map(|sent| sent.at)
-            .filter(|at| *at > window.since(now))
-            .collect();
-        times.sort_unstable_by_key(|at| Reverse(*at));
-        times.get(window.max.checked_sub(1)? as usize).copied()
-    }
-
-    fn longest_block(&self, subjects: &[SubjectDigest], now: Timestamp) -> Option<Blocked> {
-        subjects
-            .iter()
-            .filter_map(|subject| self.failures.get(subject))
-            .fold(None, |longest, (counter, _)| {
-                longer(longest, counter.blocked(now))
-            })
-    }
-
-    fn add_failure(&mut self, (subject, policy): &(SubjectDigest, LockoutPolicy), now: Timestamp) {
-        let (counter, touched_at) = self.failures.entry(*subject).or_default();
-        *counter = counter.failed(policy, now);
-        *touched_at = now;
-    }
-
-    fn attempt(&mut self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
-        let (user, address) = (&attempt.subjects.user, &attempt.subjects.address);
-        if let Some(blocked) = self.longest_block(&[user.0, address.0], now) {
-            return Ok(Attempted::Blocked(blocked));
-        }
-        let token = self.live_token(attempt.session.token, now);
-        let token_is_live = token.is_some_and(|(token, _)| token.user == attempt.user);
-        let slot = (attempt.pair, attempt.purpose);
-        let challenge = self.challenges.get(&slot);
-        match rules::judge(challenge, &attempt, token_is_live, now) {
-            Judged::NeverSent => Ok(Attempted::NeverSent),
-            Judged::Gone => Ok(Attempted::Gone),
-            Judged::Wrong { left } => {
-                if let Some(pending) = self.challenges.get_mut(&slot) {
-                    pending.attempts_left = left;
-                    pending.is_pending = left > 0;
-                }
-                self.add_failure(user, now);
-                self.add_failure(address, now);
-                Ok(Attempted::Wrong { left })
-            }
-            Judged::Right => {
-                let session = self.put_session(attempt.session, now)?;
-                if let Some(pending) = self.challenges.get_mut(&slot) {
-                    pending.is_pending = false;
-                }
-                self.failures.remove(&attempt.subjects.user.0);
-                Ok(Attempted::Verified(session))
-            }
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.tokens.len()
-            + self.sessions.len()
-            + self.feed.len()
-            + self.challenges.len()
-            + self.sends.len()
-            + self.failures.len()
-            + self.audit.len()
-    }
-
-    fn purge(&mut self, now: Timestamp) -> u64 {
-        let keep = Cutoffs::at(now);
-        let before = self.rows();
-        let (tokens, shares) = (&mut self.tokens, &self.shares);
-        tokens.retain(|_, token| {
-            let share = token.share.and_then(|share| shares.get(&share));
-            let ends = [token.expires_at, share.and_then(|share| share.expires_at)];
-            ends.into_iter().flatten().all(|at| at >= keep.tokens)
-        });
-        self.sessions.retain(|_, record| {
-            record.new.expires_at > now && tokens.contains_key(&record.new.token)
-        });
-        self.challenges
-            .retain(|_, pending| pending.expires_at >= keep.challenges);
-        self.sends.retain(|_, sent| sent.at >= keep.sends);
-        // The newest line stays, so that the head of the feed never goes back.
-        let head = self.last.revocation;
-        self.feed
-            .retain(|(line, at)| *at >= keep.revocations || line.seq == head);
-        self.failures
-            .retain(|_, (counter, touched_at)| *touched_at >= keep.failures || counter.locked);
-        self.audit.retain(|(at, _)| *at >= keep.audit);
-        (before - self.rows()) as u64
     }
 }
 
@@ -351,22 +104,11 @@ impl Tokens for Memory {
         if !state.users.contains_key(&token.user) {
             return Err(no_such("user"));
         }
-        if token
-            .share
-            .is_some_and(|share| !state.shares.contains_key(&share))
-        {
+        let share = token.share.map(|share| state.shares.get(&share));
+        if share.is_some_and(|share| share.is_none_or(|share| share.user != token.user)) {
             return Err(no_such("share"));
         }
-        let others = state
-            .sessions
-            .values()
-            .filter(|record| record.new.token == token.digest && record.new.user != token.user);
-        let mut others: Vec<_> = others.map(|record| record.id).collect();
-        others.sort_unstable();
-        for id in others {
-            state.end(Which::Session(id), token.issued_at);
-        }
-        state.tokens.insert(token.digest, token);
+        state.put_token(token);
         Ok(())
     }
 
@@ -537,7 +279,7 @@ impl Shares for Memory {
             issued_at: now,
             expires_at: share.expires_at,
         };
-        state.tokens.insert(token.digest, token);
+        state.put_token(token);
         let share = Share {
             id,
             user,
