@@ -533,3 +533,28 @@ async fn a_reset_ends_that_users_sessions_and_nobody_elses() {
     let left = sessions(&operator, None).await;
     assert_eq!(left.iter().map(|line| line.user).collect::<Vec<_>>(), [bob]);
 }
+
+#[tokio::test]
+async fn a_timed_store_answers_as_it_is_and_counts_its_verbs() {
+    use crate::observe::metrics::Metrics;
+    use crate::observe::timed::Timed;
+    let metrics = Metrics::new().unwrap();
+    let plain = operator();
+    let timed = Operator {
+        store: Arc::new(Timed::new(plain.store.clone(), metrics.clone())),
+        ..plain.clone()
+    };
+    let id = add(&timed, named("anna")).await.unwrap();
+    assert_eq!(
+        timed.store.user(id).await.unwrap(),
+        plain.store.user(id).await.unwrap()
+    );
+    let text = metrics.render().unwrap();
+    for line in [
+        r#"vestibule_store_seconds_count{verb="create_user"} 1"#,
+        r#"vestibule_store_seconds_count{verb="user"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is missing from\n{text}");
+    }
+    assert!(!text.contains("vestibule_store_errors_total{"), "{text}");
+}
