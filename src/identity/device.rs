@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn our_cookie_comes_once() {
         for given in [
-            vec![("cookie", "__Host-vestibule_device=a; __Host-vestibule_device=a")],
+            vec![(
+                "cookie",
+                "__Host-vestibule_device=a; __Host-vestibule_device=a",
+            )],
             vec![
                 ("cookie", "__Host-vestibule_device=a"),
                 ("cookie", "__Host-vestibule_device=b"),
