@@ -32,7 +32,6 @@ use jobs::Jobs;
 use learner::UpstreamLearner;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
-
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -73,138 +72,91 @@ pub enum ReloadError {
     Probe(#[from] reqwest::Error),
 }
 
+/// What everything else stands on.
+struct Base {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    metrics: Metrics,
+    store: Arc<dyn Store>,
+    keys: DigestKeys,
+    audit: Audit,
+}
+
 /// A running gateway.
 pub struct App {
+    base: Base,
     listening: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     control: listen::Control,
     snapshots: Arc<ArcSwap<Snapshot>>,
     config: Arc<ArcSwap<Config>>,
-    keys: DigestKeys,
-    clock: Arc<dyn Clock>,
     auth: Arc<Auth>,
     gate: Arc<Gate>,
     witness: Arc<StoreWitness>,
-    metrics: Metrics,
     health: Arc<Health>,
-    audit: Audit,
     jobs: Jobs,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     beside: Vec<JoinHandle<()>>,
-    operator: Operator,
 }
 
 impl App {
     /// Starts everything on the current tokio runtime. Returns when the sockets are bound.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        // reqwest and rustls share one provider; a second call (in tests) finds it there.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
-        let metrics = Metrics::new()?;
-        let engine = &config.store.engine;
-        let (store, keys) = store::open(engine, &config.store.key, Arc::clone(&entropy)).await?;
-        let store: Arc<dyn Store> = Arc::new(Timed::new(store, metrics.clone()));
+        let base = Base::open(&config).await?;
         // Before the first session can be cached, so that no revocation is missed.
-        let feed_from = store.feed_head().await?;
-        let audit = Audit::start(store.clone(), Arc::clone(&clock), metrics.clone());
-
-        let (gate, witness) = gate_and_witness(&config, &store, &keys, &clock);
+        let feed_from = base.store.feed_head().await?;
+        let (gate, witness) = base.gate_and_witness(&config);
         witness.set_probes(probe::all(&config)?);
-
-        let auth = Arc::new(Auth {
-            store: Arc::clone(&store),
-            keys: keys.clone(),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-            deliver: ArcSwap::from_pointee(providers(&config, &metrics)?),
-            events: Arc::new(audit.clone()),
-            settings: ArcSwap::from_pointee(settings(&config)),
-            hashing: Arc::new(Semaphore::new(hashing_at_once())),
-        });
-        let local = Arc::new(Local {
-            auth: Arc::clone(&auth),
-            gate: Arc::clone(&gate),
-            witness: Arc::clone(&witness) as Arc<dyn Witness>,
-        });
+        let auth = Arc::new(base.auth(&config)?);
 
         let listeners = Listeners::bind(
             &config.listeners,
             listen_limits(&config),
-            metrics.clone(),
-            clock.now(),
+            base.metrics.clone(),
+            base.clock.now(),
         )?;
         let control = listeners.control();
         let listening = listeners.local_addrs().unwrap_or_default();
-        let snapshot = Snapshot::new(config.clone(), &keys, None);
+        let snapshot = Snapshot::new(config.clone(), &base.keys, None);
         unresolved(&snapshot).await;
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        let label_keys = keys.clone();
-        let gateway = Gateway {
-            snapshots: Arc::clone(&snapshots),
-            gate: Arc::clone(&gate),
-            local,
-            learner: Arc::new(UpstreamLearner::new(Arc::clone(&witness), audit.clone())),
-            device_label: Box::new(move |device| label_keys.device_label(device)),
-            clock: Arc::clone(&clock),
-            metrics: metrics.clone(),
-        };
         let proxy = proxy::build(
-            gateway,
+            base.gateway(&snapshots, &auth, &gate, &witness),
             h2::h2_options(&config.connections),
             h2::server_options(&config.timeouts),
         );
 
-        let health = Arc::new(Health::new(store.clone()));
         let (stop, stopped) = watch::channel(false);
-        let jobs = Jobs {
-            store: Arc::clone(&store),
-            gate: Arc::clone(&gate),
-            clock: Arc::clone(&clock),
-            metrics: metrics.clone(),
-        };
+        let jobs = base.jobs(&gate);
         let mut beside = vec![
             tokio::spawn(jobs.clone().run(feed_from)),
             tokio::spawn(keep_resolving(Arc::clone(&snapshots))),
         ];
+        let health = Arc::new(Health::new(Arc::clone(&base.store) as _));
         let admin = match config.admin.address {
-            Some(address) => {
-                Some(serve_admin(address, &metrics, &health, stopped.clone(), &mut beside).await?)
+            Some(at) => {
+                let stopped = stopped.clone();
+                Some(serve_admin(at, &base.metrics, &health, stopped, &mut beside).await?)
             }
             None => None,
         };
-        name_metrics(&config, &control, &metrics);
-        let serving = tokio::spawn(listeners.serve(proxy, stopped));
-        let config = Arc::new(ArcSwap::from_pointee(config));
-        let operator = Operator {
-            store,
-            keys: keys.clone(),
-            clock: Arc::clone(&clock),
-            entropy,
-            events: Arc::new(audit.clone()),
-            config: Arc::clone(&config),
-            gate: Some(Arc::clone(&gate)),
-        };
+        name_metrics(&config, &control, &base.metrics);
         Ok(Self {
+            base,
             listening,
             admin,
             control,
             snapshots,
-            config,
-            keys,
-            clock,
+            config: Arc::new(ArcSwap::from_pointee(config)),
             auth,
             gate,
             witness,
-            metrics,
             health,
-            audit,
             jobs,
             stop,
-            serving,
+            serving: tokio::spawn(listeners.serve(proxy, stopped)),
             beside,
-            operator,
         })
     }
 
@@ -223,7 +175,15 @@ impl App {
     /// What the admin socket's commands work with.
     #[must_use]
     pub fn operator(&self) -> Operator {
-        self.operator.clone()
+        Operator {
+            store: Arc::clone(&self.base.store),
+            keys: self.base.keys.clone(),
+            clock: Arc::clone(&self.base.clock),
+            entropy: Arc::clone(&self.base.entropy),
+            events: Arc::new(self.base.audit.clone()),
+            config: Arc::clone(&self.config),
+            gate: Some(Arc::clone(&self.gate)),
+        }
     }
 
     /// Whether the gateway can do its work.
@@ -235,7 +195,7 @@ impl App {
     /// The metrics of this gateway.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.base.metrics
     }
 
     /// Takes a new config over, all of it or nothing. Connections stay.
@@ -244,12 +204,17 @@ impl App {
             return Err(ReloadError::NeedsRestart);
         }
         // Everything that can fail comes first.
-        let listeners =
-            self.control
-                .prepare(&config.listeners, listen_limits(&config), self.clock.now())?;
-        let providers = providers(&config, &self.metrics)?;
+        let now = self.base.clock.now();
+        let listeners = self
+            .control
+            .prepare(&config.listeners, listen_limits(&config), now)?;
+        let providers = providers(&config, &self.base.metrics)?;
         let probes = probe::all(&config)?;
-        let snapshot = Snapshot::new(config.clone(), &self.keys, Some(&self.snapshots.load()));
+        let snapshot = Snapshot::new(
+            config.clone(),
+            &self.base.keys,
+            Some(&self.snapshots.load()),
+        );
         unresolved(&snapshot).await;
 
         listeners.apply();
@@ -258,7 +223,7 @@ impl App {
         self.witness.set_probes(probes);
         self.gate.set_idle(config.sessions.idle);
         self.snapshots.store(Arc::new(snapshot));
-        name_metrics(&config, &self.control, &self.metrics);
+        name_metrics(&config, &self.control, &self.base.metrics);
         self.config.store(Arc::new(config));
         Ok(())
     }
@@ -272,40 +237,105 @@ impl App {
             task.abort();
         }
         self.jobs.flush_seen().await;
-        if let Err(error) = self.audit.flush().await {
+        if let Err(error) = self.base.audit.flush().await {
             tracing::error!(%error, "shutting down");
         }
     }
 }
 
-/// The gate asks the witness, and the witness tells the gate of new tokens.
-fn gate_and_witness(
-    config: &Config,
-    store: &Arc<dyn Store>,
-    keys: &DigestKeys,
-    clock: &Arc<dyn Clock>,
-) -> (Arc<Gate>, Arc<StoreWitness>) {
-    let told: Arc<OnceLock<Weak<Gate>>> = Arc::default();
-    let teller = Arc::clone(&told);
-    let witness = StoreWitness::new(
-        Arc::clone(store),
-        keys.clone(),
-        Arc::clone(clock),
-        Arc::new(move |token| {
-            if let Some(gate) = teller.get().and_then(Weak::upgrade) {
-                gate.token_issued(token);
-            }
-        }),
-    );
-    let gate = Arc::new(Gate::new(
-        Arc::clone(&witness) as Arc<dyn Witness>,
-        Arc::clone(clock),
-        config.sessions.hot_max,
-        config.sessions.idle,
-    ));
-    // Set once, here: before the first token can come.
-    let _ = told.set(Arc::downgrade(&gate));
-    (gate, witness)
+impl Base {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        // reqwest and rustls share one provider; a second call (in tests) finds it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        let metrics = Metrics::new()?;
+        let engine = &config.store.engine;
+        let (store, keys) = store::open(engine, &config.store.key, Arc::clone(&entropy)).await?;
+        let store: Arc<dyn Store> = Arc::new(Timed::new(store, metrics.clone()));
+        let audit = Audit::start(store.clone(), Arc::clone(&clock), metrics.clone());
+        Ok(Self {
+            clock,
+            entropy,
+            metrics,
+            store,
+            keys,
+            audit,
+        })
+    }
+
+    /// The gate asks the witness, and the witness tells the gate of new tokens.
+    fn gate_and_witness(&self, config: &Config) -> (Arc<Gate>, Arc<StoreWitness>) {
+        let told: Arc<OnceLock<Weak<Gate>>> = Arc::default();
+        let teller = Arc::clone(&told);
+        let witness = StoreWitness::new(
+            Arc::clone(&self.store),
+            self.keys.clone(),
+            Arc::clone(&self.clock),
+            Arc::new(move |token| {
+                if let Some(gate) = teller.get().and_then(Weak::upgrade) {
+                    gate.token_issued(token);
+                }
+            }),
+        );
+        let gate = Arc::new(Gate::new(
+            Arc::clone(&witness) as Arc<dyn Witness>,
+            Arc::clone(&self.clock),
+            config.sessions.hot_max,
+            config.sessions.idle,
+        ));
+        // Set once, here: before the first token can come.
+        let _ = told.set(Arc::downgrade(&gate));
+        (gate, witness)
+    }
+
+    fn auth(&self, config: &Config) -> Result<Auth, crate::delivery::SetupError> {
+        Ok(Auth {
+            store: Arc::clone(&self.store),
+            keys: self.keys.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            deliver: ArcSwap::from_pointee(providers(config, &self.metrics)?),
+            events: Arc::new(self.audit.clone()),
+            settings: ArcSwap::from_pointee(settings(config)),
+            hashing: Arc::new(Semaphore::new(hashing_at_once())),
+        })
+    }
+
+    fn gateway(
+        &self,
+        snapshots: &Arc<ArcSwap<Snapshot>>,
+        auth: &Arc<Auth>,
+        gate: &Arc<Gate>,
+        witness: &Arc<StoreWitness>,
+    ) -> Gateway {
+        let label_keys = self.keys.clone();
+        Gateway {
+            snapshots: Arc::clone(snapshots),
+            gate: Arc::clone(gate),
+            local: Arc::new(Local {
+                auth: Arc::clone(auth),
+                gate: Arc::clone(gate),
+                witness: Arc::clone(witness) as Arc<dyn Witness>,
+            }),
+            learner: Arc::new(UpstreamLearner::new(
+                Arc::clone(witness),
+                self.audit.clone(),
+            )),
+            device_label: Box::new(move |device| label_keys.device_label(device)),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn jobs(&self, gate: &Arc<Gate>) -> Jobs {
+        Jobs {
+            store: Arc::clone(&self.store),
+            gate: Arc::clone(gate),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+        }
+    }
 }
 
 /// The settings that only a restart can change.

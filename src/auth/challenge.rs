@@ -141,7 +141,6 @@ impl Auth {
             user: caller.holder.user,
             factor: Factor::Sms,
             device_label: session_device_label,
-            scope: caller.holder.scope.as_deref().map(str::to_owned),
             verified_at: now,
             expires_at: token
                 .expires_at

@@ -63,10 +63,10 @@ impl Users for FaultyStore {
             .await
     }
     async fn users(&self) -> Stored<Vec<User>> {
-        unimplemented!()
+        self.inner.users().await
     }
-    async fn learn_user(&self, _user: LearnedUser, _now: Timestamp) -> Stored<UserId> {
-        unimplemented!()
+    async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId> {
+        self.inner.learn_user(user, now).await
     }
 }
 
@@ -85,23 +85,23 @@ impl Sessions for FaultyStore {
     async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>> {
         self.try_verb("session")?.session(key, now).await
     }
-    async fn touch(&self, _seen: &[(SessionId, Timestamp)]) -> Stored<()> {
-        unimplemented!()
+    async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()> {
+        self.inner.touch(seen).await
     }
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64> {
         self.inner.revoke(which, now).await
     }
-    async fn sessions(&self, _user: Option<UserId>, _now: Timestamp) -> Stored<Vec<SessionRow>> {
-        unimplemented!()
+    async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>> {
+        self.inner.sessions(user, now).await
     }
-    async fn live_sessions(&self, _now: Timestamp) -> Stored<u64> {
-        unimplemented!()
+    async fn live_sessions(&self, now: Timestamp) -> Stored<u64> {
+        self.inner.live_sessions(now).await
     }
-    async fn revocations_after(&self, _seq: i64) -> Stored<Vec<Revocation>> {
-        unimplemented!()
+    async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {
+        self.inner.revocations_after(seq).await
     }
     async fn feed_head(&self) -> Stored<i64> {
-        unimplemented!()
+        self.inner.feed_head().await
     }
 }
 
@@ -148,7 +148,7 @@ impl Shares for FaultyStore {
         self.inner.create_share(share, now).await
     }
     async fn shares(&self) -> Stored<Vec<Share>> {
-        unimplemented!()
+        self.inner.shares().await
     }
     async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool> {
         self.inner.revoke_share(id, now).await
@@ -157,21 +157,21 @@ impl Shares for FaultyStore {
 
 #[async_trait]
 impl AuditTrail for FaultyStore {
-    async fn append(&self, _events: &[(Timestamp, Event)]) -> Stored<()> {
-        unimplemented!()
+    async fn append(&self, events: &[(Timestamp, Event)]) -> Stored<()> {
+        self.inner.append(events).await
     }
-    async fn recent(&self, _limit: u32) -> Stored<Vec<(Timestamp, Event)>> {
-        unimplemented!()
+    async fn recent(&self, limit: u32) -> Stored<Vec<(Timestamp, Event)>> {
+        self.inner.recent(limit).await
     }
 }
 
 #[async_trait]
 impl Upkeep for FaultyStore {
     async fn ping(&self) -> Stored<()> {
-        unimplemented!()
+        self.inner.ping().await
     }
-    async fn purge(&self, _now: Timestamp) -> Stored<u64> {
-        unimplemented!()
+    async fn purge(&self, now: Timestamp) -> Stored<u64> {
+        self.inner.purge(now).await
     }
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()> {
         self.inner.reset_user(user, subject, now).await

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::digest::{CodeDigest, RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
 use crate::factor::phone::Phone;
+pub use crate::gate::session::Which;
 use crate::gate::session::{Factor, Holder, Session};
 use crate::id::{SendId, SessionId, ShareId, UserId};
 use crate::secret::Secret;
@@ -104,7 +105,7 @@ pub trait Tokens: Send + Sync {
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>>;
 }
 
-/// A session to be made.
+/// A session to be made. What it opens is what its token opens.
 #[derive(Clone, Debug)]
 pub struct NewSession {
     pub key: SessionKey,
@@ -113,8 +114,6 @@ pub struct NewSession {
     pub factor: Factor,
     /// The device's opaque label, for people.
     pub device_label: Option<String>,
-    /// The canonical path prefix its token is limited to (the store goes by the token's own).
-    pub scope: Option<String>,
     pub verified_at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -125,15 +124,6 @@ pub struct SessionRow {
     pub session: Session,
     pub realm: String,
     pub device_label: Option<String>,
-}
-
-/// Which sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Which {
-    All,
-    User(UserId),
-    Session(SessionId),
 }
 
 /// One line of the revocation feed.

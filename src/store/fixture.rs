@@ -177,7 +177,6 @@ impl Fixture {
                 user,
                 factor: Factor::Sms,
                 device_label: Some("fedcba9876543210".to_owned()),
-                scope: None,
                 verified_at: NOW,
                 expires_at: after(3600),
             },

@@ -1,3 +1,5 @@
+//! Codes: whom they are sent to, what they are good for, and what failures leave behind.
+
 use super::*;
 use crate::auth::fixture::{Dry, REALM, START, World};
 use crate::auth::ports::{Tokens as _, Upkeep as _, Users as _};

@@ -1,3 +1,5 @@
+//! Passwords and share links: right, wrong, throttled, and with a store that fails.
+
 use super::*;
 use crate::auth::fixture::{REALM, START, World};
 use crate::auth::ports::{Shares as _, Tokens as _};

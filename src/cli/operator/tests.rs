@@ -1,3 +1,5 @@
+//! The operator's commands against the in-memory store: what they do and what they print.
+
 use super::command::{ShareAdd, UserAdd};
 use super::output::{NewShare, UserLine};
 use super::*;
@@ -343,7 +345,6 @@ async fn with_sessions(operator: &Operator) -> [UserId; 2] {
             user,
             factor: Factor::Sms,
             device_label: Some(format!("device {n}")),
-            scope: None,
             verified_at: NOW,
             expires_at: NOW.after(Duration::from_secs(60)),
         };
