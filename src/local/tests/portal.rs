@@ -171,7 +171,10 @@ async fn the_way_back_is_on_this_host() {
         let target = format!("/.vestibule/challenge?return_to={return_to}");
         let call = |form: &str| {
             site.call(Method::POST, &target)
-                .header("cookie", &format!("IOGATES={token}; vestibule_device=abc"))
+                .header(
+                    "cookie",
+                    &format!("IOGATES={token}; __Host-vestibule_device=abc"),
+                )
                 .form(form)
         };
         world.advance(3600);
@@ -216,7 +219,10 @@ async fn strangers_see_a_page_that_says_so() {
     }
     let two = get(&site).header("cookie", "IOGATES=other");
     assert_eq!(site.answer(two).await.status(), 400);
-    let twice = get(&site).header("cookie", "vestibule_device=a; vestibule_device=b");
+    let twice = get(&site).header(
+        "cookie",
+        "__Host-vestibule_device=a; __Host-vestibule_device=b",
+    );
     assert_eq!(site.answer(twice).await.status(), 400);
 }
 
