@@ -94,6 +94,9 @@ impl Sessions for FaultyStore {
     async fn sessions(&self, _user: Option<UserId>, _now: Timestamp) -> Stored<Vec<SessionRow>> {
         unimplemented!()
     }
+    async fn live_sessions(&self, _now: Timestamp) -> Stored<u64> {
+        unimplemented!()
+    }
     async fn revocations_after(&self, _seq: i64) -> Stored<Vec<Revocation>> {
         unimplemented!()
     }

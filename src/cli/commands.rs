@@ -37,10 +37,15 @@ pub(super) fn schema() -> Result<(), CliError> {
 }
 
 pub(super) fn generate_key() -> Result<(), CliError> {
-    let key = Zeroizing::new(entropy::bytes::<32>(&OsEntropy)?);
-    let text = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(*key) + "\n");
-    say(&text);
+    say(&new_key()?);
     Ok(())
+}
+
+/// A store key as its file holds it.
+pub(super) fn new_key() -> Result<Zeroizing<String>, CliError> {
+    let key = Zeroizing::new(entropy::bytes::<32>(&OsEntropy)?);
+    let text = base64::engine::general_purpose::STANDARD.encode(*key) + "\n";
+    Ok(Zeroizing::new(text))
 }
 
 pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {

@@ -1,5 +1,6 @@
 //! How a command fails: one text that says how to mend it, and an exit code.
 
+use super::demo::DemoError;
 use super::operator::OperatorError;
 use super::socket::SocketError;
 use crate::app::StartError;
@@ -51,6 +52,8 @@ pub(super) enum CliError {
     Runtime(std::io::Error),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Demo(Box<DemoError>),
     #[error("the answer could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }

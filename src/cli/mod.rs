@@ -4,6 +4,7 @@
 mod args;
 mod client;
 mod commands;
+mod demo;
 mod error;
 pub mod operator;
 mod serve;
@@ -34,7 +35,7 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => serve::serve(&cli.config),
-        Command::Demo(_) => todo!(),
+        Command::Demo(args) => demo::demo(&args),
         Command::Check { without_files } => commands::check(&cli.config, without_files),
         Command::Schema => commands::schema(),
         Command::Key(args::Key::Generate) => commands::generate_key(),

@@ -5,18 +5,19 @@
 //! end a gateway whose known sessions go on.
 
 use super::error::CliError;
-use super::socket::AdminSocket;
+use super::socket::{AdminSocket, SocketError};
 use crate::app::App;
 use crate::config;
 use crate::config::model::Config;
 use crate::observe::admin::Health;
 use crate::observe::log;
 use sd_notify::NotifyState;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
 pub(super) fn serve(path: &Path) -> Result<(), CliError> {
@@ -37,13 +38,8 @@ async fn run(config: Config, path: &Path) -> Result<(), CliError> {
     let mut signals = Signals::new().map_err(CliError::Runtime)?;
     let socket = config.admin.socket.clone();
     let app = App::start(config).await?;
-    let (close, closed) = oneshot::channel();
-    let door = match socket.map(|path| AdminSocket::bind(&path)).transpose() {
-        Ok(socket) => socket.map(|socket| {
-            tokio::spawn(socket.serve(app.operator(), async {
-                let _ = closed.await;
-            }))
-        }),
+    let door = match Door::open(socket, &app) {
+        Ok(door) => door,
         Err(error) => {
             app.shutdown().await;
             return Err(error.into());
@@ -55,12 +51,36 @@ async fn run(config: Config, path: &Path) -> Result<(), CliError> {
     tell(&[NotifyState::Stopping]);
     tracing::info!("stopping: requests in flight may end");
     drain(app, &mut signals).await;
-    drop::<oneshot::Sender<()>>(close);
-    if let Some(door) = door {
-        let _ = tokio::time::timeout(Duration::from_secs(1), door).await;
-    }
+    door.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The admin socket, where the config asks for one, while the gateway runs.
+pub(super) struct Door {
+    serving: Option<JoinHandle<std::io::Result<()>>>,
+    close: oneshot::Sender<()>,
+}
+
+impl Door {
+    pub(super) fn open(socket: Option<PathBuf>, app: &App) -> Result<Self, SocketError> {
+        let (close, closed) = oneshot::channel();
+        let socket = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
+        let serving = socket.map(|socket| {
+            tokio::spawn(socket.serve(app.operator(), async {
+                let _ = closed.await;
+            }))
+        });
+        Ok(Self { serving, close })
+    }
+
+    /// Waits for a command that is being answered, not for one that is late.
+    pub(super) async fn close(self) {
+        drop(self.close);
+        if let Some(serving) = self.serving {
+            let _ = tokio::time::timeout(Duration::from_secs(1), serving).await;
+        }
+    }
 }
 
 fn announce(app: &App) {
@@ -151,7 +171,7 @@ enum Asked {
     Watchdog,
 }
 
-struct Signals {
+pub(super) struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -160,7 +180,7 @@ struct Signals {
 
 impl Signals {
     /// From here on, none of the signals ends the process by itself.
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         let watchdog = sd_notify::watchdog_enabled().map(|limit| {
             let mut ticks = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -172,6 +192,11 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             watchdog,
         })
+    }
+
+    /// Waits until the process is asked to stop.
+    pub(super) async fn stop(&mut self) {
+        while !matches!(self.next().await, Asked::Stop) {}
     }
 
     async fn next(&mut self) -> Asked {
@@ -187,5 +212,52 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::Stop,
             () = tick => Asked::Watchdog,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/vestibule.service");
+
+    fn systemd_analyze(args: &[&str]) -> (bool, String) {
+        let output = Command::new("systemd-analyze")
+            .args(args)
+            .output()
+            .expect("systemd-analyze is needed by this test: apt-get install systemd");
+        let said =
+            String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        (output.status.success(), said.into_owned())
+    }
+
+    #[test]
+    fn systemd_finds_nothing_to_mend_in_the_unit() {
+        let unit = std::fs::read_to_string(UNIT).unwrap();
+        assert!(unit.contains("ExecStart=/usr/bin/vestibule serve"));
+        // The program need not be installed for its unit to be checked.
+        let tmp = tempfile::tempdir().unwrap();
+        let copy = tmp.path().join("vestibule.service");
+        std::fs::write(
+            &copy,
+            unit.replace("=/usr/bin/vestibule serve", "=/bin/true serve"),
+        )
+        .unwrap();
+        let (clean, said) = systemd_analyze(&["verify", copy.to_str().unwrap()]);
+        assert!(clean && said.is_empty(), "{said}");
+    }
+
+    #[test]
+    fn the_unit_is_exposed_by_at_most_one_and_a_half() {
+        let args = [
+            "security",
+            "--offline=true",
+            "--no-pager",
+            "--threshold=15",
+            UNIT,
+        ];
+        let (below, said) = systemd_analyze(&args);
+        assert!(below, "{said}");
+        assert!(said.contains("Overall exposure level"), "{said}");
     }
 }

@@ -114,7 +114,7 @@ mod tests {
             ("/", vec![], Some("phone 1"), Some("phone 1")),
             (
                 "/",
-                vec![("cookie", "a=b; vestibule_device=xyz")],
+                vec![("cookie", "a=b; __Host-vestibule_device=xyz")],
                 None,
                 Some("xyz"),
             ),
@@ -122,7 +122,7 @@ mod tests {
                 "/",
                 vec![(
                     "cookie",
-                    "__Host-vestibule_device=tls; vestibule_device=xyz",
+                    "__Host-vestibule_device=xyz; vestibule_device=plain",
                 )],
                 None,
                 Some("xyz"),
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn two_devices_conflict() {
         let header = ("x-device-id", "a");
-        let cookie = ("cookie", "vestibule_device=b");
+        let cookie = ("cookie", "__Host-vestibule_device=b");
         for (target, given, in_body) in [
             ("/?deviceId=b", vec![header], None),
             ("/", vec![header, ("x-device-id", "b")], None),
@@ -174,10 +174,13 @@ mod tests {
     #[test]
     fn our_cookie_comes_once() {
         for given in [
-            vec![("cookie", "vestibule_device=a; vestibule_device=a")],
+            vec![(
+                "cookie",
+                "__Host-vestibule_device=a; __Host-vestibule_device=a",
+            )],
             vec![
-                ("cookie", "vestibule_device=a"),
-                ("cookie", "vestibule_device=b"),
+                ("cookie", "__Host-vestibule_device=a"),
+                ("cookie", "__Host-vestibule_device=b"),
             ],
         ] {
             assert_eq!(
@@ -200,7 +203,7 @@ mod tests {
             ("/", vec![], Some("")),
             ("/", vec![], Some("a\nb")),
             ("/", vec![], Some(long.as_str())),
-            ("/", vec![("cookie", "vestibule_device=")], None),
+            ("/", vec![("cookie", "__Host-vestibule_device=")], None),
         ] {
             assert_eq!(
                 device(target, &given, in_body),

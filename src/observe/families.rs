@@ -57,17 +57,8 @@ impl Families {
                 "Time the gate took to decide.",
                 GATE_BUCKETS,
             )?,
-            upstream_seconds: to.histograms(
-                "upstream_seconds",
-                "Time from forwarding a request to the upstream's response head.",
-                "upstream",
-                UPSTREAM_BUCKETS,
-            )?,
-            upstream_errors: to.counters(
-                "upstream_errors_total",
-                "Requests that an upstream did not answer.",
-                &["upstream"],
-            )?,
+            upstream_seconds: to.upstream_seconds()?,
+            upstream_errors: to.upstream_errors()?,
             challenges: to.counters(
                 "challenges_total",
                 "One-time codes by method and what became of them.",
@@ -84,17 +75,8 @@ impl Families {
                 "hot_map_evictions_total",
                 "Sessions that left the hot map for want of room.",
             )?,
-            store_seconds: to.histograms(
-                "store_seconds",
-                "Time a verb of the store took.",
-                "verb",
-                STORE_BUCKETS,
-            )?,
-            store_errors: to.counters(
-                "store_errors_total",
-                "Verbs of the store that failed.",
-                &["verb"],
-            )?,
+            store_seconds: to.store_seconds()?,
+            store_errors: to.store_errors()?,
             lockouts: to.counter("lockouts_total", "Users that too many failures locked.")?,
             events: to.counters(
                 "events_total",
@@ -123,6 +105,40 @@ impl Families {
 struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
+    fn upstream_seconds(&self) -> Result<HistogramVec, prometheus::Error> {
+        self.histograms(
+            "upstream_seconds",
+            "Time from forwarding a request to the upstream's response head.",
+            "upstream",
+            UPSTREAM_BUCKETS,
+        )
+    }
+
+    fn upstream_errors(&self) -> Result<IntCounterVec, prometheus::Error> {
+        self.counters(
+            "upstream_errors_total",
+            "Requests that an upstream did not answer.",
+            &["upstream"],
+        )
+    }
+
+    fn store_seconds(&self) -> Result<HistogramVec, prometheus::Error> {
+        self.histograms(
+            "store_seconds",
+            "Time a verb of the store took.",
+            "verb",
+            STORE_BUCKETS,
+        )
+    }
+
+    fn store_errors(&self) -> Result<IntCounterVec, prometheus::Error> {
+        self.counters(
+            "store_errors_total",
+            "Verbs of the store that failed.",
+            &["verb"],
+        )
+    }
+
     fn add<C: Collector + Clone + 'static>(&self, family: C) -> Result<C, prometheus::Error> {
         self.0.register(Box::new(family.clone()))?;
         Ok(family)

@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod demo;
 mod golden;
 mod hygiene;
 mod kannel;

@@ -3,12 +3,11 @@ use super::output::{NewShare, UserLine};
 use super::*;
 use crate::auth::ports::NewSession;
 use crate::clock::ManualClock;
-use crate::config::model::{self, CredentialSource, Listener};
+use crate::config::model::{self, Listener};
 use crate::entropy::OsEntropy;
 use crate::event::NoEvents;
 use crate::gate::session::Factor;
 use crate::store::memory::Memory;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_795_317_694);
@@ -28,95 +27,26 @@ pub(crate) fn operator() -> Operator {
 }
 
 fn config() -> Config {
-    let secs = Duration::from_secs;
-    let learn = model::Learn {
-        endpoint: "/api/authtoken".to_owned(),
-        token: "/token".to_owned(),
-        user: "/user".to_owned(),
-        phone: None,
-        email: None,
-        probe: None,
-        lifetime: None,
-    };
-    Config {
-        listeners: vec![
-            listener("0.0.0.0:8080", false),
-            listener("0.0.0.0:8443", true),
-        ],
-        timeouts: model::Timeouts {
-            head: secs(10),
-            body: secs(60),
-            keepalive: secs(75),
-            write: secs(60),
-            drain: secs(30),
-        },
-        connections: model::Connections {
-            max: 100,
-            head_bytes_max: 32_768,
-            headers_max: 100,
-        },
-        admin: model::Admin {
-            address: None,
-            socket: None,
-        },
-        trusted_proxies: Vec::new(),
-        store: model::Store {
-            engine: model::StoreEngine::Memory,
-            key: Secret::default(),
-        },
-        sessions: model::Sessions {
-            lifetime: secs(3_600),
-            idle: secs(600),
-            hot_max: 100,
-        },
-        codes: model::Codes {
-            length: 6,
-            lifetime: secs(600),
-            attempts: 5,
-            resend_after: secs(30),
-        },
-        limits: model::Limits {
-            per_user_per_hour: 5,
-            per_number_per_hour: 5,
-            per_gateway_per_minute: 60,
-            per_prefix_per_minute: 20,
-            countries: Vec::new(),
-        },
-        lockout: model::Lockout {
-            delay_every: 5,
-            first_delay: secs(30),
-            max_delay: secs(3_600),
-            lock_at: 100,
-            address_factor: 10,
-        },
-        sudo: secs(600),
-        delivery: model::Delivery::default(),
-        identities: BTreeMap::from([
-            ("backend".to_owned(), Identity::Learn(learn)),
-            ("local".to_owned(), Identity::Accounts),
-        ]),
-        upstreams: BTreeMap::new(),
-        routes: vec![
-            route(
-                "learned",
-                "backend",
-                vec![CredentialSource::Path("/no/".to_owned())],
-            ),
-            route(
-                "files",
-                "local",
-                vec![
-                    CredentialSource::Bearer,
-                    CredentialSource::Path("/share/".to_owned()),
-                ],
-            ),
-        ],
-        log: model::Log {
-            json: false,
-            level: "info".to_owned(),
-        },
-        threads: 0,
-    }
+    let text = r#"
+listeners: [{address: "0.0.0.0:8080"}]
+store: {url: "memory:", key: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+delivery: {sms: [{http: {url: "http://127.0.0.1:9/sms", query: {to: "{phone}", text: "{text}"}}}]}
+identities:
+  backend: {learn: {endpoint: /api/authtoken, token: /token, user: /user}}
+  local: {accounts: {}}
+upstreams: {nas: {servers: ["127.0.0.1:9"]}}
+routes:
+  - {name: learned, hosts: [learned.example.org], upstream: nas, identity: backend, credentials: [{path: "/no/{token}"}]}
+  - name: files
+    hosts: ["*.example.org", files.example.org]
+    upstream: nas
+    identity: local
+    credentials: [bearer, {path: "/share/{token}"}]
+"#;
+    let path = std::path::Path::new("test.yaml");
+    let (mut config, _) = crate::config::parse(text, path, &crate::config::System).unwrap();
+    config.listeners.push(listener("0.0.0.0:8443", true));
+    config
 }
 
 fn listener(address: &str, tls: bool) -> Listener {
@@ -125,27 +55,6 @@ fn listener(address: &str, tls: bool) -> Listener {
         address: address.parse().unwrap(),
         tls: tls.then_some(model::Tls { certificates }),
         forward_auth: false,
-    }
-}
-
-fn route(name: &str, identity: &str, credentials: Vec<CredentialSource>) -> model::Route {
-    model::Route {
-        name: name.to_owned(),
-        hosts: vec!["*.example.org".to_owned(), format!("{name}.example.org")],
-        upstream: "nas".to_owned(),
-        identity: identity.to_owned(),
-        credentials,
-        dialects: Vec::new(),
-        rules: Vec::new(),
-        require: model::Requirement::TwoFactor { within: None },
-        self_enrolment: false,
-        phone_region: None,
-        forward: model::Forward {
-            token: model::ForwardToken::Original,
-        },
-        cors_origins: Vec::new(),
-        encoded_slashes: false,
-        body_bytes_max: None,
     }
 }
 
@@ -532,4 +441,29 @@ async fn a_reset_ends_that_users_sessions_and_nobody_elses() {
     assert_eq!(reset, Output::UserReset { id: anna });
     let left = sessions(&operator, None).await;
     assert_eq!(left.iter().map(|line| line.user).collect::<Vec<_>>(), [bob]);
+}
+
+#[tokio::test]
+async fn a_timed_store_answers_as_it_is_and_counts_its_verbs() {
+    use crate::observe::metrics::Metrics;
+    use crate::observe::timed::Timed;
+    let metrics = Metrics::new().unwrap();
+    let plain = operator();
+    let timed = Operator {
+        store: Arc::new(Timed::new(plain.store.clone(), metrics.clone())),
+        ..plain.clone()
+    };
+    let id = add(&timed, named("anna")).await.unwrap();
+    assert_eq!(
+        timed.store.user(id).await.unwrap(),
+        plain.store.user(id).await.unwrap()
+    );
+    let text = metrics.render().unwrap();
+    for line in [
+        r#"vestibule_store_seconds_count{verb="create_user"} 1"#,
+        r#"vestibule_store_seconds_count{verb="user"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is missing from\n{text}");
+    }
+    assert!(!text.contains("vestibule_store_errors_total{"), "{text}");
 }
