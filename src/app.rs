@@ -1,1 +1,443 @@
-//! (to be written)
+//! The composition root: the only file that names every concrete type.
+//!
+//! [`App::start`] opens the store, binds the sockets and starts serving; [`App::reload`] swaps what
+//! a reload may change, all or nothing; [`App::shutdown`] drains.
+
+mod jobs;
+mod learner;
+mod probe;
+
+use crate::auth::ports::{Store, StoreError};
+use crate::auth::{Auth, Deliver, Settings};
+use crate::cli::operator::Operator;
+use crate::clock::{Clock, SystemClock};
+use crate::config::model::Config;
+use crate::delivery::Providers;
+use crate::digest::DigestKeys;
+use crate::edge::listen::{self, Listeners};
+use crate::edge::proxy::{Gateway, Snapshot};
+use crate::edge::upstream::RESOLVE_EVERY;
+use crate::edge::{h2, proxy};
+use crate::entropy::{Entropy, OsEntropy};
+use crate::gate::{Gate, Witness};
+use crate::identity::witness::StoreWitness;
+use crate::local::Local;
+use crate::observe::admin::{self, Health};
+use crate::observe::audit::Audit;
+use crate::observe::metrics::Metrics;
+use crate::observe::timed::Timed;
+use crate::store;
+use arc_swap::ArcSwap;
+use jobs::Jobs;
+use learner::UpstreamLearner;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, Weak};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+/// Why the gateway does not start. Each is a message for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Bind(#[from] listen::BindError),
+    #[error("the admin listener cannot use {address}: {source}; set admin.address to a free one")]
+    Admin {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("the SMS providers cannot be set up: {0}")]
+    Delivery(#[from] crate::delivery::SetupError),
+    #[error("the probe of learned identities cannot be set up: {0}")]
+    Probe(#[from] reqwest::Error),
+    #[error("the store does not answer: {0}")]
+    StoreDown(#[from] StoreError),
+}
+
+/// Why a new config is not taken over. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error(transparent)]
+    Listeners(#[from] listen::ReloadError),
+    #[error(
+        "store, admin, threads and sessions.hot_max cannot change while Vestibule runs: restart it"
+    )]
+    NeedsRestart,
+    #[error("the SMS providers cannot be set up: {0}")]
+    Delivery(#[from] crate::delivery::SetupError),
+    #[error("the probe of learned identities cannot be set up: {0}")]
+    Probe(#[from] reqwest::Error),
+}
+
+/// What everything else stands on.
+struct Base {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    metrics: Metrics,
+    store: Arc<dyn Store>,
+    keys: DigestKeys,
+    audit: Audit,
+}
+
+/// A running gateway.
+pub struct App {
+    base: Base,
+    listening: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    control: listen::Control,
+    snapshots: Arc<ArcSwap<Snapshot>>,
+    config: Arc<ArcSwap<Config>>,
+    auth: Arc<Auth>,
+    gate: Arc<Gate>,
+    witness: Arc<StoreWitness>,
+    health: Arc<Health>,
+    jobs: Jobs,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    beside: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Starts everything on the current tokio runtime. Returns when the sockets are bound.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let base = Base::open(&config).await?;
+        // Before the first session can be cached, so that no revocation is missed.
+        let feed_from = base.store.feed_head().await?;
+        let (gate, witness) = base.gate_and_witness(&config);
+        witness.set_probes(probe::all(&config)?);
+        let auth = Arc::new(base.auth(&config)?);
+
+        let listeners = Listeners::bind(
+            &config.listeners,
+            listen_limits(&config),
+            base.metrics.clone(),
+            base.clock.now(),
+        )?;
+        let control = listeners.control();
+        let listening = listeners.local_addrs().unwrap_or_default();
+        let snapshot = Snapshot::new(config.clone(), &base.keys, None);
+        unresolved(&snapshot).await;
+        let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
+        let proxy = proxy::build(
+            base.gateway(&snapshots, &auth, &gate, &witness),
+            h2::h2_options(&config.connections),
+            h2::server_options(&config.timeouts),
+        );
+
+        let (stop, stopped) = watch::channel(false);
+        let jobs = base.jobs(&gate);
+        let mut beside = vec![
+            tokio::spawn(jobs.clone().run(feed_from)),
+            tokio::spawn(keep_resolving(Arc::clone(&snapshots))),
+        ];
+        let health = Arc::new(Health::new(Arc::clone(&base.store) as _));
+        let admin = match config.admin.address {
+            Some(at) => {
+                let stopped = stopped.clone();
+                Some(serve_admin(at, &base.metrics, &health, stopped, &mut beside).await?)
+            }
+            None => None,
+        };
+        name_metrics(&config, &control, &base.metrics);
+        Ok(Self {
+            base,
+            listening,
+            admin,
+            control,
+            snapshots,
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            auth,
+            gate,
+            witness,
+            health,
+            jobs,
+            stop,
+            serving: tokio::spawn(listeners.serve(proxy, stopped)),
+            beside,
+        })
+    }
+
+    /// The client listeners' addresses, in the order of the config, with real ports.
+    #[must_use]
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// The admin listener's address.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What the admin socket's commands work with.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator {
+            store: Arc::clone(&self.base.store),
+            keys: self.base.keys.clone(),
+            clock: Arc::clone(&self.base.clock),
+            entropy: Arc::clone(&self.base.entropy),
+            events: Arc::new(self.base.audit.clone()),
+            config: Arc::clone(&self.config),
+            gate: Some(Arc::clone(&self.gate)),
+        }
+    }
+
+    /// Whether the gateway can do its work.
+    #[must_use]
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// The metrics of this gateway.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.base.metrics
+    }
+
+    /// Takes a new config over, all of it or nothing. Connections stay.
+    pub async fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        if needs_restart(&self.config.load(), &config) {
+            return Err(ReloadError::NeedsRestart);
+        }
+        // Everything that can fail comes first.
+        let now = self.base.clock.now();
+        let listeners = self
+            .control
+            .prepare(&config.listeners, listen_limits(&config), now)?;
+        let providers = providers(&config, &self.base.metrics)?;
+        let probes = probe::all(&config)?;
+        let snapshot = Snapshot::new(
+            config.clone(),
+            &self.base.keys,
+            Some(&self.snapshots.load()),
+        );
+        unresolved(&snapshot).await;
+
+        listeners.apply();
+        self.auth.deliver.store(Arc::new(providers));
+        self.auth.settings.store(Arc::new(settings(&config)));
+        self.witness.set_probes(probes);
+        self.gate.set_idle(config.sessions.idle);
+        self.snapshots.store(Arc::new(snapshot));
+        name_metrics(&config, &self.control, &self.base.metrics);
+        self.config.store(Arc::new(config));
+        Ok(())
+    }
+
+    /// Stops accepting, lets requests in flight finish, and saves what is only in memory.
+    pub async fn shutdown(self) {
+        self.health.drain();
+        self.stop.send_replace(true);
+        let _ = self.serving.await;
+        for task in &self.beside {
+            task.abort();
+        }
+        self.jobs.flush_seen().await;
+        if let Err(error) = self.base.audit.flush().await {
+            tracing::error!(%error, "shutting down");
+        }
+    }
+}
+
+impl Base {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        // reqwest and rustls share one provider; a second call (in tests) finds it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        let metrics = Metrics::new()?;
+        let engine = &config.store.engine;
+        let (store, keys) = store::open(engine, &config.store.key, Arc::clone(&entropy)).await?;
+        let store: Arc<dyn Store> = Arc::new(Timed::new(store, metrics.clone()));
+        let audit = Audit::start(store.clone(), Arc::clone(&clock), metrics.clone());
+        Ok(Self {
+            clock,
+            entropy,
+            metrics,
+            store,
+            keys,
+            audit,
+        })
+    }
+
+    /// The gate asks the witness, and the witness tells the gate of new tokens.
+    fn gate_and_witness(&self, config: &Config) -> (Arc<Gate>, Arc<StoreWitness>) {
+        let told: Arc<OnceLock<Weak<Gate>>> = Arc::default();
+        let teller = Arc::clone(&told);
+        let witness = StoreWitness::new(
+            Arc::clone(&self.store),
+            self.keys.clone(),
+            Arc::clone(&self.clock),
+            Arc::new(move |token| {
+                if let Some(gate) = teller.get().and_then(Weak::upgrade) {
+                    gate.token_issued(token);
+                }
+            }),
+        );
+        let gate = Arc::new(Gate::new(
+            Arc::clone(&witness) as Arc<dyn Witness>,
+            Arc::clone(&self.clock),
+            config.sessions.hot_max,
+            config.sessions.idle,
+        ));
+        // Set once, here: before the first token can come.
+        let _ = told.set(Arc::downgrade(&gate));
+        (gate, witness)
+    }
+
+    fn auth(&self, config: &Config) -> Result<Auth, crate::delivery::SetupError> {
+        Ok(Auth {
+            store: Arc::clone(&self.store),
+            keys: self.keys.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            deliver: ArcSwap::from_pointee(providers(config, &self.metrics)?),
+            events: Arc::new(self.audit.clone()),
+            settings: ArcSwap::from_pointee(settings(config)),
+            hashing: Arc::new(Semaphore::new(hashing_at_once())),
+        })
+    }
+
+    fn gateway(
+        &self,
+        snapshots: &Arc<ArcSwap<Snapshot>>,
+        auth: &Arc<Auth>,
+        gate: &Arc<Gate>,
+        witness: &Arc<StoreWitness>,
+    ) -> Gateway {
+        let label_keys = self.keys.clone();
+        Gateway {
+            snapshots: Arc::clone(snapshots),
+            gate: Arc::clone(gate),
+            local: Arc::new(Local {
+                auth: Arc::clone(auth),
+                gate: Arc::clone(gate),
+                witness: Arc::clone(witness) as Arc<dyn Witness>,
+            }),
+            learner: Arc::new(UpstreamLearner::new(
+                Arc::clone(witness),
+                self.audit.clone(),
+            )),
+            device_label: Box::new(move |device| label_keys.device_label(device)),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn jobs(&self, gate: &Arc<Gate>) -> Jobs {
+        Jobs {
+            store: Arc::clone(&self.store),
+            gate: Arc::clone(gate),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+/// The settings that only a restart can change.
+fn needs_restart(old: &Config, new: &Config) -> bool {
+    old.store.engine != new.store.engine
+        || old.store.key != new.store.key
+        || old.admin.address != new.admin.address
+        || old.admin.socket != new.admin.socket
+        || old.threads != new.threads
+        || old.sessions.hot_max != new.sessions.hot_max
+}
+
+fn listen_limits(config: &Config) -> listen::Limits {
+    listen::Limits {
+        timeouts: config.timeouts.clone(),
+        connections: config.connections.clone(),
+    }
+}
+
+fn providers(
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Box<dyn Deliver>, crate::delivery::SetupError> {
+    let metrics = metrics.clone();
+    let observer = Arc::new(move |provider, outcome| metrics.sms(provider, outcome));
+    Ok(Box::new(Providers::new(&config.delivery, observer)?))
+}
+
+fn settings(config: &Config) -> Settings {
+    let host = config
+        .routes
+        .iter()
+        .flat_map(|route| &route.hosts)
+        .find(|host| !host.contains('*'));
+    Settings {
+        sessions: config.sessions,
+        codes: config.codes,
+        limits: config.limits.clone(),
+        lockout: config.lockout,
+        service_name: host.cloned().unwrap_or_else(|| "file access".to_owned()),
+    }
+}
+
+/// argon2id takes a core and 19 MiB each: half the cores, so that requests keep the others.
+fn hashing_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+async fn serve_admin(
+    address: SocketAddr,
+    metrics: &Metrics,
+    health: &Arc<Health>,
+    mut stopped: watch::Receiver<bool>,
+    beside: &mut Vec<JoinHandle<()>>,
+) -> Result<SocketAddr, StartError> {
+    let failed = |source| StartError::Admin { address, source };
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let router = admin::router(metrics.clone(), Arc::clone(health));
+    let stop = async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    beside.push(tokio::spawn(async move {
+        if let Err(error) = admin::serve(listener, router, stop).await {
+            tracing::error!(%error, "the admin listener ended");
+        }
+    }));
+    Ok(bound)
+}
+
+/// Resolves the upstreams' names and tells which ones have no address yet.
+async fn unresolved(snapshot: &Snapshot) {
+    for name in snapshot.upstreams.resolve().await {
+        tracing::warn!(
+            server = name,
+            "the upstream's name has no address now; it is asked for again"
+        );
+    }
+}
+
+async fn keep_resolving(snapshots: Arc<ArcSwap<Snapshot>>) {
+    loop {
+        tokio::time::sleep(RESOLVE_EVERY).await;
+        let snapshot = snapshots.load_full();
+        unresolved(&snapshot).await;
+    }
+}
+
+/// Makes the config's names known to the metrics, whose labels are a closed set.
+fn name_metrics(config: &Config, control: &listen::Control, metrics: &Metrics) {
+    for route in &config.routes {
+        let _ = metrics.route(&route.name);
+    }
+    for upstream in config.upstreams.keys() {
+        let _ = metrics.upstream_named(upstream);
+    }
+    let expiries = control.expiries();
+    let named: Vec<_> = expiries
+        .iter()
+        .map(|it| (it.cert.display().to_string(), it.not_after))
+        .collect();
+    metrics.certificates(named.iter().map(|(file, end)| (file.as_str(), *end)));
+}

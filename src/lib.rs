@@ -18,10 +18,11 @@
 //! | may use → | leaves | config | request … gate | auth | local | store, delivery, observe | edge |
 //! |---|---|---|---|---|---|---|---|
 //! | config | ✓ | | | | | | |
-//! | request, route, identity, policy, factor, gate | ✓ | ✓ | what stands earlier | | | | |
+//! | factor, request, route, identity, policy, gate | ✓ | ✓ | what stands earlier in this row | | | | |
+//! | identity::witness | ✓ | ✓ | gate (its port) | ports | | | |
 //! | auth | ✓ | ✓ | gate, factor, identity | | | | |
 //! | local | ✓ | ✓ | ✓ | ✓ | | | |
-//! | store, delivery, observe | ✓ | ✓ | types of ports | ports | | itself only | |
+//! | store, delivery, observe | ✓ | ✓ | factor, gate::session (types of ports) | ports | | itself only | |
 //! | edge | ✓ | ✓ | ✓ | ✓ | ✓ | observe | |
 //! | app, cli | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ |
 

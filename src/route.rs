@@ -2,6 +2,7 @@
 
 use crate::config::model;
 use crate::digest::{DigestKeys, RealmKeys};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A route with what a request needs of it made ready.
@@ -17,26 +18,142 @@ pub struct Route {
 /// All routes by host: exact names first, then the longest `*.suffix`, then `*`.
 #[derive(Debug)]
 pub struct Routes {
-    _todo: (),
+    all: Vec<Arc<Route>>,
+    exact: HashMap<String, Arc<Route>>,
+    /// `.example.org` for `*.example.org`.
+    suffixes: HashMap<String, Arc<Route>>,
+    any: Option<Arc<Route>>,
 }
 
 impl Routes {
-    /// Builds the table from a validated config.
+    /// Builds the table from a validated config. Of two routes with one host the first has it; a
+    /// route whose identity does not exist is left out, so that its hosts are closed.
     #[must_use]
     pub fn new(config: &model::Config, keys: &DigestKeys) -> Self {
-        let _ = (config, keys);
-        todo!()
+        let mut routes = Self {
+            all: Vec::new(),
+            exact: HashMap::new(),
+            suffixes: HashMap::new(),
+            any: None,
+        };
+        for route in &config.routes {
+            if let Some(identity) = config.identities.get(&route.identity) {
+                routes.add(Arc::new(Route {
+                    config: route.clone(),
+                    keys: keys.realm(&route.identity),
+                    identity: identity.clone(),
+                }));
+            }
+        }
+        routes
+    }
+
+    fn add(&mut self, route: Arc<Route>) {
+        for host in &route.config.hosts {
+            if host == "*" {
+                self.any.get_or_insert_with(|| Arc::clone(&route));
+                continue;
+            }
+            let (table, key) = match host.strip_prefix('*') {
+                Some(suffix) => (&mut self.suffixes, suffix),
+                None => (&mut self.exact, host.as_str()),
+            };
+            table
+                .entry(key.to_owned())
+                .or_insert_with(|| Arc::clone(&route));
+        }
+        self.all.push(route);
     }
 
     /// The route of a canonical host. No allocation.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&Arc<Route>> {
-        let _ = host;
-        todo!()
+        if let Some(route) = self.exact.get(host) {
+            return Some(route);
+        }
+        if !self.suffixes.is_empty() {
+            // From the left, so that the longest suffix comes first.
+            let suffixes = host.match_indices('.').filter_map(|(at, _)| host.get(at..));
+            for suffix in suffixes {
+                if let Some(route) = self.suffixes.get(suffix) {
+                    return Some(route);
+                }
+            }
+        }
+        self.any.as_ref()
     }
 
     /// Every route, in the order of the config.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        std::iter::empty()
+        self.all.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::route;
+
+    /// Routes named after their position, with these hosts.
+    fn routes(hosts: &[&[&str]]) -> Routes {
+        let mut routes = Routes {
+            all: Vec::new(),
+            exact: HashMap::new(),
+            suffixes: HashMap::new(),
+            any: None,
+        };
+        for (number, hosts) in hosts.iter().enumerate() {
+            let mut config = route(Vec::new());
+            config.name = number.to_string();
+            config.hosts = hosts.iter().map(ToString::to_string).collect();
+            routes.add(Arc::new(Route {
+                config,
+                keys: DigestKeys::derive(&[0; 32]).realm("test"),
+                identity: model::Identity::Accounts,
+            }));
+        }
+        routes
+    }
+
+    fn found(routes: &Routes, host: &str) -> Option<String> {
+        routes.find(host).map(|route| route.config.name.clone())
+    }
+
+    #[test]
+    fn the_closest_name_wins() {
+        let routes = routes(&[
+            &["*"],
+            &["*.example.org"],
+            &["*.deep.example.org"],
+            &["files.example.org", "other.test"],
+            &["files.example.org"],
+        ]);
+        for (host, name) in [
+            ("files.example.org", "3"),
+            ("other.test", "3"),
+            ("a.example.org", "1"),
+            ("a.b.example.org", "1"),
+            ("a.deep.example.org", "2"),
+            ("a.b.deep.example.org", "2"),
+            ("deep.example.org", "1"),
+            ("example.org", "0"),
+            ("badexample.org", "0"),
+            ("[::1]", "0"),
+        ] {
+            assert_eq!(found(&routes, host).as_deref(), Some(name), "{host}");
+        }
+        let names: Vec<_> = routes
+            .iter()
+            .map(|route| route.config.name.as_str())
+            .collect();
+        assert_eq!(names, ["0", "1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn an_unknown_host_has_no_route() {
+        let routes = routes(&[&["*.example.org"], &["files.test"]]);
+        for host in ["example.org", "test", "files.test.org", "xfiles.test", ""] {
+            assert_eq!(found(&routes, host), None, "{host}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! CONTRACT rule 5; NIST SP 800-63B section 5.2.2 (rate limiting).
 
 use crate::clock::Timestamp;
+use crate::config::model::Lockout;
 use std::time::Duration;
 
 /// The bounds for one kind of subject.
@@ -14,6 +15,42 @@ pub struct LockoutPolicy {
     pub max_delay: Duration,
     /// Locked from this count on; 0: never locked.
     pub lock_at: u32,
+}
+
+impl LockoutPolicy {
+    /// The bounds for a user's wrong codes.
+    #[must_use]
+    pub fn for_user(config: &Lockout) -> Self {
+        Self {
+            delay_every: config.delay_every,
+            first_delay: config.first_delay,
+            max_delay: config.max_delay,
+            lock_at: config.lock_at,
+        }
+    }
+
+    /// The bounds for an account name's wrong passwords: never locked. Anybody can type a name, so
+    /// a lock would let a stranger shut its owner out for good; the delays alone leave a guesser
+    /// 24 tries a day.
+    #[must_use]
+    pub fn for_account(config: &Lockout) -> Self {
+        Self {
+            lock_at: 0,
+            ..Self::for_user(config)
+        }
+    }
+
+    /// The bounds for a client address: wider, since many people may share one, and never locked,
+    /// since no operator can tell whom that would hit.
+    #[must_use]
+    pub fn for_address(config: &Lockout) -> Self {
+        Self {
+            delay_every: config
+                .delay_every
+                .saturating_mul(config.address_factor.max(1)),
+            ..Self::for_account(config)
+        }
+    }
 }
 
 /// Why a code or password is not evaluated now.

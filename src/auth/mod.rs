@@ -32,7 +32,10 @@ pub trait Deliver: Send + Sync {
 }
 
 pub mod challenge;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod sign_in;
+pub mod subject;
 
 use crate::clock::Clock;
 use crate::config::model;
@@ -65,7 +68,7 @@ pub struct Auth {
     pub events: Arc<dyn Events>,
     pub settings: ArcSwap<Settings>,
     /// argon2id at work at once; further sign-ins wait for their turn.
-    pub hashing: tokio::sync::Semaphore,
+    pub hashing: Arc<tokio::sync::Semaphore>,
 }
 
 /// Who asks a use case: a known token on a device, over a route.

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::digest::{CodeDigest, RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
 use crate::factor::phone::Phone;
+pub use crate::gate::session::Which;
 use crate::gate::session::{Factor, Holder, Session};
 use crate::id::{SendId, SessionId, ShareId, UserId};
 use crate::secret::Secret;
@@ -69,7 +70,7 @@ pub struct LearnedUser {
 /// Users.
 #[async_trait]
 pub trait Users: Send + Sync {
-    /// Makes a user; `None` if the realm has one of that name.
+    /// Makes a user; `None` if the realm has one of that name, or the name starts with `share:`.
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>>;
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>>;
@@ -97,12 +98,14 @@ pub struct Token {
 #[async_trait]
 pub trait Tokens: Send + Sync {
     /// Stores a token, or renews the one with that digest (its `issued_pair` becomes the new one).
+    /// If its user is another one now, its sessions end, with lines in the feed. An error if there
+    /// is no such user, or its share is not that user's.
     async fn put_token(&self, token: Token) -> Stored<()>;
     /// The live token and its holder. Expired tokens are not found; share tokens end with their share.
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>>;
 }
 
-/// A session to be made.
+/// A session to be made. What it opens is what its token opens.
 #[derive(Clone, Debug)]
 pub struct NewSession {
     pub key: SessionKey,
@@ -111,8 +114,6 @@ pub struct NewSession {
     pub factor: Factor,
     /// The device's opaque label, for people.
     pub device_label: Option<String>,
-    /// The canonical path prefix its token is limited to.
-    pub scope: Option<String>,
     pub verified_at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -123,15 +124,6 @@ pub struct SessionRow {
     pub session: Session,
     pub realm: String,
     pub device_label: Option<String>,
-}
-
-/// Which sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Which {
-    All,
-    User(UserId),
-    Session(SessionId),
 }
 
 /// One line of the revocation feed.
@@ -146,6 +138,7 @@ pub struct Revocation {
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// The session of a pair, if it has not ended (absolute end only; the gate judges idleness).
+    /// It ends with its token at the latest; its scope is its token's.
     async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>>;
     /// Notes when sessions were last seen; never moves a time back.
     async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()>;
@@ -153,6 +146,8 @@ pub trait Sessions: Send + Sync {
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64>;
     /// Live sessions, newest first.
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>>;
+    /// How many sessions are live.
+    async fn live_sessions(&self, now: Timestamp) -> Stored<u64>;
     /// Lines of the feed after `seq`, oldest first, at most 1,000.
     async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>>;
     /// The last number given out in the feed (0: none yet).
@@ -239,8 +234,9 @@ pub struct Attempt {
     pub code: CodeDigest,
     /// Failures count against these; any of them may be delayed or locked.
     pub subjects: Subjects,
-    /// Made in the same step if the code is right. Its key may differ from `pair` (a browser's
-    /// device changes at verification).
+    /// Made in the same step if the code is right, under a number of its own; an older session of
+    /// its key ends, with a line in the feed. Its key may differ from `pair` (a browser's device
+    /// changes at verification). Its token must be stored.
     pub session: NewSession,
 }
 
@@ -258,7 +254,8 @@ pub enum Attempted {
     Verified(Session),
     /// The code was wrong; it has been counted. `left` more tries on this challenge (0: it is now void).
     Wrong { left: u32 },
-    /// A code was sent, but it is expired, void or used. Not counted.
+    /// A code was sent, but it is expired, void or used, or the user does not hold the session's
+    /// token any more. Not counted.
     Gone,
     /// No code was ever sent to this pair. Not counted.
     NeverSent,
@@ -327,8 +324,8 @@ pub trait Shares: Send + Sync {
     async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)>;
     /// Shares that have not been revoked, by id.
     async fn shares(&self) -> Stored<Vec<Share>>;
-    /// Ends the share, all tokens issued from it and their sessions, with a line in the feed, in one
-    /// step. `false` if there is none.
+    /// Ends the share, all tokens issued from it and their sessions, with a line in the feed, and
+    /// removes its user, in one step. `false` if there is none.
     async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool>;
 }
 

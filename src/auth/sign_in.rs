@@ -1,10 +1,21 @@
 //! Sign-in with Vestibule's own accounts and share links.
 
-use super::Auth;
+use super::lockout::{Blocked, LockoutPolicy};
+use super::ports::{StoreError, Token, User};
+use super::{Auth, subject};
 use crate::clock::Timestamp;
-use crate::digest::RealmKeys;
+use crate::digest::{RealmKeys, SubjectDigest};
+use crate::entropy;
+use crate::event::{Event, EventKind};
+use crate::id::UserId;
+use crate::identity::accounts;
 use crate::secret::Secret;
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What a client is told to wait where only an operator can end the wait.
+const LOCKED_RETRY_SECS: u64 = 3600;
 
 /// A token was issued.
 #[derive(Clone, Debug)]
@@ -26,6 +37,13 @@ pub enum SignInError {
     Unavailable,
 }
 
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a sign-in could not be judged");
+        Self::Unavailable
+    }
+}
+
 /// Where a sign-in comes from and goes to.
 #[derive(Clone, Copy, Debug)]
 pub struct SignInContext<'a> {
@@ -38,16 +56,44 @@ pub struct SignInContext<'a> {
     pub address: IpAddr,
 }
 
+/// What a new token opens, and how long.
+#[derive(Default)]
+struct Grant {
+    scope: Option<String>,
+    share: Option<crate::id::ShareId>,
+    expires_at: Option<Timestamp>,
+}
+
 impl Auth {
     /// Checks a password and issues a token to the device.
+    ///
+    /// A name that does not exist costs the same time and gets the same answers and delays as one
+    /// that does.
     pub async fn sign_in(
         &self,
         at: SignInContext<'_>,
         name: &str,
         password: &Secret,
     ) -> Result<SignedIn, SignInError> {
-        let _ = (at, name, password);
-        todo!()
+        let account = subject::account(&self.keys, at.realm, name);
+        let address = subject::address(&self.keys, at.address);
+        let subjects = [account, address];
+        self.not_blocked(&subjects).await?;
+        let user = self.store.user_by_name(at.realm, name).await?;
+        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        let (right, _place) = self.check_password(&subjects, password, hash).await?;
+        let Some(user) = user.filter(|_| right) else {
+            let lockout = self.settings.load().lockout;
+            let failed = [
+                (account, LockoutPolicy::for_account(&lockout)),
+                (address, LockoutPolicy::for_address(&lockout)),
+            ];
+            self.store.failed(&failed, self.clock.now()).await?;
+            self.emit_sign_in(at, EventKind::Refused, None, "wrong password");
+            return Err(SignInError::Wrong);
+        };
+        self.store.succeeded(&[account]).await?;
+        self.issue(at, user, Grant::default(), "password").await
     }
 
     /// Exchanges a share token for a token of its own, limited to the share's path.
@@ -56,7 +102,107 @@ impl Auth {
         at: SignInContext<'_>,
         share_token: &Secret,
     ) -> Result<SignedIn, SignInError> {
-        let _ = (at, share_token);
-        todo!()
+        let address = subject::address(&self.keys, at.address);
+        self.not_blocked(&[address]).await?;
+        let digest = at.keys.token(share_token.expose());
+        let found = self.store.token(digest, self.clock.now()).await?;
+        let Some((token, _)) = found.filter(|(token, _)| token.share.is_some()) else {
+            let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
+            let now = self.clock.now();
+            self.store.failed(&[(address, policy)], now).await?;
+            self.emit_sign_in(at, EventKind::Refused, None, "unknown share");
+            return Err(SignInError::Wrong);
+        };
+        let user = self.store.user(token.user).await?;
+        let user = user.ok_or(SignInError::Unavailable)?;
+        let grant = Grant {
+            scope: token.scope,
+            share: token.share,
+            expires_at: token.expires_at,
+        };
+        self.issue(at, user, grant, "share").await
+    }
+
+    /// Hashes off the I/O threads, no more at once than `hashing` has places. The place comes back
+    /// with the answer, to be kept until a failure has been counted.
+    async fn check_password(
+        &self,
+        subjects: &[SubjectDigest],
+        password: &Secret,
+        hash: Option<Secret>,
+    ) -> Result<(bool, OwnedSemaphorePermit), SignInError> {
+        let place = Arc::clone(&self.hashing).acquire_owned().await;
+        let place = place.map_err(|_| SignInError::Unavailable)?;
+        // Again, now that it is this one's turn: of a thousand guesses sent at once, those that
+        // waited must meet the delay which the first ones earned.
+        self.not_blocked(subjects).await?;
+        let password = password.clone();
+        tokio::task::spawn_blocking(move || {
+            // In here, the place is kept until the work is done even if the client hangs up.
+            let right = accounts::verify_password(&password, hash.as_ref());
+            (right, place)
+        })
+        .await
+        .map_err(|_| SignInError::Unavailable)
+    }
+
+    async fn not_blocked(&self, subjects: &[SubjectDigest]) -> Result<(), SignInError> {
+        let blocked = self.store.blocked(subjects, self.clock.now()).await?;
+        blocked.map_or(Ok(()), |blocked| {
+            Err(SignInError::TooMany {
+                retry_after_secs: match blocked {
+                    Blocked::Delayed { retry_after_secs } => retry_after_secs,
+                    Blocked::Locked => LOCKED_RETRY_SECS,
+                },
+            })
+        })
+    }
+
+    async fn issue(
+        &self,
+        at: SignInContext<'_>,
+        user: User,
+        grant: Grant,
+        detail: &str,
+    ) -> Result<SignedIn, SignInError> {
+        let token = entropy::token(&*self.entropy).map_err(|_| SignInError::Unavailable)?;
+        let token = Secret::new(token);
+        let expires_at = grant.expires_at;
+        self.store
+            .put_token(Token {
+                digest: at.keys.token(token.expose()),
+                user: user.id,
+                issued_pair: Some(at.keys.session(token.expose(), Some(at.device))),
+                scope: grant.scope,
+                share: grant.share,
+                issued_at: self.clock.now(),
+                expires_at,
+            })
+            .await?;
+        self.emit_sign_in(at, EventKind::SignedIn, Some(user.id), detail);
+        Ok(SignedIn {
+            token,
+            user,
+            expires_at,
+        })
+    }
+
+    fn emit_sign_in(
+        &self,
+        at: SignInContext<'_>,
+        kind: EventKind,
+        user: Option<UserId>,
+        detail: &str,
+    ) {
+        self.events.emit(Event {
+            kind,
+            user,
+            route: at.route.to_owned(),
+            address: Some(at.address),
+            detail: detail.to_owned(),
+        });
     }
 }
+
+#[cfg(test)]
+mod tests;

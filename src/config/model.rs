@@ -1,6 +1,6 @@
 //! The validated configuration: what the rest of the program reads.
 //!
-//! Every value here has been checked by [`super::lift`]; nothing downstream parses text again.
+//! Every value here has been checked by `lift`; nothing downstream parses text again.
 //! Durations are `std::time::Duration`, paths are absolute or relative to the config file.
 
 use crate::secret::Secret;
@@ -97,7 +97,7 @@ pub struct Store {
 }
 
 /// The storage engines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreEngine {
     /// `sqlite:/path/to/file.db`
     Sqlite(PathBuf),

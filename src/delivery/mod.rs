@@ -1,1 +1,181 @@
-//! (to be written)
+//! Brings codes to people: SMS providers in order, with failover that never sends twice knowingly.
+//!
+//! The next provider is asked only if the one before surely did not take the message (no connection,
+//! an error answer). Where nobody can tell (no answer in time, a connection lost after the message
+//! was written) nobody is asked again: one code too few can be asked for anew, two codes confuse and
+//! cost. Logs name provider, outcome and HTTP status, never a number or a text.
+
+mod client;
+mod outbox;
+mod sms_http;
+mod twilio;
+
+use crate::auth::{Deliver, DeliveryError};
+use crate::config::model;
+use crate::factor::phone::Phone;
+use crate::secret::Secret;
+use async_trait::async_trait;
+use outbox::Outbox;
+use reqwest::StatusCode;
+use sms_http::SmsHttp;
+use std::sync::Arc;
+use twilio::Twilio;
+
+/// Is told (provider, outcome) of every attempt. Outcomes: `accepted`, `refused`, `unreachable`,
+/// and where it is unclear what became of the message, `timeout` and `lost`.
+pub type Observer = Arc<dyn Fn(&'static str, &'static str) + Send + Sync>;
+
+/// A provider cannot be set up from its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    #[error(
+        "delivery.sms[{at}]: the url is not an absolute http or https URL: write one like https://sms.example.org/send"
+    )]
+    Url { at: usize },
+    #[error(
+        "delivery.sms[{at}]: header {header} of {total} has a name that HTTP does not allow: correct it"
+    )]
+    Header {
+        at: usize,
+        header: usize,
+        total: usize,
+    },
+    #[error("delivery.sms[{at}]: the HTTP client cannot start: check the system's CA certificates")]
+    Client { at: usize },
+}
+
+/// The configured providers.
+pub struct Providers {
+    sms: Arc<[Sms]>,
+    outbox: Outbox,
+    observer: Observer,
+}
+
+/// One SMS provider.
+enum Sms {
+    Twilio(Twilio),
+    Http(SmsHttp),
+}
+
+/// What became of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Accepted,
+    /// There was no connection: surely not taken.
+    Unreachable,
+    /// Surely not taken; the answer's status, if there was an answer.
+    Refused(Option<StatusCode>),
+    /// Surely not taken, and no other provider should try: the number is bad or has opted out.
+    BadRecipient(StatusCode),
+    /// Nobody can tell whether it was taken: no clear answer in time.
+    Timeout,
+    /// Nobody can tell whether it was taken: the connection broke.
+    Lost,
+}
+
+impl Providers {
+    /// The providers of a validated config.
+    pub fn new(config: &model::Delivery, observer: Observer) -> Result<Self, SetupError> {
+        let sms = config
+            .sms
+            .iter()
+            .enumerate()
+            .map(|(at, provider)| match provider {
+                model::SmsProvider::Twilio(twilio) => Twilio::new(twilio, at).map(Sms::Twilio),
+                model::SmsProvider::Http(http) => SmsHttp::new(http, at).map(Sms::Http),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            sms,
+            outbox: Outbox::default(),
+            observer,
+        })
+    }
+}
+
+#[async_trait]
+impl Deliver for Providers {
+    async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError> {
+        if self.sms.is_empty() {
+            return Err(DeliveryError::NotConfigured);
+        }
+        let place = self.outbox.place().await?;
+        let (sms, observer) = (Arc::clone(&self.sms), Arc::clone(&self.observer));
+        let (to, text) = (to.clone(), text.clone());
+        // A task of its own: a caller that goes away must not cut a message in half.
+        let sending = tokio::spawn(async move {
+            let _place = place;
+            in_order(&sms, &to, &text, &observer).await
+        });
+        sending.await.unwrap_or(Err(DeliveryError::NotAccepted))
+    }
+}
+
+/// Asks one provider after the other until one accepts or it would no longer be safe to go on.
+async fn in_order(
+    providers: &[Sms],
+    to: &Phone,
+    text: &Secret,
+    observer: &Observer,
+) -> Result<&'static str, DeliveryError> {
+    for provider in providers {
+        let name = provider.name();
+        let attempt = provider.send(to, text).await;
+        observer(name, attempt.outcome());
+        attempt.log(name);
+        match attempt {
+            Attempt::Accepted => return Ok(name),
+            Attempt::Unreachable | Attempt::Refused(_) => {}
+            Attempt::BadRecipient(_) => return Err(DeliveryError::BadRecipient),
+            Attempt::Timeout | Attempt::Lost => break,
+        }
+    }
+    Err(DeliveryError::NotAccepted)
+}
+
+impl Sms {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Twilio(_) => "twilio",
+            Self::Http(_) => "http",
+        }
+    }
+
+    async fn send(&self, to: &Phone, text: &Secret) -> Attempt {
+        match self {
+            Self::Twilio(twilio) => twilio.send(to, text).await,
+            Self::Http(http) => http.send(to, text).await,
+        }
+    }
+}
+
+impl Attempt {
+    /// The label in the metrics.
+    fn outcome(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Unreachable => "unreachable",
+            Self::Refused(_) | Self::BadRecipient(_) => "refused",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+        }
+    }
+
+    fn log(self, provider: &'static str) {
+        let outcome = self.outcome();
+        let status = match self {
+            Self::Refused(status) => status,
+            Self::BadRecipient(status) => Some(status),
+            Self::Accepted | Self::Unreachable | Self::Timeout | Self::Lost => None,
+        };
+        let status = status.map(|status| status.as_u16());
+        if self == Self::Accepted {
+            tracing::debug!(provider, outcome, "sms handed over");
+        } else {
+            tracing::warn!(provider, outcome, status, "sms not handed over");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,27 @@
-//! (to be written)
+//! The only folder that imports Pingora: sockets, TLS, and the hardened HTTP framework.
+//!
+//! A connection: [`listen`] → `conn` and `scan` (heads, before Pingora's parser), [`tls`], [`h2`] (bounds).
+//! A request: [`stall`] → [`proxy`] (phases) → `harden` → `admit` (head to permit, with `head`) →
+//! [`upstream`], `headers`, `body`, [`watch`] on the way through, or `bridge` to a local endpoint;
+//! `failure` and `access` at its end.
+
+pub mod h2;
+pub mod listen;
+pub mod proxy;
+pub mod stall;
+pub mod tls;
+pub mod upstream;
+pub mod watch;
+
+mod access;
+mod admit;
+mod body;
+mod bridge;
+mod conn;
+mod failure;
+mod harden;
+mod head;
+mod headers;
+mod scan;
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
 //! The second factors, as pure functions: no I/O, no clock, no randomness of their own.
 
+pub mod one_time;
 pub mod phone;

@@ -5,7 +5,7 @@
 //! comes second sees the other, since both take this lock (never on the fast path).
 
 use super::map::concerns;
-use crate::auth::ports::Which;
+use super::session::Which;
 use crate::id::{SessionId, UserId};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

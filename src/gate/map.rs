@@ -4,8 +4,8 @@
 //! and an entry that has expired, idled out or seems to come from the future counts as not held.
 //! Reading never evicts and never scans; only an insertion into a full map does.
 
+use super::session::Which;
 use super::session::{Factor, Holder, Session};
-use crate::auth::ports::Which;
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::id::{SessionId, UserId};

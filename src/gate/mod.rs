@@ -17,7 +17,6 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
-use crate::auth::ports::Which;
 use crate::clock::{Clock, Timestamp};
 use crate::config::model::Requirement;
 use crate::digest::{RealmKeys, SessionKey, TokenDigest};
@@ -27,7 +26,7 @@ use flight::Flights;
 use forgotten::{Forgotten, Since, When};
 use map::{HotMap, Moment, seconds};
 use negative::Negative;
-use session::{Factor, Holder, Session, in_scope};
+use session::{Factor, Holder, Session, Which, in_scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -247,6 +246,13 @@ impl Gate {
         }
     }
 
+    /// The same for a request that names no device, where that stands for the pair just verified:
+    /// kept no longer than [`Gate::admit`] keeps such a one, since the token may be issued anew to
+    /// another device.
+    pub fn remember_alias(&self, unnamed: SessionKey, session: &Session) {
+        self.remember(unnamed, &admit::alias(session, self.clock.now()));
+    }
+
     /// A token has just come to be, and the store has it: forget that it was unknown.
     pub fn token_issued(&self, token: TokenDigest) {
         self.changes.fetch_add(1, Ordering::SeqCst);
@@ -263,11 +269,6 @@ impl Gate {
         // Noted before the scan: see `forgotten`.
         self.forgotten.note(when, which);
         self.map.forget(which);
-    }
-
-    /// The cached sessions can no longer be trusted (the feed was out of sight for too long).
-    pub fn forget_all_cached(&self) {
-        self.forget(Which::All);
     }
 
     /// Sessions seen since the last call, with the time, for the store. Scans the map, as `forget`.

@@ -74,6 +74,15 @@ impl Session {
     }
 }
 
+/// Which sessions end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    All,
+    User(UserId),
+    Session(SessionId),
+}
+
 /// Whether `path` lies within `scope` (a canonical prefix ending in `/`).
 #[must_use]
 pub fn in_scope(scope: Option<&str>, path: &str) -> bool {

@@ -664,7 +664,7 @@ async fn a_revoked_session_is_gone_and_only_that() {
     world.gate.forget(Which::User(ANN));
     let held = ["a1", "a2", "b"].map(|token| world.asks_memory(token, None));
     assert_eq!(held, [false, false, true]);
-    world.gate.forget_all_cached();
+    world.gate.forget(Which::All);
     assert!(!world.asks_memory("b", None));
     assert!(
         is_session(world.decide(&world.asks("b", None)).await),

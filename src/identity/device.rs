@@ -1,5 +1,6 @@
 //! Finds the device a request names (CONTRACT rule 1). Never a secret, except the device cookie.
 
+use super::cookies;
 use crate::request::RequestHead;
 use std::borrow::Cow;
 
@@ -7,6 +8,9 @@ use std::borrow::Cow;
 pub const COOKIE_TLS: &str = "__Host-vestibule_device";
 /// The device cookie on a plain listener.
 pub const COOKIE_PLAIN: &str = "vestibule_device";
+
+/// Characters of the longest deviceId.
+const DEVICE_CHARS_MAX: usize = 256;
 
 /// Two different devices in one request, or a malformed one: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +28,189 @@ pub fn find<'h>(
     head: &'h RequestHead<'_>,
     in_body: Option<&'h str>,
 ) -> Result<Option<Cow<'h, str>>, BadDevice> {
-    let _ = (head, in_body);
-    todo!()
+    let mut found = None;
+    for line in head.headers.get_all("x-device-id") {
+        let line = std::str::from_utf8(line.as_bytes()).map_err(|_| BadDevice::Malformed)?;
+        merge(&mut found, Cow::Borrowed(line))?;
+    }
+    if let Some(value) = head
+        .query_value("deviceId")
+        .map_err(|_| BadDevice::Conflict)?
+    {
+        merge(&mut found, value)?;
+    }
+    if let Some(value) = in_body {
+        merge(&mut found, Cow::Borrowed(value))?;
+    }
+    if let Some(value) = cookie(head)? {
+        merge(&mut found, Cow::Borrowed(value))?;
+    }
+    Ok(found)
+}
+
+/// Our own cookie. Twice, it was put there by somebody else too (a sibling domain, a plain-text
+/// connection), and nobody can tell which one is ours.
+fn cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
+    // A browser that was here over plain HTTP sends that cookie over TLS too: it is not ours there.
+    let name = if head.client.tls {
+        COOKIE_TLS
+    } else {
+        COOKIE_PLAIN
+    };
+    let mut values = cookies::values(head.headers, name);
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(BadDevice::CookieTwice);
+    }
+    first.transpose().map_err(|_| BadDevice::Malformed)
+}
+
+/// Whether a text can name a device.
+pub(super) fn is_device(text: &str) -> bool {
+    (1..=DEVICE_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+/// Takes `next` over, which must be what was found before.
+fn merge<'h>(found: &mut Option<Cow<'h, str>>, next: Cow<'h, str>) -> Result<(), BadDevice> {
+    if !is_device(&next) {
+        return Err(BadDevice::Malformed);
+    }
+    match found {
+        Some(before) if *before != next => Err(BadDevice::Conflict),
+        _ => {
+            *found = Some(next);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::tests::with_head;
+
+    fn device(
+        target: &str,
+        given: &[(&'static str, &str)],
+        in_body: Option<&str>,
+    ) -> Result<Option<String>, BadDevice> {
+        let mut all = vec![("host", "files.example.org")];
+        all.extend(given);
+        with_head("GET", target, &all, |head| {
+            find(&head.unwrap(), in_body).map(|device| device.map(Cow::into_owned))
+        })
+    }
+
+    #[test]
+    fn each_place_is_read() {
+        let header = ("x-device-id", "phone 1");
+        for (target, given, in_body, wanted) in [
+            ("/", vec![], None, None),
+            ("/", vec![header], None, Some("phone 1")),
+            ("/", vec![header, header], None, Some("phone 1")),
+            ("/?deviceId=phone+1", vec![], None, Some("phone 1")),
+            ("/?deviceId=%C3%B8", vec![], None, Some("ø")),
+            ("/", vec![("x-device-id", "ø")], None, Some("ø")),
+            ("/", vec![], Some("phone 1"), Some("phone 1")),
+            (
+                "/",
+                vec![("cookie", "a=b; __Host-vestibule_device=xyz")],
+                None,
+                Some("xyz"),
+            ),
+            (
+                "/",
+                vec![(
+                    "cookie",
+                    "__Host-vestibule_device=xyz; vestibule_device=plain",
+                )],
+                None,
+                Some("xyz"),
+            ),
+            (
+                "/?deviceId=phone%201",
+                vec![header],
+                Some("phone 1"),
+                Some("phone 1"),
+            ),
+            ("/?deviceid=x", vec![], None, None),
+        ] {
+            let found = device(target, &given, in_body);
+            assert_eq!(found, Ok(wanted.map(str::to_owned)), "{target} {given:?}");
+        }
+    }
+
+    #[test]
+    fn over_tls_only_the_host_cookie_is_ours() {
+        let cookies = "vestibule_device=planted; __Host-vestibule_device=xyz";
+        let given = [("host", "files.example.org"), ("cookie", cookies)];
+        with_head("GET", "/", &given, |head| {
+            let mut head = head.unwrap();
+            head.client.tls = true;
+            assert_eq!(find(&head, None).unwrap().as_deref(), Some("xyz"));
+        });
+    }
+
+    #[test]
+    fn two_devices_conflict() {
+        let header = ("x-device-id", "a");
+        let cookie = ("cookie", "__Host-vestibule_device=b");
+        for (target, given, in_body) in [
+            ("/?deviceId=b", vec![header], None),
+            ("/", vec![header, ("x-device-id", "b")], None),
+            ("/", vec![header], Some("b")),
+            ("/", vec![header, cookie], None),
+            ("/?deviceId=a&deviceId=b", vec![], None),
+            ("/?deviceId=a", vec![], Some("b")),
+        ] {
+            assert_eq!(
+                device(target, &given, in_body),
+                Err(BadDevice::Conflict),
+                "{target} {given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn our_cookie_comes_once() {
+        for given in [
+            vec![(
+                "cookie",
+                "__Host-vestibule_device=a; __Host-vestibule_device=a",
+            )],
+            vec![
+                ("cookie", "__Host-vestibule_device=a"),
+                ("cookie", "__Host-vestibule_device=b"),
+            ],
+        ] {
+            assert_eq!(
+                device("/", &given, None),
+                Err(BadDevice::CookieTwice),
+                "{given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_devices_are_refused() {
+        let long = "ø".repeat(257);
+        for (target, given, in_body) in [
+            ("/", vec![("x-device-id", "")], None),
+            ("/", vec![("x-device-id", "a\tb")], None),
+            ("/?deviceId=", vec![], None),
+            ("/?deviceId=a%00b", vec![], None),
+            ("/?deviceId=a%C2%85b", vec![], None),
+            ("/", vec![], Some("")),
+            ("/", vec![], Some("a\nb")),
+            ("/", vec![], Some(long.as_str())),
+            ("/", vec![("cookie", "__Host-vestibule_device=")], None),
+        ] {
+            assert_eq!(
+                device(target, &given, in_body),
+                Err(BadDevice::Malformed),
+                "{target} {given:?}"
+            );
+        }
+        assert!(device("/", &[], Some(&"ø".repeat(256))).is_ok());
+    }
 }

@@ -3,5 +3,9 @@
 //! [`credential`] and [`device`] read the head (pure); [`witness`] answers the gate's questions from
 //! the store; [`learn`] watches an upstream's own sign-in; [`accounts`] hashes passwords.
 
+pub mod accounts;
+mod cookies;
 pub mod credential;
 pub mod device;
+pub mod learn;
+pub mod witness;

@@ -29,8 +29,19 @@ pub type Reply = Response<Bytes>;
 pub mod refusal;
 pub mod table;
 
+mod caller;
+mod decode;
+mod encode;
+mod iogates;
+mod origin;
+mod portal;
+mod target;
+
 use crate::auth::Auth;
 use crate::gate::Gate;
+use http::StatusCode;
+use http::header::ALLOW;
+use table::{Endpoint, Handler};
 
 /// The local endpoints with what they need.
 pub struct Local {
@@ -40,9 +51,30 @@ pub struct Local {
 }
 
 impl Local {
-    /// Answers one call that [`table::find`] has placed.
-    pub async fn answer(&self, endpoint: &'static table::Endpoint, call: Call) -> Reply {
-        let _ = (endpoint, call);
-        todo!()
+    /// Answers one call that [`table::find`] has placed. The method is looked at before anything
+    /// else of the call. HEAD is answered as GET, with the body that the edge leaves out.
+    pub async fn answer(&self, endpoint: &'static Endpoint, call: Call) -> Reply {
+        if !endpoint.methods.contains(&call.method.as_str()) {
+            return method_not_allowed(endpoint);
+        }
+        match endpoint.handler {
+            Handler::IoGatesAuthToken => self.iogates_auth_token(&call).await,
+            Handler::IoGatesTwoFactorSms => self.iogates_two_factor(&call).await,
+            Handler::PortalChallenge => self.portal_challenge(&call).await,
+        }
     }
 }
+
+fn method_not_allowed(endpoint: &Endpoint) -> Reply {
+    let allow = endpoint.methods.join(", ");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let text = format!("this path takes {allow}");
+    let reply = match endpoint.handler {
+        Handler::IoGatesAuthToken | Handler::IoGatesTwoFactorSms => iogates::message(status, &text),
+        Handler::PortalChallenge => refusal::problem(status, "Method not allowed", &text),
+    };
+    encode::header(reply, ALLOW, &allow)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,166 @@
 //! One table from refusal to HTTP: the gate's own answers (CONTRACT's last section).
+//!
+//! An API client gets problem+json (RFC 9457), never a login page; a browser navigation gets the
+//! challenge page or a page that says what is wrong. The token is never repeated in either.
 
-use super::Reply;
+use super::{Reply, encode, origin, portal};
+use crate::config::model::Dialect;
 use crate::gate::Refusal;
 use crate::request::RequestHead;
 use crate::route::Route;
+use http::StatusCode;
+use http::header::LOCATION;
+use serde_json::{Value, json};
+
+/// What one refusal says, outside of the URLs that depend on the request.
+struct Answer {
+    status: StatusCode,
+    title: &'static str,
+    detail: &'static str,
+    /// Of `WWW-Authenticate`, with 401.
+    error: Option<&'static str>,
+}
+
+fn answer(refusal: &Refusal) -> Answer {
+    let (status, title, detail, error) = match refusal {
+        Refusal::NoToken => (
+            StatusCode::UNAUTHORIZED,
+            "A token is needed",
+            "Sign in first, or open the link that you were sent, and send its token with the request.",
+            None,
+        ),
+        Refusal::UnknownToken => (
+            StatusCode::UNAUTHORIZED,
+            "The token is not known",
+            "It is wrong or has ended. Sign in again, or ask for a new link.",
+            Some("invalid_token"),
+        ),
+        Refusal::SecondFactorRequired { .. } => (
+            StatusCode::UNAUTHORIZED,
+            "A second factor is needed",
+            "Ask for a code at challenge_url and send it to verify_url, or open portal_url in a browser.",
+            Some("insufficient_user_authentication"),
+        ),
+        Refusal::SuccessTokenRequired { .. } => (
+            StatusCode::UNAUTHORIZED,
+            "A success token is needed",
+            "Confirm this step with a new code and send the success token that you get for it.",
+            Some("insufficient_user_authentication"),
+        ),
+        Refusal::Denied => (
+            StatusCode::FORBIDDEN,
+            "Closed",
+            "Nobody may open this path.",
+            None,
+        ),
+        Refusal::OutOfScope => (
+            StatusCode::FORBIDDEN,
+            "Outside of the share",
+            "This token opens the folder of its share link only.",
+            None,
+        ),
+        Refusal::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Your access cannot be checked now",
+            "Try again in a few seconds.",
+            None,
+        ),
+    };
+    Answer {
+        status,
+        title,
+        detail,
+        error,
+    }
+}
 
 /// The answer to a refused request: problem+json (RFC 9457) to an API client, 303 or a page to a
-/// browser navigation.
+/// browser navigation. `methods` are the second factors of the refusal's holder.
 #[must_use]
-pub fn reply(refusal: &Refusal, head: &RequestHead<'_>, route: &Route) -> Reply {
-    let _ = (refusal, head, route);
-    todo!()
+pub fn reply(refusal: &Refusal, head: &RequestHead<'_>, route: &Route, methods: &[&str]) -> Reply {
+    let answer = answer(refusal);
+    let browser = head.is_browser_navigation();
+    if browser && matches!(refusal, Refusal::SecondFactorRequired { .. }) {
+        let page = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
+        return encode::header(page, LOCATION, &challenge_page(head));
+    }
+    let reply = if browser {
+        portal::notice(answer.status, answer.title, answer.detail)
+    } else {
+        let mut body = problem_body(answer.status, answer.title, answer.detail);
+        if let Some(members) = body.as_object_mut() {
+            members.extend(step_up(refusal, head, route, methods));
+        }
+        problem_reply(answer.status, &body)
+    };
+    match answer.status {
+        StatusCode::UNAUTHORIZED => encode::www_authenticate(reply, route, answer.error),
+        StatusCode::SERVICE_UNAVAILABLE => encode::retry_after(reply, encode::RETRY_STORE_SECS),
+        _ => reply,
+    }
+}
+
+/// The members that tell a client how to go on.
+fn step_up(
+    refusal: &Refusal,
+    head: &RequestHead<'_>,
+    route: &Route,
+    methods: &[&str],
+) -> serde_json::Map<String, Value> {
+    let mut members = serde_json::Map::new();
+    let fresh = match refusal {
+        Refusal::SecondFactorRequired { fresh, .. } => *fresh,
+        Refusal::SuccessTokenRequired { .. } => {
+            members.insert("success_token_required".to_owned(), json!(true));
+            false
+        }
+        _ => return members,
+    };
+    members.insert("auth_required".to_owned(), json!(true));
+    members.insert("methods".to_owned(), json!(methods));
+    if let Some((challenge, verify)) = endpoints(route, fresh) {
+        members.insert("challenge_url".to_owned(), json!(challenge));
+        members.insert("verify_url".to_owned(), json!(verify));
+    }
+    let portal = format!("{}{}", origin::of_head(head), challenge_page(head));
+    members.insert("portal_url".to_owned(), json!(portal));
+    members
+}
+
+/// Where the route's first dialect starts and verifies a challenge, as URI templates (RFC 6570):
+/// the client fills its own token in, it is not repeated here.
+fn endpoints(route: &Route, fresh: bool) -> Option<(&'static str, &'static str)> {
+    const SMS: &str = "/api/apiauth/twofactorsms/{token}";
+    const SMS_FRESH: &str = "/api/apiauth/twofactorsms/{token}?fresh=true";
+    match route.config.dialects.first()? {
+        Dialect::IoGates => Some((if fresh { SMS_FRESH } else { SMS }, SMS)),
+        Dialect::Ziik | Dialect::B2Core | Dialect::Conduit => None,
+    }
+}
+
+/// The challenge page, with the way back to what was asked for. A token in the path or the query
+/// goes along: it is how the page knows whom it is for.
+fn challenge_page(head: &RequestHead<'_>) -> String {
+    let query = head.query.map(|query| format!("?{query}"));
+    portal::page_url(&format!("{}{}", head.path, query.unwrap_or_default()))
 }
 
 /// An answer of Vestibule's own that no refusal stands for: `status` with a problem+json body, e.g.
 /// 400 for a malformed head, 404 for a host without a route, 413, 502, 503, 504.
 #[must_use]
-pub fn problem(status: http::StatusCode, title: &str, detail: &str) -> Reply {
-    let _ = (status, title, detail);
-    todo!()
+pub fn problem(status: StatusCode, title: &str, detail: &str) -> Reply {
+    problem_reply(status, &problem_body(status, title, detail))
+}
+
+fn problem_body(status: StatusCode, title: &str, detail: &str) -> Value {
+    json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
+    })
+}
+
+fn problem_reply(status: StatusCode, body: &Value) -> Reply {
+    encode::reply(status, "application/problem+json", body.to_string())
 }

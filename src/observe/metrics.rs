@@ -1,6 +1,18 @@
 //! Prometheus metrics with closed label sets: no label ever holds what a client sent.
+//!
+//! Route, upstream and certificate labels are names of the config, made known with
+//! [`Metrics::route`] and its like; anything else counts under `-`. What a request needs is resolved
+//! once, into a [`RouteMetrics`] or [`UpstreamMetrics`], so that counting is an atomic add.
 
+use super::families::Families;
+use crate::clock::Timestamp;
 use crate::event::EventKind;
+use crate::gate::session::Factor;
+use arc_swap::ArcSwap;
+use prometheus::{Histogram, IntCounter, Registry, TextEncoder};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How a request ended, for metrics and the access line.
@@ -38,59 +50,406 @@ impl Outcome {
     }
 }
 
+/// The label for a route or upstream that the config does not name.
+const UNNAMED: &str = "-";
+/// Variants of [`Outcome`].
+const OUTCOMES: usize = 7;
+/// The values of `status_class`; the last is for codes outside RFC 9110's five classes.
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
+/// The counters of one route, resolved. Cheap to clone; keep it beside the route.
+#[derive(Clone)]
+pub struct RouteMetrics(Arc<RouteCells>);
+
+struct RouteCells {
+    name: String,
+    families: Arc<Families>,
+    /// Made at first use, so that a combination that never happens is not exposed.
+    requests: [[OnceLock<IntCounter>; CLASSES.len()]; OUTCOMES],
+}
+
+impl RouteMetrics {
+    fn new(families: &Arc<Families>, name: &str) -> Self {
+        Self(Arc::new(RouteCells {
+            name: name.to_owned(),
+            families: Arc::clone(families),
+            requests: Default::default(),
+        }))
+    }
+
+    /// One request of this route has ended.
+    pub fn request(&self, outcome: Outcome, status: u16) {
+        let class = usize::from(status / 100)
+            .wrapping_sub(1)
+            .min(CLASSES.len() - 1);
+        let cell = self.0.requests.get(outcome as usize);
+        let (Some(cell), Some(label)) = (cell.and_then(|row| row.get(class)), CLASSES.get(class))
+        else {
+            return;
+        };
+        cell.get_or_init(|| {
+            self.0
+                .families
+                .requests
+                .with_label_values(&[&self.0.name, outcome.as_str(), label])
+        })
+        .inc();
+    }
+}
+
+/// The series of one upstream, resolved. Cheap to clone.
+#[derive(Clone)]
+pub struct UpstreamMetrics {
+    seconds: Histogram,
+    errors: IntCounter,
+}
+
+impl UpstreamMetrics {
+    fn new(families: &Families, name: &str) -> Self {
+        Self {
+            seconds: families.upstream_seconds.with_label_values(&[name]),
+            errors: families.upstream_errors.with_label_values(&[name]),
+        }
+    }
+
+    /// It gave a response head after `took`, or failed (`None`).
+    pub fn answered(&self, took: Option<Duration>) {
+        match took {
+            Some(took) => self.seconds.observe(took.as_secs_f64()),
+            None => self.errors.inc(),
+        }
+    }
+}
+
+type Named<T> = ArcSwap<HashMap<String, T>>;
+
 /// All metrics of one process. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
-    _todo: (),
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    registry: Registry,
+    families: Arc<Families>,
+    routes: Named<RouteMetrics>,
+    unnamed_route: RouteMetrics,
+    upstreams: Named<UpstreamMetrics>,
+    /// The highest number of evictions reported: a counter must not go back.
+    evictions: AtomicU64,
 }
 
 impl Metrics {
     /// A fresh registry.
     pub fn new() -> Result<Self, prometheus::Error> {
-        Ok(Self { _todo: () })
+        let registry = Registry::new();
+        let families = Arc::new(Families::register(&registry)?);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                unnamed_route: RouteMetrics::new(&families, UNNAMED),
+                registry,
+                families,
+                routes: Named::default(),
+                upstreams: Named::default(),
+                evictions: AtomicU64::new(0),
+            }),
+        })
     }
-    /// One request has ended. `route` is a configured name, or `-`.
+
+    /// Makes a configured route's name known and returns its counters.
+    #[must_use]
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        known(&self.shared.routes, name, || {
+            RouteMetrics::new(&self.shared.families, name)
+        })
+    }
+
+    /// Makes a configured upstream's name known and returns its series.
+    #[must_use]
+    pub fn upstream_named(&self, name: &str) -> UpstreamMetrics {
+        known(&self.shared.upstreams, name, || {
+            UpstreamMetrics::new(&self.shared.families, name)
+        })
+    }
+
+    /// One request has ended. A `route` that was not made known counts as `-`.
     pub fn request(&self, route: &str, outcome: Outcome, status: u16) {
-        let _ = (route, outcome, status);
+        match self.shared.routes.load().get(route) {
+            Some(known) => known.request(outcome, status),
+            None => self.shared.unnamed_route.request(outcome, status),
+        }
     }
+
     /// The gate took this long (fast and slow path alike).
     pub fn gate(&self, took: Duration) {
-        let _ = took;
+        self.shared
+            .families
+            .gate_seconds
+            .observe(took.as_secs_f64());
     }
+
     /// An upstream gave its response head after this long, or failed.
     pub fn upstream(&self, upstream: &str, took: Option<Duration>) {
-        let _ = (upstream, took);
+        match self.shared.upstreams.load().get(upstream) {
+            Some(known) => known.answered(took),
+            None => UpstreamMetrics::new(&self.shared.families, UNNAMED).answered(took),
+        }
     }
-    /// An event of the audit trail has happened.
+
+    /// An event of the audit trail has happened. Events about challenges, whose `detail` begins with
+    /// a factor's name (`sms`, `sms wrong code`), also count as challenges.
     pub fn event(&self, kind: EventKind, detail: &str) {
-        let _ = (kind, detail);
+        let families = &self.shared.families;
+        families.events.with_label_values(&[kind.as_str()]).inc();
+        if kind == EventKind::Locked {
+            families.lockouts.inc();
+        }
+        if let Some((method, outcome)) = challenge_of(kind, detail) {
+            self.challenge(method, outcome);
+        }
     }
+
+    /// An event could not be kept for the audit trail.
+    pub fn event_lost(&self) {
+        self.shared.families.events_lost.inc();
+    }
+
     /// A challenge of a method has met an outcome (`sent`, `verified`, `wrong`, `expired`, `limited`, `failed`).
     pub fn challenge(&self, method: &'static str, outcome: &'static str) {
-        let _ = (method, outcome);
+        let labels = [method, outcome];
+        self.shared
+            .families
+            .challenges
+            .with_label_values(&labels)
+            .inc();
     }
+
     /// A provider took (`accepted`) or did not take (`refused`, `timeout`, `unreachable`) a message.
     pub fn sms(&self, provider: &'static str, outcome: &'static str) {
-        let _ = (provider, outcome);
+        let labels = [provider, outcome];
+        self.shared.families.sms.with_label_values(&labels).inc();
     }
+
     /// A store verb took this long, and whether it failed.
     pub fn store(&self, verb: &'static str, took: Duration, ok: bool) {
-        let _ = (verb, took, ok);
+        let families = &self.shared.families;
+        families
+            .store_seconds
+            .with_label_values(&[verb])
+            .observe(took.as_secs_f64());
+        if !ok {
+            families.store_errors.with_label_values(&[verb]).inc();
+        }
     }
+
     /// Gauges read from the hot map: entries, and evictions since the start.
     pub fn hot_map(&self, entries: usize, evictions: u64) {
-        let _ = (entries, evictions);
+        let families = &self.shared.families;
+        families.hot_entries.set(gauge(entries));
+        let before = self.shared.evictions.fetch_max(evictions, Ordering::SeqCst);
+        families
+            .hot_evictions
+            .inc_by(evictions.saturating_sub(before));
     }
+
     /// Live sessions in the store.
     pub fn sessions(&self, live: u64) {
-        let _ = live;
+        self.shared.families.sessions.set(gauge(live));
     }
+
     /// Open client connections.
     pub fn connections(&self, open: i64) {
-        let _ = open;
+        self.shared.families.connections.set(open);
     }
+
+    /// The certificates in use, by their configured name (the file), with the end of their validity.
+    /// Those of an earlier config are forgotten.
+    pub fn certificates<'a>(&self, expiry: impl IntoIterator<Item = (&'a str, Timestamp)>) {
+        let family = &self.shared.families.certificate_expiry;
+        family.reset();
+        for (name, not_after) in expiry {
+            family.with_label_values(&[name]).set(not_after.0);
+        }
+    }
+
+    /// A reload of the config was applied or refused.
+    pub fn config_reload(&self, applied: bool) {
+        let outcome = if applied { "applied" } else { "refused" };
+        self.shared
+            .families
+            .config_reloads
+            .with_label_values(&[outcome])
+            .inc();
+    }
+
     /// The exposition text (version 0.0.4).
     pub fn render(&self) -> Result<String, prometheus::Error> {
-        Ok(String::new())
+        TextEncoder::new().encode_to_string(&self.shared.registry.gather())
+    }
+}
+
+/// The entry of `name`, made if it is new. Copies the map: names come at start and reload only.
+fn known<T: Clone>(map: &Named<T>, name: &str, make: impl Fn() -> T) -> T {
+    map.rcu(|old| {
+        let mut new = HashMap::clone(old);
+        new.entry(name.to_owned()).or_insert_with(&make);
+        new
+    });
+    map.load().get(name).cloned().unwrap_or_else(make)
+}
+
+fn gauge(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+/// What an event says of a challenge: its method and outcome.
+fn challenge_of(kind: EventKind, detail: &str) -> Option<(&'static str, &'static str)> {
+    let method = Factor::from_name(detail.split(' ').next()?)?.as_str();
+    let outcome = match kind {
+        EventKind::Challenged => "sent",
+        EventKind::Verified => "verified",
+        EventKind::Refused => match detail.get(method.len()..)?.trim_start() {
+            "wrong code" => "wrong",
+            "expired" => "expired",
+            "limited" => "limited",
+            _ => "failed",
+        },
+        _ => return None,
+    };
+    Some((method, outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    fn busy() -> Metrics {
+        let metrics = Metrics::new().unwrap();
+        let files = metrics.route("files");
+        files.request(Outcome::Permitted, 200);
+        metrics.request("files", Outcome::Challenged, 401);
+        metrics.request("/etc/passwd", Outcome::BadRequest, 400);
+        metrics.gate(Duration::from_nanos(300));
+        metrics
+            .upstream_named("nas")
+            .answered(Some(Duration::from_millis(2)));
+        metrics.upstream("nas", None);
+        metrics.upstream("unheard of", None);
+        for kind in EventKind::ALL {
+            metrics.event(kind, "sms");
+        }
+        metrics.event_lost();
+        metrics.sms("twilio", "accepted");
+        metrics.store("ping", Duration::from_micros(90), false);
+        metrics.hot_map(3, 2);
+        metrics.sessions(9);
+        metrics.connections(4);
+        metrics.certificates([("/tls/a.pem", Timestamp(1_800_000_000))]);
+        metrics.config_reload(true);
+        metrics
+    }
+
+    #[test]
+    fn promtool_finds_nothing_to_mend() {
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool is needed by this test: apt-get install prometheus");
+        let text = busy().render().unwrap();
+        promtool
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        let output = promtool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}\n{text}");
+        assert_eq!(said, "", "{text}");
+    }
+
+    #[test]
+    fn every_promised_family_is_exposed() {
+        let text = busy().render().unwrap();
+        for line in [
+            r#"vestibule_requests_total{outcome="permitted",route="files",status_class="2xx"} 1"#,
+            r#"vestibule_requests_total{outcome="challenged",route="files",status_class="4xx"} 1"#,
+            r#"vestibule_gate_seconds_bucket{le="0.0000005"} 1"#,
+            r#"vestibule_gate_seconds_bucket{le="0.00000025"} 0"#,
+            r#"vestibule_upstream_seconds_count{upstream="nas"} 1"#,
+            r#"vestibule_upstream_errors_total{upstream="nas"} 1"#,
+            r#"vestibule_challenges_total{method="sms",outcome="sent"} 1"#,
+            r#"vestibule_challenges_total{method="sms",outcome="verified"} 1"#,
+            r#"vestibule_sms_total{outcome="accepted",provider="twilio"} 1"#,
+            "vestibule_sessions 9",
+            "vestibule_hot_map_entries 3",
+            "vestibule_hot_map_evictions_total 2",
+            r#"vestibule_store_seconds_count{verb="ping"} 1"#,
+            r#"vestibule_store_errors_total{verb="ping"} 1"#,
+            "vestibule_lockouts_total 1",
+            r#"vestibule_events_total{kind="verified"} 1"#,
+            "vestibule_events_lost_total 1",
+            "vestibule_connections 4",
+            r#"vestibule_certificate_expiry_timestamp_seconds{certificate="/tls/a.pem"} 1800000000"#,
+            r#"vestibule_config_reloads_total{outcome="applied"} 1"#,
+            "vestibule_build_info{version=",
+            "process_open_fds ",
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_the_config_does_not_hold_never_become_labels() {
+        let text = busy().render().unwrap();
+        assert!(!text.contains("passwd") && !text.contains("unheard"));
+        assert!(text.contains(
+            r#"vestibule_requests_total{outcome="bad_request",route="-",status_class="4xx"} 1"#
+        ));
+        assert!(text.contains(r#"vestibule_upstream_errors_total{upstream="-"} 1"#));
+    }
+
+    #[test]
+    fn every_status_has_a_class() {
+        let metrics = Metrics::new().unwrap();
+        let route = metrics.route("r");
+        for status in [0, 99, 100, 204, 302, 404, 503, 600, 999, u16::MAX] {
+            route.request(Outcome::Failed, status);
+        }
+        let text = metrics.render().unwrap();
+        for (class, count) in CLASSES.iter().zip([1, 1, 1, 1, 1, 5]) {
+            let line = format!(
+                r#"vestibule_requests_total{{outcome="failed",route="r",status_class="{class}"}} {count}"#
+            );
+            assert!(text.contains(&line), "{line} is missing from\n{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_name_what_became_of_the_challenge() {
+        use EventKind::{Refused, Revoked};
+        let of = |kind, detail| challenge_of(kind, detail);
+        assert_eq!(of(Refused, "sms wrong code"), Some(("sms", "wrong")));
+        assert_eq!(of(Refused, "sms not sent"), Some(("sms", "failed")));
+        assert_eq!(of(Refused, "wrong password"), None);
+        assert_eq!(of(Revoked, "sms"), None);
+    }
+
+    #[test]
+    fn evictions_only_rise_and_old_certificates_go() {
+        let metrics = Metrics::new().unwrap();
+        metrics.hot_map(1, 5);
+        metrics.hot_map(1, 3);
+        metrics.certificates([("old.pem", Timestamp(1))]);
+        metrics.certificates([("new.pem", Timestamp(2))]);
+        let text = metrics.render().unwrap();
+        assert!(text.contains("vestibule_hot_map_evictions_total 5"));
+        assert!(!text.contains("old.pem") && text.contains("new.pem"));
     }
 }

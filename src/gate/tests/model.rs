@@ -239,7 +239,7 @@ async fn play(world: &World, model: &mut Model, step: &Step) -> Result<(), TestC
             let (entries, _) = world.gate.sweep();
             prop_assert!(entries <= 4);
         }
-        Step::LoseTrust => world.gate.forget_all_cached(),
+        Step::LoseTrust => world.gate.forget(Which::All),
     }
     Ok(())
 }

@@ -1,0 +1,62 @@
+//! What a watched sign-in teaches: whose its token is, and on which device.
+
+use crate::edge::watch::{Exchange, Learner};
+use crate::event::{Event, EventKind, Events};
+use crate::factor::phone::Phone;
+use crate::identity::learn;
+use crate::identity::witness::{LearnedToken, StoreWitness};
+use crate::observe::audit::Audit;
+use std::sync::Arc;
+
+/// Reads exchanges and hands them to the witness.
+pub(super) struct UpstreamLearner {
+    witness: Arc<StoreWitness>,
+    audit: Audit,
+}
+
+impl UpstreamLearner {
+    pub(super) fn new(witness: Arc<StoreWitness>, audit: Audit) -> Self {
+        Self { witness, audit }
+    }
+}
+
+impl Learner for UpstreamLearner {
+    fn learned(&self, exchange: Exchange) {
+        let Some(learned) = learn::parse(
+            &exchange.learn,
+            exchange.request_content_type.as_deref(),
+            &exchange.request_body,
+            exchange.response_status,
+            &exchange.response_body,
+        ) else {
+            return;
+        };
+        let region = exchange.phone_region.as_deref();
+        self.witness.learned(LearnedToken {
+            realm: exchange.realm,
+            token: learned.token,
+            user: learned.user,
+            phone: learned
+                .phone
+                .as_deref()
+                .and_then(|raw| readable(raw, region)),
+            email: learned.email,
+            device: exchange.device.or(learned.device),
+            lifetime: exchange.learn.lifetime,
+        });
+        self.audit.emit(Event {
+            kind: EventKind::SignedIn,
+            user: None,
+            route: exchange.route,
+            address: Some(exchange.address),
+            detail: "learned".to_owned(),
+        });
+    }
+}
+
+/// The backend's number, if it is one; a user without one cannot be sent codes, and is told so.
+pub(super) fn readable(raw: &str, region: Option<&str>) -> Option<Phone> {
+    Phone::parse(raw, region)
+        .inspect_err(|error| tracing::warn!(%error, "a learned phone number is not usable"))
+        .ok()
+}

@@ -1,0 +1,58 @@
+//! Whom failures are counted against, as the digests under which the store keeps the counters.
+//!
+//! One spelling for each, so that every use case and the operator's reset meet the same counter.
+
+use crate::digest::{DigestKeys, SubjectDigest};
+use crate::id::UserId;
+use std::net::IpAddr;
+
+/// A user: wrong codes, over all factors, devices and dialects.
+#[must_use]
+pub fn user(keys: &DigestKeys, id: UserId) -> SubjectDigest {
+    keys.subject("user", &id.to_string())
+}
+
+/// An account's name, whether there is one of that name or not: wrong passwords.
+#[must_use]
+pub fn account(keys: &DigestKeys, realm: &str, name: &str) -> SubjectDigest {
+    // The realm is a name from the config and holds no `/`.
+    keys.subject("account", &format!("{realm}/{name}"))
+}
+
+/// A client's address: an IPv4 address, or the /64 of an IPv6 one, since a /64 is what one
+/// customer gets and can walk through at will.
+#[must_use]
+pub fn address(keys: &DigestKeys, address: IpAddr) -> SubjectDigest {
+    let value = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    };
+    keys.subject("address", &value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SubjectDigest {
+        address(&DigestKeys::derive(&[1; 32]), text.parse().unwrap())
+    }
+
+    #[test]
+    fn ipv6_counts_by_its_64_and_ipv4_by_itself() {
+        assert_eq!(at("2001:db8:1:2::1"), at("2001:db8:1:2:ffff::9"));
+        assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
+        assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
+    }
+
+    #[test]
+    fn kinds_of_subjects_are_apart() {
+        let keys = DigestKeys::derive(&[1; 32]);
+        assert_ne!(user(&keys, UserId(7)), user(&keys, UserId(8)));
+        assert_ne!(account(&keys, "a", "x"), account(&keys, "b", "x"));
+    }
+}

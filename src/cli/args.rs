@@ -1,0 +1,316 @@
+//! The words of the command line.
+
+use crate::id::{SessionId, ShareId};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A second factor in front of the file server you already have.
+#[derive(Debug, Parser)]
+#[command(name = "vestibule", version, max_term_width = 100)]
+pub(super) struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, default_value = "/etc/vestibule/vestibule.yaml")]
+    pub(super) config: PathBuf,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the gateway until SIGTERM; SIGHUP reads the configuration again.
+    Serve,
+    /// Try it: a file share behind the gateway on this machine, with a phone on the terminal.
+    Demo(Demo),
+    /// Check the configuration and say everything that is wrong with it.
+    Check {
+        /// Do not look at the certificates, keys and secrets that it names.
+        #[arg(long)]
+        without_files: bool,
+    },
+    /// Print the configuration's JSON Schema.
+    Schema,
+    /// Users of Vestibule's own accounts (and those learned from an upstream).
+    #[command(subcommand)]
+    User(User),
+    /// Share links.
+    #[command(subcommand)]
+    Share(Share),
+    /// Verified (token, device) pairs.
+    #[command(subcommand)]
+    Session(Session),
+    /// Keys.
+    #[command(subcommand)]
+    Key(Key),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Where the gateway listens.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(super) listen: SocketAddr,
+    /// Share this directory, read-only, instead of sample files.
+    #[arg(long, conflicts_with = "upstream")]
+    pub(super) dir: Option<PathBuf>,
+    /// Use this running file server instead of starting one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) upstream: Option<String>,
+    /// Also write the printed commands to this file, as a bash script.
+    #[arg(long, requires = "sms_log")]
+    pub(super) script: Option<PathBuf>,
+    /// Also write each SMS to this file, a line each.
+    #[arg(long)]
+    pub(super) sms_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum User {
+    /// Make a user and print its id.
+    Add {
+        name: String,
+        /// Where codes are sent, with country code: +4512345678
+        #[arg(long)]
+        phone: Option<String>,
+        #[arg(long)]
+        email: Option<String>,
+        /// Read the password from this file, or from standard input (`-`); without it there is none.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// May reset other users' second factors.
+        #[arg(long)]
+        can_edit_users: bool,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Show all users.
+    List {
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Forget a user's pending codes and locks, and end their sessions.
+    #[command(name = "reset-2fa")]
+    Reset2fa {
+        /// A name or an id (`id:12` is surely an id).
+        user: String,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Share {
+    /// Make a link to a directory (or file) and print it; its token is never shown again.
+    Add {
+        /// As in the share's URLs: /photos/
+        #[arg(long)]
+        path: String,
+        /// Where the recipient's codes are sent, with country code.
+        #[arg(long)]
+        phone: Option<String>,
+        #[arg(long)]
+        email: Option<String>,
+        /// How long the link is good: 30m, 12h, 7d, 2w. Without it, until it is revoked.
+        #[arg(long, value_parser = span)]
+        expires: Option<Duration>,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Show all links that have not been revoked.
+    List {
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// End a link and the sessions that came from it.
+    Revoke {
+        #[arg(value_parser = share_id)]
+        id: ShareId,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Session {
+    /// Show live sessions.
+    List {
+        /// Only this user's: a name or an id.
+        #[arg(long)]
+        user: Option<String>,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// End sessions, everywhere within a second.
+    Revoke {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Which {
+    /// All of a user's: a name or an id.
+    #[arg(long)]
+    pub(super) user: Option<String>,
+    /// One, by its number.
+    #[arg(long, value_parser = session_id)]
+    pub(super) id: Option<SessionId>,
+    /// Everybody's.
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Print a new store key: 32 random bytes in base64.
+    Generate,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Identity {
+    /// The identity meant, where the configuration has several.
+    #[arg(long)]
+    pub(super) identity: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct OutputForm {
+    /// Print JSON, errors too.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Command {
+    /// Whether answers and errors are JSON.
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Self::User(
+                User::Add { output, .. } | User::List { output } | User::Reset2fa { output, .. },
+            )
+            | Self::Share(
+                Share::Add { output, .. } | Share::List { output } | Share::Revoke { output, .. },
+            )
+            | Self::Session(Session::List { output, .. } | Session::Revoke { output, .. }) => {
+                output.json
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A whole number and one of `s`, `m`, `h`, `d`, `w`.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time span: write 30m, 12h, 7d or 2w");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let secs: u64 = match text.strip_prefix(digits) {
+        Some("s") => 1,
+        Some("m") => 60,
+        Some("h") => 3_600,
+        Some("d") => 86_400,
+        Some("w") => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = digits.parse().map_err(|_| wrong())?;
+    match count.checked_mul(secs) {
+        Some(secs) if secs > 0 => Ok(Duration::from_secs(secs)),
+        _ => Err(wrong()),
+    }
+}
+
+fn share_id(text: &str) -> Result<ShareId, std::num::ParseIntError> {
+    text.parse().map(ShareId)
+}
+
+fn session_id(text: &str) -> Result<SessionId, std::num::ParseIntError> {
+    text.parse().map(SessionId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_line_is_understood() {
+        for line in [
+            "vestibule serve --config config/vestibule.yaml",
+            "vestibule --config c.yaml serve",
+            "vestibule demo --listen 127.0.0.1:9000 --dir /srv --script s.sh --sms-log sms.log",
+            "vestibule check --without-files --config c.yaml",
+            "vestibule schema",
+            "vestibule user add anna --phone +4512345678 --email a@b.example --password-file - --can-edit-users --json",
+            "vestibule user list --json",
+            "vestibule user reset-2fa anna --identity local",
+            "vestibule share add --path /dir/ --phone +4512345678 --expires 7d --json",
+            "vestibule share list",
+            "vestibule share revoke 3",
+            "vestibule session list --user 7 --json",
+            "vestibule session revoke --user anna",
+            "vestibule session revoke --id 4",
+            "vestibule session revoke --all --json",
+            "vestibule key generate",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+        let cli = parse("vestibule user list --json").unwrap();
+        assert!(cli.command.is_json());
+        assert_eq!(cli.config, PathBuf::from("/etc/vestibule/vestibule.yaml"));
+    }
+
+    #[test]
+    fn revoking_needs_exactly_one_choice() {
+        for line in [
+            "vestibule session revoke",
+            "vestibule session revoke --all --id 4",
+            "vestibule session revoke --user anna --all",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_argument_takes_a_password() {
+        assert!(parse("vestibule user add anna --password hunter2").is_err());
+    }
+
+    #[test]
+    fn spans_have_a_unit_and_are_not_empty() {
+        assert_eq!(span("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
+        for wrong in [
+            "",
+            "7",
+            "d",
+            "0d",
+            "-1d",
+            "1.5h",
+            "7 d",
+            "7dd",
+            "99999999999999999w",
+        ] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}

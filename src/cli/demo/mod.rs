@@ -1,0 +1,169 @@
+//! `demo`: a file share behind the gateway on this machine, to be tried with a browser and with curl.
+//!
+//! Everything is real but the phone: a file server that is installed, the gateway as `serve` runs it
+//! (from a config file, with an SQLite store), and a user. The "phone" is an HTTP endpoint of this
+//! process, to which the templated SMS provider posts; it shows the messages on the terminal. All
+//! files are in one directory, which is gone at the end.
+
+mod backend;
+mod phone;
+mod scratch;
+mod script;
+
+use super::args;
+use super::error::CliError;
+use super::operator::command::{Command, ShareAdd, UserAdd};
+use super::operator::output::Output;
+use super::operator::{self, Operator};
+use super::serve::{Door, Signals};
+use super::{commands, say};
+use crate::app::App;
+use crate::config;
+use crate::entropy::{self, OsEntropy};
+use crate::identity::accounts::hash_password;
+use crate::observe::log;
+use crate::secret::Secret;
+use backend::Backend;
+use scratch::Scratch;
+use script::Lines;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+/// The demo user's number: of Denmark's plan, and never sent to.
+const PHONE: &str = "+4520123456";
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::cli) enum DemoError {
+    #[error(
+        "no file server is installed here: `make demo` installs copyparty; or `pip install copyparty`, or \
+         `cargo install dufs`; or name a running one with --upstream 127.0.0.1:5000"
+    )]
+    NoFileServer,
+    #[error("{program} did not start: {cause}")]
+    FileServer {
+        program: &'static str,
+        cause: String,
+    },
+    #[error("{} cannot be shared: {cause}", path.display())]
+    Directory { path: PathBuf, cause: io::Error },
+    #[error("{} cannot be written: {cause}", path.display())]
+    Write { path: PathBuf, cause: io::Error },
+    #[error("the demo's phone cannot listen: {0}")]
+    Phone(io::Error),
+    #[error("{address} cannot be listened on ({cause}): choose another address with --listen")]
+    Listen {
+        address: SocketAddr,
+        cause: io::Error,
+    },
+}
+
+pub(super) fn demo(args: &args::Demo) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(CliError::Runtime)?;
+    runtime.block_on(run(args))
+}
+
+async fn run(args: &args::Demo) -> Result<(), CliError> {
+    let mut signals = Signals::new().map_err(CliError::Runtime)?;
+    let listen = free(args.listen)?;
+    let scratch = Scratch::new()?;
+    let backend = Backend::start(args, &scratch).await?;
+    let phone = phone::start(args.sms_log.as_deref()).await?;
+    scratch.write("store.key", &commands::new_key()?)?;
+    let path = scratch.write("vestibule.yaml", &yaml(listen, &backend.address, phone))?;
+
+    let config = config::load(&path)?;
+    log::init(&config.log)?;
+    let socket = config.admin.socket.clone();
+    let app = App::start(config).await?;
+    let door = Door::open(socket, &app)?;
+    let lines = people(&app.operator(), listen, &backend).await?;
+    if let (Some(script), Some(sms_log)) = (&args.script, &args.sms_log) {
+        script::write(script, &lines.script(sms_log))?;
+    }
+    say(&lines.text(&backend, &path, app.admin()));
+
+    signals.stop().await;
+    say("\nThe demo ends.\n");
+    app.shutdown().await;
+    door.close().await;
+    backend.stop().await;
+    Ok(())
+}
+
+/// The address to listen on, with a real port: it becomes part of the share link.
+fn free(address: SocketAddr) -> Result<SocketAddr, DemoError> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr())
+        .map_err(|cause| DemoError::Listen { address, cause })
+}
+
+fn yaml(listen: SocketAddr, backend: &str, phone: SocketAddr) -> String {
+    format!(
+        r#"# The demo's config: a complete one, and a fair start for your own.
+listeners:
+  - address: "{listen}"
+admin: {{address: "127.0.0.1:0", socket: admin/admin.sock}}
+store: {{url: "sqlite:vestibule.db", key: {{file: store.key}}}}
+delivery:
+  sms:
+    - http: {{url: "http://{phone}/sms", json: '{{"to": "{{phone}}", "text": "{{text}}"}}'}}
+identities:
+  local: {{accounts: {{}}}}
+upstreams:
+  files: {{servers: ["{backend}"]}}
+routes:
+  - name: files
+    hosts: ["*"]
+    upstream: files
+    identity: local
+    credentials: [bearer, {{path: "/share/{{token}}"}}]
+    dialects: [iogates]
+log: {{level: warn}}
+"#
+    )
+}
+
+/// Makes the demo's user and share link.
+async fn people(
+    operator: &Operator,
+    listen: SocketAddr,
+    backend: &Backend,
+) -> Result<Lines, CliError> {
+    let password = Secret::new(entropy::token(&OsEntropy)?.split_off(27));
+    let user = UserAdd {
+        name: "demo".to_owned(),
+        phone: Some(Secret::new(PHONE)),
+        password_hash: Some(hash_password(&password, &OsEntropy)?),
+        ..UserAdd::default()
+    };
+    operator::run(Command::UserAdd(user), operator).await?;
+    let share = ShareAdd {
+        path: backend.share_path.to_owned(),
+        phone: Some(Secret::new(PHONE)),
+        ..ShareAdd::default()
+    };
+    let share_url = share_url(operator::run(Command::ShareAdd(share), operator).await?);
+    Ok(Lines {
+        base: format!("http://{listen}"),
+        password,
+        share_url,
+        file: backend.file,
+        file_text: backend.file_text,
+    })
+}
+
+fn share_url(made: Output) -> Secret {
+    match made {
+        Output::NewShare(share) => share.url.unwrap_or_default(),
+        // `run` answers each command in kind.
+        _ => Secret::default(),
+    }
+}
+
+impl From<DemoError> for CliError {
+    fn from(error: DemoError) -> Self {
+        Self::Demo(Box::new(error))
+    }
+}

@@ -1,0 +1,72 @@
+//! How a command fails: one text that says how to mend it, and an exit code.
+
+use super::demo::DemoError;
+use super::operator::OperatorError;
+use super::socket::SocketError;
+use crate::app::StartError;
+use crate::identity::accounts::HashError;
+use crate::observe::audit::NotFlushed;
+use crate::observe::log::LogError;
+use crate::store::OpenError;
+use std::path::PathBuf;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// One line for each problem.
+    #[error(transparent)]
+    Config(#[from] crate::config::Errors),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// As the running gateway said.
+    #[error("{message}")]
+    Gateway { message: String, usage: bool },
+    #[error(
+        "the gateway's admin socket {} cannot be used ({cause}): run this as root or as the \
+         gateway's user", path.display()
+    )]
+    Socket { path: PathBuf, cause: String },
+    #[error(transparent)]
+    AdminSocket(#[from] SocketError),
+    #[error(
+        "the store is `memory:`, which only the running gateway has: start it and set admin.socket"
+    )]
+    MemoryStore,
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error(transparent)]
+    Audit(#[from] NotFlushed),
+    #[error("the metrics could not be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("the password cannot be read from {}: {cause}", path.display())]
+    PasswordFile { path: PathBuf, cause: String },
+    #[error("the password is {0}")]
+    BadPassword(&'static str),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error("{0}")]
+    Entropy(#[from] crate::entropy::NoEntropy),
+    #[error("the runtime could not be started: {0}")]
+    Runtime(std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Demo(Box<DemoError>),
+    #[error("the answer could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CliError {
+    /// 2: the command or the config must change first; 1: anything else.
+    pub(super) fn exit_code(&self) -> u8 {
+        let usage = match self {
+            Self::Config(_) | Self::Log(_) | Self::BadPassword(_) | Self::MemoryStore => true,
+            Self::Operator(error) => error.is_usage(),
+            Self::Gateway { usage, .. } => *usage,
+            _ => false,
+        };
+        if usage { 2 } else { 1 }
+    }
+}

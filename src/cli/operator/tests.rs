@@ -1,0 +1,470 @@
+//! The operator's commands against the in-memory store: what they do and what they print.
+
+use super::command::{ShareAdd, UserAdd};
+use super::output::{NewShare, UserLine};
+use super::*;
+use crate::auth::ports::NewSession;
+use crate::clock::ManualClock;
+use crate::config::model::{self, Listener};
+use crate::entropy::OsEntropy;
+use crate::event::NoEvents;
+use crate::gate::session::Factor;
+use crate::store::memory::Memory;
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp(1_795_317_694);
+
+/// An operator of an empty store, whose config has the identities `local` (accounts) and `backend`
+/// (learned), and a route for share links.
+pub(crate) fn operator() -> Operator {
+    Operator {
+        store: Arc::new(Memory::default()),
+        keys: DigestKeys::derive(&[7; 32]),
+        clock: Arc::new(ManualClock::at(NOW)),
+        entropy: Arc::new(OsEntropy),
+        events: Arc::new(NoEvents),
+        config: Arc::new(ArcSwap::from_pointee(config())),
+        gate: None,
+    }
+}
+
+fn config() -> Config {
+    let text = r#"
+listeners: [{address: "0.0.0.0:8080"}]
+store: {url: "memory:", key: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+delivery: {sms: [{http: {url: "http://127.0.0.1:9/sms", query: {to: "{phone}", text: "{text}"}}}]}
+identities:
+  backend: {learn: {endpoint: /api/authtoken, token: /token, user: /user}}
+  local: {accounts: {}}
+upstreams: {nas: {servers: ["127.0.0.1:9"]}}
+routes:
+  - {name: learned, hosts: [learned.example.org], upstream: nas, identity: backend, credentials: [{path: "/no/{token}"}]}
+  - name: files
+    hosts: ["*.example.org", files.example.org]
+    upstream: nas
+    identity: local
+    credentials: [bearer, {path: "/share/{token}"}]
+"#;
+    let path = std::path::Path::new("test.yaml");
+    let (mut config, _) = crate::config::parse(text, path, &crate::config::System).unwrap();
+    config.listeners.push(listener("0.0.0.0:8443", true));
+    config
+}
+
+fn listener(address: &str, tls: bool) -> Listener {
+    let certificates = Vec::new();
+    Listener {
+        address: address.parse().unwrap(),
+        tls: tls.then_some(model::Tls { certificates }),
+        forward_auth: false,
+    }
+}
+
+fn reconfigure(operator: &Operator, change: impl FnOnce(&mut Config)) {
+    let mut config = Config::clone(&operator.config.load());
+    change(&mut config);
+    operator.config.store(Arc::new(config));
+}
+
+fn named(name: &str) -> UserAdd {
+    UserAdd {
+        name: name.to_owned(),
+        ..UserAdd::default()
+    }
+}
+
+fn whom(user: &str) -> Whom {
+    Whom {
+        user: user.to_owned(),
+        identity: None,
+    }
+}
+
+async fn add(operator: &Operator, user: UserAdd) -> Result<UserId, OperatorError> {
+    match run(Command::UserAdd(user), operator).await? {
+        Output::NewUser(user) => Ok(user.id),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn list(operator: &Operator) -> Vec<UserLine> {
+    match run(Command::UserList, operator).await {
+        Ok(Output::Users(users)) => users,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn share(operator: &Operator, share: ShareAdd) -> Result<NewShare, OperatorError> {
+    match run(Command::ShareAdd(share), operator).await? {
+        Output::NewShare(share) => Ok(share),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn of(path: &str) -> ShareAdd {
+    ShareAdd {
+        path: path.to_owned(),
+        ..ShareAdd::default()
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_made_and_listed_without_what_is_private() {
+    let operator = operator();
+    let id = add(
+        &operator,
+        UserAdd {
+            phone: Some(Secret::new("+4520123456")),
+            email: Some(Secret::new("anna@example.org")),
+            password_hash: Some(Secret::new("$argon2id$v=19$x")),
+            can_edit_users: true,
+            ..named("anna")
+        },
+    )
+    .await
+    .unwrap();
+    let stored = operator.store.user(id).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.name.as_str(), stored.realm.as_str()),
+        ("anna", "local")
+    );
+    assert_eq!(stored.phone.unwrap().e164(), "+4520123456");
+
+    let line = list(&operator).await.remove(0);
+    assert_eq!(line.phone.as_deref(), Some("+45******56"));
+    assert_eq!(line.email.as_deref(), Some("a…@example.org"));
+    assert!(line.has_password && line.can_edit_users);
+
+    let again = add(&operator, named("anna")).await.unwrap_err();
+    assert!(matches!(again, OperatorError::UserExists { .. }) && !again.is_usage());
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_user_is_refused() {
+    let operator = operator();
+    let text = |text: &str| Some(Secret::new(text));
+    for name in ["", "12", "share:1", "id:3", "a\nb", &"x".repeat(257)] {
+        let refused = add(&operator, named(name)).await.unwrap_err();
+        assert!(matches!(refused, OperatorError::BadName(_)), "{name:?}");
+    }
+    for phone in ["20123456", "+4512", "words"] {
+        let user = UserAdd {
+            phone: text(phone),
+            ..named("anna")
+        };
+        let refused = add(&operator, user).await.unwrap_err();
+        assert!(matches!(refused, OperatorError::Phone(_)), "{phone}");
+    }
+    for email in ["anna", "@example.org", "anna@", "a@b@c", "a b@c"] {
+        let user = UserAdd {
+            email: text(email),
+            ..named("anna")
+        };
+        let refused = add(&operator, user).await.unwrap_err();
+        assert!(matches!(refused, OperatorError::Email), "{email}");
+    }
+    let user = UserAdd {
+        password_hash: text("hunter2"),
+        ..named("anna")
+    };
+    let refused = add(&operator, user).await.unwrap_err();
+    assert!(matches!(refused, OperatorError::BadHash) && refused.is_usage());
+    assert_eq!(list(&operator).await, []);
+}
+
+#[tokio::test]
+async fn the_identity_is_the_only_accounts_one_or_the_one_that_is_named() {
+    let operator = operator();
+    let of = |identity: &str| UserAdd {
+        identity: Some(identity.to_owned()),
+        ..named("anna")
+    };
+    let learned = add(&operator, of("backend")).await.unwrap_err();
+    assert!(matches!(learned, OperatorError::NotAccounts(_)));
+    let unknown = add(&operator, of("nowhere")).await.unwrap_err();
+    assert!(matches!(unknown, OperatorError::NoSuchIdentity(_)));
+
+    reconfigure(&operator, |config| {
+        config
+            .identities
+            .insert("more".to_owned(), Identity::Accounts);
+    });
+    let either = add(&operator, named("anna")).await.unwrap_err();
+    assert_eq!(
+        either.to_string(),
+        "the config has several `accounts` identities (local, more): say which with --identity"
+    );
+    add(&operator, of("more")).await.unwrap();
+
+    reconfigure(&operator, |config| {
+        config.identities.retain(|name, _| name == "backend");
+    });
+    let none = add(&operator, named("anna")).await.unwrap_err();
+    assert!(matches!(none, OperatorError::NoAccounts));
+}
+
+#[tokio::test]
+async fn a_user_is_found_by_id_or_name_and_never_guessed() {
+    let operator = operator();
+    let anna = add(&operator, named("anna")).await.unwrap();
+    let learned = |name: &str| crate::auth::ports::LearnedUser {
+        realm: "backend".to_owned(),
+        name: name.to_owned(),
+        phone: None,
+        email: None,
+    };
+    let id_of_anna = anna.to_string();
+    let digits = operator
+        .store
+        .learn_user(learned(&id_of_anna), NOW)
+        .await
+        .unwrap();
+    let find = async |user: &str| operator.find_user(&whom(user)).await.map(|user| user.id);
+
+    assert_eq!(find("anna").await.unwrap(), anna);
+    assert_eq!(find(&format!("id:{anna}")).await.unwrap(), anna);
+    assert_eq!(find(&format!("id:{digits}")).await.unwrap(), digits);
+    let either = find(&id_of_anna).await.unwrap_err();
+    assert!(
+        matches!(either, OperatorError::ManySuchUsers { .. }),
+        "{either}"
+    );
+    assert!(matches!(
+        find("bob").await,
+        Err(OperatorError::NoSuchUser(_))
+    ));
+
+    let namesake = operator
+        .store
+        .learn_user(learned("anna"), NOW)
+        .await
+        .unwrap();
+    assert!(matches!(
+        find("anna").await,
+        Err(OperatorError::ManySuchUsers { .. })
+    ));
+    let of_backend = Whom {
+        identity: Some("backend".to_owned()),
+        ..whom("anna")
+    };
+    assert_eq!(operator.find_user(&of_backend).await.unwrap().id, namesake);
+    let of_other = Whom {
+        identity: Some("backend".to_owned()),
+        ..whom(&format!("id:{anna}"))
+    };
+    assert!(operator.find_user(&of_other).await.is_err());
+}
+
+#[tokio::test]
+async fn a_share_link_has_a_url_and_a_token_that_opens_only_its_path() {
+    let operator = operator();
+    let made = share(
+        &operator,
+        ShareAdd {
+            lifetime_secs: Some(60),
+            ..of("/photos/../docs")
+        },
+    )
+    .await
+    .unwrap();
+    let token = made.token.as_ref().unwrap().expose();
+    assert_eq!(token.len(), 43);
+    assert_eq!(made.path, "/docs/");
+    assert_eq!(
+        made.url.as_ref().unwrap().expose(),
+        format!("https://files.example.org:8443/share/{token}")
+    );
+    let digest = operator.keys.realm("local").token(token);
+    let (stored, holder) = operator.store.token(digest, NOW).await.unwrap().unwrap();
+    assert_eq!(stored.share, Some(made.id));
+    assert_eq!(holder.scope.as_deref(), Some("/docs/"));
+    assert_eq!(stored.expires_at, Some(Timestamp(NOW.0 + 60)));
+
+    let Ok(Output::Shares(shares)) = run(Command::ShareList, &operator).await else {
+        panic!("no list");
+    };
+    assert_eq!(shares.len(), 1);
+    assert!(!serde_json::to_string(&shares).unwrap().contains(token));
+
+    run(Command::ShareRevoke(made.id), &operator).await.unwrap();
+    assert_eq!(operator.store.token(digest, NOW).await.unwrap(), None);
+    let again = run(Command::ShareRevoke(made.id), &operator).await;
+    assert!(matches!(again, Err(OperatorError::NoSuchShare(_))));
+}
+
+#[tokio::test]
+async fn a_shares_url_follows_the_config() {
+    let operator = operator();
+    let url = async || {
+        let made = share(&operator, of("/a/")).await?;
+        let token = made.token.unwrap();
+        let url = made.url.unwrap().expose().to_owned();
+        Ok::<_, OperatorError>(url.replace(token.expose(), "…"))
+    };
+    reconfigure(&operator, |config| {
+        for listener in &mut config.listeners {
+            listener.address.set_port(443);
+        }
+    });
+    assert_eq!(url().await.unwrap(), "https://files.example.org/share/…");
+    reconfigure(&operator, |config| {
+        config.listeners = vec![listener("[::1]:80", false)];
+        for route in &mut config.routes {
+            route.hosts = vec!["*".to_owned()];
+        }
+    });
+    assert_eq!(url().await.unwrap(), "http://[::1]/share/…");
+    reconfigure(&operator, |config| {
+        config.listeners = vec![listener("0.0.0.0:8080", false)];
+    });
+    assert_eq!(url().await.unwrap(), "http://localhost:8080/share/…");
+    reconfigure(&operator, |config| {
+        config.routes.retain(|route| route.identity == "backend");
+    });
+    assert!(matches!(url().await, Err(OperatorError::NoShareRoute(_))));
+}
+
+#[tokio::test]
+async fn a_path_that_could_be_read_in_two_ways_is_not_shared() {
+    let operator = operator();
+    for path in ["docs", "/a\\b", "/a%00", ""] {
+        let refused = share(&operator, of(path)).await.unwrap_err();
+        assert!(matches!(refused, OperatorError::BadPath { .. }), "{path:?}");
+    }
+    assert!(operator.store.shares().await.unwrap().is_empty());
+}
+
+/// Two users, the first with two sessions, made as a right code makes them.
+async fn with_sessions(operator: &Operator) -> [UserId; 2] {
+    let anna = add(operator, named("anna")).await.unwrap();
+    let bob = add(operator, named("bob")).await.unwrap();
+    for (n, user) in [(1, anna), (2, anna), (3, bob)] {
+        let session = NewSession {
+            key: operator.keys.realm("local").session(&format!("t{n}"), None),
+            token: operator.keys.realm("local").token(&format!("t{n}")),
+            user,
+            factor: Factor::Sms,
+            device_label: Some(format!("device {n}")),
+            verified_at: NOW,
+            expires_at: NOW.after(Duration::from_secs(60)),
+        };
+        verified(operator, session).await;
+    }
+    [anna, bob]
+}
+
+async fn verified(operator: &Operator, session: NewSession) {
+    use crate::auth::lockout::LockoutPolicy;
+    use crate::auth::ports::{Attempt, Attempted, NewChallenge, Purpose, Subjects, Token};
+    let token = Token {
+        digest: session.token,
+        user: session.user,
+        issued_pair: None,
+        scope: None,
+        share: None,
+        issued_at: NOW,
+        expires_at: None,
+    };
+    operator.store.put_token(token).await.unwrap();
+    let policy = LockoutPolicy {
+        delay_every: 5,
+        first_delay: Duration::from_secs(30),
+        max_delay: Duration::from_secs(60),
+        lock_at: 100,
+    };
+    let (pair, user) = (session.key, session.user);
+    let code = operator.keys.code(pair, "verify", "123456");
+    let challenge = NewChallenge {
+        pair,
+        user,
+        purpose: Purpose::Verify,
+        factor: Factor::Sms,
+        code,
+        attempts: 5,
+        created_at: NOW,
+        expires_at: session.expires_at,
+    };
+    operator.store.put_challenge(challenge).await.unwrap();
+    let attempt = Attempt {
+        pair,
+        purpose: Purpose::Verify,
+        user,
+        code,
+        subjects: Subjects {
+            user: (operator.keys.subject("user", &user.to_string()), policy),
+            address: (operator.keys.subject("address", "192.0.2.1"), policy),
+        },
+        session,
+    };
+    let attempted = operator.store.attempt(attempt, NOW).await.unwrap();
+    assert!(matches!(attempted, Attempted::Verified(_)), "{attempted:?}");
+}
+
+async fn sessions(operator: &Operator, whom: Option<Whom>) -> Vec<SessionLine> {
+    match run(Command::SessionList(whom), operator).await {
+        Ok(Output::Sessions(sessions)) => sessions,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended_one_a_users_or_all() {
+    let operator = operator();
+    let [anna, bob] = with_sessions(&operator).await;
+    assert_eq!(sessions(&operator, None).await.len(), 3);
+    let of_anna = sessions(&operator, Some(whom("anna"))).await;
+    assert_eq!(of_anna.len(), 2);
+    assert!(
+        of_anna
+            .iter()
+            .all(|line| line.user == anna && line.factor == "sms")
+    );
+
+    let revoke = async |which| run(Command::SessionRevoke(which), &operator).await;
+    let ended = |sessions| Output::SessionsRevoked { sessions };
+    assert_eq!(revoke(Revoke::Id(of_anna[0].id)).await.unwrap(), ended(1));
+    let again = revoke(Revoke::Id(of_anna[0].id)).await;
+    assert!(matches!(again, Err(OperatorError::NoSuchSession(_))));
+    assert_eq!(revoke(Revoke::User(whom("anna"))).await.unwrap(), ended(1));
+    let left = sessions(&operator, None).await;
+    assert_eq!(left.iter().map(|line| line.user).collect::<Vec<_>>(), [bob]);
+    assert_eq!(revoke(Revoke::All).await.unwrap(), ended(1));
+    assert_eq!(sessions(&operator, None).await, []);
+}
+
+#[tokio::test]
+async fn a_reset_ends_that_users_sessions_and_nobody_elses() {
+    let operator = operator();
+    let [anna, bob] = with_sessions(&operator).await;
+    let reset = run(Command::UserReset(whom("anna")), &operator)
+        .await
+        .unwrap();
+    assert_eq!(reset, Output::UserReset { id: anna });
+    let left = sessions(&operator, None).await;
+    assert_eq!(left.iter().map(|line| line.user).collect::<Vec<_>>(), [bob]);
+}
+
+#[tokio::test]
+async fn a_timed_store_answers_as_it_is_and_counts_its_verbs() {
+    use crate::observe::metrics::Metrics;
+    use crate::observe::timed::Timed;
+    let metrics = Metrics::new().unwrap();
+    let plain = operator();
+    let timed = Operator {
+        store: Arc::new(Timed::new(plain.store.clone(), metrics.clone())),
+        ..plain.clone()
+    };
+    let id = add(&timed, named("anna")).await.unwrap();
+    assert_eq!(
+        timed.store.user(id).await.unwrap(),
+        plain.store.user(id).await.unwrap()
+    );
+    let text = metrics.render().unwrap();
+    for line in [
+        r#"vestibule_store_seconds_count{verb="create_user"} 1"#,
+        r#"vestibule_store_seconds_count{verb="user"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is missing from\n{text}");
+    }
+    assert!(!text.contains("vestibule_store_errors_total{"), "{text}");
+}

@@ -1,0 +1,460 @@
+//! Virtual hosts and their policies.
+
+use super::Lift;
+use super::syntax;
+use crate::config::model::{
+    CredentialSource, Dialect, Forward, ForwardToken, Requirement, Route, Rule,
+};
+use crate::config::raw;
+use crate::config::tree::At;
+use crate::config::values::Credential;
+use std::collections::BTreeMap;
+
+/// The device cookies: no token travels in them.
+const RESERVED_COOKIES: [&str; 2] = ["__Host-vestibule_device", "vestibule_device"];
+/// The parameters of the local endpoints: no token travels under their names.
+const RESERVED_PARAMETERS: [&str; 3] = ["deviceId", "authcode", "fresh"];
+
+impl Lift<'_> {
+    pub(super) fn routes(&mut self, raw: &raw::Config, at: At<'_>) -> Option<Vec<Route>> {
+        let mend = "write at least one, or nothing is served";
+        let routes = self.filled(raw.routes.as_deref(), at, mend)?;
+        let mut names = BTreeMap::new();
+        let mut hosts = BTreeMap::new();
+        let mut lifted = Vec::new();
+        for (index, route) in routes.iter().enumerate() {
+            let at = at.index(index);
+            let name = self.route_name(route, at, &mut names);
+            let own_hosts = self.hosts(route, at.key("hosts"), &mut hosts);
+            self.references(raw, route, at);
+            let route = self.route(route, at);
+            lifted.push(
+                name.zip(own_hosts)
+                    .zip(route)
+                    .map(|((name, hosts), route)| Route {
+                        name,
+                        hosts,
+                        ..route
+                    }),
+            );
+        }
+        self.warn_of_no_delivery(raw, at);
+        lifted.into_iter().collect()
+    }
+
+    /// Everything but the name and the hosts, which are checked across routes.
+    fn route(&mut self, raw: &raw::Route, at: At<'_>) -> Option<Route> {
+        let credentials = self.credentials(&raw.credentials, at.key("credentials"));
+        let dialects = self.dialects(&raw.dialects, at.key("dialects"));
+        let rules = self.rules(raw, at);
+        let at_region = at.key("phone_region");
+        let region = raw.phone_region.as_deref();
+        let phone_region = region.and_then(|text| self.checked(syntax::country(text), at_region));
+        let forward = self.forward(&raw.forward, at.key("forward"));
+        if raw.require == raw::Require::None {
+            self.warn(
+                at.key("require"),
+                "every path that no rule names is open to all: better rules for the open ones",
+            );
+        }
+        let require = self.requirement(raw.require, at.key("require"));
+        Some(Route {
+            name: String::new(),
+            hosts: Vec::new(),
+            upstream: raw.upstream.clone()?,
+            identity: raw.identity.clone()?,
+            credentials: credentials?,
+            dialects,
+            rules: rules?,
+            require,
+            self_enrolment: raw.self_enrolment,
+            phone_region,
+            forward: forward?,
+            cors_origins: self.origins(raw.cors.as_ref(), at.key("cors")),
+            encoded_slashes: matches!(raw.encoded_slashes, raw::EncodedSlashes::Keep),
+            body_bytes_max: raw.body_bytes_max,
+        })
+    }
+
+    fn route_name<'r>(
+        &mut self,
+        raw: &'r raw::Route,
+        at: At<'_>,
+        names: &mut BTreeMap<&'r str, usize>,
+    ) -> Option<String> {
+        let at = at.key("name");
+        let mend = "write a name of your own, for logs and metrics";
+        let name = self.required(raw.name.as_ref(), at, mend)?;
+        self.checked(syntax::name(name), at)?;
+        let line = self.line(at);
+        if let Some(first) = names.insert(name, line) {
+            self.error(
+                at,
+                format!("there is a route {name:?} already (line {first}): write another name"),
+            );
+            return None;
+        }
+        Some(name.clone())
+    }
+
+    fn hosts(
+        &mut self,
+        raw: &raw::Route,
+        at: At<'_>,
+        seen: &mut BTreeMap<String, usize>,
+    ) -> Option<Vec<String>> {
+        let mend = "write the names that clients ask for, like [files.example.org], or [\"*\"]";
+        let raw = self.filled(raw.hosts.as_deref(), at, mend)?;
+        let mut hosts = Vec::new();
+        for (index, text) in raw.iter().enumerate() {
+            let at = at.index(index);
+            let Some(host) = self.checked(syntax::host(text), at) else {
+                continue;
+            };
+            let line = self.line(at);
+            if let Some(first) = seen.insert(host.clone(), line) {
+                self.error(
+                    at,
+                    format!("{host:?} is taken already (line {first}): a host has one route"),
+                );
+                continue;
+            }
+            hosts.push(host);
+        }
+        (hosts.len() == raw.len()).then_some(hosts)
+    }
+
+    fn references(&mut self, raw: &raw::Config, route: &raw::Route, at: At<'_>) {
+        let upstreams = raw
+            .upstreams
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .map(String::as_str);
+        let upstreams: Vec<&str> = upstreams.collect();
+        self.reference(
+            route.upstream.as_ref(),
+            at.key("upstream"),
+            ("upstream", "upstreams"),
+            &upstreams,
+        );
+        let identities = raw
+            .identities
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .map(String::as_str);
+        let identities: Vec<&str> = identities.collect();
+        self.reference(
+            route.identity.as_ref(),
+            at.key("identity"),
+            ("identity", "identities"),
+            &identities,
+        );
+    }
+
+    /// `kind` is the thing in the singular, and the section that defines it.
+    fn reference(
+        &mut self,
+        name: Option<&String>,
+        at: At<'_>,
+        (thing, section): (&str, &str),
+        defined: &[&str],
+    ) {
+        let root = At::Root;
+        let section_at = root.key(section);
+        let Some(name) = self.required(name, at, &format!("write a name of `{section}`")) else {
+            return;
+        };
+        // One that is there but was wrong has been reported; so has a section.
+        if defined.contains(&name.as_str()) || self.is_pruned(section_at.key(name)) {
+            return;
+        }
+        let known: Vec<String> = defined
+            .iter()
+            .map(|known| format!("{known} (line {})", self.line(section_at.key(known))))
+            .collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        self.error(
+            at,
+            format!("there is no {thing} {name:?}; defined: {known}"),
+        );
+    }
+
+    fn credentials(&mut self, raw: &[Credential], at: At<'_>) -> Option<Vec<CredentialSource>> {
+        self.filled(Some(raw), at, "write at least one, like [bearer]")?;
+        let mut sources = Vec::new();
+        for (index, credential) in raw.iter().enumerate() {
+            let at = at.index(index);
+            let Some(source) = self.credential(credential, at) else {
+                continue;
+            };
+            if sources.contains(&source) {
+                self.error(at, "is there twice: keep one");
+            }
+            sources.push(source);
+        }
+        (sources.len() == raw.len()).then_some(sources)
+    }
+
+    fn credential(&mut self, raw: &Credential, at: At<'_>) -> Option<CredentialSource> {
+        match raw {
+            Credential::Bearer => Some(CredentialSource::Bearer),
+            Credential::Cookie(name) => {
+                let at = at.key("cookie");
+                self.checked(syntax::token(name), at)?;
+                if RESERVED_COOKIES.contains(&name.as_str()) {
+                    self.error(
+                        at,
+                        "this cookie is Vestibule's own: it names the device, not the user",
+                    );
+                    return None;
+                }
+                Some(CredentialSource::Cookie(name.clone()))
+            }
+            Credential::Query(name) => {
+                let at = at.key("query");
+                if name.is_empty() || name.chars().any(char::is_control) {
+                    self.error(at, format!("{name:?} is not a name of a parameter"));
+                    return None;
+                }
+                if RESERVED_PARAMETERS.contains(&name.as_str()) {
+                    self.error(
+                        at,
+                        format!("{name:?} has a meaning of its own: a token cannot travel in it"),
+                    );
+                    return None;
+                }
+                Some(CredentialSource::Query(name.clone()))
+            }
+            Credential::Path(path) => {
+                let prefix = self.checked(syntax::token_path(path), at.key("path"))?;
+                Some(CredentialSource::Path(prefix))
+            }
+        }
+    }
+
+    fn dialects(&mut self, raw: &[raw::Dialect], at: At<'_>) -> Vec<Dialect> {
+        let mut dialects = Vec::new();
+        for (index, dialect) in raw.iter().enumerate() {
+            let at = at.index(index);
+            let later = match dialect {
+                raw::Dialect::IoGates => {
+                    if dialects.contains(&Dialect::IoGates) {
+                        self.error(at, "is there twice: keep one");
+                    }
+                    dialects.push(Dialect::IoGates);
+                    continue;
+                }
+                raw::Dialect::Ziik => "the dialect ziik",
+                raw::Dialect::B2Core => "the dialect b2core",
+                raw::Dialect::Conduit => "the dialect conduit",
+            };
+            self.later(at, later);
+        }
+        dialects
+    }
+
+    fn forward(&mut self, raw: &raw::Forward, at: At<'_>) -> Option<Forward> {
+        if raw.assertion {
+            self.later(at.key("assertion"), "a signed assertion");
+        }
+        let token = match raw.token {
+            raw::ForwardToken::Original => Some(ForwardToken::Original),
+            raw::ForwardToken::None => Some(ForwardToken::Remove),
+            raw::ForwardToken::Vestibule => {
+                self.later(at.key("token"), "forwarding Vestibule's own token");
+                None
+            }
+        };
+        Some(Forward { token: token? })
+    }
+
+    fn origins(&mut self, raw: Option<&raw::Cors>, at: At<'_>) -> Vec<String> {
+        let at = at.key("origins");
+        let Some(cors) = raw else {
+            return Vec::new();
+        };
+        let mend = "write the origins of the pages, like [\"https://app.example.org\"]";
+        let raw = self.filled(cors.origins.as_deref(), at, mend);
+        let mut origins = Vec::new();
+        for (index, text) in raw.unwrap_or_default().iter().enumerate() {
+            origins.extend(self.checked(syntax::origin(text), at.index(index)));
+        }
+        origins
+    }
+
+    fn requirement(&mut self, raw: raw::Require, at: At<'_>) -> Requirement {
+        match raw {
+            raw::Require::None => Requirement::Nothing,
+            raw::Require::Token => Requirement::Token,
+            raw::Require::TwoFactor => Requirement::TwoFactor { within: None },
+            raw::Require::SuccessToken => {
+                self.warn(
+                    at,
+                    "nothing in this version gives out success tokens: these paths stay closed to all",
+                );
+                Requirement::SuccessToken
+            }
+            raw::Require::Deny => Requirement::Deny,
+        }
+    }
+
+    fn rules(&mut self, raw: &raw::Route, at: At<'_>) -> Option<Vec<Rule>> {
+        let at = at.key("rules");
+        let mut rules: Vec<Option<Rule>> = Vec::new();
+        for (index, rule) in raw.rules.iter().enumerate() {
+            let at_rule = at.index(index);
+            let rule = self.rule(rule, at_rule);
+            if let Some(rule) = &rule {
+                let earlier = rules
+                    .iter()
+                    .flatten()
+                    .position(|earlier| covers(earlier, rule));
+                if let Some(earlier) = earlier {
+                    let line = self.line(at.index(earlier));
+                    let text =
+                        format!("is never reached: the rule in line {line} matches all of it");
+                    self.warn(at_rule, text);
+                }
+            }
+            rules.push(rule);
+        }
+        rules.into_iter().collect()
+    }
+
+    fn rule(&mut self, raw: &raw::Rule, at: At<'_>) -> Option<Rule> {
+        let at_methods = at.key("methods");
+        let mut methods = Vec::new();
+        for (index, text) in self
+            .some(raw.methods.as_deref(), at_methods)?
+            .iter()
+            .enumerate()
+        {
+            methods.push(self.checked(syntax::method(text), at_methods.index(index)));
+        }
+        let at_paths = at.key("paths");
+        let mut paths = Vec::new();
+        for (index, text) in self
+            .some(raw.paths.as_deref(), at_paths)?
+            .iter()
+            .enumerate()
+        {
+            paths.push(self.rule_path(text, at_paths.index(index)));
+        }
+        let at_require = at.key("require");
+        let mend = "write none, token, two_factor, success_token or deny";
+        let require = self.required(raw.require.as_ref(), at_require, mend);
+        let require = require.map(|require| self.requirement(*require, at_require));
+        let require = match (require, raw.within) {
+            (Some(Requirement::TwoFactor { .. }), Some(within)) => Some(Requirement::TwoFactor {
+                within: Some(self.period(within, at.key("within"))),
+            }),
+            (Some(_), Some(_)) => {
+                self.error(at.key("within"), "goes with `require: two_factor` only");
+                None
+            }
+            (require, _) => require,
+        };
+        Some(Rule {
+            methods: methods.into_iter().collect::<Option<_>>()?,
+            paths: paths.into_iter().collect::<Option<_>>()?,
+            require: require?,
+        })
+    }
+
+    /// The items of a list that may be left out (it then matches everything), but not left empty.
+    fn some<'r>(&mut self, raw: Option<&'r [String]>, at: At<'_>) -> Option<&'r [String]> {
+        match raw {
+            Some([]) if self.is_incomplete(at) => None,
+            Some([]) => {
+                self.error(
+                    at,
+                    "is empty: write what the rule matches, or remove the key to match all",
+                );
+                None
+            }
+            Some(items) => Some(items),
+            None => Some(&[]),
+        }
+    }
+
+    fn rule_path(&mut self, text: &str, at: At<'_>) -> Option<String> {
+        if text.contains('*') {
+            self.error(
+                at,
+                format!("{text:?}: `*` is no wildcard here: a path that ends in / matches everything below it"),
+            );
+            return None;
+        }
+        self.checked(syntax::path(text), at)?;
+        Some(text.to_owned())
+    }
+
+    /// A second factor that nobody can pass.
+    fn warn_of_no_delivery(&mut self, raw: &raw::Config, at: At<'_>) {
+        let root = At::Root;
+        let is_pruned = self.is_pruned(root.key("delivery"));
+        if is_pruned || !raw.delivery.sms.is_empty() {
+            return;
+        }
+        let routes = raw.routes.as_deref().unwrap_or_default();
+        let asks = |route: &raw::Route| {
+            route.require == raw::Require::TwoFactor
+                || route
+                    .rules
+                    .iter()
+                    .any(|rule| rule.require == Some(raw::Require::TwoFactor))
+        };
+        if let Some(index) = routes.iter().position(asks) {
+            self.warn(
+                at.index(index),
+                "asks for a second factor, but `delivery.sms` has no provider: nobody can get a code",
+            );
+        }
+    }
+
+    /// Identities and upstreams that no route names.
+    pub(super) fn unused(&mut self, raw: &raw::Config) {
+        let root = At::Root;
+        let routes = raw.routes.as_deref().unwrap_or_default();
+        for name in raw.upstreams.iter().flat_map(BTreeMap::keys) {
+            if !routes
+                .iter()
+                .any(|route| route.upstream.as_ref() == Some(name))
+            {
+                self.warn(root.key("upstreams").key(name), "no route uses it");
+            }
+        }
+        for name in raw.identities.iter().flat_map(BTreeMap::keys) {
+            if !routes
+                .iter()
+                .any(|route| route.identity.as_ref() == Some(name))
+            {
+                self.warn(root.key("identities").key(name), "no route uses it");
+            }
+        }
+    }
+}
+
+/// Whether `earlier` matches all that `later` matches.
+fn covers(earlier: &Rule, later: &Rule) -> bool {
+    let methods = earlier.methods.is_empty()
+        || (!later.methods.is_empty()
+            && later
+                .methods
+                .iter()
+                .all(|method| earlier.methods.contains(method)));
+    let below = |path: &str| {
+        earlier.paths.iter().any(|prefix| {
+            prefix == path
+                || (prefix.ends_with('/')
+                    && (path.starts_with(prefix) || prefix.strip_suffix('/') == Some(path)))
+        })
+    };
+    let paths = earlier.paths.is_empty()
+        || (!later.paths.is_empty() && later.paths.iter().all(|path| below(path)));
+    methods && paths
+}

@@ -1,0 +1,586 @@
+//! The shapes of the YAML file, as they are written: defaults are here, checks are in [`lift`](super::lift).
+//!
+//! Nothing is required by a shape itself (what must be there is an `Option` that [`lift`](super::lift)
+//! asks for), so that one wrong value never hides another. The documentation of these fields is what
+//! the published JSON Schema says to people's editors.
+
+use super::values::{Credential, Period, SecretSource, UpstreamTls};
+use schemars::JsonSchema;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The configuration of Vestibule, a second factor in front of a file server.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "vestibule.yaml")]
+pub(super) struct Config {
+    /// The addresses that clients connect to.
+    #[schemars(required)]
+    pub(super) listeners: Option<Vec<Listener>>,
+    #[serde(default)]
+    pub(super) timeouts: Timeouts,
+    #[serde(default)]
+    pub(super) connections: Connections,
+    #[serde(default)]
+    pub(super) admin: Admin,
+    /// Proxies in front of Vestibule: networks whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["127.0.0.1/32", "10.0.0.0/8"]]))]
+    pub(super) trusted_proxies: Vec<String>,
+    #[schemars(required)]
+    pub(super) store: Option<Store>,
+    #[serde(default)]
+    pub(super) sessions: Sessions,
+    #[serde(default)]
+    pub(super) codes: Codes,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) lockout: Lockout,
+    /// For how long after a verification the most sensitive settings may be changed.
+    #[serde(default = "sudo")]
+    pub(super) sudo: Period,
+    #[serde(default)]
+    pub(super) delivery: Delivery,
+    /// How a token becomes a user, by a name of your own.
+    #[schemars(required)]
+    pub(super) identities: Option<BTreeMap<String, Identity>>,
+    /// The backends, by a name of your own.
+    #[schemars(required)]
+    pub(super) upstreams: Option<BTreeMap<String, Upstream>>,
+    /// The virtual hosts.
+    #[schemars(required)]
+    pub(super) routes: Option<Vec<Route>>,
+    #[serde(default)]
+    pub(super) log: Log,
+    /// Worker threads; 0: one for each core.
+    #[serde(default)]
+    pub(super) threads: u16,
+}
+
+fn sudo() -> Period {
+    Period::secs(600)
+}
+
+/// An address that clients connect to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    /// An IP address and a port.
+    #[schemars(required, extend("examples" = ["0.0.0.0:8443", "127.0.0.1:8080", "[::]:8443"]))]
+    pub(super) address: Option<String>,
+    /// Speak TLS here. Without it, only a proxy on the same machine should connect.
+    pub(super) tls: Option<Tls>,
+    #[schemars(skip)]
+    pub(super) forward_auth: Option<bool>,
+}
+
+/// TLS towards clients (1.2 and 1.3).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    /// The name a client asks for (SNI) picks one of them, the first is the default. Read again at a reload.
+    #[schemars(required)]
+    pub(super) certificates: Option<Vec<Certificate>>,
+}
+
+/// A certificate with its key.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    /// A PEM file: the certificate, then those between it and the root.
+    #[schemars(required)]
+    pub(super) cert: Option<String>,
+    /// A PEM file: the private key.
+    #[schemars(required)]
+    pub(super) key: Option<String>,
+}
+
+/// What a client may take its time for.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Timeouts {
+    /// From the first byte of a request to the end of its head; also the TLS handshake.
+    pub(super) head: Period,
+    /// The longest pause between two pieces of a request body.
+    pub(super) body: Period,
+    /// The longest idle time between two requests on one connection.
+    pub(super) keepalive: Period,
+    /// The longest pause while the client does not take what is sent to it.
+    pub(super) write: Period,
+    /// How long requests in flight may go on after SIGTERM.
+    pub(super) drain: Period,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Period::secs(10),
+            body: Period::secs(60),
+            keepalive: Period::secs(75),
+            write: Period::secs(60),
+            drain: Period::secs(30),
+        }
+    }
+}
+
+/// Bounds on what clients may hold open or send.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Connections {
+    /// Open client connections over all listeners; further ones wait in the kernel's queue.
+    pub(super) max: u32,
+    /// Bytes of a request's start line and headers; more is answered 431.
+    pub(super) head_bytes_max: u32,
+    /// Header fields of a request; more is answered 431.
+    pub(super) headers_max: u32,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            max: 16_384,
+            head_bytes_max: 32_768,
+            headers_max: 100,
+        }
+    }
+}
+
+/// The operator's doors.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    /// Where `/metrics`, `/healthz` and `/readyz` are. Without it, they are nowhere.
+    #[schemars(extend("examples" = ["127.0.0.1:9180"]))]
+    pub(super) address: Option<String>,
+    /// The socket through which the command line speaks to the running gateway.
+    #[schemars(extend("examples" = ["/run/vestibule/admin.sock"]))]
+    pub(super) socket: Option<String>,
+}
+
+/// Where sessions, users and factors are kept.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    /// `sqlite:PATH`, or `memory:` for trials, which forgets everything at the end.
+    #[schemars(required, extend("examples" = ["sqlite:/var/lib/vestibule/vestibule.db", "memory:"]))]
+    pub(super) url: Option<String>,
+    /// 32 bytes in base64, made by `vestibule key generate`. Keep a copy apart from the store's: without it the store is unreadable.
+    #[schemars(required)]
+    pub(super) key: Option<SecretSource>,
+}
+
+/// How long a verified (token, device) pair stays verified.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Sessions {
+    /// Since the verification.
+    pub(super) lifetime: Period,
+    /// Since the last request.
+    pub(super) idle: Period,
+    /// Sessions kept in memory at most; the others are read from the store when they come.
+    pub(super) hot_max: u32,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            lifetime: Period::secs(90 * 86_400),
+            idle: Period::secs(30 * 86_400),
+            hot_max: 1_000_000,
+        }
+    }
+}
+
+/// One-time codes.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Codes {
+    /// Digits of a code.
+    #[schemars(range(min = 4, max = 10))]
+    pub(super) length: u8,
+    /// How long a code is good.
+    pub(super) lifetime: Period,
+    /// Wrong codes until a challenge is void.
+    pub(super) attempts: u32,
+    /// The shortest time between two codes for a user.
+    pub(super) resend_after: Period,
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self {
+            length: 6,
+            lifetime: Period::secs(600),
+            attempts: 5,
+            resend_after: Period::secs(30),
+        }
+    }
+}
+
+/// How many codes are sent.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) per_user_per_hour: u32,
+    pub(super) per_number_per_hour: u32,
+    pub(super) per_gateway_per_minute: u32,
+    /// For each country's prefix: what SMS pumping runs into.
+    pub(super) per_prefix_per_minute: u32,
+    /// Countries whose numbers are sent to (ISO 3166 alpha-2); empty: any.
+    #[schemars(extend("examples" = [["DK", "NO", "SE"]]))]
+    pub(super) countries: Vec<String>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            per_user_per_hour: 5,
+            per_number_per_hour: 5,
+            per_gateway_per_minute: 60,
+            per_prefix_per_minute: 20,
+            countries: Vec::new(),
+        }
+    }
+}
+
+/// What consecutive wrong codes (and passwords) cost.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Lockout {
+    /// A delay at every so many wrong codes in a row.
+    pub(super) delay_every: u32,
+    /// The first delay; each further one is twice as long.
+    pub(super) first_delay: Period,
+    pub(super) max_delay: Period,
+    /// So many wrong codes in a row lock the user until an operator helps; 0: never.
+    pub(super) lock_at: u32,
+    /// For a client address, the counts above are multiplied by this.
+    pub(super) address_factor: u32,
+}
+
+impl Default for Lockout {
+    fn default() -> Self {
+        Self {
+            delay_every: 5,
+            first_delay: Period::secs(30),
+            max_delay: Period::secs(3600),
+            lock_at: 100,
+            address_factor: 10,
+        }
+    }
+}
+
+/// How codes reach people.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Delivery {
+    /// SMS providers, tried in order.
+    pub(super) sms: Vec<SmsProvider>,
+    #[schemars(skip)]
+    pub(super) email: Option<IgnoredAny>,
+}
+
+/// An SMS provider: one of the two keys.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct SmsProvider {
+    pub(super) twilio: Option<Twilio>,
+    pub(super) http: Option<HttpSms>,
+}
+
+/// Twilio's Messages API.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Twilio {
+    #[schemars(required, regex(pattern = "^AC[0-9a-fA-F]{32}$"))]
+    pub(super) account_sid: Option<String>,
+    #[schemars(required)]
+    pub(super) auth_token: Option<SecretSource>,
+    /// The sender: an E.164 number, or the SID of a messaging service.
+    #[schemars(required, regex(pattern = "^(\\+[1-9][0-9]{6,14}|MG[0-9a-fA-F]{32})$"))]
+    #[schemars(extend("examples" = ["+15005550006"]))]
+    pub(super) from: Option<String>,
+    /// Another address of the API, for a proxy or a test.
+    #[serde(default = "twilio_url")]
+    pub(super) url: String,
+    #[serde(default = "sms_timeout")]
+    pub(super) timeout: Period,
+}
+
+fn twilio_url() -> String {
+    "https://api.twilio.com".to_owned()
+}
+
+fn sms_timeout() -> Period {
+    Period::secs(10)
+}
+
+/// Any provider that takes one HTTP request for a message. `{phone}` and `{text}` are filled into the
+/// values of `query`, `form`, `json` and `headers`, escaped for where they stand.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HttpSms {
+    /// Without the parameters, which go to `query`.
+    #[schemars(required, extend("examples" = ["http://127.0.0.1:13013/cgi-bin/sendsms"]))]
+    pub(super) url: Option<String>,
+    #[serde(default)]
+    pub(super) method: SmsMethod,
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"to": "{phone}", "text": "{text}"}]))]
+    pub(super) query: BTreeMap<String, SecretSource>,
+    /// A body of form fields.
+    #[serde(default)]
+    pub(super) form: BTreeMap<String, SecretSource>,
+    /// A JSON body, as a text.
+    #[schemars(extend("examples" = ["{\"to\": \"{phone}\", \"message\": \"{text}\"}"]))]
+    pub(super) json: Option<SecretSource>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, SecretSource>,
+    #[serde(default = "sms_timeout")]
+    pub(super) timeout: Period,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum SmsMethod {
+    Get,
+    #[default]
+    Post,
+    Put,
+}
+
+/// How a token becomes a user: one of the two keys.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct Identity {
+    pub(super) learn: Option<Learn>,
+    pub(super) accounts: Option<Accounts>,
+    #[schemars(skip)]
+    pub(super) jwt: Option<IgnoredAny>,
+    #[schemars(skip)]
+    pub(super) introspection: Option<IgnoredAny>,
+}
+
+/// Watch the backend's own sign-in, and learn from its answer whose the token is.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Learn {
+    /// The path of the backend's sign-in.
+    #[schemars(required, extend("examples" = ["/api/authtoken"]))]
+    pub(super) endpoint: Option<String>,
+    /// Where the token is in the sign-in's JSON answer: a JSON pointer (RFC 6901), as all below.
+    #[schemars(required, extend("examples" = ["/token"]))]
+    pub(super) token: Option<String>,
+    /// Where the user's name or number is.
+    #[schemars(required, extend("examples" = ["/profile/username"]))]
+    pub(super) user: Option<String>,
+    /// Where the user's phone number is.
+    #[schemars(extend("examples" = ["/profile/mobile"]))]
+    pub(super) phone: Option<String>,
+    /// Where the user's mail address is.
+    #[schemars(extend("examples" = ["/profile/email"]))]
+    pub(super) email: Option<String>,
+    /// A path of the backend that is asked once for a token that was issued before Vestibule came.
+    #[schemars(extend("examples" = ["/api/profile"]))]
+    pub(super) probe: Option<String>,
+    /// How long a learned token is remembered; without it, as long as its sessions.
+    pub(super) lifetime: Option<Period>,
+}
+
+/// Users and share links in Vestibule's own store: see `vestibule user add` and `vestibule share add`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accounts {}
+
+/// A backend.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    /// `host:port`, used in turn.
+    #[schemars(required, extend("examples" = [["127.0.0.1:5000"]]))]
+    pub(super) servers: Option<Vec<String>>,
+    pub(super) tls: Option<UpstreamTls>,
+    #[serde(default)]
+    pub(super) timeouts: UpstreamTimeouts,
+    /// Headers set on every forwarded request, in place of the client's.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"authorization": {"file": "backend.auth"}}]))]
+    pub(super) headers: BTreeMap<String, SecretSource>,
+    /// The `Host` that is sent; without it, the client's.
+    pub(super) host: Option<String>,
+}
+
+/// What a backend may take its time for.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct UpstreamTimeouts {
+    pub(super) connect: Period,
+    /// The longest pause between two pieces of the answer; WebSockets and event streams have none.
+    pub(super) read: Period,
+    pub(super) write: Period,
+    /// How long an unused connection is kept; keep it below the backend's own.
+    pub(super) idle: Period,
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Period::secs(3),
+            read: Period::secs(60),
+            write: Period::secs(60),
+            idle: Period::secs(30),
+        }
+    }
+}
+
+/// A virtual host in front of an upstream.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    /// A name of your own, for logs and metrics.
+    #[schemars(required)]
+    pub(super) name: Option<String>,
+    /// Without port: a name, `*.` and a domain, or `*`. An exact name wins over `*.`, and that over `*`.
+    #[schemars(required, extend("examples" = [["files.example.org"]]))]
+    pub(super) hosts: Option<Vec<String>>,
+    /// A name of `upstreams`.
+    #[schemars(required)]
+    pub(super) upstream: Option<String>,
+    /// A name of `identities`.
+    #[schemars(required)]
+    pub(super) identity: Option<String>,
+    /// Where a request may carry its token.
+    #[serde(default = "credentials")]
+    pub(super) credentials: Vec<Credential>,
+    /// The documented 2FA APIs that are answered here.
+    #[serde(default)]
+    pub(super) dialects: Vec<Dialect>,
+    /// What paths ask; the first rule that matches wins.
+    #[serde(default)]
+    pub(super) rules: Vec<Rule>,
+    /// What the other paths ask.
+    #[serde(default)]
+    pub(super) require: Require,
+    /// Whether a user without a second factor may set the first one up with the token alone.
+    #[serde(default)]
+    pub(super) self_enrolment: bool,
+    /// The country (ISO 3166 alpha-2) in which a phone number without `+` is read.
+    #[schemars(extend("examples" = ["DK"]))]
+    pub(super) phone_region: Option<String>,
+    #[serde(default)]
+    pub(super) forward: Forward,
+    pub(super) cors: Option<Cors>,
+    /// What becomes of a path with an encoded `/` (`%2F`): answered 400, or kept for a backend that needs it.
+    #[serde(default)]
+    pub(super) encoded_slashes: EncodedSlashes,
+    /// Bytes of a request body; more is answered 413. Without it, the upstream decides.
+    pub(super) body_bytes_max: Option<u64>,
+}
+
+fn credentials() -> Vec<Credential> {
+    vec![Credential::Bearer]
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EncodedSlashes {
+    #[default]
+    Refuse,
+    Keep,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Dialect {
+    IoGates,
+    #[schemars(skip)]
+    Ziik,
+    #[schemars(skip)]
+    B2Core,
+    #[schemars(skip)]
+    Conduit,
+}
+
+/// A line of a route's policy. Without `methods`, all of them; without `paths`, all of them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    #[schemars(extend("examples" = [["DELETE"]]))]
+    pub(super) methods: Option<Vec<String>>,
+    /// A path that ends in `/` matches everything below it, another matches itself alone.
+    #[schemars(extend("examples" = [["/public/"]]))]
+    pub(super) paths: Option<Vec<String>>,
+    #[schemars(required)]
+    pub(super) require: Option<Require>,
+    /// With `two_factor`: the verification must not be older than this.
+    pub(super) within: Option<Period>,
+}
+
+/// What a path asks.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Require {
+    /// Nothing: open to all.
+    None,
+    /// A known token.
+    Token,
+    /// A (token, device) pair that has passed its second factor.
+    #[default]
+    TwoFactor,
+    /// A one-use success token besides the verified pair.
+    SuccessToken,
+    /// Closed to all.
+    Deny,
+}
+
+/// What the upstream receives.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Forward {
+    pub(super) token: ForwardToken,
+    #[schemars(skip)]
+    pub(super) assertion: bool,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ForwardToken {
+    /// The client's own token.
+    #[default]
+    Original,
+    #[schemars(skip)]
+    Vestibule,
+    /// None: the credential is taken out of the request.
+    None,
+}
+
+/// Pages of other origins that may call this host.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cors {
+    #[schemars(required, extend("examples" = [["https://app.example.org"]]))]
+    pub(super) origins: Option<Vec<String>>,
+}
+
+/// The log on standard error.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    /// One JSON object a line, in place of text for people.
+    pub(super) json: bool,
+    /// `error`, `warn`, `info`, `debug` or `trace`, also for a part: `info,vestibule::store=debug`.
+    pub(super) level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            json: false,
+            level: "info".to_owned(),
+        }
+    }
+}

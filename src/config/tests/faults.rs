@@ -1,0 +1,201 @@
+//! Bad files, by what the operator reads.
+
+use super::*;
+
+#[test]
+fn all_errors_come_at_once_each_with_its_place_and_mend() {
+    let text = r#"listeners:
+  - address: :8080
+    forward_auth: true
+timeout: {head: 10s}
+timeouts: {head: 10, body: 0s}
+store:
+  url: postgres://u:hunter2@db/v
+  key: {fil: store.key}
+codes: {length: 3}
+limits: {countries: [UK, dk]}
+delivery:
+  email: {smtp: "smtp://127.0.0.1:25"}
+identities:
+  local: {accounts: {}}
+  staff: {jwt: {issuer: x}}
+upstreams:
+  files:
+    servers: ["http://127.0.0.1:5000"]
+routes:
+  - name: files
+    hosts: [files.example.org:443]
+    upstream: file
+    identity: staff
+    dialects: [iogates, conduit]
+    rules:
+      - {paths: [/public/*], require: none}
+      - {paths: [], require: none}
+      - {methods: [delete], require: tow_factor, within: 10m}
+      - {paths: [/x], require: token, within: 10m}
+    forward: {token: vestibule, assertion: true}
+"#;
+    let expected = [
+        r#"c.yaml:2:14: listeners[0].address: ":8080" is not an IP address and a port: write it like 0.0.0.0:8080"#,
+        "c.yaml:3:19: listeners[0].forward_auth: a listener that other proxies ask: not supported by this version: remove it",
+        "c.yaml:4:1: timeout: unknown key: did you mean `timeouts`?",
+        r#"c.yaml:5:18: timeouts.head: "10" is not a time: write a whole number and s, m, h or d, like 30s, 10m, 12h or 90d (at most 3650d)"#,
+        "c.yaml:5:28: timeouts.body: must be longer than 0s",
+        "c.yaml:7:8: store.url: PostgreSQL: not supported by this version: remove it",
+        "c.yaml:8:9: store.key.fil: unknown key: did you mean `file`?",
+        "c.yaml:9:17: codes.length: a code has 4 to 10 digits; 6 is usual",
+        r#"c.yaml:10:22: limits.countries[0]: "UK": the United Kingdom is GB"#,
+        "c.yaml:12:10: delivery.email: codes by e-mail: not supported by this version: remove it",
+        "c.yaml:15:16: identities.staff.jwt: tokens signed by others: not supported by this version: remove it",
+        r#"c.yaml:18:15: upstreams.files.servers[0]: "http://127.0.0.1:5000": write host:port; TLS is switched on by `tls: true`, a path cannot be set"#,
+        r#"c.yaml:21:13: routes[0].hosts[0]: "files.example.org:443": hosts match without the port: remove it"#,
+        r#"c.yaml:22:15: routes[0].upstream: there is no upstream "file"; defined: files (line 18)"#,
+        "c.yaml:24:25: routes[0].dialects[1]: the dialect conduit: not supported by this version: remove it",
+        r#"c.yaml:26:18: routes[0].rules[0].paths[0]: "/public/*": `*` is no wildcard here: a path that ends in / matches everything below it"#,
+        "c.yaml:27:17: routes[0].rules[1].paths: is empty: write what the rule matches, or remove the key to match all",
+        r#"c.yaml:28:20: routes[0].rules[2].methods[0]: "delete": write methods in upper case, like DELETE"#,
+        r#"c.yaml:28:38: routes[0].rules[2].require: "tow_factor" is not one of the known words: did you mean `two_factor`?"#,
+        "c.yaml:29:47: routes[0].rules[3].within: goes with `require: two_factor` only",
+        "c.yaml:30:22: routes[0].forward.token: forwarding Vestibule's own token: not supported by this version: remove it",
+        "c.yaml:30:44: routes[0].forward.assertion: a signed assertion: not supported by this version: remove it",
+    ];
+    let found = bad(text);
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    assert!(!found.concat().contains("hunter2"));
+}
+
+#[test]
+fn an_index_in_a_message_is_the_files_own() {
+    let text = small(
+        "    hosts: [files.example.org]",
+        "    hosts: [{a: b}, files.example.org, \"a:80\"]",
+    );
+    let found = bad(&text);
+    assert_eq!(
+        found,
+        [
+            "c.yaml:15:13: routes[0].hosts[0]: expected a string, found a mapping",
+            r#"c.yaml:15:40: routes[0].hosts[2]: "a:80": hosts match without the port: remove it"#,
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_is_reported_once() {
+    // The upstream and the store's URL are there, only wrong: nothing says that they are missing.
+    let text = small("files: {servers: [\"127.0.0.1:5000\"]}", "files: 5")
+        .replace("sqlite:/var/lib/v.db", "[a]");
+    let found = bad(&text);
+    assert_eq!(
+        found,
+        [
+            "c.yaml:4:8: store.url: expected a string, found a list",
+            "c.yaml:12:10: upstreams.files: expected a mapping, like {key: value}, found a single value",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_key_is_named_where_it_should_be() {
+    assert_eq!(
+        bad("threads: 2\n"),
+        [
+            "c.yaml:1:1: listeners: is missing: write at least one, like `- address: 127.0.0.1:8080`",
+            "c.yaml:1:1: store: is missing: write its `url` and `key`",
+            "c.yaml:1:1: identities: is missing: write at least one, like `local: {accounts: {}}`",
+            "c.yaml:1:1: upstreams: is missing: write at least one, like `files: {servers: [\"127.0.0.1:5000\"]}`",
+            "c.yaml:1:1: routes: is missing: write at least one, or nothing is served",
+        ]
+    );
+}
+
+/// One fault each: the replaced text, its replacement, and how the one error begins and what it tells.
+/// The text that is replaced in `SMALL`, its replacement, the place of the one error, and what it tells.
+#[rustfmt::skip]
+const FAULTS: &[(&str, &str, &str, &str)] = &[
+    ("127.0.0.1:8080", "localhost:8080", "2:14: listeners[0].address", "write it like 127.0.0.1:8080"),
+    ("127.0.0.1:8080", "127.0.0.1:8080\n    tls: {certificates: []}", "3:25: listeners[0].tls.certificates", "is empty"),
+    ("127.0.0.1:8080", "127.0.0.1:8080\n    tls: {certificates: [{cert: a.pem, key: /etc/vestibule/tls/files.key}]}", "3:33: listeners[0].tls.certificates[0].cert", "cannot read a.pem"),
+    ("127.0.0.1:8080", "127.0.0.1:8080\n    tls: {certificates: [{cert: /etc/vestibule/tls/files.pem}]}", "3:26: listeners[0].tls.certificates[0].key", "is missing: name the PEM file"),
+    ("127.0.0.1:8080", "127.0.0.1:8080\n  - address: 0.0.0.0:8080", "3:14: listeners[1].address", "0.0.0.0:8080 clashes with 127.0.0.1:8080 (line 2)"),
+    ("store:", "admin: {address: 127.0.0.1:8080}\nstore:", "3:18: admin.address", "clashes with 127.0.0.1:8080 (line 2)"),
+    ("store:", "trusted_proxies: [10.0.0.0/33]\nstore:", "3:19: trusted_proxies[0]", "write it like 10.0.0.0/8"),
+    ("store:", "threads: many\nstore:", "3:10: threads", "a whole number"),
+    ("store:", "threads: 70000\nstore:", "3:10: threads", "out of range"),
+    ("store:", "threads: \"2\"\nstore:", "3:10: threads", "without quotes"),
+    ("store:", "connections: {max: 0}\nstore:", "3:20: connections.max", "must be more than 0"),
+    ("store:", "log: {json: yes}\nstore:", "3:13: log.json", "`true` or `false`"),
+    ("store:", "log: {level: inof}\nstore:", "3:14: log.level", "write error, warn, info, debug or trace"),
+    ("store:", "limits:\nstore:", "3:7: limits", "is empty: write a value, or remove the key"),
+    ("sqlite:/var/lib/v.db", "mysql://u:hunter2@h/d", "4:8: store.url", "write sqlite:PATH or memory:"),
+    ("sqlite:/var/lib/v.db", "sqlite:///var/lib/v.db", "4:8: store.url", "write the path alone"),
+    ("sqlite:/var/lib/v.db", "\"sqlite:${NO}/v.db\"", "4:8: store.url", "the environment variable NO is not set"),
+    ("{file: \"${CREDENTIALS_DIRECTORY}/store.key\"}", "{file: no.key}", "5:15: store.key.file", "cannot read no.key"),
+    ("{file: \"${CREDENTIALS_DIRECTORY}/store.key\"}", "{env: NO}", "5:14: store.key.env", "the environment variable NO is not set"),
+    ("{file: \"${CREDENTIALS_DIRECTORY}/store.key\"}", "{file: a, env: b}", "5:8: store.key", "write either {file: PATH} or {env: NAME}"),
+    ("{file: \"${CREDENTIALS_DIRECTORY}/store.key\"}", "hunter2", "5:8: store.key", "made by `vestibule key generate`; it is not base64"),
+    ("{file: \"${CREDENTIALS_DIRECTORY}/store.key\"}", "aHVudGVyMg==", "5:8: store.key", "must be 32 bytes in base64, as made by `vestibule key generate`; it has 7 bytes"),
+    ("AC0000", "AD0000", "8:29: delivery.sms[0].twilio.account_sid", "AC and 32 hex digits"),
+    ("\"+15005550006\"", "Files", "8:109: delivery.sms[0].twilio.from", "an E.164 number"),
+    ("\"+15005550006\"", "+15005550006, url: ftp://a", "8:128: delivery.sms[0].twilio.url", "https:// or http://"),
+    ("    - twilio", "    - {}\n    - twilio", "8:7: delivery.sms[0]", "write either `twilio: {…}` or `http: {…}`"),
+    ("    - twilio", "    - http: {url: https://a/, query: {to: \"{phone}\"}}\n    - twilio", "8:13: delivery.sms[0].http", "no value has {text}"),
+    ("    - twilio", "    - http: {url: https://a/, query: {to: \"{text}\"}}\n    - twilio", "8:13: delivery.sms[0].http", "no value has {phone}"),
+    ("    - twilio", "    - http: {url: \"https://a/?key=hunter2\", form: {to: \"{phone}{text}\"}}\n    - twilio", "8:19: delivery.sms[0].http.url", "put its parameters into `query`"),
+    ("    - twilio", "    - http: {url: https://a/, json: '{\"to\": \"{phone}\", {text}}'}\n    - twilio", "8:37: delivery.sms[0].http.json", "is not JSON"),
+    ("    - twilio", "    - http: {url: https://a/, method: GET, form: {to: \"{phone}{text}\"}}\n    - twilio", "8:39: delivery.sms[0].http.method", "a GET has no body"),
+    ("    - twilio", "    - http: {url: https://a/, headers: {\"a b\": \"{phone}{text}\"}}\n    - twilio", "8:48: delivery.sms[0].http.headers.\"a b\"", "is not a header name"),
+    ("{accounts: {}}", "{}", "10:10: identities.local", "write either `learn: {…}` or `accounts: {}`"),
+    ("{accounts: {}}", "{introspection: {}}", "10:26: identities.local.introspection", "not supported by this version"),
+    ("{accounts: {}}", "{account: {}}", "10:11: identities.local.account", "did you mean `accounts`?"),
+    ("{accounts: {}}", "{learn: {endpoint: api, token: /t, user: /u, phone: /p}}", "10:29: identities.local.learn.endpoint", "a path starts with `/`"),
+    ("{accounts: {}}", "{learn: {endpoint: /api, token: t, user: /u, phone: /p}}", "10:42: identities.local.learn.token", "is not a JSON pointer"),
+    ("{accounts: {}}", "{learn: {endpoint: /api, token: /t, user: /u, phone: /~2}}", "10:63: identities.local.learn.phone", "write ~ as ~0"),
+    ("{accounts: {}}", "{learn: {endpoint: /api, token: /t, phone: /p}}", "10:18: identities.local.learn.user", "is missing: write a JSON pointer"),
+    ("[\"127.0.0.1:5000\"]", "[]", "12:20: upstreams.files.servers", "is empty"),
+    ("[\"127.0.0.1:5000\"]", "[\"127.0.0.1:5000\"], tls: true", "12:45: upstreams.files.tls", "write `tls: {server_name: NAME}`"),
+    ("[\"127.0.0.1:5000\"]", "[\"a.org:5000\", \"b.org:5000\"], tls: true", "12:55: upstreams.files.tls", "the servers have different names"),
+    ("[\"127.0.0.1:5000\"]", "[\"a.org:5000\"], tls: {server_name: \"\"}", "12:55: upstreams.files.tls.server_name", "write a host name"),
+    ("[\"127.0.0.1:5000\"]", "[\"a.org:5000\"], headers: {X-Vestibule-User: a}", "12:64: upstreams.files.headers.X-Vestibule-User", "Vestibule sets these headers itself"),
+    ("[\"127.0.0.1:5000\"]", "[\"a.org:5000\"], headers: {Content-Length: a}", "12:62: upstreams.files.headers.Content-Length", "the proxy's own"),
+    ("[\"127.0.0.1:5000\"]", "[\"a.org:5000\"], headers: {Host: a}", "12:52: upstreams.files.headers.Host", "write `host:`"),
+    ("[\"127.0.0.1:5000\"]", "[\"a.org:5000\"], headers: {a: \"hunter2\\n\"}", "12:49: upstreams.files.headers.a", "cannot carry"),
+    ("[\"127.0.0.1:5000\"]", "[\"a.org:5000\"], timeouts: {read: 0s}", "12:53: upstreams.files.timeouts.read", "must be longer than 0s"),
+    ("name: files", "name: my files", "14:11: routes[0].name", "write up to 64 letters"),
+    ("    upstream: files\n", "", "14:5: routes[0].upstream", "is missing: write a name of `upstreams`"),
+    ("identity: local", "identity: loca", "17:15: routes[0].identity", "there is no identity \"loca\"; defined: local (line 10)"),
+    (ROUTE, "    identity: local\n    credentials: []\n", "18:18: routes[0].credentials", "is empty"),
+    (ROUTE, "    identity: local\n    credentials: [bearer, bearer]\n", "18:27: routes[0].credentials[1]", "twice"),
+    (ROUTE, "    identity: local\n    credentials: [barer]\n", "18:19: routes[0].credentials[0]", "write bearer, {cookie: NAME}"),
+    (ROUTE, "    identity: local\n    credentials: [{cookie: vestibule_device}]\n", "18:28: routes[0].credentials[0].cookie", "Vestibule's own"),
+    (ROUTE, "    identity: local\n    credentials: [{query: deviceId}]\n", "18:27: routes[0].credentials[0].query", "a token cannot travel in it"),
+    (ROUTE, "    identity: local\n    credentials: [{path: \"/s/{id}\"}]\n", "18:26: routes[0].credentials[0].path", "the last segment must be {token}"),
+    (ROUTE, "    identity: local\n    dialects: [ziik]\n", "18:16: routes[0].dialects[0]", "not supported by this version"),
+    (ROUTE, "    identity: local\n    dialects: [b2core]\n", "18:16: routes[0].dialects[0]", "not supported by this version"),
+    (ROUTE, "    identity: local\n    phone_region: DNK\n", "18:19: routes[0].phone_region", "two letters of ISO 3166"),
+    (ROUTE, "    identity: local\n    cors: {origins: [\"*\"]}\n", "18:22: routes[0].cors.origins[0]", "name each origin"),
+    (ROUTE, "    identity: local\n    rules: [{paths: [/a/../b], require: none}]\n", "18:22: routes[0].rules[0].paths[0]", "without `.` and `..`"),
+    (ROUTE, "    identity: local\n    rules: [{paths: , require: none}]\n", "18:19: routes[0].rules[0].paths", "is empty"),
+    (ROUTE, "    identity: local\n    rules: [{paths: [/a]}]\n", "18:13: routes[0].rules[0].require", "is missing"),
+    (ROUTE, "    identity: local\n    rules: [{require: two_factor, within: 0s}]\n", "18:43: routes[0].rules[0].within", "must be longer than 0s"),
+    (ROUTE, "    identity: local\n  - {name: files, hosts: [b.org], upstream: files, identity: local}\n", "18:12: routes[1].name", "there is a route \"files\" already (line 14)"),
+    (ROUTE, "    identity: local\n  - {name: b, hosts: [FILES.example.org.], upstream: files, identity: local}\n", "18:23: routes[1].hosts[0]", "is taken already (line 15)"),
+];
+
+#[test]
+fn each_fault_has_its_message() {
+    let mut wrong = Vec::new();
+    for (from, to, place, mend) in FAULTS {
+        let found = bad(&small(from, to));
+        let is_right = |found: &String| {
+            found.starts_with(&format!("c.yaml:{place}: ")) && found.contains(mend)
+        };
+        if found.len() != 1 || !found.iter().all(is_right) || found.concat().contains("hunter2") {
+            wrong.push(format!("{to:?}\n  is {found:#?}\n not {place}: … {mend}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,266 @@
+//! Good files, field by field.
+
+use super::*;
+
+#[test]
+fn defaults_are_those_of_the_documents() {
+    let config = good(SMALL);
+    assert_eq!(warned(SMALL), [] as [&str; 0]);
+    assert_eq!(config.timeouts.head, secs(10));
+    assert_eq!(config.timeouts.body, secs(60));
+    assert_eq!(config.timeouts.keepalive, secs(75));
+    assert_eq!(config.sessions.lifetime, secs(90 * 86_400));
+    assert_eq!(config.sessions.idle, secs(30 * 86_400));
+    let Codes {
+        length,
+        lifetime,
+        attempts,
+        resend_after,
+    } = config.codes;
+    assert_eq!(
+        (length, lifetime, attempts, resend_after),
+        (6, secs(600), 5, secs(30))
+    );
+    let limits = &config.limits;
+    assert_eq!(
+        (limits.per_user_per_hour, limits.per_number_per_hour),
+        (5, 5)
+    );
+    assert_eq!(
+        (limits.per_gateway_per_minute, limits.per_prefix_per_minute),
+        (60, 20)
+    );
+    assert!(limits.countries.is_empty());
+    let lockout = config.lockout;
+    assert_eq!((lockout.delay_every, lockout.lock_at), (5, 100));
+    assert_eq!(
+        (lockout.first_delay, lockout.max_delay),
+        (secs(30), secs(3600))
+    );
+    assert_eq!(config.sudo, secs(600));
+    assert!(config.admin.address.is_none() && config.admin.socket.is_none());
+    assert!(config.trusted_proxies.is_empty());
+    let route = &config.routes[0];
+    assert_eq!(route.require, Requirement::TwoFactor { within: None });
+    assert_eq!(route.credentials, [CredentialSource::Bearer]);
+    assert_eq!(route.forward.token, ForwardToken::Original);
+    assert!(!route.self_enrolment && !route.encoded_slashes);
+    assert!(route.dialects.is_empty() && route.rules.is_empty() && route.cors_origins.is_empty());
+    assert_eq!(
+        (route.body_bytes_max, route.phone_region.as_deref()),
+        (None, None)
+    );
+    let upstream = &config.upstreams["files"];
+    assert!(upstream.tls.is_none() && upstream.host.is_none());
+    assert_eq!(upstream.timeouts.connect, secs(3));
+    assert_eq!(
+        (config.log.json, config.log.level.as_str(), config.threads),
+        (false, "info", 0)
+    );
+}
+
+#[test]
+fn the_reference_is_lifted_field_by_field() {
+    let text = committed("vestibule.yaml");
+    let path = Path::new("/srv/config/vestibule.yaml");
+    let (config, warnings) = parse(&text, path, &Fake::new()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(warnings, []);
+    let [public, local] = &config.listeners[..] else {
+        panic!()
+    };
+    assert_eq!(public.address, "0.0.0.0:8443".parse().unwrap());
+    let certificates = &public.tls.as_ref().unwrap().certificates;
+    assert_eq!(
+        certificates[0].cert,
+        Path::new("/etc/vestibule/tls/files.pem")
+    );
+    assert_eq!(
+        certificates[0].key,
+        Path::new("/etc/vestibule/tls/files.key")
+    );
+    assert!(local.tls.is_none() && !local.forward_auth);
+    assert_eq!(config.trusted_proxies, ["127.0.0.1/32".parse().unwrap()]);
+    assert_eq!(
+        config.admin.address,
+        Some("127.0.0.1:9180".parse().unwrap())
+    );
+    assert_eq!(
+        config.admin.socket.as_deref(),
+        Some(Path::new("/run/vestibule/admin.sock"))
+    );
+    let StoreEngine::Sqlite(db) = &config.store.engine else {
+        panic!()
+    };
+    assert_eq!(db, Path::new("/var/lib/vestibule/vestibule.db"));
+    assert_eq!(
+        config.store.key.expose(),
+        "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="
+    );
+    assert_eq!(config.limits.countries, ["DK", "SE", "DE"]);
+    let [SmsProvider::Twilio(twilio), SmsProvider::Http(http)] = &config.delivery.sms[..] else {
+        panic!()
+    };
+    assert_eq!(twilio.auth_token.expose(), "twilio-token-hunter2");
+    assert_eq!(
+        (twilio.from.as_str(), twilio.url.as_str()),
+        ("+15005550006", "https://api.twilio.com")
+    );
+    assert_eq!((http.method.as_str(), http.timeout), ("GET", secs(10)));
+    let query: BTreeMap<_, _> = http
+        .query
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.expose()))
+        .collect();
+    assert_eq!(query["password"], "kannel-hunter2");
+    assert_eq!(
+        (query["to"], query["text"], query["username"]),
+        ("{phone}", "{text}", "vestibule")
+    );
+}
+
+#[test]
+fn the_references_identity_and_route_are_lifted_field_by_field() {
+    let config = good(&committed("vestibule.yaml"));
+    let Identity::Learn(learn) = &config.identities["backend"] else {
+        panic!()
+    };
+    assert_eq!(
+        (learn.endpoint.as_str(), learn.token.as_str()),
+        ("/api/authtoken", "/token")
+    );
+    assert_eq!(learn.user, "/profile/username");
+    assert_eq!(learn.phone.as_deref(), Some("/profile/mobile"));
+    assert_eq!(
+        (learn.probe.as_deref(), learn.lifetime),
+        (Some("/api/profile"), None)
+    );
+    let route = &config.routes[0];
+    assert_eq!(
+        (
+            route.name.as_str(),
+            route.upstream.as_str(),
+            route.identity.as_str()
+        ),
+        ("files", "files", "backend")
+    );
+    assert_eq!(route.hosts, ["files.example.org"]);
+    assert_eq!(
+        route.credentials,
+        [
+            CredentialSource::Bearer,
+            CredentialSource::Cookie("IOGATES".to_owned()),
+            CredentialSource::Query("token".to_owned()),
+            CredentialSource::Path("/share/".to_owned()),
+        ]
+    );
+    assert_eq!(route.dialects, [Dialect::IoGates]);
+    let asked: Vec<_> = route.rules.iter().map(|rule| rule.require).collect();
+    let within = Some(secs(600));
+    assert_eq!(
+        asked,
+        [
+            Requirement::Nothing,
+            Requirement::TwoFactor { within },
+            Requirement::Deny
+        ]
+    );
+    assert_eq!(route.rules[0].paths, ["/public/"]);
+    assert_eq!(route.rules[1].methods, [http::Method::DELETE]);
+    assert_eq!(route.phone_region.as_deref(), Some("DK"));
+    assert_eq!(route.cors_origins, ["https://app.example.org"]);
+}
+
+/// The reference writes every default out: what it says must be what is done without it.
+#[test]
+fn the_references_values_are_the_defaults() {
+    let fake = Fake::new();
+    let parse = |text: &str| {
+        parse(text, Path::new("c.yaml"), &fake)
+            .unwrap_or_else(|e| panic!("{e}"))
+            .0
+    };
+    let (reference, default) = (parse(&committed("vestibule.yaml")), parse(SMALL));
+    let same = [
+        (
+            format!("{:?}", reference.timeouts),
+            format!("{:?}", default.timeouts),
+        ),
+        (
+            format!("{:?}", reference.connections),
+            format!("{:?}", default.connections),
+        ),
+        (
+            format!("{:?}", reference.sessions),
+            format!("{:?}", default.sessions),
+        ),
+        (
+            format!("{:?}", reference.codes),
+            format!("{:?}", default.codes),
+        ),
+        (
+            format!("{:?}", reference.lockout),
+            format!("{:?}", default.lockout),
+        ),
+        (format!("{:?}", reference.log), format!("{:?}", default.log)),
+        (
+            format!("{:?}", reference.upstreams),
+            format!("{:?}", default.upstreams),
+        ),
+    ];
+    for (reference, default) in same {
+        assert_eq!(reference, default);
+    }
+    assert_eq!(reference.sudo, default.sudo);
+}
+
+#[test]
+fn no_secret_is_in_debug() {
+    let text = small("{env: TWILIO_AUTH_TOKEN}", "plain-hunter2").replace(
+        "[\"127.0.0.1:5000\"]",
+        "[\"127.0.0.1:5000\"], headers: {authorization: upstream-hunter2}",
+    );
+    let shown = format!(
+        "{:?} {:#?}",
+        good(&text),
+        good(&committed("vestibule.yaml"))
+    );
+    for secret in ["hunter2", "BwcHBwcH"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("***"));
+}
+
+#[test]
+fn words_that_other_readers_take_for_something_else_are_texts() {
+    let text = small(
+        "    identity: local\n",
+        "    identity: local\n    phone_region: NO\n",
+    )
+    .replace("\"+15005550006\"", "+15005550006");
+    let config = good(&text);
+    assert_eq!(config.routes[0].phone_region.as_deref(), Some("NO"));
+    let SmsProvider::Twilio(twilio) = &config.delivery.sms[0] else {
+        panic!()
+    };
+    assert_eq!(twilio.from, "+15005550006");
+}
+
+#[test]
+fn tls_towards_a_backend_takes_the_servers_name() {
+    let name = |servers: &str| {
+        let config = good(&small("[\"127.0.0.1:5000\"]", servers));
+        config.upstreams["files"]
+            .tls
+            .as_ref()
+            .map(|tls| tls.server_name.clone())
+    };
+    assert_eq!(
+        name("[\"Files.org:443\"], tls: true").as_deref(),
+        Some("files.org")
+    );
+    assert_eq!(
+        name("[\"127.0.0.1:443\"], tls: {server_name: files.org}").as_deref(),
+        Some("files.org")
+    );
+    assert_eq!(name("[\"files.org:443\"], tls: false"), None);
+}

@@ -1,0 +1,64 @@
+//! Warnings.
+
+use super::*;
+
+/// The text that is replaced in `SMALL`, its replacement, the place of the one warning, and what it tells.
+#[rustfmt::skip]
+const UNWISE: &[(&str, &str, &str, &str)] = &[
+    ("127.0.0.1:8080", "0.0.0.0:8080", "2:14: listeners[0].address", "in the clear"),
+    ("store:", "admin: {address: 0.0.0.0:9180}\nstore:", "3:18: admin.address", "can read the metrics"),
+    ("store:", "trusted_proxies: [0.0.0.0/0]\nstore:", "3:19: trusted_proxies[0]", "name your proxies alone"),
+    ("store:", "codes: {length: 4}\nstore:", "3:17: codes.length", "6 is usual"),
+    ("store:", "codes: {lifetime: 31m}\nstore:", "3:19: codes.lifetime", "30m"),
+    ("store:", "codes: {attempts: 11}\nstore:", "3:19: codes.attempts", "more than 10"),
+    ("store:", "codes: {attempts: 0}\nstore:", "3:19: codes.attempts", "no code can ever be right"),
+    ("store:", "limits: {per_user_per_hour: 21}\nstore:", "3:29: limits.per_user_per_hour", "more than 20"),
+    ("store:", "limits: {per_gateway_per_minute: 0}\nstore:", "3:34: limits.per_gateway_per_minute", "no code is ever sent"),
+    ("store:", "lockout: {lock_at: 0}\nstore:", "3:20: lockout.lock_at", "locks a user"),
+    ("store:", "lockout: {lock_at: 3}\nstore:", "3:20: lockout.lock_at", "can lock its user"),
+    ("store:", "lockout: {delay_every: 0}\nstore:", "3:24: lockout.delay_every", "never cost a delay"),
+    ("store:", "sessions: {idle: 91d}\nstore:", "3:18: sessions.idle", "has no effect"),
+    ("sqlite:/var/lib/v.db", "\"memory:\"", "4:8: store.url", "for trials only"),
+    ("{file: \"${CREDENTIALS_DIRECTORY}/store.key\"}", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "5:8: store.key", "a file of its own"),
+    ("{env: TWILIO_AUTH_TOKEN}", "hunter2", "8:77: delivery.sms[0].twilio.auth_token", "a file of its own"),
+    ("    - twilio", "    - http: {url: http://a/, query: {to: \"{phone}{text}\"}}\n    - twilio", "8:19: delivery.sms[0].http.url", "in the clear"),
+    ("{accounts: {}}", "{learn: {endpoint: /api, token: /t, user: /u}}", "10:18: identities.local.learn", "without `phone`"),
+    ("[\"127.0.0.1:5000\"]", "[\"127.0.0.1:5000\"], headers: {authorization: hunter2}", "12:65: upstreams.files.headers.authorization", "a file of its own"),
+    ("upstreams:", "upstreams:\n  other: {servers: [\"127.0.0.1:1\"]}", "12:10: upstreams.other", "no route uses it"),
+    (ROUTE, "    identity: local\n    require: none\n", "18:14: routes[0].require", "open to all"),
+    (ROUTE, "    identity: local\n    rules: [{paths: [/a/], require: none}, {methods: [GET], paths: [/a/b, /a], require: deny}]\n", "18:44: routes[0].rules[1]", "never reached: the rule in line 18"),
+    (ROUTE, "    identity: local\n    rules: [{paths: [/a], require: success_token}]\n", "18:36: routes[0].rules[0].require", "stay closed"),
+];
+
+#[test]
+fn what_is_unwise_is_warned_of() {
+    let mut wrong = Vec::new();
+    for (from, to, place, text) in UNWISE {
+        let found = warned(&small(from, to));
+        let is_right = |found: &String| {
+            found.starts_with(&format!("c.yaml:{place}: ")) && found.contains(text)
+        };
+        if found.len() != 1 || !found.iter().all(is_right) || found.concat().contains("hunter2") {
+            wrong.push(format!("{to:?}\n  is {found:#?}\n not {place}: … {text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let (from, _) = SMALL.split_once("identities:").unwrap();
+    let (from, delivery) = from.split_at(from.find("delivery:").unwrap());
+    assert!(!from.is_empty());
+    let found = warned(&SMALL.replace(delivery, ""));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("routes[0]: asks for a second factor"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn rules_that_can_be_reached_are_not_warned_of() {
+    let rules = "    identity: local\n    rules: [{methods: [GET], paths: [/a/], require: none}, {paths: [/a/b], require: deny}, {paths: [/ab], require: token}]\n";
+    assert_eq!(
+        warned(&small("    identity: local\n", rules)),
+        [] as [&str; 0]
+    );
+}

@@ -1,0 +1,54 @@
+//! The access line: one for each request, when it is over. No query, no token, no header is in it.
+
+use super::proxy::{Ctx, Gateway};
+use pingora::Error;
+use pingora::proxy::Session;
+use std::time::Duration;
+
+/// The status in the log where the client left before it was answered, as nginx has it.
+const CLIENT_GONE: u16 = 499;
+
+impl Gateway {
+    pub(super) fn log(&self, session: &Session, ctx: &Ctx, error: Option<&Error>) {
+        let status = session
+            .response_written()
+            .map_or(CLIENT_GONE, |head| head.status.as_u16());
+        let route = ctx
+            .route
+            .as_ref()
+            .map_or("-", |route| route.config.name.as_str());
+        self.metrics.request(route, ctx.outcome, status);
+        let request = session.req_header();
+        let path = match (&ctx.shown_path, &ctx.route) {
+            (Some(path), _) => path,
+            (None, Some(_)) => request.uri.path(),
+            // Malformed or for nobody: it may hold anything.
+            (None, None) => "-",
+        };
+        let host = ctx
+            .forward
+            .host
+            .as_ref()
+            .and_then(|host| host.to_str().ok());
+        tracing::info!(
+            target: "access",
+            client = ctx.client.map(|client| tracing::field::display(client.address)),
+            method = request.method.as_str(),
+            host = host.unwrap_or("-"),
+            path,
+            status,
+            route,
+            decision = ctx.outcome.as_str(),
+            user = ctx.user.map(|user| user.0),
+            bytes_in = session.body_bytes_read(),
+            bytes_out = session.body_bytes_sent(),
+            duration_ms = millis(ctx.began.elapsed()),
+            upstream_ms = ctx.upstream_took.map(millis),
+            error = error.map(|error| error.etype().as_str()),
+        );
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,537 @@
+//! What crosses the gateway in the headers: nothing forged goes up, nothing of ours comes down.
+//!
+//! The identity headers are always Vestibule's own; whatever a client or an upstream wrote under
+//! these names is dropped, however it is spelled. Connection headers (RFC 9110 section 7.6.1) of
+//! requests are Pingora's part; those of answers are dropped here.
+
+use crate::config::model::CredentialSource;
+use crate::gate::Grant;
+use crate::gate::session::Holder;
+use crate::identity::credential;
+use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
+use crate::request::Client;
+use crate::secret::Secret;
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use pingora::http::{RequestHeader, ResponseHeader};
+use std::borrow::Cow;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const USER: HeaderName = HeaderName::from_static("x-vestibule-user");
+const FACTOR: HeaderName = HeaderName::from_static("x-vestibule-factor");
+const VERIFIED_AT: HeaderName = HeaderName::from_static("x-vestibule-verified-at");
+const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
+
+/// Names that say who asked, from where or for what: a client's word for them is never forwarded.
+const FORGEABLE: [&str; 15] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "x-original-method",
+    "x-original-host",
+    "x-webauth-user",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "proxy",
+];
+/// `Remote-User` and its kin are how other gateways name the user, and some backends believe them.
+const FORGEABLE_PREFIXES: [&str; 5] = [
+    "x-vestibule-",
+    "x-forwarded-",
+    "remote-",
+    "x-remote-",
+    "x-auth-request-",
+];
+
+/// Not visible in a header, or not reversible: `%` itself, and spaces, which parsers trim.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+/// CGI and its kin turn every character that is no letter or digit into `_`: they are all one.
+fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
+    }
+}
+
+fn same_name(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| fold(a) == fold(b))
+}
+
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.len() >= prefix.len()
+        && name
+            .bytes()
+            .zip(prefix.bytes())
+            .all(|(a, b)| fold(a) == fold(b))
+}
+
+/// Whether a client must not set this header.
+pub(crate) fn is_forgeable(name: &str) -> bool {
+    FORGEABLE.iter().any(|forgeable| same_name(name, forgeable))
+        || FORGEABLE_PREFIXES
+            .iter()
+            .any(|prefix| has_prefix(name, prefix))
+}
+
+/// Who asked, as the upstream is told.
+pub(crate) struct Told<'a> {
+    pub(crate) client: Client,
+    /// The client's `Host`: canonical, with its port.
+    pub(crate) host: &'a HeaderValue,
+    pub(crate) grant: &'a Grant,
+    /// An opaque name for the device.
+    pub(crate) device: Option<&'a str>,
+}
+
+/// Drops what a client may have forged, then says who asked, then sets the upstream's own headers.
+pub(crate) fn rewrite_request(
+    request: &mut RequestHeader,
+    told: &Told<'_>,
+    own: &[(HeaderName, Secret)],
+) -> pingora::Result<()> {
+    let dropped: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|name| {
+            is_forgeable(name.as_str())
+                || own
+                    .iter()
+                    .any(|(own, _)| same_name(own.as_str(), name.as_str()))
+        })
+        .cloned()
+        .collect();
+    for name in &dropped {
+        request.remove_header(name);
+    }
+    cut_cookies(request, &[COOKIE_TLS, COOKIE_PLAIN])?;
+
+    request.insert_header(FOR, told.client.address.to_canonical().to_string())?;
+    let proto = if told.client.tls { "https" } else { "http" };
+    request.insert_header(PROTO, HeaderValue::from_static(proto))?;
+    request.insert_header(HOST, told.host.clone())?;
+    tell_identity(request, told)?;
+    for (name, value) in own {
+        request.insert_header(name.clone(), value.expose())?;
+    }
+    Ok(())
+}
+
+fn tell_identity(request: &mut RequestHeader, told: &Told<'_>) -> pingora::Result<()> {
+    let Some(holder) = holder(told.grant) else {
+        return Ok(());
+    };
+    let name: Cow<'_, str> = utf8_percent_encode(&holder.name, ESCAPED).into();
+    request.insert_header(USER, name.as_ref())?;
+    if let Grant::Session {
+        factor,
+        verified_at,
+        ..
+    } = told.grant
+    {
+        request.insert_header(FACTOR, HeaderValue::from_static(factor.as_str()))?;
+        request.insert_header(VERIFIED_AT, verified_at.iso8601())?;
+    }
+    if let Some(device) = told.device {
+        request.insert_header(DEVICE, device)?;
+    }
+    Ok(())
+}
+
+/// Who was let through; `None` for a path that asks for nothing.
+pub(crate) fn holder(grant: &Grant) -> Option<&Holder> {
+    match grant {
+        Grant::Open => None,
+        Grant::Token(holder) | Grant::Session { holder, .. } => Some(holder),
+    }
+}
+
+/// Takes an `Authorization` that nobody has looked at out of a request that was let through for
+/// another token: a backend that prefers it would answer as somebody who was never verified.
+pub(crate) fn drop_unjudged(
+    request: &mut RequestHeader,
+    grant: &Grant,
+    sources: &[CredentialSource],
+) {
+    if holder(grant).is_some() && !credential::judges_authorization(sources, &request.headers) {
+        request.remove_header(&AUTHORIZATION);
+    }
+}
+
+/// Takes the client's token out of the headers, in the places where the route reads it.
+pub(crate) fn remove_token(
+    request: &mut RequestHeader,
+    sources: &[CredentialSource],
+) -> pingora::Result<()> {
+    for source in sources {
+        match source {
+            CredentialSource::Bearer => {
+                request.remove_header(&AUTHORIZATION);
+            }
+            CredentialSource::Cookie(name) => cut_cookies(request, &[name])?,
+            // In the target: see `head::target`. A path keeps its token; it means nothing without.
+            CredentialSource::Query(_) | CredentialSource::Path(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes the cookies of these names out of `Cookie`, and joins what HTTP/2 split (RFC 9113
+/// section 8.2.3). Nothing is rebuilt where nothing is to be done.
+pub(crate) fn cut_cookies(request: &mut RequestHeader, names: &[&str]) -> pingora::Result<()> {
+    let is_cut = |pair: &&[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        names.iter().any(|cut| name.trim_ascii() == cut.as_bytes())
+    };
+    let pairs = |headers: &HeaderMap| -> Option<Vec<u8>> {
+        let values = headers.get_all(COOKIE);
+        let all = || {
+            values
+                .iter()
+                .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+                .map(<[u8]>::trim_ascii)
+                .filter(|pair| !pair.is_empty())
+        };
+        if values.iter().count() <= 1 && !all().any(|pair| is_cut(&pair)) {
+            return None;
+        }
+        let kept: Vec<&[u8]> = all().filter(|pair| !is_cut(pair)).collect();
+        Some(kept.join(&b"; "[..]))
+    };
+    let Some(kept) = pairs(&request.headers) else {
+        return Ok(());
+    };
+    request.remove_header(&COOKIE);
+    if !kept.is_empty() {
+        request.insert_header(COOKIE, kept)?;
+    }
+    Ok(())
+}
+
+/// The query without the parameters of these names; `None` where there are none of them.
+pub(crate) fn cut_query(query: &str, names: &[&str]) -> Option<String> {
+    let is_cut = |pair: &&str| {
+        form_urlencoded::parse(pair.as_bytes())
+            .next()
+            .is_some_and(|(name, _)| names.iter().any(|cut| *cut == name))
+    };
+    if !query.split('&').any(|pair| is_cut(&pair)) {
+        return None;
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_cut(pair)).collect();
+    Some(kept.join("&"))
+}
+
+/// Drops from an upstream's answer what only Vestibule may say, and what ends at this hop.
+pub(crate) fn clean_response(response: &mut ResponseHeader) -> pingora::Result<()> {
+    let dropped: Vec<HeaderName> = response
+        .headers
+        .keys()
+        .filter(|name| has_prefix(name.as_str(), "x-vestibule-"))
+        .cloned()
+        .collect();
+    for name in &dropped {
+        response.remove_header(name);
+    }
+    keep_own_cookie(response)?;
+    if response.status != http::StatusCode::SWITCHING_PROTOCOLS {
+        drop_hop_by_hop(response);
+    }
+    Ok(())
+}
+
+/// An upstream must not set, and so fix, the device cookie.
+fn keep_own_cookie(response: &mut ResponseHeader) -> pingora::Result<()> {
+    let is_ours = |value: &HeaderValue| {
+        let name = value.as_bytes().split(|byte| *byte == b'=').next();
+        let name = name.unwrap_or_default().trim_ascii();
+        name == COOKIE_TLS.as_bytes() || name == COOKIE_PLAIN.as_bytes()
+    };
+    if !response.headers.get_all(SET_COOKIE).iter().any(is_ours) {
+        return Ok(());
+    }
+    let kept: Vec<HeaderValue> = response
+        .headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|value| !is_ours(value))
+        .cloned()
+        .collect();
+    response.remove_header(&SET_COOKIE);
+    for value in kept {
+        response.append_header(SET_COOKIE, value)?;
+    }
+    Ok(())
+}
+
+/// `Transfer-Encoding` and `Content-Length` stay: Pingora frames the answer by them.
+fn drop_hop_by_hop(response: &mut ResponseHeader) {
+    let nominated: Vec<HeaderName> = response
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| *name != TRANSFER_ENCODING && *name != CONTENT_LENGTH)
+        .collect();
+    for name in &nominated {
+        response.remove_header(name);
+    }
+    response.remove_header(&CONNECTION);
+    response.remove_header(&UPGRADE);
+    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "te"] {
+        response.remove_header(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::gate::session::Factor;
+    use crate::id::UserId;
+
+    fn request(pairs: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in pairs {
+            request.append_header(*name, *value).unwrap();
+        }
+        request
+    }
+
+    fn session(name: &str) -> Grant {
+        Grant::Session {
+            holder: Holder {
+                user: UserId(1),
+                name: name.into(),
+                scope: None,
+            },
+            factor: Factor::Sms,
+            verified_at: Timestamp(1_795_317_694),
+        }
+    }
+
+    fn rewrite(request: &mut RequestHeader, grant: &Grant, own: &[(HeaderName, Secret)]) {
+        let told = Told {
+            client: Client {
+                address: "::ffff:192.0.2.7".parse().unwrap(),
+                tls: true,
+            },
+            host: &HeaderValue::from_static("files.example.org:8443"),
+            grant,
+            device: Some("00ff"),
+        };
+        rewrite_request(request, &told, own).unwrap();
+    }
+
+    fn all(request: &RequestHeader, name: &str) -> Vec<String> {
+        let values = request.headers.get_all(name);
+        values
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn forged_headers_are_dropped_however_they_are_spelled() {
+        for name in [
+            "X-Vestibule-User",
+            "x_vestibule_user",
+            "X-Vestibule_Assertion",
+            "x.vestibule.user",
+            "X-Forwarded-For",
+            "X_Forwarded_Proto",
+            "X-Forwarded-Prefix",
+            "Forwarded",
+            "X-Real-IP",
+            "X_Real-IP",
+            "X-Client-IP",
+            "True-Client-IP",
+            "Remote-User",
+            "Remote_Groups",
+            "X-Remote-User",
+            "X-Auth-Request-Email",
+            "X-WebAuth-User",
+            "X-Original-URL",
+            "X-Original-Method",
+            "X-Rewrite-URL",
+            "X-HTTP-Method",
+            "X-HTTP-Method-Override",
+            "X_Method_Override",
+            "Proxy",
+        ] {
+            let name: &'static str = name;
+            assert!(is_forgeable(name), "{name}");
+            let mut forged = request(&[(name, "forged"), ("Accept", "*/*")]);
+            rewrite(&mut forged, &Grant::Open, &[]);
+            assert!(
+                !forged.headers.values().any(|value| value == "forged"),
+                "{name} went through"
+            );
+            assert_eq!(all(&forged, "accept"), ["*/*"]);
+        }
+        for name in [
+            "x-forwarder",
+            "x-vestibul",
+            "proxy-x",
+            "authorization",
+            "x-device-id",
+        ] {
+            assert!(!is_forgeable(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_upstream_is_told_who_asked() {
+        let mut told = request(&[
+            ("X-Vestibule-User", "root"),
+            ("X-Forwarded-For", "10.0.0.1"),
+        ]);
+        rewrite(&mut told, &session("Zo\u{eb} 100%\r\nX-Evil: 1"), &[]);
+        assert_eq!(all(&told, "x-forwarded-for"), ["192.0.2.7"]);
+        assert_eq!(all(&told, "x-forwarded-proto"), ["https"]);
+        assert_eq!(all(&told, "x-forwarded-host"), ["files.example.org:8443"]);
+        assert_eq!(
+            all(&told, "x-vestibule-user"),
+            ["Zo%C3%AB%20100%25%0D%0AX-Evil:%201"]
+        );
+        assert_eq!(all(&told, "x-vestibule-factor"), ["sms"]);
+        assert_eq!(
+            all(&told, "x-vestibule-verified-at"),
+            ["2026-11-22T03:21:34+00:00"]
+        );
+        assert_eq!(all(&told, "x-vestibule-device"), ["00ff"]);
+    }
+
+    #[test]
+    fn nobody_is_told_of_on_an_open_path() {
+        let mut open = request(&[("X-Vestibule-User", "root"), ("X-Vestibule-Device", "d")]);
+        rewrite(&mut open, &Grant::Open, &[]);
+        for name in [
+            "x-vestibule-user",
+            "x-vestibule-factor",
+            "x-vestibule-device",
+        ] {
+            assert_eq!(all(&open, name), Vec::<String>::new(), "{name}");
+        }
+        let holder = Holder {
+            user: UserId(1),
+            name: "ann".into(),
+            scope: None,
+        };
+        let mut token = request(&[("X-Vestibule-Factor", "totp")]);
+        rewrite(&mut token, &Grant::Token(holder), &[]);
+        assert_eq!(all(&token, "x-vestibule-user"), ["ann"]);
+        assert_eq!(all(&token, "x-vestibule-factor"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_upstreams_own_headers_replace_the_clients() {
+        let own = [(HeaderName::from_static("x-api-key"), Secret::new("ours"))];
+        let mut replaced = request(&[("X-Api-Key", "theirs"), ("X_Api_Key", "theirs")]);
+        rewrite(&mut replaced, &Grant::Open, &own);
+        assert_eq!(all(&replaced, "x-api-key"), ["ours"]);
+        assert_eq!(all(&replaced, "x_api_key"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn our_cookie_is_cut_out_and_no_other() {
+        let cut = |cookies: &[(&'static str, &'static str)]| {
+            let mut request = request(cookies);
+            rewrite(&mut request, &Grant::Open, &[]);
+            all(&request, "cookie")
+        };
+        assert_eq!(
+            cut(&[("Cookie", "a=1; __Host-vestibule_device=secret; b=x=y")]),
+            ["a=1; b=x=y"]
+        );
+        assert_eq!(
+            cut(&[("Cookie", "vestibule_device=secret")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            cut(&[("Cookie", "a=1;b=2 ")]),
+            ["a=1;b=2 "],
+            "nothing to cut"
+        );
+        assert_eq!(
+            cut(&[("Cookie", "a=vestibule_device")]),
+            ["a=vestibule_device"]
+        );
+        // HTTP/2 sends crumbs; an HTTP/1 upstream expects one header.
+        assert_eq!(
+            cut(&[
+                ("Cookie", "a=1"),
+                ("Cookie", "vestibule_device=secret"),
+                ("Cookie", "b=2")
+            ]),
+            ["a=1; b=2"]
+        );
+    }
+
+    #[test]
+    fn the_token_is_removed_from_its_places() {
+        let sources = [
+            CredentialSource::Bearer,
+            CredentialSource::Cookie("IOGATES".to_owned()),
+            CredentialSource::Query("token".to_owned()),
+        ];
+        let mut request = request(&[("Authorization", "Bearer t"), ("Cookie", "a=1; IOGATES=t")]);
+        remove_token(&mut request, &sources).unwrap();
+        assert_eq!(all(&request, "authorization"), Vec::<String>::new());
+        assert_eq!(all(&request, "cookie"), ["a=1"]);
+        let cut = |query| cut_query(query, &["token"]);
+        assert_eq!(cut("a=1&token=t&b=2&t%6Fken=u").as_deref(), Some("a=1&b=2"));
+        assert_eq!(cut("token").as_deref(), Some(""));
+        assert_eq!(cut("a=token&tokens=1"), None);
+    }
+
+    #[test]
+    fn answers_lose_what_only_vestibule_may_say() {
+        let mut answer = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in [
+            ("X-Vestibule-User", "root"),
+            ("Set-Cookie", "__Host-vestibule_device=fixed; Path=/"),
+            ("Set-Cookie", "vestibule_device=fixed"),
+            ("Set-Cookie", "own=1"),
+            ("Set-Cookie", "two=2"),
+            ("Connection", "keep-alive, X-Hop"),
+            ("X-Hop", "1"),
+            ("Keep-Alive", "timeout=5"),
+            ("Upgrade", "h2c"),
+            ("Transfer-Encoding", "chunked"),
+            ("Server", "dufs"),
+        ] {
+            answer.append_header(name, value).unwrap();
+        }
+        clean_response(&mut answer).unwrap();
+        let cookies: Vec<_> = answer.headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["own=1", "two=2"]);
+        let mut left: Vec<_> = answer.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["server", "set-cookie", "transfer-encoding"]);
+    }
+
+    #[test]
+    fn a_handshake_keeps_its_upgrade() {
+        let mut answer = ResponseHeader::build(101, None).unwrap();
+        answer.append_header("Connection", "Upgrade").unwrap();
+        answer.append_header("Upgrade", "websocket").unwrap();
+        clean_response(&mut answer).unwrap();
+        assert_eq!(answer.headers[UPGRADE], "websocket");
+        assert_eq!(answer.headers[CONNECTION], "Upgrade");
+    }
+}

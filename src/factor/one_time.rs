@@ -1,0 +1,99 @@
+//! One-time codes that are sent to people: how a typed code is read, and what the message says.
+//!
+//! Draws no code and keeps none: randomness is `entropy`'s, judging is the store's.
+
+use crate::secret::Secret;
+use std::time::Duration;
+
+/// A typed code as its bare digits: white space and hyphens dropped. `None` if nothing is left, or
+/// anything else than ASCII digits.
+///
+/// The length is not looked at: a code with too many or too few digits is a wrong code, counted as
+/// one, and not a malformed request.
+#[must_use]
+pub fn normalise(typed: &str) -> Option<Secret> {
+    let digits: String = typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .collect();
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| Secret::new(digits))
+}
+
+/// The text of the message that carries `code`. It has no link, so that a person learns never to
+/// follow one from such a message.
+#[must_use]
+pub fn message(code: &str, service_name: &str, lifetime: Duration) -> Secret {
+    let span = readable(lifetime);
+    Secret::new(format!(
+        "{code} is your code for {service_name}. It expires in {span}."
+    ))
+}
+
+/// A span for people: whole minutes, rounded down (never promising more time than there is), or
+/// seconds below two minutes.
+#[must_use]
+pub fn readable(span: Duration) -> String {
+    match span.as_secs() {
+        1 => "1 second".to_owned(),
+        60 => "1 minute".to_owned(),
+        secs @ ..120 => format!("{secs} seconds"),
+        secs => format!("{} minutes", secs / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digits(typed: &str) -> Option<String> {
+        normalise(typed).map(|code| code.expose().to_owned())
+    }
+
+    #[test]
+    fn spaces_and_hyphens_are_dropped() {
+        assert_eq!(digits("123456").as_deref(), Some("123456"));
+        assert_eq!(digits(" 123 456\t").as_deref(), Some("123456"));
+        assert_eq!(digits("123-456").as_deref(), Some("123456"));
+    }
+
+    #[test]
+    fn what_is_not_a_row_of_digits_is_malformed() {
+        for typed in [
+            "",
+            "  -",
+            "12345a",
+            "+12345",
+            "１２３４５６",
+            "12.456",
+            "123\u{0}456",
+        ] {
+            assert_eq!(digits(typed), None, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn another_length_is_left_to_be_judged_as_a_wrong_code() {
+        assert_eq!(digits("1").as_deref(), Some("1"));
+        assert_eq!(digits("1234567890").as_deref(), Some("1234567890"));
+    }
+
+    #[test]
+    fn the_message_says_the_code_the_service_and_the_end() {
+        let text = message("012345", "Files", Duration::from_secs(600));
+        assert_eq!(
+            text.expose(),
+            "012345 is your code for Files. It expires in 10 minutes."
+        );
+    }
+
+    #[test]
+    fn spans_never_promise_too_much() {
+        let read = |secs| readable(Duration::from_secs(secs));
+        assert_eq!(read(1), "1 second");
+        assert_eq!(read(45), "45 seconds");
+        assert_eq!(read(60), "1 minute");
+        assert_eq!(read(90), "90 seconds");
+        assert_eq!(read(179), "2 minutes");
+    }
+}

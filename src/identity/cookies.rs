@@ -1,0 +1,26 @@
+//! Reads cookies (RFC 6265 section 4.2), over however many `Cookie` headers there are (HTTP/2 cuts
+//! them up, RFC 9113 section 8.2.3). Values are taken as they stand: quotes are part of them.
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+/// The cookie is there, but its value is not text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotText;
+
+/// Every value of the cookie `name`, in order.
+pub(super) fn values<'h>(
+    headers: &'h HeaderMap,
+    name: &str,
+) -> impl Iterator<Item = Result<&'h str, NotText>> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(move |pair| {
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            let (found, value) = (pair.get(..at)?, pair.get(at + 1..)?);
+            (found.trim_ascii() == name.as_bytes())
+                .then(|| std::str::from_utf8(value.trim_ascii()).map_err(|_| NotText))
+        })
+}

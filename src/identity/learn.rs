@@ -1,0 +1,280 @@
+//! Reads what an upstream's own sign-in says: token → user, phone, address, device. Pure.
+//!
+//! It looks on only: the exchange goes through unchanged whatever is found here. What cannot be read
+//! teaches nothing, and the token stays unknown.
+
+use super::{credential, device};
+use crate::config::model::Learn;
+use crate::secret::Secret;
+use serde_json::Value;
+use std::fmt;
+
+/// What one successful sign-in taught.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LearnedExchange {
+    pub token: Secret,
+    pub user: String,
+    /// As the upstream writes it, to be read in the route's `phone_region`.
+    pub phone: Option<String>,
+    pub email: Option<Secret>,
+    /// The device that the client named in its request body, `deviceId`.
+    pub device: Option<String>,
+}
+
+/// What an upstream says of a user.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LearnedProfile {
+    pub user: String,
+    /// As the upstream writes it, to be read in the route's `phone_region`.
+    pub phone: Option<String>,
+    pub email: Option<Secret>,
+}
+
+impl fmt::Debug for LearnedExchange {
+    // A phone number is personal, and has no `Secret` around it before it is a `Phone`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LearnedExchange")
+            .field("user", &self.user)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LearnedProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LearnedProfile")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a whole sign-in exchange; `None` if it was refused or is not of the configured shape.
+#[must_use]
+pub fn parse(
+    learn: &Learn,
+    request_content_type: Option<&str>,
+    request_body: &[u8],
+    response_status: http::StatusCode,
+    response_body: &[u8],
+) -> Option<LearnedExchange> {
+    if !response_status.is_success() {
+        return None;
+    }
+    let answer: Value = serde_json::from_slice(response_body).ok()?;
+    let token = text_at(&answer, &learn.token).filter(|token| credential::is_token(token))?;
+    let LearnedProfile { user, phone, email } = profile(learn, &answer, Some)?;
+    Some(LearnedExchange {
+        token: Secret::new(token),
+        user,
+        phone,
+        email,
+        device: requested_device(request_content_type, request_body),
+    })
+}
+
+/// Reads the answer to the probe: the profile in the sign-in's shape, or by itself.
+#[must_use]
+pub fn parse_profile(learn: &Learn, body: &[u8]) -> Option<LearnedProfile> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    profile(learn, &answer, Some).or_else(|| profile(learn, &answer, inner))
+}
+
+/// A pointer without its first segment: `/profile/username` → `/username`.
+fn inner(pointer: &str) -> Option<&str> {
+    let rest = pointer.strip_prefix('/')?;
+    rest.get(rest.find('/')?..)
+}
+
+fn profile<'l>(
+    learn: &'l Learn,
+    answer: &Value,
+    place: impl Fn(&'l str) -> Option<&'l str>,
+) -> Option<LearnedProfile> {
+    let text = |pointer: &'l str| text_at(answer, place(pointer)?);
+    Some(LearnedProfile {
+        user: text(&learn.user)?,
+        phone: learn.phone.as_deref().and_then(text),
+        email: learn.email.as_deref().and_then(text).map(Secret::new),
+    })
+}
+
+/// The text or number at a JSON pointer (RFC 6901); nothing if it is empty.
+fn text_at(value: &Value, pointer: &str) -> Option<String> {
+    plain(value.pointer(pointer)?)
+}
+
+fn plain(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// The `deviceId` of a sign-in request. JSON is read as JSON whatever its type says (CONTRACT rule 2).
+fn requested_device(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+    let device = if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
+        fields.get("deviceId").and_then(plain)
+    } else if content_type.is_none_or(is_form) {
+        form_urlencoded::parse(body)
+            .find(|(name, _)| name == "deviceId")
+            .map(|(_, value)| value.into_owned())
+    } else {
+        None
+    };
+    device.filter(|device| device::is_device(device))
+}
+
+fn is_form(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default();
+    kind.trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+    use proptest::prelude::*;
+
+    fn iogates() -> Learn {
+        Learn {
+            endpoint: "/api/authtoken".to_owned(),
+            token: "/token".to_owned(),
+            user: "/profile/username".to_owned(),
+            phone: Some("/profile/mobile".to_owned()),
+            email: Some("/profile/email".to_owned()),
+            probe: Some("/api/profile".to_owned()),
+            lifetime: None,
+        }
+    }
+
+    const ANSWER: &str = r#"{"token":"33c666119","max_file_size":0,"profile":
+        {"username":"ann","mobile":"+45 12 34 56 78","email":"ann@example.org","address":null}}"#;
+    const FORM: Option<&str> = Some("application/x-www-form-urlencoded; charset=utf-8");
+
+    fn read(content_type: Option<&str>, request: &str, answer: &str) -> Option<LearnedExchange> {
+        parse(
+            &iogates(),
+            content_type,
+            request.as_bytes(),
+            StatusCode::OK,
+            answer.as_bytes(),
+        )
+    }
+
+    #[test]
+    fn a_sign_in_teaches_its_user() {
+        let learned = read(FORM, "username=ann&password=x&deviceId=phone+1", ANSWER).unwrap();
+        assert_eq!(learned.token.expose(), "33c666119");
+        assert_eq!(learned.device.as_deref(), Some("phone 1"));
+        assert_eq!(learned.user, "ann");
+        assert_eq!(learned.phone.as_deref(), Some("+45 12 34 56 78"));
+        assert_eq!(learned.email, Some(Secret::new("ann@example.org")));
+    }
+
+    #[test]
+    fn the_device_is_read_from_json_of_any_type_and_from_forms() {
+        let json = r#"{"deviceId": "d"}"#;
+        for (content_type, request, device) in [
+            (FORM, json, Some("d")),
+            (None, json, Some("d")),
+            (Some("text/plain"), json, Some("d")),
+            (Some("application/json"), r#"{"deviceId": 42}"#, Some("42")),
+            (FORM, "deviceId=d", Some("d")),
+            (None, "deviceId=d", Some("d")),
+            (Some("multipart/form-data; boundary=x"), "deviceId=d", None),
+            (Some("application/json"), "deviceId=d", None),
+            (FORM, "", None),
+            (FORM, "deviceId=", None),
+            (FORM, "deviceId=a%00", None),
+            (FORM, r#"["deviceId"]"#, None),
+        ] {
+            let learned = read(content_type, request, ANSWER).unwrap();
+            assert_eq!(
+                learned.device.as_deref(),
+                device,
+                "{content_type:?} {request}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_are_texts_and_empty_is_nothing() {
+        let answer = r#"{"token":42,"profile":{"username":7,"mobile":4512345678,"email":""}}"#;
+        let learned = read(None, "", answer).unwrap();
+        assert_eq!(learned.token.expose(), "42");
+        assert_eq!(learned.user, "7");
+        assert_eq!(learned.phone.as_deref(), Some("4512345678"));
+        assert_eq!(learned.email, None);
+        let answer = r#"{"token":"t","profile":{"username":"a","mobile":null}}"#;
+        assert_eq!(read(None, "", answer).unwrap().phone, None);
+    }
+
+    #[test]
+    fn what_is_not_a_sign_in_teaches_nothing() {
+        for answer in [
+            "",
+            "[]",
+            "{}",
+            r#"{"token":"t"}"#,
+            r#"{"token":"t","profile":{"username":""}}"#,
+            r#"{"token":"t","profile":{"username":null}}"#,
+            r#"{"token":"","profile":{"username":"a"}}"#,
+            r#"{"token":null,"profile":{"username":"a"}}"#,
+            r#"{"token":"two words","profile":{"username":"a"}}"#,
+            r#"{"token":["t"],"profile":{"username":"a"}}"#,
+            r#"{"token":"t","profile":{"username":"a"},}"#,
+        ] {
+            assert_eq!(read(None, "", answer), None, "{answer}");
+        }
+        for status in [
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FOUND,
+            StatusCode::BAD_GATEWAY,
+        ] {
+            let learned = parse(&iogates(), None, b"", status, ANSWER.as_bytes());
+            assert_eq!(learned, None, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_probe_answers_the_profile_in_either_shape() {
+        for body in [
+            r#"{"profile":{"username":"ann","mobile":"12345678"}}"#,
+            r#"{"username":"ann","mobile":"12345678"}"#,
+        ] {
+            let profile = parse_profile(&iogates(), body.as_bytes()).unwrap();
+            assert_eq!(
+                (profile.user.as_str(), profile.phone.as_deref()),
+                ("ann", Some("12345678"))
+            );
+        }
+        let flat = Learn {
+            user: "/username".to_owned(),
+            ..iogates()
+        };
+        assert!(parse_profile(&flat, br#"{"username":"ann"}"#).is_some());
+        for body in ["", "{}", r#""ann""#, r#"{"other":{"username":"ann"}}"#] {
+            assert_eq!(parse_profile(&iogates(), body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", read(None, "", ANSWER).unwrap());
+        for secret in ["33c666119", "12 34", "ann@example.org"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_not(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&iogates(), FORM, &body, StatusCode::OK, ANSWER.as_bytes());
+            let _ = parse(&iogates(), FORM, &body, StatusCode::OK, &body);
+            let _ = parse_profile(&iogates(), &body);
+        }
+    }
+}

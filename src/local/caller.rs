@@ -1,0 +1,118 @@
+//! Who calls a local endpoint: from a token and a device to the use cases' [`Caller`].
+
+use super::{Call, Local};
+use crate::auth::Caller;
+use crate::config::model::Requirement;
+use crate::digest::SessionKey;
+use crate::gate::session::{Holder, Session};
+use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
+use crate::id::UserId;
+use crate::request::{Client, RequestHead};
+
+impl Call {
+    /// The head of this call, as identity reads it.
+    pub(super) fn head(&self) -> RequestHead<'_> {
+        RequestHead {
+            method: &self.method,
+            host: self.host.as_str().into(),
+            path: self.path.as_str().into(),
+            query: self.query.as_deref(),
+            headers: &self.headers,
+            destination: None,
+            has_encoded_slash: false,
+            client: Client {
+                address: self.address,
+                tls: self.tls,
+            },
+        }
+    }
+}
+
+impl Local {
+    /// The caller with this token; `None` if nobody holds it. Without a device of its own, the
+    /// caller speaks for the one that the token was issued to, or for the unnamed one.
+    pub(super) async fn caller(
+        &self,
+        call: &Call,
+        presented: Presented<'_>,
+    ) -> Result<Option<Caller>, Unavailable> {
+        let keys = &call.route.keys;
+        let known = self
+            .witness
+            .holder(&call.route.config.identity, presented.token)
+            .await?;
+        let Known::Yes {
+            holder,
+            issued_pair,
+        } = known
+        else {
+            return Ok(None);
+        };
+        let pair = match (presented.device, issued_pair) {
+            (None, Some(issued)) => issued,
+            (device, _) => keys.session(presented.token, device),
+        };
+        Ok(Some(Caller {
+            holder,
+            token: keys.token(presented.token),
+            pair,
+            device_label: presented
+                .device
+                .map(|device| self.auth.keys.device_label(device)),
+            route: call.route.config.name.clone(),
+            address: call.address,
+        }))
+    }
+
+    /// Whether the gate would let this pair through a path that asks for a second factor.
+    pub(super) async fn is_verified(
+        &self,
+        call: &Call,
+        presented: Presented<'_>,
+        holder: &Holder,
+    ) -> Result<bool, Unavailable> {
+        let question = Question {
+            realm: &call.route.config.identity,
+            keys: &call.route.keys,
+            requirement: Requirement::TwoFactor { within: None },
+            presented: Some(presented),
+            // The pair is asked about, not a path: the one that every holder may open.
+            path: holder.scope.as_deref().unwrap_or("/"),
+            destination: None,
+        };
+        match self.gate.admit(&question).await {
+            Decision::Permit(_) => Ok(true),
+            Decision::Refuse(Refusal::Unavailable) => Err(Unavailable),
+            Decision::Refuse(_) => Ok(false),
+        }
+    }
+
+    /// Tells the gate of a pair that has just been verified, under every key that a request of it
+    /// looks up.
+    pub(super) fn remember(
+        &self,
+        call: &Call,
+        presented: Presented<'_>,
+        pair: SessionKey,
+        session: &Session,
+    ) {
+        self.gate.remember(pair, session);
+        let unnamed = call.route.keys.session(presented.token, None);
+        if presented.device.is_none() && unnamed != pair {
+            self.gate.remember_alias(unnamed, session);
+        }
+    }
+
+    /// The second factors that a user has, by their names in the gate's answers. None where the
+    /// store cannot be asked: the refusal that lists them must not fail on it.
+    pub async fn methods(&self, user: UserId) -> Vec<&'static str> {
+        match self.auth.phone(user).await {
+            Ok(Some(_)) => vec![crate::gate::session::Factor::Sms.as_str()],
+            Ok(None) => Vec::new(),
+            Err(error) => {
+                tracing::error!(%error, "the factors of a user could not be read");
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The frame of every answer: status, type, and the headers that none may lack. The edge sets
+//! `Content-Length`, and leaves out the body of an answer to HEAD.
+
+use super::Reply;
+use crate::route::Route;
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Response, StatusCode};
+
+/// When to try again while the store does not answer.
+pub(super) const RETRY_STORE_SECS: u64 = 5;
+/// When to try again after no provider took a message.
+pub(super) const RETRY_SEND_SECS: u64 = 60;
+
+/// An answer that no cache keeps.
+pub(super) fn reply(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Reply {
+    let mut reply = Response::new(body.into());
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, body: &serde_json::Value) -> Reply {
+    reply(status, "application/json", body.to_string())
+}
+
+/// Says when to try again.
+pub(super) fn retry_after(mut reply: Reply, secs: u64) -> Reply {
+    reply.headers_mut().insert(RETRY_AFTER, secs.max(1).into());
+    reply
+}
+
+/// Says what kind of credential is missing (RFC 6750 section 3), with its error code if the one
+/// that came is not enough.
+pub(super) fn www_authenticate(mut reply: Reply, route: &Route, error: Option<&str>) -> Reply {
+    // A quoted-string (RFC 9110 section 5.6.4) of a name from the config: what would have to be
+    // escaped is left out.
+    let realm: String = route
+        .config
+        .name
+        .chars()
+        .filter(|c| (c.is_ascii_graphic() || *c == ' ') && !matches!(c, '"' | '\\'))
+        .collect();
+    let error = error.map_or_else(String::new, |code| format!(", error=\"{code}\""));
+    let value = HeaderValue::from_str(&format!("Bearer realm=\"{realm}\"{error}"))
+        .unwrap_or(HeaderValue::from_static("Bearer"));
+    reply.headers_mut().insert(WWW_AUTHENTICATE, value);
+    reply
+}
+
+/// Sets one header to a value made of text that has been checked or encoded; left out if it still
+/// cannot stand in a header.
+pub(super) fn header(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        reply.headers_mut().append(name, value);
+    }
+    reply
+}

@@ -1,0 +1,186 @@
+//! The challenge page: a person passes the second factor in a browser.
+//!
+//! GET shows, POST acts; a GET never sends a code. The page knows its visitor by the request's own
+//! credentials or by those in the address to return to, and its pending code is bound to the
+//! browser by the device cookie, which changes at verification: a cookie that somebody planted
+//! beforehand is worth nothing afterwards.
+
+mod page;
+mod said;
+mod visitor;
+
+pub(super) use page::notice;
+
+use super::decode::Fields;
+use super::{Call, Local, Reply, encode, origin};
+use crate::entropy;
+use crate::gate::Presented;
+use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
+use http::header::{LOCATION, SET_COOKIE};
+use http::{Method, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use said::{Alert, Stop};
+use visitor::{Device, Visitor};
+
+/// What stands for itself in the value of a query parameter.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The address of the challenge page that leads back to `return_to` (a path and query).
+pub(super) fn page_url(return_to: &str) -> String {
+    // Once for what may not stand in any target, once more to be a parameter's value.
+    let target = utf8_percent_encode(return_to, CONTROLS).to_string();
+    let value = utf8_percent_encode(&target, VALUE);
+    format!("/.vestibule/challenge?return_to={value}")
+}
+
+/// What the page shows.
+enum State {
+    /// The offer to send a code.
+    Offer,
+    /// A code was sent.
+    Sent,
+    /// The last step failed.
+    Failed(Alert),
+}
+
+impl Local {
+    /// `GET|POST /.vestibule/challenge?return_to=/path`.
+    pub(super) async fn portal_challenge(&self, call: &Call) -> Reply {
+        let reply = match call.method {
+            Method::POST => self.act(call).await,
+            _ => self.show(call).await,
+        };
+        reply.unwrap_or_else(|stop| stop.reply(call))
+    }
+
+    async fn show(&self, call: &Call) -> Result<Reply, Stop> {
+        let visitor = Visitor::read(call)?;
+        let reply = self.page(call, &visitor, State::Offer).await?;
+        if visitor.device != Device::None {
+            return Ok(reply);
+        }
+        // The code to come will be bound to this browser.
+        let device = self.new_device()?;
+        Ok(self.set_device(call, reply, &device))
+    }
+
+    async fn act(&self, call: &Call) -> Result<Reply, Stop> {
+        if !origin::is_own(call) {
+            return Err(Stop::Foreign);
+        }
+        let visitor = Visitor::read(call)?;
+        if visitor.device == Device::None {
+            return Err(Stop::NoCookie);
+        }
+        let malformed = |error: &dyn std::fmt::Display| Stop::Malformed(error.to_string());
+        let fields = Fields::body(call).map_err(|error| malformed(&error))?;
+        let action = fields.text("action").map_err(|error| malformed(&error))?;
+        match action.as_deref() {
+            Some("send") => self.send(call, &visitor).await,
+            Some("verify") => {
+                let code = fields.text("code").map_err(|error| malformed(&error))?;
+                self.confirm(call, &visitor, &code.unwrap_or_default())
+                    .await
+            }
+            _ => Err(malformed(&"`action` must be `send` or `verify`")),
+        }
+    }
+
+    async fn send(&self, call: &Call, visitor: &Visitor) -> Result<Reply, Stop> {
+        let caller = self.caller(call, visitor.presented()).await?;
+        let caller = caller.ok_or(Stop::UnknownToken)?;
+        let state = match self.auth.start_sms(&caller).await {
+            Ok(_) => State::Sent,
+            Err(error) => State::Failed(error.into()),
+        };
+        self.page(call, visitor, state).await
+    }
+
+    async fn confirm(&self, call: &Call, visitor: &Visitor, code: &str) -> Result<Reply, Stop> {
+        let caller = self.caller(call, visitor.presented()).await?;
+        let caller = caller.ok_or(Stop::UnknownToken)?;
+        // A device that the address itself names stays: the way back names it again.
+        let fresh = match visitor.device {
+            Device::Named(_) => None,
+            Device::Cookie(_) | Device::None => Some(self.new_device()?),
+        };
+        let presented = Presented {
+            token: &visitor.token,
+            device: fresh.as_deref().or(visitor.device.name()),
+        };
+        let pair = call.route.keys.session(presented.token, presented.device);
+        let label = presented
+            .device
+            .map(|device| self.auth.keys.device_label(device));
+        match self.auth.verify(&caller, code, pair, label).await {
+            Ok(session) => {
+                self.remember(call, presented, pair, &session);
+                let reply = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
+                let reply = encode::header(reply, LOCATION, &visitor.return_to);
+                Ok(match fresh {
+                    Some(device) => self.set_device(call, reply, &device),
+                    None => reply,
+                })
+            }
+            Err(error) => self.page(call, visitor, State::Failed(error.into())).await,
+        }
+    }
+
+    async fn page(&self, call: &Call, visitor: &Visitor, state: State) -> Result<Reply, Stop> {
+        let caller = self.caller(call, visitor.presented()).await?;
+        let caller = caller.ok_or(Stop::UnknownToken)?;
+        let phone = self.auth.phone(caller.holder.user).await;
+        let phone = phone.map_err(|error| {
+            tracing::error!(%error, "the challenge page could not be shown");
+            Stop::Unavailable
+        })?;
+        let recipient = phone.map(|phone| phone.masked());
+        let alert = match &state {
+            State::Failed(alert) => Some(alert),
+            State::Offer | State::Sent => None,
+        };
+        let html = page::html(
+            alert.map_or(StatusCode::OK, |alert| alert.status),
+            &page::Challenge {
+                service: &self.auth.settings.load().service_name,
+                action: &page_url(&visitor.return_to),
+                recipient: recipient.as_deref(),
+                alert: alert.map(|alert| alert.text.as_str()),
+                sent: matches!(state, State::Sent),
+                asks_code: !matches!(state, State::Offer),
+            },
+        );
+        let html = match html.status() {
+            StatusCode::UNAUTHORIZED => {
+                let error = Some("insufficient_user_authentication");
+                encode::www_authenticate(html, &call.route, error)
+            }
+            _ => html,
+        };
+        Ok(match alert.and_then(|alert| alert.retry_after_secs) {
+            Some(secs) => encode::retry_after(html, secs),
+            None => html,
+        })
+    }
+
+    fn new_device(&self) -> Result<String, Stop> {
+        entropy::token(&*self.auth.entropy).map_err(|_| Stop::Unavailable)
+    }
+
+    fn set_device(&self, call: &Call, reply: Reply, device: &str) -> Reply {
+        let (name, secure) = if call.tls {
+            (COOKIE_TLS, "; Secure")
+        } else {
+            (COOKIE_PLAIN, "")
+        };
+        let age = self.auth.settings.load().sessions.lifetime.as_secs();
+        let cookie =
+            format!("{name}={device}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+        encode::header(reply, SET_COOKIE, &cookie)
+    }
+}

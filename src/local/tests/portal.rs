@@ -1,0 +1,323 @@
+//! `GET|POST /.vestibule/challenge`.
+
+use super::*;
+use crate::auth::DeliveryError;
+use crate::gate::{Decision, Presented, Question};
+
+const PAGE: &str = "/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc";
+
+async fn site() -> Site {
+    let site = Site::new();
+    site.world().share("link", Some(PHONE), None).await;
+    site
+}
+
+fn get(site: &Site) -> Call {
+    site.call(Method::GET, PAGE)
+}
+
+fn post(site: &Site, device: &str, form: &str) -> Call {
+    site.call(Method::POST, PAGE)
+        .header("cookie", &format!("__Host-vestibule_device={device}"))
+        .header("origin", "https://files.example.org")
+        .header("sec-fetch-site", "same-origin")
+        .form(form)
+}
+
+/// The device that an answer's cookie names.
+fn device(answer: &Answer) -> Option<&str> {
+    let cookie = answer.header("set-cookie")?;
+    cookie.split(';').next()?.split_once('=').map(|(_, it)| it)
+}
+
+async fn is_open(site: &Site, token: &str, device: &str) -> bool {
+    let question = Question {
+        realm: REALM,
+        keys: &site.route.keys,
+        requirement: Requirement::TwoFactor { within: None },
+        presented: Some(Presented {
+            token,
+            device: Some(device),
+        }),
+        path: "/dir/a",
+        destination: None,
+    };
+    matches!(site.local.gate.admit(&question).await, Decision::Permit(_))
+}
+
+#[tokio::test]
+async fn a_person_passes_the_second_factor() {
+    let site = site().await;
+    let page = site.answer(get(&site)).await;
+    assert_eq!(page.status(), 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(page.text().contains("We will send a code to +45******78"));
+    assert!(!page.text().contains(PHONE));
+    assert_eq!(site.world().inbox.count(), 0, "looking sends nothing");
+    let first = device(&page).unwrap().to_owned();
+    assert_eq!(first.len(), 43);
+    let cookie = page.header("set-cookie").unwrap();
+    assert_eq!(
+        cookie,
+        format!(
+            "__Host-vestibule_device={first}; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax; Secure"
+        )
+    );
+
+    let sent = site.answer(post(&site, &first, "action=send")).await;
+    assert_eq!(sent.status(), 200);
+    assert_eq!(sent.header("set-cookie"), None);
+    for part in [
+        "autocomplete=\"one-time-code\"",
+        "inputmode=\"numeric\"",
+        "<label for=\"code\">",
+        "<html lang=\"en\">",
+        "action=\"/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc\"",
+    ] {
+        assert!(sent.text().contains(part), "{part}");
+    }
+    assert_eq!(site.world().inbox.count(), 1);
+
+    let form = format!("action=verify&code={}", site.world().inbox.code());
+    let done = site.answer(post(&site, &first, &form)).await;
+    assert_eq!(done.status(), 303, "{}", done.text());
+    assert_eq!(done.header("location"), Some("/share/link/a?b=c"));
+    let second = device(&done).unwrap();
+    assert_ne!(first, second, "it changes at verification");
+    assert!(is_open(&site, "link", second).await);
+    assert!(!is_open(&site, "link", &first).await);
+}
+
+#[tokio::test]
+async fn the_answer_lets_nothing_in_from_elsewhere() {
+    let site = site().await;
+    let page = site.answer(get(&site)).await;
+    let policy = page.header("content-security-policy").unwrap();
+    for part in [
+        "default-src 'none'",
+        "style-src 'sha256-",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ] {
+        assert!(policy.contains(part), "{part}");
+    }
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    for loose in ["<script", "src=", "http://", "https://", "@import"] {
+        assert!(!page.text().contains(loose), "{loose}");
+    }
+}
+
+#[tokio::test]
+async fn a_plain_listener_has_a_plain_cookie() {
+    let site = site().await;
+    let mut call = get(&site);
+    call.tls = false;
+    let page = site.answer(call).await;
+    let cookie = page.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("vestibule_device="), "{cookie}");
+    assert!(!cookie.contains("Secure"));
+    let known = get(&site).header("cookie", "__Host-vestibule_device=abc");
+    assert_eq!(site.answer(known).await.header("set-cookie"), None);
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_send_the_form() {
+    let site = site().await;
+    let with = |name: &'static str, value: &str| {
+        let mut call = post(&site, "abc", "action=send");
+        call.headers.remove("origin");
+        call.headers.remove("sec-fetch-site");
+        call.header(name, value)
+    };
+    for call in [
+        with("origin", "https://evil.example"),
+        with("origin", "https://files.example.org.evil.example"),
+        with("origin", "https://files.example.org:8443"),
+        with("origin", "http://files.example.org"),
+        with("origin", "null"),
+        with("sec-fetch-site", "cross-site"),
+        with("sec-fetch-site", "same-site"),
+        with("sec-fetch-site", "same-origin").header("origin", "https://evil.example"),
+    ] {
+        let answer = site.answer(call.clone()).await;
+        assert_eq!(answer.status(), 403, "{:?}", call.headers);
+    }
+    assert_eq!(site.world().inbox.count(), 0);
+    let own = with("origin", "https://files.example.org");
+    assert_eq!(site.answer(own).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_way_back_is_on_this_host() {
+    let site = site().await;
+    let world = site.world();
+    world.user("ann", "right", Some("+4512345679")).await;
+    let token = site.token("d1").await;
+    for (return_to, location) in [
+        ("//evil.example/", "/"),
+        ("/%5Cevil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a%0d%0aSet-Cookie:x", "/"),
+        ("", "/"),
+        ("/a/../b//c%3Fd", "/b/c?d"),
+        ("/x&return_to=/y", "/"),
+    ] {
+        let target = format!("/.vestibule/challenge?return_to={return_to}");
+        let call = |form: &str| {
+            site.call(Method::POST, &target)
+                .header(
+                    "cookie",
+                    &format!("IOGATES={token}; __Host-vestibule_device=abc"),
+                )
+                .form(form)
+        };
+        world.advance(3600);
+        let sent = site.answer(call("action=send")).await;
+        assert_eq!(sent.status(), 200, "{}", sent.text());
+        let form = format!("action=verify&code={}", world.inbox.code());
+        let done = site.answer(call(&form)).await;
+        assert_eq!(done.status(), 303, "{return_to}");
+        assert_eq!(done.header("location"), Some(location), "{return_to}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_the_address_names_stays() {
+    let site = site().await;
+    let page = "/.vestibule/challenge?return_to=/share/link/%3FdeviceId%3Dapp";
+    let shown = site.answer(site.call(Method::GET, page)).await;
+    assert_eq!(shown.header("set-cookie"), None);
+    let call = |form: &str| site.call(Method::POST, page).form(form);
+    site.answer(call("action=send")).await;
+    let form = format!("action=verify&code={}", site.world().inbox.code());
+    let done = site.answer(call(&form)).await;
+    assert_eq!(done.status(), 303);
+    assert_eq!(done.header("location"), Some("/share/link/?deviceId=app"));
+    assert_eq!(done.header("set-cookie"), None);
+    assert!(is_open(&site, "link", "app").await);
+}
+
+#[tokio::test]
+async fn strangers_see_a_page_that_says_so() {
+    let site = site().await;
+    for target in [
+        "/.vestibule/challenge",
+        "/.vestibule/challenge?return_to=/x",
+        "/.vestibule/challenge?return_to=/share/unknown/",
+    ] {
+        let answer = site.answer(site.call(Method::GET, target)).await;
+        assert_eq!(answer.status(), 401, "{target}");
+        assert!(answer.header("www-authenticate").is_some());
+        assert_eq!(answer.header("set-cookie"), None);
+        assert!(answer.text().contains("<html"));
+    }
+    let two = get(&site).header("cookie", "IOGATES=other");
+    assert_eq!(site.answer(two).await.status(), 400);
+    let twice = get(&site).header(
+        "cookie",
+        "__Host-vestibule_device=a; __Host-vestibule_device=b",
+    );
+    assert_eq!(site.answer(twice).await.status(), 400);
+}
+
+#[tokio::test]
+async fn a_form_needs_the_cookie_and_an_action() {
+    let site = site().await;
+    let bare = site.call(Method::POST, PAGE).form("action=send");
+    assert_eq!(site.answer(bare).await.status(), 400);
+    for form in [
+        "",
+        "action=",
+        "action=other",
+        "action=send&action=verify",
+        "{",
+    ] {
+        let answer = site.answer(post(&site, "abc", form)).await;
+        assert_eq!(answer.status(), 400, "{form}");
+    }
+    assert_eq!(site.world().inbox.count(), 0);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_said_on_the_page() {
+    let site = site().await;
+    let send = || post(&site, "abc", "action=send");
+    let verify = |code: &str| post(&site, "abc", &format!("action=verify&code={code}"));
+    let check = |answer: &Answer, status: u16, part: &str| {
+        assert_eq!(answer.status(), status, "{}", answer.text());
+        assert!(answer.text().contains("role=\"alert\""));
+        assert!(answer.text().contains(part), "{part}: {}", answer.text());
+        assert_eq!(
+            answer.header("retry-after").is_some(),
+            matches!(status, 429 | 503)
+        );
+        assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
+        assert_eq!(answer.header("set-cookie"), None);
+    };
+    site.world()
+        .inbox
+        .fail_with(Some(DeliveryError::NotAccepted));
+    check(&site.answer(send()).await, 503, "could not be sent");
+    site.world().inbox.fail_with(None);
+    check(
+        &site.answer(verify("123456")).await,
+        404,
+        "No code was sent",
+    );
+    assert_eq!(site.answer(send()).await.status(), 200);
+    check(&site.answer(send()).await, 429, "Wait 30 seconds");
+    let code = site.world().inbox.code();
+    let wrong = site.world().inbox.wrong_code();
+    check(&site.answer(verify("abc")).await, 400, "digits");
+    check(&site.answer(verify("")).await, 400, "digits");
+    for _ in 0..4 {
+        check(&site.answer(verify(&wrong)).await, 401, "The code is wrong");
+    }
+    check(&site.answer(verify(&wrong)).await, 401, "no longer good");
+    check(&site.answer(verify(&code)).await, 429, "Wait 30 seconds");
+    site.world().advance(31);
+    check(&site.answer(verify(&code)).await, 403, "has expired");
+    site.world().set(|settings| settings.lockout.lock_at = 6);
+    site.answer(send()).await;
+    let wrong = site.world().inbox.wrong_code();
+    check(&site.answer(verify(&wrong)).await, 401, "The code is wrong");
+    check(&site.answer(send()).await, 403, "locked");
+    site.world().store.break_verb(Some("attempt"));
+    check(
+        &site.answer(verify(&wrong)).await,
+        503,
+        "Try again in 5 seconds",
+    );
+    site.world().store.break_verb(Some("user"));
+    assert_eq!(site.answer(get(&site)).await.status(), 503);
+    site.world().store.break_verb(Some("token"));
+    assert_eq!(site.answer(get(&site)).await.status(), 503);
+}
+
+#[tokio::test]
+async fn without_a_number_the_page_says_whom_to_ask() {
+    let site = Site::new();
+    site.world().share("link", None, None).await;
+    let page = site.answer(get(&site)).await;
+    assert_eq!(page.status(), 200);
+    assert!(page.text().contains("no mobile number is known"));
+    assert!(!page.text().contains("<form"));
+    let sent = site.answer(post(&site, "abc", "action=send")).await;
+    assert_eq!(sent.status(), 400);
+}
+
+#[tokio::test]
+async fn head_shows_what_get_shows() {
+    let site = site().await;
+    let mut call = get(&site).header("cookie", "vestibule_device=abc");
+    let page = site.answer(call.clone()).await;
+    call.method = Method::HEAD;
+    let head = site.answer(call).await;
+    assert_eq!((head.status(), head.text()), (page.status(), page.text()));
+}

@@ -1,0 +1,214 @@
+//! The gate's own answers.
+
+use super::*;
+use crate::gate::Refusal;
+use crate::gate::session::Holder;
+use crate::id::UserId;
+use crate::local::refusal;
+
+fn holder() -> Holder {
+    Holder {
+        user: UserId(1),
+        name: "ann".into(),
+        scope: None,
+    }
+}
+
+fn second_factor(fresh: bool) -> Refusal {
+    Refusal::SecondFactorRequired {
+        holder: holder(),
+        fresh,
+    }
+}
+
+fn ask(site: &Site, refused: &Refusal, call: &Call) -> Answer {
+    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"]);
+    assert_eq!(reply.headers()["cache-control"], "no-store");
+    Answer(reply)
+}
+
+#[test]
+fn an_api_client_is_told_how_to_go_on() {
+    let site = Site::new();
+    let call = site
+        .call(Method::PUT, "/a%20b/c?x=1&y=2")
+        .bearer("secret-token");
+    let answer = ask(&site, &second_factor(false), &call);
+    assert_eq!(answer.status(), 401);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some("Bearer realm=\"files\", error=\"insufficient_user_authentication\"")
+    );
+    assert!(!answer.text().contains("secret-token"));
+    insta::assert_json_snapshot!(answer.json(), @r#"
+    {
+      "auth_required": true,
+      "challenge_url": "/api/apiauth/twofactorsms/{token}",
+      "detail": "Ask for a code at challenge_url and send it to verify_url, or open portal_url in a browser.",
+      "methods": [
+        "sms"
+      ],
+      "portal_url": "https://files.example.org/.vestibule/challenge?return_to=/a%2520b/c%3Fx%3D1%26y%3D2",
+      "status": 401,
+      "title": "A second factor is needed",
+      "type": "about:blank",
+      "verify_url": "/api/apiauth/twofactorsms/{token}"
+    }
+    "#);
+    let fresh = ask(&site, &second_factor(true), &call).json();
+    assert_eq!(
+        fresh["challenge_url"],
+        "/api/apiauth/twofactorsms/{token}?fresh=true"
+    );
+    assert_eq!(fresh["verify_url"], "/api/apiauth/twofactorsms/{token}");
+}
+
+#[test]
+fn the_pages_address_is_the_one_the_client_used() {
+    let site = Site::new();
+    let mut call = site.call(Method::GET, "/");
+    call.tls = false;
+    call.headers
+        .insert(HOST, HeaderValue::from_static("Files.Example.org:8080"));
+    let portal = |call: &Call| {
+        let body = ask(&site, &second_factor(false), call).json();
+        body["portal_url"].as_str().unwrap().to_owned()
+    };
+    assert!(portal(&call).starts_with("http://files.example.org:8080/.vestibule/"));
+    call.headers
+        .insert(HOST, HeaderValue::from_static("internal:9000"));
+    assert!(portal(&call).starts_with("http://files.example.org/.vestibule/"));
+}
+
+#[test]
+fn a_route_without_a_dialect_has_the_page_alone() {
+    let site = Site::with(World::new(), |config| config.dialects.clear());
+    let body = ask(&site, &second_factor(false), &site.call(Method::GET, "/")).json();
+    assert!(body.get("challenge_url").is_none() && body.get("verify_url").is_none());
+    assert!(body.get("portal_url").is_some());
+}
+
+#[test]
+fn every_refusal_has_its_status_and_says_no_more_than_it_must() {
+    let site = Site::new();
+    let call = site.call(Method::GET, "/x");
+    let success_token = Refusal::SuccessTokenRequired { holder: holder() };
+    for (refused, status, challenge) in [
+        (Refusal::NoToken, 401, Some("Bearer realm=\"files\"")),
+        (
+            Refusal::UnknownToken,
+            401,
+            Some("Bearer realm=\"files\", error=\"invalid_token\""),
+        ),
+        (
+            success_token.clone(),
+            401,
+            Some("Bearer realm=\"files\", error=\"insufficient_user_authentication\""),
+        ),
+        (Refusal::Denied, 403, None),
+        (Refusal::OutOfScope, 403, None),
+        (Refusal::Unavailable, 503, None),
+    ] {
+        let answer = ask(&site, &refused, &call);
+        assert_eq!(answer.status(), status, "{refused:?}");
+        assert_eq!(answer.header("www-authenticate"), challenge, "{refused:?}");
+        assert_eq!(answer.header("retry-after").is_some(), status == 503);
+        let body = answer.json();
+        assert_eq!(body["status"], status);
+        let steps_up = refused == success_token;
+        assert_eq!(body.get("auth_required").is_some(), steps_up, "{refused:?}");
+        assert_eq!(body.get("success_token_required").is_some(), steps_up);
+        assert_eq!(body.get("methods").is_some(), steps_up);
+    }
+}
+
+#[test]
+fn a_browser_is_led_to_the_page_and_back() {
+    let site = Site::new();
+    let call = site
+        .call(Method::GET, "/share/link/a?b=c&d")
+        .header("sec-fetch-mode", "navigate");
+    let answer = ask(&site, &second_factor(false), &call);
+    assert_eq!(answer.status(), 303);
+    assert_eq!(
+        answer.header("location"),
+        Some("/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc%26d")
+    );
+    for refused in [
+        Refusal::NoToken,
+        Refusal::UnknownToken,
+        Refusal::Denied,
+        Refusal::OutOfScope,
+        Refusal::Unavailable,
+    ] {
+        let answer = ask(&site, &refused, &call);
+        assert!(matches!(answer.status(), 401 | 403 | 503));
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        assert!(answer.header("content-security-policy").is_some());
+        assert_eq!(
+            answer.header("www-authenticate").is_some(),
+            answer.status() == 401
+        );
+    }
+}
+
+#[test]
+fn a_name_in_utf_8_makes_the_way_back_too() {
+    let site = Site::new();
+    let call = site
+        .call(Method::GET, "/\u{e6}ble")
+        .header("sec-fetch-mode", "navigate");
+    let answer = ask(&site, &second_factor(false), &call);
+    assert_eq!(
+        answer.header("location"),
+        Some("/.vestibule/challenge?return_to=/%25C3%25A6ble")
+    );
+}
+
+#[test]
+fn an_upload_is_never_redirected() {
+    let site = Site::new();
+    for call in [
+        site.call(Method::PUT, "/x").header("accept", "text/html"),
+        site.call(Method::GET, "/x")
+            .header("accept", "application/json"),
+        site.call(Method::GET, "/x")
+            .header("accept", "text/html")
+            .header("x-requested-with", "XMLHttpRequest"),
+        site.call(Method::GET, "/x")
+            .header("sec-fetch-mode", "cors"),
+    ] {
+        let answer = ask(&site, &second_factor(false), &call);
+        assert_eq!(answer.status(), 401, "{call:?}");
+    }
+}
+
+#[test]
+fn a_problem_is_a_problem_json() {
+    let answer = Answer(refusal::problem(
+        http::StatusCode::NOT_FOUND,
+        "No such host",
+        "Nothing is served here.",
+    ));
+    assert_eq!(answer.status(), 404);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({
+            "type": "about:blank",
+            "title": "No such host",
+            "status": 404,
+            "detail": "Nothing is served here.",
+        })
+    );
+}

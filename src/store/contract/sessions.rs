@@ -1,0 +1,215 @@
+//! Sessions, the feed of their ends, events and purging.
+
+use super::for_every_engine;
+use crate::auth::lockout::Blocked;
+use crate::auth::ports::{Attempted, Which};
+use crate::digest::SubjectDigest;
+use crate::event::{Event, EventKind};
+use crate::id::{SessionId, UserId};
+use crate::store::fixture::{Fixture, NOW, POLICY, after, granted};
+
+for_every_engine![
+    a_new_session_of_a_pair_has_a_new_number_and_ends_the_old_one,
+    a_session_ends_at_its_end_and_with_its_token,
+    revoking_ends_what_it_names_and_is_always_told,
+    touching_never_goes_back,
+    events_come_back_newest_first,
+    purging_keeps_what_is_needed,
+];
+
+async fn a_new_session_of_a_pair_has_a_new_number_and_ends_the_old_one(f: Fixture) {
+    let ann = f.holder("ann", "t").await;
+    let old = f.verify(ann, "t").await;
+    let new = f.verify(ann, "t").await;
+    assert!(new.id > old.id);
+    let lines = f.store.revocations_after(0).await.unwrap();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].which, Which::Session(old.id));
+    assert_eq!(
+        f.store.revoke(Which::Session(old.id), NOW).await.unwrap(),
+        0
+    );
+    let stored = f.store.session(f.pair("t"), NOW).await.unwrap();
+    assert_eq!(stored.map(|s| s.id), Some(new.id));
+    assert_eq!(f.store.sessions(None, NOW).await.unwrap().len(), 1);
+    assert_eq!(f.store.live_sessions(NOW).await.unwrap(), 1);
+}
+
+async fn a_session_ends_at_its_end_and_with_its_token(f: Fixture) {
+    let ann = f.holder("ann", "t").await;
+    f.verify(ann, "t").await;
+    let key = f.pair("t");
+    assert!(f.store.session(key, after(3599)).await.unwrap().is_some());
+    assert_eq!(f.store.session(key, after(3600)).await.unwrap(), None);
+    assert!(
+        f.store
+            .sessions(None, after(3600))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    let mut token = f.token(ann, "t");
+    token.expires_at = Some(after(100));
+    token.scope = Some("/a/".to_owned());
+    f.store.put_token(token).await.unwrap();
+    let session = f.store.session(key, NOW).await.unwrap().unwrap();
+    assert_eq!(session.expires_at, after(100));
+    assert_eq!(session.holder.scope.as_deref(), Some("/a/"));
+    assert_eq!(f.store.session(key, after(100)).await.unwrap(), None);
+}
+
+async fn revoking_ends_what_it_names_and_is_always_told(f: Fixture) {
+    let ann = f.holder("ann", "a").await;
+    let bob = f.holder("bob", "b").await;
+    f.store.put_token(f.token(ann, "c")).await.unwrap();
+    f.verify(ann, "a").await;
+    let second = f.verify(ann, "c").await;
+    f.verify(bob, "b").await;
+    assert_eq!(f.store.feed_head().await.unwrap(), 0);
+
+    let one = Which::Session(second.id);
+    assert_eq!(f.store.revoke(one, NOW).await.unwrap(), 1);
+    assert_eq!(f.store.session(f.pair("c"), NOW).await.unwrap(), None);
+    assert!(f.store.session(f.pair("a"), NOW).await.unwrap().is_some());
+    let all_of_ann = Which::User(ann);
+    assert_eq!(f.store.revoke(all_of_ann, NOW).await.unwrap(), 1);
+    assert_eq!(f.store.session(f.pair("a"), NOW).await.unwrap(), None);
+    assert!(f.store.session(f.pair("b"), NOW).await.unwrap().is_some());
+    assert_eq!(
+        f.store.revoke(Which::All, after(3600)).await.unwrap(),
+        0,
+        "expired"
+    );
+    assert_eq!(f.store.session(f.pair("b"), NOW).await.unwrap(), None);
+    let unknown = Which::Session(SessionId(99));
+    assert_eq!(f.store.revoke(unknown, NOW).await.unwrap(), 0);
+
+    let lines = f.store.revocations_after(0).await.unwrap();
+    let told: Vec<_> = lines.iter().map(|line| line.which).collect();
+    assert_eq!(told, [one, all_of_ann, Which::All, unknown]);
+    assert!(lines.windows(2).all(|two| two[0].seq < two[1].seq));
+    assert_eq!(f.store.feed_head().await.unwrap(), lines[3].seq);
+    let rest = f.store.revocations_after(lines[1].seq).await.unwrap();
+    assert_eq!(rest, lines[2..]);
+}
+
+async fn touching_never_goes_back(f: Fixture) {
+    let ann = f.holder("ann", "t").await;
+    let session = f.verify(ann, "t").await;
+    let seen = |secs| [(session.id, after(secs)), (SessionId(99), after(secs))];
+    f.store.touch(&seen(50)).await.unwrap();
+    f.store.touch(&seen(20)).await.unwrap();
+    f.store.touch(&[]).await.unwrap();
+    let session = f.store.session(f.pair("t"), NOW).await.unwrap().unwrap();
+    assert_eq!(session.last_seen_at, after(50));
+}
+
+fn event(kind: EventKind, detail: &str) -> Event {
+    Event {
+        kind,
+        user: Some(UserId(7)),
+        route: "files".to_owned(),
+        address: Some([192, 0, 2, 1].into()),
+        detail: detail.to_owned(),
+    }
+}
+
+async fn events_come_back_newest_first(f: Fixture) {
+    let first = (NOW, event(EventKind::Challenged, "sms"));
+    let second = (after(1), event(EventKind::Verified, "sms"));
+    f.store
+        .append(&[first.clone(), second.clone()])
+        .await
+        .unwrap();
+    let third = (after(1), event(EventKind::Revoked, "all"));
+    f.store.append(std::slice::from_ref(&third)).await.unwrap();
+    assert_eq!(
+        f.store.recent(2).await.unwrap(),
+        [third.clone(), second.clone()]
+    );
+    assert_eq!(f.store.recent(9).await.unwrap(), [third, second, first]);
+}
+
+/// One or two of everything, made at `NOW`; a plain and a locked subject.
+async fn fill(f: &Fixture) -> (UserId, SubjectDigest, SubjectDigest) {
+    f.store.ping().await.unwrap();
+    let ann = f.holder("ann", "t").await;
+    let mut short = f.token(ann, "short");
+    short.expires_at = Some(after(3600));
+    f.store.put_token(short).await.unwrap();
+    f.verify(ann, "t").await;
+    f.send_code(ann, "short", "333333").await;
+    let request = f.send_request(ann);
+    assert_eq!(granted(f, &request, NOW).await, None);
+    let (plain, locked) = (f.user_subject(ann), f.address_subject());
+    let mut at_once = POLICY;
+    at_once.lock_at = 1;
+    f.store
+        .failed(&[(plain, POLICY), (locked, at_once)], NOW)
+        .await
+        .unwrap();
+    f.store
+        .append(&[(NOW, event(EventKind::Verified, "sms"))])
+        .await
+        .unwrap();
+    f.store
+        .revoke(Which::Session(SessionId(98)), NOW)
+        .await
+        .unwrap();
+    f.store
+        .revoke(Which::Session(SessionId(99)), NOW)
+        .await
+        .unwrap();
+    (ann, plain, locked)
+}
+
+async fn purging_keeps_what_is_needed(f: Fixture) {
+    let day = 24 * 3600;
+    let (ann, plain, locked) = fill(&f).await;
+    assert_eq!(f.store.purge(NOW).await.unwrap(), 0);
+    assert!(f.store.session(f.pair("t"), NOW).await.unwrap().is_some());
+    assert_eq!(f.store.purge(after(3600)).await.unwrap(), 1, "the session");
+    assert_eq!(
+        f.store.purge(after(day + 3599)).await.unwrap(),
+        1,
+        "the send"
+    );
+    assert_eq!(
+        f.store.purge(after(day + 3601)).await.unwrap(),
+        1,
+        "the token"
+    );
+    assert!(f.store.token(f.digest("t"), NOW).await.unwrap().is_some());
+    assert_eq!(
+        f.store.purge(after(8 * day)).await.unwrap(),
+        1,
+        "one line of two"
+    );
+    let head = f.store.feed_head().await.unwrap();
+    assert_eq!(head, 2);
+    assert_eq!(f.store.revocations_after(0).await.unwrap().len(), 1);
+    assert_eq!(
+        f.try_code(ann, "short", "333333").await,
+        Attempted::Blocked(Blocked::Locked)
+    );
+    assert_eq!(
+        f.store.purge(after(31 * day)).await.unwrap(),
+        2,
+        "two challenges"
+    );
+    assert_eq!(
+        f.store.purge(after(91 * day)).await.unwrap(),
+        1,
+        "one counter of two"
+    );
+    let block = f.store.blocked(&[plain, locked], NOW).await.unwrap();
+    assert_eq!(block, Some(Blocked::Locked));
+    assert_eq!(
+        f.store.purge(after(401 * day)).await.unwrap(),
+        1,
+        "the event"
+    );
+    f.store.revoke(Which::All, NOW).await.unwrap();
+    assert_eq!(f.store.feed_head().await.unwrap(), 3);
+}

@@ -1,0 +1,356 @@
+//! The engine that forgets: for tests, trials and `memory:`. Same verbs, same answers, no disk.
+//!
+//! One lock around plain maps; each verb takes it once, so each is one atomic step.
+
+mod state;
+
+use crate::auth::lockout::{Blocked, LockoutPolicy};
+use crate::auth::ports::{
+    Attempt, Attempted, AuditTrail, Challenges, Failures, LearnedUser, NewChallenge, NewShare,
+    NewUser, Reserved, Revocation, SendRequest, SessionRow, Sessions, Share, Shares, StoreError,
+    Stored, Token, Tokens, Upkeep, User, Users, Which,
+};
+use crate::clock::Timestamp;
+use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
+use crate::event::Event;
+use crate::gate::session::{Holder, Session};
+use crate::id::{SendId, SessionId, ShareId, UserId};
+use crate::store::rules::{self, Pending};
+use async_trait::async_trait;
+use state::{Sent, State, next};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+/// The engine.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<State>);
+
+fn no_such(what: &str) -> StoreError {
+    StoreError::Unavailable(format!("there is no such {what}"))
+}
+
+impl Memory {
+    /// Makes every later verb fail, as a store that is down does.
+    #[cfg(test)]
+    pub(crate) fn break_off(&self) {
+        let broken = std::thread::scope(|scope| {
+            let panicking = scope.spawn(|| {
+                let _guard = self.0.lock();
+                panic!("broken off by a test");
+            });
+            panicking.join()
+        });
+        assert!(broken.is_err());
+    }
+
+    fn lock(&self) -> Stored<MutexGuard<'_, State>> {
+        // A panic under the lock may have left a step half-done.
+        self.0
+            .lock()
+            .map_err(|_| StoreError::Unavailable("an earlier step broke off".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Users for Memory {
+    async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>> {
+        let mut state = self.lock()?;
+        let is_taken = state.user_named(&user.realm, &user.name).is_some();
+        if is_taken || user.name.starts_with(rules::SHARE_USER_PREFIX) {
+            return Ok(None);
+        }
+        Ok(Some(state.insert_user(user, now)))
+    }
+
+    async fn user(&self, id: UserId) -> Stored<Option<User>> {
+        Ok(self.lock()?.users.get(&id).cloned())
+    }
+
+    async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>> {
+        Ok(self.lock()?.user_named(realm, name).cloned())
+    }
+
+    async fn users(&self) -> Stored<Vec<User>> {
+        Ok(self.lock()?.users.values().cloned().collect())
+    }
+
+    async fn learn_user(&self, learned: LearnedUser, now: Timestamp) -> Stored<UserId> {
+        let mut state = self.lock()?;
+        let id = state
+            .user_named(&learned.realm, &learned.name)
+            .map(|user| user.id);
+        if let Some(user) = id.and_then(|id| state.users.get_mut(&id)) {
+            user.phone = learned.phone.or(user.phone.take());
+            user.email = learned.email.or(user.email.take());
+            return Ok(user.id);
+        }
+        let new = NewUser {
+            realm: learned.realm,
+            name: learned.name,
+            phone: learned.phone,
+            email: learned.email,
+            password_hash: None,
+            can_edit_users: false,
+        };
+        Ok(state.insert_user(new, now))
+    }
+}
+
+#[async_trait]
+impl Tokens for Memory {
+    async fn put_token(&self, token: Token) -> Stored<()> {
+        let mut state = self.lock()?;
+        if !state.users.contains_key(&token.user) {
+            return Err(no_such("user"));
+        }
+        let share = token.share.map(|share| state.shares.get(&share));
+        if share.is_some_and(|share| share.is_none_or(|share| share.user != token.user)) {
+            return Err(no_such("share"));
+        }
+        state.put_token(token);
+        Ok(())
+    }
+
+    async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>> {
+        let state = self.lock()?;
+        Ok(state
+            .live_token(digest, now)
+            .and_then(|(token, _)| Some((token.clone(), state.holder(token)?))))
+    }
+}
+
+#[async_trait]
+impl Sessions for Memory {
+    async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>> {
+        let state = self.lock()?;
+        Ok(state
+            .sessions
+            .get(&key)
+            .and_then(|record| state.live_session(record, now)))
+    }
+
+    async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()> {
+        let seen: HashMap<SessionId, Timestamp> =
+            seen.iter().fold(HashMap::new(), |mut latest, (id, at)| {
+                let slot = latest.entry(*id).or_insert(*at);
+                *slot = (*slot).max(*at);
+                latest
+            });
+        for record in self.lock()?.sessions.values_mut() {
+            if let Some(at) = seen.get(&record.id) {
+                record.last_seen_at = record.last_seen_at.max(*at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64> {
+        Ok(self.lock()?.end(which, now))
+    }
+
+    async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>> {
+        let state = self.lock()?;
+        let mut rows: Vec<_> = state
+            .sessions
+            .values()
+            .filter(|record| user.is_none_or(|user| record.new.user == user))
+            .filter_map(|record| {
+                Some(SessionRow {
+                    session: state.live_session(record, now)?,
+                    realm: state.users.get(&record.new.user)?.realm.clone(),
+                    device_label: record.new.device_label.clone(),
+                })
+            })
+            .collect();
+        rows.sort_unstable_by_key(|row| Reverse(row.session.id));
+        Ok(rows)
+    }
+
+    async fn live_sessions(&self, now: Timestamp) -> Stored<u64> {
+        Ok(self.sessions(None, now).await?.len() as u64)
+    }
+
+    async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {
+        let state = self.lock()?;
+        let lines = state.feed.iter().map(|(line, _)| *line);
+        Ok(lines
+            .filter(|line| line.seq > seq)
+            .take(rules::FEED_LINES_MAX as usize)
+            .collect())
+    }
+
+    async fn feed_head(&self) -> Stored<i64> {
+        Ok(self.lock()?.last.revocation)
+    }
+}
+
+#[async_trait]
+impl Challenges for Memory {
+    async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved> {
+        let mut state = self.lock()?;
+        let waits = rules::windows(&request).map(|window| {
+            let full_since = state.full_since(&request, &window, now);
+            (window.limit, window.wait_secs(full_since, now))
+        });
+        if let Some((limit, retry_after_secs)) = rules::longest_wait(waits) {
+            return Ok(Reserved::No {
+                limit,
+                retry_after_secs,
+            });
+        }
+        let id = SendId(next(&mut state.last.send));
+        let sent = Sent {
+            user: request.user,
+            recipient: request.recipient,
+            prefix: request.prefix,
+            at: now,
+        };
+        state.sends.insert(id, sent);
+        Ok(Reserved::Yes(id))
+    }
+
+    async fn release_send(&self, id: SendId) -> Stored<()> {
+        self.lock()?.sends.remove(&id);
+        Ok(())
+    }
+
+    async fn put_challenge(&self, challenge: NewChallenge) -> Stored<()> {
+        let pending = Pending {
+            user: challenge.user,
+            code: challenge.code,
+            is_pending: true,
+            attempts_left: challenge.attempts,
+            expires_at: challenge.expires_at,
+        };
+        let slot = (challenge.pair, challenge.purpose);
+        self.lock()?.challenges.insert(slot, pending);
+        Ok(())
+    }
+
+    async fn attempt(&self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
+        self.lock()?.attempt(attempt, now)
+    }
+}
+
+#[async_trait]
+impl Failures for Memory {
+    async fn blocked(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<Blocked>> {
+        Ok(self.lock()?.longest_block(subjects, now))
+    }
+
+    async fn failed(
+        &self,
+        subjects: &[(SubjectDigest, LockoutPolicy)],
+        now: Timestamp,
+    ) -> Stored<()> {
+        let mut state = self.lock()?;
+        for subject in subjects {
+            state.add_failure(subject, now);
+        }
+        Ok(())
+    }
+
+    async fn succeeded(&self, subjects: &[SubjectDigest]) -> Stored<()> {
+        let mut state = self.lock()?;
+        for subject in subjects {
+            state.failures.remove(subject);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Shares for Memory {
+    async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)> {
+        let mut state = self.lock()?;
+        let id = ShareId(next(&mut state.last.share));
+        let recipient = NewUser {
+            realm: share.realm.clone(),
+            name: rules::share_user(id),
+            phone: share.phone.clone(),
+            email: share.email.clone(),
+            password_hash: None,
+            can_edit_users: false,
+        };
+        let user = state.insert_user(recipient, now);
+        let token = Token {
+            digest: share.token,
+            user,
+            issued_pair: None,
+            scope: Some(share.path.clone()),
+            share: Some(id),
+            issued_at: now,
+            expires_at: share.expires_at,
+        };
+        state.put_token(token);
+        let share = Share {
+            id,
+            user,
+            realm: share.realm,
+            path: share.path,
+            phone: share.phone,
+            email: share.email,
+            created_at: now,
+            expires_at: share.expires_at,
+        };
+        state.shares.insert(id, share);
+        Ok((id, user))
+    }
+
+    async fn shares(&self) -> Stored<Vec<Share>> {
+        Ok(self.lock()?.shares.values().cloned().collect())
+    }
+
+    async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool> {
+        let mut state = self.lock()?;
+        let Some(share) = state.shares.remove(&id) else {
+            return Ok(false);
+        };
+        state.end(Which::User(share.user), now);
+        // Its recipient goes with it: nothing else would ever remove that phone number.
+        state
+            .challenges
+            .retain(|_, challenge| challenge.user != share.user);
+        state.tokens.retain(|_, token| token.user != share.user);
+        state.users.remove(&share.user);
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl AuditTrail for Memory {
+    async fn append(&self, events: &[(Timestamp, Event)]) -> Stored<()> {
+        self.lock()?.audit.extend_from_slice(events);
+        Ok(())
+    }
+
+    async fn recent(&self, limit: u32) -> Stored<Vec<(Timestamp, Event)>> {
+        let state = self.lock()?;
+        let newest = state.audit.iter().rev().take(limit as usize);
+        Ok(newest.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Upkeep for Memory {
+    async fn ping(&self) -> Stored<()> {
+        self.lock().map(drop)
+    }
+
+    async fn purge(&self, now: Timestamp) -> Stored<u64> {
+        Ok(self.lock()?.purge(now))
+    }
+
+    async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()> {
+        let mut state = self.lock()?;
+        for challenge in state.challenges.values_mut() {
+            if challenge.user == user {
+                challenge.is_pending = false;
+            }
+        }
+        state.failures.remove(&subject);
+        state.end(Which::User(user), now);
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
+
+use crate::auth::lockout::{Blocked, Counter, LockoutPolicy, longer};
+use crate::auth::ports::{
+    Attempt, Attempted, NewSession, NewUser, Purpose, Revocation, SendLimit, SendRequest, Share,
+    StoreError, Stored, Token, User, Which,
+};
+use crate::clock::Timestamp;
+use crate::digest::{RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
+use crate::event::Event;
+use crate::gate::session::{Holder, Session};
+use crate::id::{SendId, SessionId, ShareId, UserId};
+use crate::store::rules::{self, Cutoffs, Judged, Pending, Window};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) last: LastIds,
+    pub(super) users: BTreeMap<UserId, User>,
+    pub(super) tokens: HashMap<TokenDigest, Token>,
+    pub(super) sessions: HashMap<SessionKey, Record>,
+    pub(super) feed: Vec<(Revocation, Timestamp)>,
+    pub(super) challenges: HashMap<(SessionKey, Purpose), Pending>,
+    pub(super) sends: BTreeMap<SendId, Sent>,
+    pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
+    pub(super) shares: BTreeMap<ShareId, Share>,
+    pub(super) audit: Vec<(Timestamp, Event)>,
+}
+
+/// The last number given out of each kind.
+#[derive(Debug, Default)]
+pub(super) struct LastIds {
+    pub(super) user: i64,
+    pub(super) session: i64,
+    pub(super) send: i64,
+    pub(super) share: i64,
+    pub(super) revocation: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: SessionId,
+    pub(super) new: NewSession,
+    pub(super) last_seen_at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) user: UserId,
+    pub(super) recipient: RecipientDigest,
+    pub(super) prefix: String,
+    pub(super) at: Timestamp,
+}
+
+/// The next number of a kind.
+pub(super) fn next(last: &mut i64) -> i64 {
+    *last += 1;
+    *last
+}
+
+impl State {
+    pub(super) fn user_named(&self, realm: &str, name: &str) -> Option<&User> {
+        self.users
+            .values()
+            .find(|user| user.realm == realm && user.name == name)
+    }
+
+    pub(super) fn insert_user(&mut self, new: NewUser, now: Timestamp) -> UserId {
+        let id = UserId(next(&mut self.last.user));
+        let user = User {
+            id,
+            realm: new.realm,
+            name: new.name,
+            phone: new.phone,
+            email: new.email,
+            password_hash: new.password_hash,
+            can_edit_users: new.can_edit_users,
+            created_at: now,
+        };
+        self.users.insert(id, user);
+        id
+    }
+
+    /// Inserts a token or renews it. Sessions that another user had with it end.
+    pub(super) fn put_token(&mut self, token: Token) {
+        let mut others: Vec<_> = self
+            .sessions
+            .values()
+            .filter(|record| record.new.token == token.digest && record.new.user != token.user)
+            .map(|record| record.id)
+            .collect();
+        others.sort_unstable();
+        for id in others {
+            self.end(Which::Session(id), token.issued_at);
+        }
+        self.tokens.insert(token.digest, token);
+    }
+
+    /// The token with its real end, if that lies ahead: a share's token ends with its share.
+    pub(super) fn live_token(
+        &self,
+        digest: TokenDigest,
+        now: Timestamp,
+    ) -> Option<(&Token, Timestamp)> {
+        let token = self.tokens.get(&digest)?;
+        let share = token.share.and_then(|share| self.shares.get(&share));
+        let ends_at = [token.expires_at, share.and_then(|share| share.expires_at)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(Timestamp(i64::MAX));
+        (ends_at > now).then_some((token, ends_at))
+    }
+
+    pub(super) fn holder(&self, token: &Token) -> Option<Holder> {
+        Some(Holder {
+            user: token.user,
+            name: self.users.get(&token.user)?.name.as_str().into(),
+            scope: token.scope.as_deref().map(Into::into),
+        })
+    }
+
+    /// The session, if it has not ended: it does not outlive its token.
+    pub(super) fn live_session(&self, record: &Record, now: Timestamp) -> Option<Session> {
+        let (token, token_ends_at) = self.live_token(record.new.token, now)?;
+        let expires_at = token_ends_at.min(record.new.expires_at);
+        if token.user != record.new.user || expires_at <= now {
+            return None;
+        }
+        Some(Session {
+            id: record.id,
+            holder: self.holder(token)?,
+            factor: record.new.factor,
+            verified_at: record.new.verified_at,
+            expires_at,
+            last_seen_at: record.last_seen_at,
+        })
+    }
+
+    /// Makes the pair's session under a new number; an older one ends, and the feed says so.
+    pub(super) fn put_session(&mut self, new: NewSession, now: Timestamp) -> Stored<Session> {
+        let mut record = Record {
+            id: SessionId(self.last.session + 1),
+            last_seen_at: new.verified_at,
+            new,
+        };
+        let session = self
+            .live_session(&record, now)
+            .ok_or(StoreError::Damaged("session"))?;
+        record.id = SessionId(next(&mut self.last.session));
+        if let Some(old) = self.sessions.insert(record.new.key, record) {
+            self.announce(Which::Session(old.id), now);
+        }
+        Ok(session)
+    }
+
+    pub(super) fn announce(&mut self, which: Which, now: Timestamp) {
+        let seq = next(&mut self.last.revocation);
+        self.feed.push((Revocation { seq, which }, now));
+    }
+
+    /// Ends sessions, with a line in the feed; returns how many of them were live.
+    pub(super) fn end(&mut self, which: Which, now: Timestamp) -> u64 {
+        let ends = |record: &Record| match which {
+            Which::All => true,
+            Which::User(user) => record.new.user == user,
+            Which::Session(session) => record.id == session,
+        };
+        let ended = self
+            .sessions
+            .values()
+            .filter(|record| ends(record) && self.live_session(record, now).is_some())
+            .count();
+        self.sessions.retain(|_, record| !ends(record));
+        self.announce(which, now);
+        ended as u64
+    }
+
+    /// When the `max`-th newest send that counts against the limit was made.
+    pub(super) fn full_since(
+        &self,
+        request: &SendRequest,
+        window: &Window,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let counts = |sent: &&Sent| match window.limit {
+            SendLimit::Resend | SendLimit::User => sent.user == request.user,
+            SendLimit::Number => sent.recipient == request.recipient,
+            SendLimit::Gateway => true,
+            SendLimit::Prefix => sent.prefix == request.prefix,
+        };
+        let mut times: Vec<_> = self
+            .sends
+            .values()
+            .filter(counts)
+            .map(|sent| sent.at)
+            .filter(|at| *at > window.since(now))
+            .collect();
+        times.sort_unstable_by_key(|at| Reverse(*at));
+        times.get(window.max.checked_sub(1)? as usize).copied()
+    }
+
+    pub(super) fn longest_block(
+        &self,
+        subjects: &[SubjectDigest],
+        now: Timestamp,
+    ) -> Option<Blocked> {
+        subjects
+            .iter()
+            .filter_map(|subject| self.failures.get(subject))
+            .fold(None, |longest, (counter, _)| {
+                longer(longest, counter.blocked(now))
+            })
+    }
+
+    pub(super) fn add_failure(
+        &mut self,
+        (subject, policy): &(SubjectDigest, LockoutPolicy),
+        now: Timestamp,
+    ) {
+        let (counter, touched_at) = self.failures.entry(*subject).or_default();
+        *counter = counter.failed(policy, now);
+        *touched_at = now;
+    }
+
+    pub(super) fn attempt(&mut self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
+        let (user, address) = (&attempt.subjects.user, &attempt.subjects.address);
+        if let Some(blocked) = self.longest_block(&[user.0, address.0], now) {
+            return Ok(Attempted::Blocked(blocked));
+        }
+        let token = self.live_token(attempt.session.token, now);
+        let token_is_live = token.is_some_and(|(token, _)| token.user == attempt.user);
+        let slot = (attempt.pair, attempt.purpose);
+        let challenge = self.challenges.get(&slot);
+        match rules::judge(challenge, &attempt, token_is_live, now) {
+            Judged::NeverSent => Ok(Attempted::NeverSent),
+            Judged::Gone => Ok(Attempted::Gone),
+            Judged::Wrong { left } => {
+                if let Some(pending) = self.challenges.get_mut(&slot) {
+                    pending.attempts_left = left;
+                    pending.is_pending = left > 0;
+                }
+                self.add_failure(user, now);
+                self.add_failure(address, now);
+                Ok(Attempted::Wrong { left })
+            }
+            Judged::Right => {
+                let session = self.put_session(attempt.session, now)?;
+                if let Some(pending) = self.challenges.get_mut(&slot) {
+                    pending.is_pending = false;
+                }
+                self.failures.remove(&attempt.subjects.user.0);
+                Ok(Attempted::Verified(session))
+            }
+        }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.tokens.len()
+            + self.sessions.len()
+            + self.feed.len()
+            + self.challenges.len()
+            + self.sends.len()
+            + self.failures.len()
+            + self.audit.len()
+    }
+
+    pub(super) fn purge(&mut self, now: Timestamp) -> u64 {
+        let keep = Cutoffs::at(now);
+        let before = self.rows();
+        let (tokens, shares) = (&mut self.tokens, &self.shares);
+        tokens.retain(|_, token| {
+            let share = token.share.and_then(|share| shares.get(&share));
+            let ends = [token.expires_at, share.and_then(|share| share.expires_at)];
+            ends.into_iter().flatten().all(|at| at >= keep.tokens)
+        });
+        self.sessions.retain(|_, record| {
+            record.new.expires_at > now && tokens.contains_key(&record.new.token)
+        });
+        self.challenges
+            .retain(|_, pending| pending.expires_at >= keep.challenges);
+        self.sends.retain(|_, sent| sent.at >= keep.sends);
+        // The newest line stays, so that the head of the feed never goes back.
+        let head = self.last.revocation;
+        self.feed
+            .retain(|(line, at)| *at >= keep.revocations || line.seq == head);
+        self.failures
+            .retain(|_, (counter, touched_at)| *touched_at >= keep.failures || counter.locked);
+        self.audit.retain(|(at, _)| *at >= keep.audit);
+        (before - self.rows()) as u64
+    }
+}

@@ -1,0 +1,169 @@
+//! The decisions that every engine must take alike. Pure: engines fetch the facts and act.
+
+use crate::auth::ports::{Attempt, SendLimit, SendRequest};
+use crate::clock::Timestamp;
+use crate::digest::CodeDigest;
+use crate::id::{ShareId, UserId};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Lines of the feed handed out at once.
+pub(super) const FEED_LINES_MAX: u32 = 1_000;
+
+/// Names starting like this belong to the users that share links make.
+pub(super) const SHARE_USER_PREFIX: &str = "share:";
+
+/// The name of the user who stands for a share's recipient.
+pub(super) fn share_user(id: ShareId) -> String {
+    format!("{SHARE_USER_PREFIX}{id}")
+}
+
+/// One sending limit: at most `max` sends in any `span`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) limit: SendLimit,
+    pub(super) span: Duration,
+    pub(super) max: u32,
+}
+
+impl Window {
+    /// Sends after this moment count.
+    pub(super) fn since(&self, now: Timestamp) -> Timestamp {
+        now.before(self.span)
+    }
+
+    /// How long to wait, given when the `max`-th newest send that counts was made (`None`: there are
+    /// fewer). A limit of 0 lets nothing through and has no better answer than its whole span.
+    pub(super) fn wait_secs(&self, full_since: Option<Timestamp>, now: Timestamp) -> Option<u64> {
+        if self.max == 0 {
+            return Some(self.span.as_secs().max(1));
+        }
+        full_since.map(|at| at.after(self.span).secs_since(now).max(1))
+    }
+}
+
+/// The limits that a send must keep.
+pub(super) fn windows(request: &SendRequest) -> [Window; 5] {
+    let limits = request.limits;
+    let window = |limit, span, max| Window { limit, span, max };
+    [
+        window(SendLimit::Resend, limits.resend_after, 1),
+        window(SendLimit::User, HOUR, limits.per_user_per_hour),
+        window(SendLimit::Number, HOUR, limits.per_number_per_hour),
+        window(SendLimit::Gateway, MINUTE, limits.per_gateway_per_minute),
+        window(SendLimit::Prefix, MINUTE, limits.per_prefix_per_minute),
+    ]
+}
+
+/// Of the limits met, the one with the longest wait.
+pub(super) fn longest_wait(
+    waits: impl IntoIterator<Item = (SendLimit, Option<u64>)>,
+) -> Option<(SendLimit, u64)> {
+    waits
+        .into_iter()
+        .filter_map(|(limit, wait)| Some((limit, wait?)))
+        .reduce(|longest, next| if next.1 > longest.1 { next } else { longest })
+}
+
+/// What the store holds of a challenge.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) user: UserId,
+    pub(super) code: CodeDigest,
+    /// Neither used nor void.
+    pub(super) is_pending: bool,
+    pub(super) attempts_left: u32,
+    pub(super) expires_at: Timestamp,
+}
+
+/// How an attempt that is not blocked stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    NeverSent,
+    Gone,
+    /// With the tries left after this one.
+    Wrong {
+        left: u32,
+    },
+    Right,
+}
+
+/// Judges a code. `token_is_live`: the attempt's token is held by its user now.
+pub(super) fn judge(
+    challenge: Option<&Pending>,
+    attempt: &Attempt,
+    token_is_live: bool,
+    now: Timestamp,
+) -> Judged {
+    let Some(challenge) = challenge.filter(|challenge| challenge.user == attempt.user) else {
+        return Judged::NeverSent;
+    };
+    let is_open = challenge.is_pending && challenge.attempts_left > 0 && now < challenge.expires_at;
+    if !is_open || !token_is_live {
+        return Judged::Gone;
+    }
+    if challenge.code.ct_eq(&attempt.code) {
+        Judged::Right
+    } else {
+        Judged::Wrong {
+            left: challenge.attempts_left.saturating_sub(1),
+        }
+    }
+}
+
+/// How long each kind of row is kept: rows from before these moments go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cutoffs {
+    pub(super) tokens: Timestamp,
+    pub(super) challenges: Timestamp,
+    pub(super) sends: Timestamp,
+    pub(super) revocations: Timestamp,
+    pub(super) failures: Timestamp,
+    pub(super) audit: Timestamp,
+}
+
+impl Cutoffs {
+    /// An expired challenge stays for a month, so that its code is told "gone" and not "never sent".
+    pub(super) fn at(now: Timestamp) -> Self {
+        let days = |n: u32| now.before(DAY.saturating_mul(n));
+        Self {
+            tokens: days(1),
+            challenges: days(30),
+            sends: days(1),
+            revocations: days(7),
+            failures: days(90),
+            audit: days(400),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_is_told() {
+        use SendLimit::{Gateway, Number, Resend, User};
+        let waits = [
+            (Resend, Some(9)),
+            (User, Some(70)),
+            (Number, Some(70)),
+            (Gateway, None),
+        ];
+        assert_eq!(longest_wait(waits), Some((User, 70)));
+        assert_eq!(longest_wait([(Resend, None)]), None);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_always_met() {
+        let closed = Window {
+            limit: SendLimit::Prefix,
+            span: MINUTE,
+            max: 0,
+        };
+        assert_eq!(closed.wait_secs(None, Timestamp(5)), Some(60));
+    }
+}

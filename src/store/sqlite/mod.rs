@@ -1,0 +1,151 @@
+//! The embedded engine: one SQLite file, write-ahead log, every commit on disk before it is told.
+//!
+//! All writing goes over one connection, and each verb that reads before it writes begins with
+//! `BEGIN IMMEDIATE`: between processes on one file (a binary upgrade) it holds the write lock from
+//! its first read on. Reading goes over a few connections that cannot write. A verb that is
+//! dropped half-way is rolled back.
+
+mod audit;
+mod challenges;
+mod failures;
+mod opening;
+mod sessions;
+mod shares;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod users;
+
+use crate::auth::ports::{StoreError, Stored};
+use crate::digest::DigestKeys;
+use crate::entropy::Entropy;
+use crate::secret::Secret;
+use crate::store::OpenError;
+use crate::store::vault::Vault;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a verb waits for its turn before it answers that the store is unavailable.
+const PATIENCE: Duration = Duration::from_secs(5);
+const READERS_MAX: u32 = 4;
+
+type Transaction = sqlx::Transaction<'static, sqlx::Sqlite>;
+
+/// The engine.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    vault: Vault,
+}
+
+impl Sqlite {
+    /// Opens the file, or makes it (mode 0600) in a directory that exists.
+    pub async fn open(
+        path: &Path,
+        store_key: &[u8; 32],
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<(Self, DigestKeys), OpenError> {
+        let options = options(path);
+        let data_key = opening::prepare(path, &options, store_key, &entropy).await?;
+        let keys = DigestKeys::derive(&data_key);
+        let pool = SqlitePoolOptions::new()
+            .acquire_timeout(PATIENCE)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false);
+        let writer = pool
+            .clone()
+            .max_connections(1)
+            // SQLite ends a transaction by itself on errors like a full disk; the driver's count of
+            // open transactions is then wrong for ever, and the connection with it.
+            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
+            .connect_lazy_with(options.clone());
+        let readers = pool
+            .max_connections(READERS_MAX)
+            .connect_lazy_with(options.pragma("query_only", "ON"));
+        let vault = Vault::new(keys.seal_key(), entropy);
+        let store = Self {
+            writer,
+            readers,
+            vault,
+        };
+        Ok((store, keys))
+    }
+
+    /// Begins a step that nobody else can write into.
+    async fn begin(&self) -> Stored<Transaction> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A text, sealed for one column of one user.
+    fn seal(&self, column: &str, owner: &Owner<'_>, text: Option<&str>) -> Stored<Option<Vec<u8>>> {
+        text.map(|text| self.vault.seal(&owner.place(column), text.as_bytes()))
+            .transpose()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    /// The text that was sealed for that column of that user.
+    fn unseal(
+        &self,
+        column: &'static str,
+        owner: &Owner<'_>,
+        sealed: Option<Vec<u8>>,
+    ) -> Stored<Option<Secret>> {
+        let Some(sealed) = sealed else {
+            return Ok(None);
+        };
+        let plain = self
+            .vault
+            .open(&owner.place(column), &sealed)
+            .ok_or(StoreError::Damaged(column))?;
+        let text = std::str::from_utf8(&plain).map_err(|_| StoreError::Damaged(column))?;
+        Ok(Some(Secret::new(text)))
+    }
+}
+
+/// The user a sealed column belongs to. Both parts never change, and no two users share them.
+struct Owner<'a> {
+    realm: &'a str,
+    name: &'a str,
+}
+
+impl Owner<'_> {
+    /// The length keeps realm and name apart.
+    fn place(&self, column: &str) -> String {
+        let Self { realm, name } = self;
+        format!("{column}/{}/{realm}/{name}", realm.len())
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(PATIENCE)
+        .disable_statement_logging()
+}
+
+impl From<sqlx::Error> for StoreError {
+    // Statements are constants and values are bound: no error text holds a value.
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Damaged("row"),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// A digest as it was stored.
+fn digest<T>(bytes: &[u8], read: fn(&[u8]) -> Option<T>) -> Stored<T> {
+    read(bytes).ok_or(StoreError::Damaged("digest"))
+}
+
+/// A count as it was stored.
+fn count(stored: i64) -> Stored<u32> {
+    u32::try_from(stored).map_err(|_| StoreError::Damaged("count"))
+}

@@ -1,0 +1,187 @@
+//! Makes a file ready: ours or empty, not from the future, in WAL mode, migrated, opened by the key.
+//!
+//! Nothing is changed in a file that is refused.
+
+use crate::entropy::{self, Entropy};
+use crate::store::OpenError;
+use crate::store::vault::Vault;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Marks a file as ours (`PRAGMA application_id`): "VEST".
+const APPLICATION_ID: i64 = 0x5645_5354;
+/// The n-th (from 1) brings the schema to version n. Never change one that was released.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_init.sql")];
+const DATA_KEY: &str = "meta.data_key";
+/// Tries, 100 ms apart, at switching to WAL while another process opens the same new file.
+const WAL_TRIES: u32 = 50;
+
+/// Opens or makes the file; returns its data key.
+pub(super) async fn prepare(
+    path: &Path,
+    options: &SqliteConnectOptions,
+    store_key: &[u8; 32],
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Zeroizing<[u8; 32]>, OpenError> {
+    prepare_file(path)?;
+    let failed = |error| engine_error(path, &error);
+    let mut conn = options.connect().await.map_err(failed)?;
+    check_version(path, &mut conn).await?;
+    switch_to_wal(path, &mut conn).await?;
+    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let found = check_version(path, &mut tx).await?;
+    migrate(found, &mut tx).await.map_err(failed)?;
+    let vault = Vault::new(store_key, entropy.clone());
+    let data_key = data_key(path, &mut tx, &vault, entropy).await?;
+    tx.commit().await.map_err(failed)?;
+    conn.close().await.map_err(failed)?;
+    Ok(data_key)
+}
+
+/// Makes the file if there is none: SQLite itself would make it readable for others.
+fn prepare_file(path: &Path) -> Result<(), OpenError> {
+    if path.is_dir() {
+        return Err(OpenError::NotADatabase(path.to_owned()));
+    }
+    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    if let Some(dir) = parent.filter(|dir| !dir.is_dir()) {
+        return Err(OpenError::NoDirectory(dir.to_owned()));
+    }
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(OpenError::NoAccess {
+            path: path.to_owned(),
+            cause: error.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The schema's version, 0 for an empty file; an error if the file is not for this program.
+async fn check_version(path: &Path, conn: &mut SqliteConnection) -> Result<i64, OpenError> {
+    let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT application_id FROM pragma_application_id),
+                (SELECT user_version FROM pragma_user_version),
+                (SELECT count(*) FROM sqlite_schema)",
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(|error| engine_error(path, &error))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    match (application, version, tables) {
+        (0, 0, 0) => Ok(0),
+        (APPLICATION_ID, 1.., _) if version <= known => Ok(version),
+        (APPLICATION_ID, found, _) => Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        }),
+        _ => Err(OpenError::Foreign(path.to_owned())),
+    }
+}
+
+/// WAL is a property of the file. SQLite does not wait its busy timeout for this change.
+async fn switch_to_wal(path: &Path, conn: &mut SqliteConnection) -> Result<(), OpenError> {
+    let mut cause = String::new();
+    for _ in 0..WAL_TRIES {
+        let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL")
+            .fetch_one(&mut *conn)
+            .await;
+        match mode {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(_) => "its file system has no shared memory for a write-ahead log: use a local disk"
+                .clone_into(&mut cause),
+            Err(error) if is_busy(&error) => cause = error.to_string(),
+            Err(error) => return Err(engine_error(path, &error)),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(OpenError::Engine {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Brings the schema from version `found` to the newest.
+async fn migrate(found: i64, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for (version, sql) in (1_i64..).zip(MIGRATIONS) {
+        if version > found {
+            sqlx::raw_sql(sql).execute(&mut *conn).await?;
+            // PRAGMAs take no bound values.
+            let mark = format!(
+                "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}"
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(mark))
+                .execute(&mut *conn)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The data key that the file holds, or a new one.
+async fn data_key(
+    path: &Path,
+    conn: &mut SqliteConnection,
+    vault: &Vault,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Zeroizing<[u8; 32]>, OpenError> {
+    let failed = |error| engine_error(path, &error);
+    let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT data_key FROM meta WHERE id = 1")
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(failed)?;
+    if let Some(sealed) = sealed {
+        let opened = vault.open(DATA_KEY, &sealed);
+        let key = opened.and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok());
+        return key
+            .map(Zeroizing::new)
+            .ok_or_else(|| OpenError::WrongKey(path.to_owned()));
+    }
+    let key = Zeroizing::new(entropy::bytes::<32>(&**entropy)?);
+    let sealed = vault
+        .seal(DATA_KEY, &key[..])
+        .map_err(|error| OpenError::Engine {
+            path: path.to_owned(),
+            cause: error.to_string(),
+        })?;
+    sqlx::query("INSERT INTO meta (id, data_key) VALUES (1, ?1)")
+        .bind(sealed)
+        .execute(conn)
+        .await
+        .map_err(failed)?;
+    Ok(key)
+}
+
+/// SQLite's primary result code (<https://sqlite.org/rescode.html>).
+fn result_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(result_code(error), Some(5 | 6))
+}
+
+fn engine_error(path: &Path, error: &sqlx::Error) -> OpenError {
+    let path = path.to_owned();
+    let cause = error.to_string();
+    match result_code(error) {
+        // SQLITE_CORRUPT, SQLITE_NOTADB
+        Some(11 | 26) => OpenError::NotADatabase(path),
+        // SQLITE_PERM, SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_AUTH
+        Some(3 | 8 | 14 | 23) => OpenError::NoAccess { path, cause },
+        _ => OpenError::Engine { path, cause },
+    }
+}

@@ -1,0 +1,423 @@
+//! What is SQLite's alone: the file, its key, other processes, and what breaks off.
+
+use super::{Sqlite, options};
+use crate::auth::ports::{Attempted, AuditTrail as _, NewUser, StoreError, Upkeep as _, Which};
+use crate::config::model::StoreEngine;
+use crate::entropy::OsEntropy;
+use crate::event::{Event, EventKind};
+use crate::secret::Secret;
+use crate::store::fixture::{Fixture, NOW, PHONE, POLICY, REALM, after, store_key};
+use crate::store::{OpenError, open};
+use sqlx::ConnectOptions as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+async fn refusal(path: &Path, key: &Secret) -> OpenError {
+    let engine = StoreEngine::Sqlite(path.to_owned());
+    match open(&engine, key, Arc::new(OsEntropy)).await {
+        Err(error) => {
+            assert!(!error.to_string().contains('\n'), "one line");
+            error
+        }
+        Ok(_) => panic!("{} was opened", path.display()),
+    }
+}
+
+/// Runs SQL on the file behind the store's back.
+async fn run(path: &Path, sql: &'static str) {
+    let options = options(path).create_if_missing(true);
+    let mut conn = options.connect().await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+    sqlx::Connection::close(conn).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_and_changes_nothing() {
+    let f = Fixture::sqlite().await;
+    let ann = f.user("ann").await;
+    let error = refusal(&f.path(), &store_key(2)).await;
+    assert!(matches!(error, OpenError::WrongKey(_)));
+    let text = error.to_string();
+    assert!(text.contains("store key does not open"), "{text}");
+    assert!(text.contains(f.path().to_str().unwrap()), "{text}");
+    let user = f.second().await.store.user(ann).await.unwrap().unwrap();
+    assert_eq!(user.phone.as_ref().map(|p| p.e164()), Some(PHONE));
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.db");
+    for bad in ["", "short", "AAAA", &"A".repeat(88), "not base64 at all!"] {
+        let error = refusal(&path, &Secret::new(bad)).await;
+        assert!(matches!(error, OpenError::BadKey), "{bad}");
+    }
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn what_is_not_our_database_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = store_key(1);
+
+    let text = dir.path().join("text.db");
+    let content = "these are no pages of a database\n".repeat(99);
+    std::fs::write(&text, &content).unwrap();
+    assert!(matches!(
+        refusal(&text, &key).await,
+        OpenError::NotADatabase(_)
+    ));
+    assert_eq!(std::fs::read_to_string(&text).unwrap(), content);
+
+    assert!(matches!(
+        refusal(dir.path(), &key).await,
+        OpenError::NotADatabase(_)
+    ));
+
+    let foreign = dir.path().join("foreign.db");
+    run(&foreign, "CREATE TABLE songs (name TEXT)").await;
+    let before = std::fs::read(&foreign).unwrap();
+    assert!(matches!(
+        refusal(&foreign, &key).await,
+        OpenError::Foreign(_)
+    ));
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
+
+    let nowhere = dir.path().join("missing/x.db");
+    let error = refusal(&nowhere, &key).await;
+    assert!(matches!(error, OpenError::NoDirectory(_)));
+    assert!(error.to_string().contains("missing does not exist"));
+
+    // Not even root can make a file here.
+    let closed = refusal(Path::new("/proc/vestibule.db"), &key).await;
+    assert!(matches!(closed, OpenError::NoAccess { .. }));
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let f = Fixture::sqlite().await;
+    run(&f.path(), "PRAGMA user_version = 99").await;
+    let error = refusal(&f.path(), &store_key(1)).await;
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }));
+    assert!(error.to_string().contains("newer Vestibule"));
+}
+
+#[tokio::test]
+async fn the_files_are_for_their_owner_alone() {
+    let f = Fixture::sqlite().await;
+    f.user("ann").await;
+    let mut seen = 0;
+    for entry in std::fs::read_dir(f.path().parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.path());
+        seen += 1;
+    }
+    assert_eq!(seen, 3, "database, log and its index");
+}
+
+#[tokio::test]
+async fn the_file_holds_nothing_in_the_clear() {
+    let f = Fixture::sqlite().await;
+    let ann = f.holder("ann", "token-of-ann-4711").await;
+    f.send_code(ann, "token-of-ann-4711", "83190274").await;
+    let verified = f.try_code(ann, "token-of-ann-4711", "83190274").await;
+    assert!(matches!(verified, Attempted::Verified(_)));
+    f.send_code(ann, "token-of-ann-4711", "83190274").await;
+    f.store
+        .reserve_send(f.send_request(ann), NOW)
+        .await
+        .unwrap();
+
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(f.path().parent().unwrap()).unwrap() {
+        bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    let holds = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    assert!(holds(b"ann"), "the search itself works");
+    for secret in [
+        "4512345678",
+        "12345678",
+        "ann@example.org",
+        "argon2id",
+        "token-of-ann",
+        "83190274",
+    ] {
+        assert!(!holds(secret.as_bytes()), "{secret}");
+    }
+    let data_key_under_store_key = [1_u8; 32];
+    assert!(!holds(&data_key_under_store_key));
+    assert!(!holds(f.keys.seal_key()));
+}
+
+#[tokio::test]
+async fn a_sealed_value_does_not_move_to_another_row_or_column() {
+    let f = Fixture::sqlite().await;
+    let (ann, bob) = (f.user("ann").await, f.user("bob").await);
+    run(
+        &f.path(),
+        "UPDATE users SET phone = (SELECT phone FROM users WHERE name = 'ann') WHERE name = 'bob';
+         UPDATE users SET email = password_hash WHERE name = 'ann'",
+    )
+    .await;
+    let moved = f.store.user(bob).await;
+    assert!(matches!(moved, Err(StoreError::Damaged("users.phone"))));
+    let moved = f.store.user(ann).await;
+    assert!(matches!(moved, Err(StoreError::Damaged("users.email"))));
+}
+
+#[tokio::test]
+async fn what_was_told_is_there_after_reopening() {
+    let f = Fixture::sqlite().await;
+    let ann = f.holder("ann", "t").await;
+    let session = f.verify(ann, "t").await;
+    let subject = f.user_subject(ann);
+    for _ in 0..5 {
+        f.store.failed(&[(subject, POLICY)], NOW).await.unwrap();
+    }
+    for _ in 0..3 {
+        f.store.revoke(Which::User(ann), NOW).await.unwrap();
+    }
+    let session = {
+        f.store.succeeded(&[subject]).await.unwrap();
+        let new = f.verify(ann, "t").await;
+        assert!(new.id > session.id);
+        for _ in 0..5 {
+            f.store.failed(&[(subject, POLICY)], NOW).await.unwrap();
+        }
+        new
+    };
+    f.store.purge(after(8 * 24 * 3600)).await.unwrap();
+    let head = f.store.feed_head().await.unwrap();
+    let again = f.second().await;
+    drop(f);
+
+    assert_eq!(again.store.feed_head().await.unwrap(), head);
+    assert!(
+        again
+            .store
+            .blocked(&[subject], NOW)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        again
+            .store
+            .token(again.digest("t"), NOW)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    again.store.revoke(Which::All, NOW).await.unwrap();
+    let lines = again.store.revocations_after(head).await.unwrap();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].seq > head);
+    again.store.succeeded(&[subject]).await.unwrap();
+    assert!(
+        again.verify(ann, "t").await.id > session.id,
+        "numbers are not used again"
+    );
+}
+
+#[tokio::test]
+async fn sessions_survive_reopening() {
+    let f = Fixture::sqlite().await;
+    let ann = f.holder("ann", "t").await;
+    let session = f.verify(ann, "t").await;
+    let again = f.second().await;
+    drop(f);
+    let found = again.store.session(again.pair("t"), NOW).await.unwrap();
+    assert_eq!(found, Some(session));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_on_one_file_obey_the_same_rules() {
+    let a = Arc::new(Fixture::sqlite().await);
+    let b = Arc::new(a.second().await);
+    let ann = a.holder("ann", "t").await;
+    let head = b.store.feed_head().await.unwrap();
+    a.verify(ann, "t").await;
+    assert!(b.store.session(b.pair("t"), NOW).await.unwrap().is_some());
+    assert_eq!(a.store.revoke(Which::User(ann), NOW).await.unwrap(), 1);
+    let lines = b.store.revocations_after(head).await.unwrap();
+    assert_eq!(lines.last().map(|line| line.which), Some(Which::User(ann)));
+
+    a.send_code(ann, "t", "123456").await;
+    let tries = (0..50).map(|n| {
+        let f = if n % 2 == 0 { a.clone() } else { b.clone() };
+        tokio::spawn(async move { f.try_code(ann, "t", "123456").await })
+    });
+    let mut verified = 0;
+    for tried in tries.collect::<Vec<_>>() {
+        match tried.await.unwrap() {
+            Attempted::Verified(_) => verified += 1,
+            other => assert_eq!(other, Attempted::Gone),
+        }
+    }
+    assert_eq!(verified, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_file_can_be_opened_by_many_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = StoreEngine::Sqlite(dir.path().join("new.db"));
+    let opening = (0..8).map(|_| {
+        let engine = engine.clone();
+        tokio::spawn(async move { open(&engine, &store_key(1), Arc::new(OsEntropy)).await })
+    });
+    let mut seal_keys = Vec::new();
+    for opening in opening.collect::<Vec<_>>() {
+        let (store, keys) = opening.await.unwrap().unwrap();
+        store.ping().await.unwrap();
+        seal_keys.push(*keys.seal_key());
+    }
+    seal_keys.dedup();
+    assert_eq!(seal_keys.len(), 1, "one data key");
+}
+
+fn big_event() -> Event {
+    Event {
+        kind: EventKind::Verified,
+        user: None,
+        route: "x".repeat(100_000),
+        address: None,
+        detail: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_that_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("full.db");
+    let opened = Sqlite::open(&path, &[1; 32], Arc::new(OsEntropy)).await;
+    let (store, _) = opened.unwrap();
+    sqlx::raw_sql("PRAGMA max_page_count = 1")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let full = store
+        .append(&[(NOW, big_event()), (NOW, big_event())])
+        .await;
+    assert!(matches!(full, Err(StoreError::Unavailable(_))));
+    assert!(
+        store.recent(9).await.unwrap().is_empty(),
+        "nothing half-done"
+    );
+    sqlx::raw_sql("PRAGMA max_page_count = 100000")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    store.append(&[(NOW, big_event())]).await.unwrap();
+    assert_eq!(store.recent(9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_verb_that_is_dropped_half_way_happens_whole_or_not_at_all() {
+    let f = Fixture::sqlite().await;
+    let ann = f.holder("ann", "t").await;
+    let mut outcomes = [0, 0];
+    for polls in 0..60 {
+        f.send_code(ann, "t", "123456").await;
+        let before = f.store.session(f.pair("t"), NOW).await.unwrap();
+        let attempt = f.attempt(ann, "t", "123456");
+        tokio::select! {
+            biased;
+            done = f.store.attempt(attempt, NOW) => {
+                assert!(matches!(done.unwrap(), Attempted::Verified(_)));
+            }
+            () = async { for _ in 0..polls { tokio::task::yield_now().await } } => {}
+        }
+        f.store.ping().await.unwrap();
+        let session = f.store.session(f.pair("t"), NOW).await.unwrap();
+        let happened = session != before;
+        outcomes[usize::from(happened)] += 1;
+        match f.try_code(ann, "t", "123456").await {
+            Attempted::Verified(_) => assert!(!happened),
+            other => {
+                assert_eq!(other, Attempted::Gone);
+                assert!(happened);
+            }
+        }
+    }
+    assert!(outcomes[0] > 0, "some broke off: {outcomes:?}");
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.db");
+    let opened = Sqlite::open(&path, &[1; 32], Arc::new(OsEntropy)).await;
+    let (store, _) = opened.unwrap();
+    let written = sqlx::query("UPDATE meta SET pings = 9").execute(&store.readers);
+    assert!(written.await.is_err());
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn commits_are_on_disk_when_they_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.db");
+    let opened = Sqlite::open(&path, &[1; 32], Arc::new(OsEntropy)).await;
+    let (store, _) = opened.unwrap();
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+    assert_eq!((mode.as_str(), synchronous), ("wal", 2), "2 is FULL");
+}
+
+#[tokio::test]
+async fn a_verb_that_fails_leaves_nothing_behind() {
+    let f = Fixture::sqlite().await;
+    // A user who stands in the way of the share's own.
+    run(
+        &f.path(),
+        "INSERT INTO users (realm, name, can_edit_users, created_at)
+         VALUES ('files', 'share:1', 0, 0)",
+    )
+    .await;
+    let share = crate::auth::ports::NewShare {
+        realm: REALM.to_owned(),
+        token: f.digest("s"),
+        path: "/dir/".to_owned(),
+        phone: None,
+        email: None,
+        expires_at: None,
+    };
+    assert!(f.store.create_share(share, NOW).await.is_err());
+    let shares = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM shares");
+    let mut conn = options(&f.path()).connect().await.unwrap();
+    assert_eq!(shares.fetch_one(&mut conn).await.unwrap(), 0);
+    assert_eq!(f.store.token(f.digest("s"), NOW).await.unwrap(), None);
+    let next = NewUser {
+        name: "bob".to_owned(),
+        ..f.new_user("bob")
+    };
+    assert!(f.store.create_user(next, NOW).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_lose_no_count() {
+    let a = Arc::new(Fixture::sqlite().await);
+    let b = Arc::new(a.second().await);
+    let subject = a.keys.subject("account", "ann");
+    let mut policy = POLICY;
+    policy.delay_every = 0;
+    policy.lock_at = 100;
+    let failures = (1..policy.lock_at).map(|n| {
+        let f = if n % 2 == 0 { a.clone() } else { b.clone() };
+        tokio::spawn(async move { f.store.failed(&[(subject, policy)], NOW).await })
+    });
+    for failure in failures.collect::<Vec<_>>() {
+        failure.await.unwrap().unwrap();
+    }
+    assert_eq!(a.store.blocked(&[subject], NOW).await.unwrap(), None);
+    b.store.failed(&[(subject, policy)], NOW).await.unwrap();
+    assert!(a.store.blocked(&[subject], NOW).await.unwrap().is_some());
+}

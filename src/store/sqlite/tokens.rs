@@ -1,0 +1,113 @@
+//! Tokens.
+
+use super::{Sqlite, digest, sessions};
+use crate::auth::ports::{Stored, Token, Tokens, Which};
+use crate::clock::Timestamp;
+use crate::digest::{SessionKey, TokenDigest};
+use crate::gate::session::Holder;
+use crate::id::{SessionId, ShareId, UserId};
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnection;
+
+type Row = (
+    i64,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    String,
+);
+
+fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
+    let (user, issued_pair, scope, share, issued_at, expires_at, name) = row;
+    let holder = Holder {
+        user: UserId(user),
+        name: name.into(),
+        scope: scope.as_deref().map(Into::into),
+    };
+    let token = Token {
+        digest: digest_,
+        user: UserId(user),
+        issued_pair: issued_pair
+            .map(|pair| digest(&pair, SessionKey::from_slice))
+            .transpose()?,
+        scope,
+        share: share.map(ShareId),
+        issued_at: Timestamp(issued_at),
+        expires_at: expires_at.map(Timestamp),
+    };
+    Ok((token, holder))
+}
+
+/// Inserts a token or renews the one with its digest. Sessions that another user had with it end.
+pub(super) async fn put(conn: &mut SqliteConnection, token: &Token) -> Stored<()> {
+    let others: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM sessions WHERE token = ?1 AND user_id <> ?2 ORDER BY id",
+    )
+    .bind(&token.digest.0[..])
+    .bind(token.user.0)
+    .fetch_all(&mut *conn)
+    .await?;
+    for id in others {
+        let which = Which::Session(SessionId(id));
+        sessions::end(&mut *conn, which, token.issued_at).await?;
+    }
+    sqlx::query(
+        "INSERT INTO tokens (digest, user_id, issued_pair, scope, share_id, issued_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (digest) DO UPDATE SET user_id = ?2, issued_pair = ?3, scope = ?4,
+             share_id = ?5, issued_at = ?6, expires_at = ?7",
+    )
+    .bind(&token.digest.0[..])
+    .bind(token.user.0)
+    .bind(token.issued_pair.map(|pair| pair.0.to_vec()))
+    .bind(token.scope.as_deref())
+    .bind(token.share.map(|share| share.0))
+    .bind(token.issued_at.0)
+    .bind(token.expires_at.map(|at| at.0))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether `user` holds that token now.
+pub(super) async fn is_live(
+    conn: &mut SqliteConnection,
+    token: TokenDigest,
+    user: UserId,
+    now: Timestamp,
+) -> Stored<bool> {
+    let is_live = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM held_tokens
+                        WHERE digest = ?1 AND user_id = ?2 AND ends_at > ?3)",
+    )
+    .bind(&token.0[..])
+    .bind(user.0)
+    .bind(now.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(is_live)
+}
+
+#[async_trait]
+impl Tokens for Sqlite {
+    async fn put_token(&self, token: Token) -> Stored<()> {
+        let mut tx = self.begin().await?;
+        put(&mut tx, &token).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT user_id, issued_pair, scope, share_id, issued_at, expires_at, name
+             FROM held_tokens WHERE digest = ?1 AND ends_at > ?2",
+        )
+        .bind(&digest.0[..])
+        .bind(now.0)
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| from_row(digest, row)).transpose()
+    }
+}

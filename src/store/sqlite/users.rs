@@ -1,0 +1,177 @@
+//! Users.
+
+use super::{Owner, Sqlite};
+use crate::auth::ports::{LearnedUser, NewUser, Stored, User, Users};
+use crate::clock::Timestamp;
+use crate::id::{ShareId, UserId};
+use crate::store::{phone_from_stored, rules};
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnection;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, realm, name, phone, email, password_hash, can_edit_users, created_at ",
+            "FROM users ",
+            $rest
+        )
+    };
+}
+
+type Row = (
+    i64,
+    String,
+    String,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    bool,
+    i64,
+);
+
+impl Sqlite {
+    fn user_from_row(&self, row: Row) -> Stored<User> {
+        let (id, realm, name, phone, email, password_hash, can_edit_users, created_at) = row;
+        let owner = Owner {
+            realm: &realm,
+            name: &name,
+        };
+        let phone = self.unseal("users.phone", &owner, phone)?;
+        let email = self.unseal("users.email", &owner, email)?;
+        let password_hash = self.unseal("users.password_hash", &owner, password_hash)?;
+        Ok(User {
+            id: UserId(id),
+            phone: phone
+                .map(|phone| phone_from_stored(phone.expose()))
+                .transpose()?,
+            email,
+            password_hash,
+            can_edit_users,
+            created_at: Timestamp(created_at),
+            realm,
+            name,
+        })
+    }
+
+    /// Inserts a user whose name is free. `share`: the share whose recipient it is.
+    pub(super) async fn insert_user(
+        &self,
+        conn: &mut SqliteConnection,
+        user: &NewUser,
+        share: Option<ShareId>,
+        now: Timestamp,
+    ) -> Stored<UserId> {
+        let owner = Owner {
+            realm: &user.realm,
+            name: &user.name,
+        };
+        let phone = user.phone.as_ref().map(|phone| phone.e164());
+        let email = user.email.as_ref().map(|email| email.expose());
+        let hash = user.password_hash.as_ref().map(|hash| hash.expose());
+        let id = sqlx::query_scalar(
+            "INSERT INTO users (realm, name, phone, email, password_hash, can_edit_users, share_id,
+                                created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
+        )
+        .bind(&user.realm)
+        .bind(&user.name)
+        .bind(self.seal("users.phone", &owner, phone)?)
+        .bind(self.seal("users.email", &owner, email)?)
+        .bind(self.seal("users.password_hash", &owner, hash)?)
+        .bind(user.can_edit_users)
+        .bind(share.map(|share| share.0))
+        .bind(now.0)
+        .fetch_one(conn)
+        .await?;
+        Ok(UserId(id))
+    }
+}
+
+async fn id_of(conn: &mut SqliteConnection, realm: &str, name: &str) -> Stored<Option<UserId>> {
+    let id = sqlx::query_scalar("SELECT id FROM users WHERE realm = ?1 AND name = ?2")
+        .bind(realm)
+        .bind(name)
+        .fetch_optional(conn)
+        .await?;
+    Ok(id.map(UserId))
+}
+
+#[async_trait]
+impl Users for Sqlite {
+    async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>> {
+        if user.name.starts_with(rules::SHARE_USER_PREFIX) {
+            return Ok(None);
+        }
+        let mut tx = self.begin().await?;
+        if id_of(&mut tx, &user.realm, &user.name).await?.is_some() {
+            return Ok(None);
+        }
+        let id = self.insert_user(&mut tx, &user, None, now).await?;
+        tx.commit().await?;
+        Ok(Some(id))
+    }
+
+    async fn user(&self, id: UserId) -> Stored<Option<User>> {
+        let row = sqlx::query_as(select!("WHERE id = ?1"))
+            .bind(id.0)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| self.user_from_row(row)).transpose()
+    }
+
+    async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>> {
+        let row = sqlx::query_as(select!("WHERE realm = ?1 AND name = ?2"))
+            .bind(realm)
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| self.user_from_row(row)).transpose()
+    }
+
+    async fn users(&self) -> Stored<Vec<User>> {
+        let rows = sqlx::query_as(select!("ORDER BY id"))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter()
+            .map(|row| self.user_from_row(row))
+            .collect()
+    }
+
+    async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId> {
+        let mut tx = self.begin().await?;
+        let known = id_of(&mut tx, &user.realm, &user.name).await?;
+        let id = match known {
+            None => {
+                let user = NewUser {
+                    realm: user.realm,
+                    name: user.name,
+                    phone: user.phone,
+                    email: user.email,
+                    password_hash: None,
+                    can_edit_users: false,
+                };
+                self.insert_user(&mut tx, &user, None, now).await?
+            }
+            Some(id) => {
+                let owner = Owner {
+                    realm: &user.realm,
+                    name: &user.name,
+                };
+                let phone = user.phone.as_ref().map(|phone| phone.e164());
+                let email = user.email.as_ref().map(|email| email.expose());
+                sqlx::query(
+                    "UPDATE users SET phone = coalesce(?2, phone), email = coalesce(?3, email)
+                     WHERE id = ?1",
+                )
+                .bind(id.0)
+                .bind(self.seal("users.phone", &owner, phone)?)
+                .bind(self.seal("users.email", &owner, email)?)
+                .execute(&mut *tx)
+                .await?;
+                id
+            }
+        };
+        tx.commit().await?;
+        Ok(id)
+    }
+}

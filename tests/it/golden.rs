@@ -1,0 +1,127 @@
+//! Every local endpoint × every method × every kind of caller, in one table.
+//!
+//! The endpoints come from the program's own list, so a new one changes the table until its rows
+//! have been looked at.
+
+use crate::support::iogates::Backend;
+use crate::support::{Gateway, Inbox, Setup};
+use std::fmt::Write as _;
+use vestibule::local::table::{ENDPOINTS, Endpoint};
+
+const PASSWORD: &str = "a-long-enough-password";
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
+
+/// One kind of caller.
+struct Caller {
+    kind: &'static str,
+    token: Option<String>,
+    /// The token in the path, where an endpoint has one.
+    path_token: String,
+    device: &'static str,
+}
+
+async fn callers(gateway: &Gateway, inbox: &Inbox) -> Vec<Caller> {
+    gateway.add_user("anna", PASSWORD, "+4512345678");
+    gateway.add_user("bert", PASSWORD, "+4512345679");
+    let verified = gateway.sign_in("anna", PASSWORD, "laptop").await;
+    gateway
+        .verify(inbox, &verified, "laptop", "+4512345678")
+        .await;
+    let unverified = gateway.sign_in("anna", PASSWORD, "tablet").await;
+    let other_user = gateway.sign_in("bert", PASSWORD, "laptop").await;
+    let caller = |kind, token: Option<&str>, path_token: &str, device| Caller {
+        kind,
+        token: token.map(str::to_owned),
+        path_token: path_token.to_owned(),
+        device,
+    };
+    vec![
+        caller("none", None, &verified, "laptop"),
+        caller("garbage", Some("garbage-token"), "garbage-token", "laptop"),
+        caller("unverified", Some(&unverified), &unverified, "tablet"),
+        caller("verified", Some(&verified), &verified, "laptop"),
+        caller("other device", Some(&verified), &verified, "phone"),
+        caller("other user", Some(&other_user), &other_user, "laptop"),
+        caller("other's path", Some(&other_user), &verified, "laptop"),
+    ]
+}
+
+/// `status` and, where they are there, `Allow`, `WWW-Authenticate`'s error and the body's member names.
+async fn row(gateway: &Gateway, endpoint: &Endpoint, method: &str, caller: &Caller) -> String {
+    let path = endpoint.path.replace("{token}", &caller.path_token);
+    let method = reqwest::Method::from_bytes(method.as_bytes()).expect("method");
+    let mut request = gateway
+        .http
+        .request(method, gateway.url(&path))
+        .header("x-device-id", caller.device);
+    if let Some(token) = &caller.token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.expect("answer");
+    assert_eq!(
+        answer
+            .headers()
+            .get("cache-control")
+            .and_then(|it| it.to_str().ok()),
+        Some("no-store"),
+        "{path}"
+    );
+    let mut out = answer.status().as_u16().to_string();
+    if let Some(allow) = answer.headers().get("allow") {
+        let _ = write!(out, " allow={}", allow.to_str().expect("text"));
+    }
+    if let Some(challenge) = answer.headers().get("www-authenticate") {
+        let text = challenge.to_str().expect("text");
+        let error = text
+            .split("error=\"")
+            .nth(1)
+            .and_then(|it| it.split('"').next());
+        let _ = write!(out, " www={}", error.unwrap_or("bare"));
+    }
+    if answer.status() == 401 {
+        assert!(
+            answer.headers().contains_key("www-authenticate"),
+            "{path}: a 401 says how to authenticate"
+        );
+    }
+    let body = answer.bytes().await.expect("body");
+    if let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(&body) {
+        let names: Vec<_> = members.keys().map(String::as_str).collect();
+        let _ = write!(out, " {{{}}}", names.join(","));
+    } else if !body.is_empty() {
+        out.push_str(if body.starts_with(b"<!") {
+            " page"
+        } else {
+            " other"
+        });
+    }
+    out
+}
+
+#[tokio::test]
+async fn every_endpoint_and_every_kind_of_caller() {
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    let gateway = Gateway::start(&Setup::accounts(backend.address, inbox.address));
+    let callers = callers(&gateway, &inbox).await;
+    let mut table = String::new();
+    for endpoint in ENDPOINTS {
+        for method in METHODS {
+            let _ = writeln!(table, "{method} {}", endpoint.path);
+            for caller in &callers {
+                let _ = writeln!(
+                    table,
+                    "  {:<13}{}",
+                    caller.kind,
+                    row(&gateway, endpoint, method, caller).await
+                );
+            }
+        }
+    }
+    let reached = backend.seen();
+    assert!(
+        reached.is_empty(),
+        "local endpoints were forwarded: {reached:?}"
+    );
+    insta::assert_snapshot!(table);
+}

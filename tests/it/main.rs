@@ -1,0 +1,17 @@
+//! The whole program, as a user runs it: the binary, a config file, real file servers, real clients.
+//!
+//! `support/` starts and stops the parts, always on ports the kernel chose; each other module is one
+//! subject. A part that is missing on the machine fails its tests, loudly, and never skips them.
+
+mod support;
+
+mod bad_input;
+mod demo;
+mod golden;
+mod hygiene;
+mod kannel;
+mod main_job;
+mod operator;
+mod protocols;
+mod races;
+mod transfer;

@@ -1,0 +1,142 @@
+//! The main job: a file share behind a second factor, from sign-in to the file.
+
+use crate::support::copyparty::Copyparty;
+use crate::support::iogates::{self, Backend};
+use crate::support::{Gateway, Inbox, Setup, secret};
+use serde_json::{Value, json};
+
+/// A password that only these tests use.
+const PASSWORD: &str = "tr0ub4dor-and-three";
+const PHONE: &str = "+4512345678";
+
+#[tokio::test]
+async fn a_file_is_reached_after_the_second_factor_and_not_before() {
+    let inbox = Inbox::start().await;
+    let share = tempfile::tempdir().expect("folder");
+    let files = Copyparty::start(share.path()).await;
+    let gateway = Gateway::start(&Setup::accounts(files.address, inbox.address));
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
+
+    let refused = gateway
+        .get("/hello.txt", &token, "laptop")
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(refused.status(), 401);
+    let challenge = refused.headers()["www-authenticate"]
+        .to_str()
+        .expect("text")
+        .to_owned();
+    assert!(
+        challenge.contains(r#"error="insufficient_user_authentication""#),
+        "{challenge}"
+    );
+    assert_eq!(
+        refused.headers()["content-type"],
+        "application/problem+json"
+    );
+    let problem: Value = refused.json().await.expect("JSON");
+    assert_eq!(problem["auth_required"], json!(true));
+    assert_eq!(problem["methods"], json!(["sms"]));
+
+    gateway.verify(&inbox, &token, "laptop", PHONE).await;
+
+    let file = gateway
+        .get("/hello.txt", &token, "laptop")
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(file.status(), 200);
+    assert_eq!(file.text().await.expect("text"), "hello from behind\n");
+    // The device the token was issued to, where none is named.
+    assert_eq!(
+        gateway
+            .get("/hello.txt", &token, "")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    // Another device has passed nothing.
+    assert_eq!(
+        gateway
+            .get("/hello.txt", &token, "phone")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        401
+    );
+    assert_eq!(inbox.messages().len(), 1, "one code for one pair");
+}
+
+#[tokio::test]
+async fn a_backend_with_accounts_is_learned_from() {
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    let gateway = Gateway::start(&Setup::learn(backend.address, inbox.address));
+    secret(iogates::PASSWORD);
+    let token = gateway
+        .sign_in(iogates::USER, iogates::PASSWORD, "uploader")
+        .await;
+
+    let upload = gateway
+        .http
+        .put(gateway.url("/in/a.bin"))
+        .bearer_auth(&token)
+        .body("abc");
+    assert_eq!(upload.send().await.expect("answer").status(), 401);
+    gateway
+        .verify(&inbox, &token, "uploader", iogates::PHONE)
+        .await;
+    let upload = gateway
+        .http
+        .put(gateway.url("/in/a.bin"))
+        .bearer_auth(&token)
+        .body("abc");
+    assert_eq!(
+        upload
+            .send()
+            .await
+            .expect("answer")
+            .text()
+            .await
+            .expect("text"),
+        "PUT /in/a.bin 3 bytes\n"
+    );
+
+    let seen = backend.seen();
+    let put = seen.last().expect("a request");
+    assert_eq!(put.headers["x-vestibule-user"], iogates::USER);
+    assert_eq!(put.headers["x-vestibule-factor"], "sms");
+    assert!(
+        seen.iter()
+            .all(|it| it.method != "PUT" || it.headers.contains_key("x-vestibule-verified-at"))
+    );
+}
+
+#[tokio::test]
+async fn a_token_from_before_is_asked_for_once() {
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    backend.issue_unseen("issued-before-vestibule-came");
+    let gateway = Gateway::start(&Setup::learn(backend.address, inbox.address));
+    let token = "issued-before-vestibule-came";
+    gateway
+        .verify(&inbox, token, "old-client", iogates::PHONE)
+        .await;
+    let file = gateway
+        .get("/file", token, "old-client")
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(file.status(), 200);
+    let probes = backend
+        .seen()
+        .iter()
+        .filter(|it| it.target == "/api/profile")
+        .count();
+    assert_eq!(probes, 1);
+}

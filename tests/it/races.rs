@@ -1,0 +1,164 @@
+//! Many at once, and the power cut: single-use things work once, acknowledged things stay.
+
+use crate::support::iogates::Backend;
+use crate::support::{Gateway, Inbox, Setup};
+use std::collections::HashMap;
+use tokio::task::JoinSet;
+
+const PASSWORD: &str = "a-long-enough-password";
+const PHONE: &str = "+4512345678";
+
+fn challenge_path(token: &str) -> String {
+    format!("/api/apiauth/twofactorsms/{token}")
+}
+
+#[tokio::test]
+async fn of_fifty_parallel_verifies_of_one_code_one_wins() {
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    let gateway = Gateway::start(&Setup::accounts(backend.address, inbox.address));
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
+    let path = challenge_path(&token);
+    assert_eq!(
+        gateway
+            .get(&path, &token, "laptop")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    let code = inbox.code_for(PHONE);
+
+    let mut tries = JoinSet::new();
+    for _ in 0..50 {
+        let request = gateway
+            .get(&path, &token, "laptop")
+            .query(&[("authcode", &code)]);
+        tries.spawn(async move { request.send().await.expect("answer").status().as_u16() });
+    }
+    let mut statuses: HashMap<u16, usize> = HashMap::new();
+    for status in tries.join_all().await {
+        *statuses.entry(status).or_default() += 1;
+    }
+    assert_eq!(statuses, HashMap::from([(200, 1), (403, 49)]));
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_verifications_loses_nothing_and_accepts_nothing_twice() {
+    const USERS: usize = 12;
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    let setup = Setup::accounts(backend.address, inbox.address);
+    let gateway = Gateway::start(&setup);
+    let mut people = Vec::new();
+    for n in 0..USERS {
+        let (name, phone) = (format!("user{n}"), format!("+4512345{n:03}"));
+        gateway.add_user(&name, PASSWORD, &phone);
+        let token = gateway.sign_in(&name, PASSWORD, "laptop").await;
+        let started = gateway
+            .get(&challenge_path(&token), &token, "laptop")
+            .send()
+            .await
+            .expect("answer");
+        assert_eq!(started.status(), 200);
+        people.push((token, inbox.code_for(&phone)));
+    }
+    // All verify at once; the process dies as soon as the third answer is in.
+    let (acknowledge, mut acknowledged) = tokio::sync::mpsc::unbounded_channel();
+    let mut tries = JoinSet::new();
+    for (n, (token, code)) in people.iter().cloned().enumerate() {
+        let request = gateway
+            .get(&challenge_path(&token), &token, "laptop")
+            .query(&[("authcode", code)]);
+        let acknowledge = acknowledge.clone();
+        tries.spawn(async move {
+            if request.send().await.is_ok_and(|it| it.status() == 200) {
+                acknowledge.send(n).expect("channel");
+            }
+        });
+    }
+    drop(acknowledge);
+    let mut verified = Vec::new();
+    while verified.len() < 3 {
+        verified.push(acknowledged.recv().await.expect("three answers"));
+    }
+    let dir = gateway.kill();
+    while let Some(n) = acknowledged.recv().await {
+        verified.push(n);
+    }
+
+    let gateway = Gateway::start_in(dir, &setup);
+    for (n, (token, code)) in people.iter().enumerate() {
+        let open = gateway
+            .get("/file", token, "laptop")
+            .send()
+            .await
+            .expect("answer")
+            .status();
+        if verified.contains(&n) {
+            assert_eq!(open, 200, "user {n} was told yes before the kill");
+        }
+        let again = gateway
+            .get(&challenge_path(token), token, "laptop")
+            .query(&[("authcode", code)]);
+        let again = again.send().await.expect("answer").status();
+        // A code whose session is there is spent; one that was never judged is still good, once.
+        assert_eq!(again, if open == 200 { 403 } else { 200 }, "user {n}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_and_learned_tokens_survive_a_restart() {
+    use crate::support::iogates;
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    // Without the probe, so that only what was learned can answer after the restart.
+    let setup = Setup::learn(backend.address, inbox.address).with(", probe: /api/profile", "");
+    let gateway = Gateway::start(&setup);
+    let verified = gateway
+        .sign_in(iogates::USER, iogates::PASSWORD, "one")
+        .await;
+    gateway
+        .verify(&inbox, &verified, "one", iogates::PHONE)
+        .await;
+    let unverified = gateway
+        .sign_in(iogates::USER, iogates::PASSWORD, "two")
+        .await;
+    let probe = gateway
+        .get("/half/x", &unverified, "two")
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(probe.status(), 200, "known before the restart");
+
+    let gateway = Gateway::start_in(gateway.kill(), &setup);
+    assert_eq!(
+        gateway
+            .get("/file", &verified, "one")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    assert_eq!(
+        gateway
+            .get("/half/x", &unverified, "two")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    assert_eq!(
+        gateway
+            .get("/file", &unverified, "two")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        401
+    );
+}
