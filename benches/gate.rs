@@ -6,7 +6,6 @@
 mod support;
 
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use ipnet::IpNet;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -180,32 +179,37 @@ fn whole_way(gate: &Gate, keys: &DigestKeys) -> Vec<Vec<String>> {
         permitted(decide(gate, &routes, request));
     };
     let (headers, cookies) = (requests(false), requests(true));
+    let head = |n: u64| canonical(&headers[n as usize % 64]);
+    let sources = &[CredentialSource::Bearer];
     vec![
-        measure("whole: bearer and X-Device-Id", |n| decide(&headers, n)),
-        measure("whole: cookies of a browser", |n| decide(&cookies, n)),
+        // Few heads are in the cache, as one that was just parsed is; many are not.
+        measure("whole: bearer and X-Device-Id", |n| {
+            decide(&headers[..64], n)
+        }),
+        measure("whole: cookies of a browser", |n| decide(&cookies[..64], n)),
+        measure("whole: the first, 1,024 heads", |n| decide(&headers, n)),
+        measure("of the first, canonical form", |n| {
+            assert!(black_box(head(n)).is_some());
+        }),
+        measure("canonical form and route", |n| {
+            let route = head(n).and_then(|head| routes.find(&head.host));
+            assert!(black_box(route).is_some());
+        }),
+        measure("canonical form and token", |n| {
+            let found = head(n).map(|head| credential::find(sources, &head).is_ok());
+            assert_eq!(black_box(found), Some(true));
+        }),
+        measure("canonical form and device", |n| {
+            let found = head(n).map(|head| device::find(&head, None).is_ok());
+            assert_eq!(black_box(found), Some(true));
+        }),
     ]
 }
 
 /// What the edge does with a request before it is forwarded.
 fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
     let no = || Checked::Decided(Decision::Refuse(Refusal::Denied));
-    let trusted: [IpNet; 0] = [];
-    let peer = Peer {
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        tls: false,
-        trusted_proxies: &trusted,
-    };
-    let target = request
-        .uri
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    let Ok(head) = RequestHead::read(
-        &request.method,
-        &request.uri,
-        target.as_bytes(),
-        &request.headers,
-        peer,
-    ) else {
+    let Some(head) = canonical(request) else {
         return no();
     };
     let Some(route) = routes.find(&head.host) else {
@@ -230,6 +234,20 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
         path: &head.path,
         destination,
     })
+}
+
+fn canonical(request: &Parsed) -> Option<RequestHead<'_>> {
+    let peer = Peer {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        tls: false,
+        trusted_proxies: &[],
+    };
+    let target = request
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    let (method, uri, headers) = (&request.method, &request.uri, &request.headers);
+    RequestHead::read(method, uri, target.as_bytes(), headers, peer).ok()
 }
 
 /// Times `run`, and counts what it allocates; a hit that allocates breaks the product's promise.
