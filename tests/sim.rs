@@ -489,9 +489,9 @@ impl World {
             35..65 => self.verify().await,
             65..67 => self.revoke().await,
             67 => self.revoke_link().await,
-            68 => self.reset().await,
-            69 => self.restart().await,
-            70 => self.upkeep().await,
+            68..70 => self.reset().await,
+            70 => self.restart().await,
+            71 => self.upkeep().await,
             _ => self.pass_time(),
         }
         self.catch_up().await;
@@ -852,10 +852,12 @@ impl World {
     /// A pair to try a code on: mostly one that was sent one.
     fn pair_to_verify(&mut self) -> Option<(usize, Device)> {
         let now = self.now();
-        let is_open = |it: &Challenge| it.is_pending && now < it.ends_at;
-        let wants_open = !self.dice.one_in(4);
+        let wants_pending = !self.dice.one_in(4);
+        // Expired ones are many, and one is like the other.
+        let wants_late = self.dice.one_in(10);
         let challenges = self.model.challenges.iter();
-        let wanted = challenges.filter(|(_, it)| is_open(it) == wants_open);
+        let wanted = challenges
+            .filter(|(_, it)| it.is_pending == wants_pending && (now >= it.ends_at) == wants_late);
         let mut pairs: Vec<Pair> = wanted.map(|(pair, _)| *pair).collect();
         pairs.sort_unstable();
         if !pairs.is_empty() && !self.dice.one_in(10) {
@@ -987,7 +989,11 @@ impl World {
         if self.model.people.is_empty() {
             return;
         }
-        let person = self.dice.below(self.model.people.len());
+        // Mostly somebody who has a code to lose.
+        let person = match self.pair_to_verify() {
+            Some((token, _)) if !self.dice.one_in(4) => self.model.tokens[token].person,
+            _ => self.dice.below(self.model.people.len()),
+        };
         let id = self.model.people[person].id;
         let subject = subject::user(&self.keys, id);
         let now = self.clock.now();
