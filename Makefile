@@ -30,6 +30,7 @@ lint: ## what CI asks besides the tests
 
 tools: ## Debian packages, only those that are missing
 	@missing=0; for p in $(PROBES); do command -v $$p >/dev/null || [ -x /usr/sbin/$$p ] || { echo "missing: $$p"; missing=1; }; done; \
+	python3 -c 'import ensurepip' 2>/dev/null || { echo "missing: python3-venv"; missing=1; }; \
 	if [ $$missing = 1 ]; then \
 	  SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
 	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends $(APT); \

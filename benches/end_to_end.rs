@@ -7,10 +7,7 @@
 //!
 //! The proxy runs on core 0, load (`wrk`) and origin (nginx) on core 1. Rounds are interleaved.
 //!
-//! `VESTIBULE_BENCH_CONFIG=F VESTIBULE_BENCH_TOKEN=T cargo bench --bench end_to_end`. F is a config
-//! in which `{listen}` and `{origin}` stand for the addresses of the listener and of the upstream, with
-//! `threads: 1`, at least 11,000 connections and a keepalive of a minute; T is a token in its store,
-//! verified without a device (or with `VESTIBULE_BENCH_DEVICE`). Without them A is left out, loudly.
+//! A writes one access line per request (to /dev/null here); A' is the same with `log.level: warn`.
 
 mod support;
 
@@ -21,16 +18,29 @@ use pingora::server::RunArgs;
 use pingora::server::configuration::ServerConf;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use support::load::{Spell, idle_connections, spell};
 use support::process::{Server, free_address, nginx, pause};
 use support::{best, median, print_machine, table};
+use vestibule::auth::lockout::LockoutPolicy;
+use vestibule::auth::ports::{
+    Attempt, Attempted, NewChallenge, NewSession, NewUser, Purpose, Subjects, Token,
+};
+use vestibule::clock::{Clock as _, SystemClock};
+use vestibule::config::model::StoreEngine;
+use vestibule::entropy::{self, OsEntropy};
+use vestibule::gate::session::Factor;
+use vestibule::secret::Secret;
+use vestibule::store;
 
 /// The allocator that ships.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+const REALM: &str = "local";
+const STORE_KEY: &str = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
 const PROXY_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 const ROUNDS: usize = 9;
@@ -53,10 +63,19 @@ fn main() -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let origin = start_origin(&folder.path().join("origin"))?;
     let mut targets = vec![bare(&origin)?, auth_request(folder.path(), &origin)?];
-    match vestibule(folder.path(), &origin) {
-        Ok(target) => targets.insert(0, target),
-        Err(why) => eprintln!("\n*** A IS MISSING FROM THESE TABLES: {why} ***\n"),
-    }
+    targets.insert(
+        0,
+        vestibule(
+            "A': Vestibule, no access lines",
+            "warn",
+            folder.path(),
+            &origin,
+        )?,
+    );
+    targets.insert(
+        0,
+        vestibule("A: Vestibule", "info", folder.path(), &origin)?,
+    );
     compare_cpu(&targets)?;
     compare_memory(targets)
 }
@@ -205,31 +224,135 @@ fn auth_request(folder: &Path, origin: &Server) -> Result<Target, String> {
     })
 }
 
-fn vestibule(folder: &Path, origin: &Server) -> Result<Target, String> {
-    let given = |name: &str| env::var(name).map_err(|_| format!("{name} is not set"));
-    let token = given("VESTIBULE_BENCH_TOKEN")?;
-    let template = PathBuf::from(given("VESTIBULE_BENCH_CONFIG")?);
+/// The shipped binary in front of the origin, with one pair that has passed its second factor.
+fn vestibule(
+    name: &'static str,
+    level: &str,
+    folder: &Path,
+    origin: &Server,
+) -> Result<Target, String> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/vestibule");
     if !program.exists() {
-        return Err(format!("{} is not built", program.display()));
+        return Err(format!(
+            "{} is not built: `cargo build --release`",
+            program.display()
+        ));
     }
+    let folder = folder.join(level);
+    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let token = verified_token(&folder)?;
     let address = free_address()?;
-    let config = fs::read_to_string(&template)
-        .map_err(|error| format!("{}: {error}", template.display()))?
-        .replace("{listen}", &address)
-        .replace("{origin}", &origin.address);
-    let file = folder.join("generated.yaml");
+    let config = format!(
+        r#"threads: 1
+log: {{level: {level}}}
+listeners: [{{address: "{address}"}}]
+store: {{url: "sqlite:{store}", key: "{STORE_KEY}"}}
+identities: {{{REALM}: {{accounts: {{}}}}}}
+upstreams: {{files: {{servers: ["{origin}"]}}}}
+routes: [{{name: files, hosts: ["*"], upstream: files, identity: {REALM}, dialects: [iogates]}}]
+"#,
+        store = folder.join("bench.db").display(),
+        origin = origin.address,
+    );
+    let file = folder.join("bench.yaml");
     fs::write(&file, config).map_err(|error| error.to_string())?;
     let (program, file) = (program.display().to_string(), file.display().to_string());
     let command = [program.as_str(), "serve", "--config", &file];
-    let mut headers = vec![format!("Authorization: Bearer {token}")];
-    if let Ok(device) = env::var("VESTIBULE_BENCH_DEVICE") {
-        headers.push(format!("X-Device-Id: {device}"));
-    }
     Ok(Target {
-        name: "A: Vestibule",
+        name,
         server: Server::start(PROXY_CORE, &address, &command)?,
-        headers,
+        headers: vec![format!("Authorization: Bearer {token}")],
+    })
+}
+
+/// Makes the store with a user and a verified (token, unnamed device) pair, by the program's own verbs.
+fn verified_token(folder: &Path) -> Result<String, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let engine = StoreEngine::Sqlite(folder.join("bench.db"));
+        let key = Secret::new(STORE_KEY);
+        let (store, keys) = store::open(&engine, &key, Arc::new(OsEntropy))
+            .await
+            .map_err(|error| error.to_string())?;
+        let now = SystemClock.now();
+        let user = NewUser {
+            realm: REALM.to_owned(),
+            name: "anna".to_owned(),
+            phone: None,
+            email: None,
+            password_hash: None,
+            can_edit_users: false,
+        };
+        let user = store
+            .create_user(user, now)
+            .await
+            .map_err(|error| error.to_string())?;
+        let user = user.ok_or("the store is not new")?;
+        let token = entropy::token(&OsEntropy).map_err(|error| error.to_string())?;
+        let realm = keys.realm(REALM);
+        let (digest, pair) = (realm.token(&token), realm.session(&token, None));
+        let held = Token {
+            digest,
+            user,
+            issued_pair: None,
+            scope: None,
+            share: None,
+            issued_at: now,
+            expires_at: None,
+        };
+        store
+            .put_token(held)
+            .await
+            .map_err(|error| error.to_string())?;
+        let code = keys.code(pair, Purpose::Verify.as_str(), "000000");
+        let hour = Duration::from_secs(3600);
+        let challenge = NewChallenge {
+            pair,
+            user,
+            purpose: Purpose::Verify,
+            factor: Factor::Sms,
+            code,
+            attempts: 5,
+            created_at: now,
+            expires_at: now.after(hour),
+        };
+        store
+            .put_challenge(challenge)
+            .await
+            .map_err(|error| error.to_string())?;
+        let policy = LockoutPolicy {
+            delay_every: 0,
+            first_delay: hour,
+            max_delay: hour,
+            lock_at: 0,
+        };
+        let attempt = Attempt {
+            pair,
+            purpose: Purpose::Verify,
+            user,
+            code,
+            subjects: Subjects {
+                user: (keys.subject("user", "bench"), policy),
+                address: (keys.subject("address", "bench"), policy),
+            },
+            session: NewSession {
+                key: pair,
+                token: digest,
+                user,
+                factor: Factor::Sms,
+                device_label: None,
+                verified_at: now,
+                expires_at: now.after(hour * 24),
+            },
+        };
+        match store
+            .attempt(attempt, now)
+            .await
+            .map_err(|error| error.to_string())?
+        {
+            Attempted::Verified(_) => Ok(token),
+            other => Err(format!("the pair was not verified: {other:?}")),
+        }
     })
 }
 

@@ -5,13 +5,10 @@
 //! the rules and the strictest answer holds.
 
 use crate::config::model::{Requirement, Route, Rule};
-use crate::request::{ENCODED_SLASH, canonical_path};
+use crate::request::{ENCODED_SLASH, canonical_path, has_other_readings, without_parameters};
 use http::Method;
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
-
-/// An encoded `;` as it stands in a canonical path.
-const ENCODED_SEMICOLON: &str = "%3B";
 
 /// The requirement of a request; of two paths (WebDAV's COPY and MOVE), the stricter one.
 #[must_use]
@@ -30,10 +27,7 @@ pub fn required(
 
 /// The strictest requirement of every reading of a canonical path.
 fn of_path(route: &Route, method: &Method, path: &str) -> Requirement {
-    let is_escaped = path.contains('%');
-    if !path.contains(';')
-        && !(is_escaped && (path.contains(ENCODED_SLASH) || path.contains(ENCODED_SEMICOLON)))
-    {
+    if !has_other_readings(path) {
         return of_reading(route, method, path);
     }
     let mut asked = Requirement::Nothing;
@@ -51,19 +45,6 @@ fn of_path(route: &Route, method: &Method, path: &str) -> Requirement {
         );
     }
     asked
-}
-
-/// The path as servers read it that take `;` and what follows in a segment for parameters.
-fn without_parameters(path: &str) -> String {
-    let name = |segment: &str| {
-        let plain = segment.find(';').unwrap_or(segment.len());
-        let encoded = segment.find(ENCODED_SEMICOLON).unwrap_or(segment.len());
-        segment
-            .get(..plain.min(encoded))
-            .unwrap_or_default()
-            .to_owned()
-    };
-    path.split('/').map(name).collect::<Vec<_>>().join("/")
 }
 
 fn of_reading(route: &Route, method: &Method, path: &str) -> Requirement {

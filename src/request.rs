@@ -13,8 +13,8 @@ use authority::{Authority, Scheme};
 pub use client::Client;
 use http::header::{ACCEPT, AUTHORIZATION, HOST, UPGRADE};
 use http::{HeaderMap, Method};
-pub(crate) use path::ENCODED_SLASH;
 pub use path::canonical_path;
+pub(crate) use path::{ENCODED_SLASH, has_other_readings, without_parameters};
 use std::borrow::Cow;
 use std::net::IpAddr;
 

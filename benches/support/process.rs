@@ -19,6 +19,7 @@ impl Server {
             .args(["-c", &core.to_string()])
             .args(command)
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("{command:?} does not start: {error}"))?;
         let mut server = Self {

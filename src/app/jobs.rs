@@ -12,7 +12,10 @@ use tokio::time::{MissedTickBehavior, interval};
 const FEED_EVERY: Duration = Duration::from_millis(250);
 /// How often last-seen times go to the store: what a crash may forget of idle time.
 const SEEN_EVERY: Duration = Duration::from_secs(15);
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often what has expired leaves the map.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often live sessions are counted: the store reads all of them for it.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 
 /// What the jobs work on.
@@ -32,6 +35,7 @@ impl Jobs {
             self.follow_feed(feed_from),
             self.save_seen(),
             self.sweep(),
+            self.count(),
             self.purge()
         );
     }
@@ -83,8 +87,15 @@ impl Jobs {
             tick.tick().await;
             let (entries, evicted) = self.gate.sweep();
             self.metrics.hot_map(entries, evicted);
-            if let Ok(live) = self.store.sessions(None, self.clock.now()).await {
-                self.metrics.sessions(live.len() as u64);
+        }
+    }
+
+    async fn count(&self) {
+        let mut tick = every(COUNT_EVERY);
+        loop {
+            tick.tick().await;
+            if let Ok(live) = self.store.live_sessions(self.clock.now()).await {
+                self.metrics.sessions(live);
             }
         }
     }

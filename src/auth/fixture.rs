@@ -94,6 +94,9 @@ impl Sessions for FaultyStore {
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>> {
         self.inner.sessions(user, now).await
     }
+    async fn live_sessions(&self, now: Timestamp) -> Stored<u64> {
+        self.inner.live_sessions(now).await
+    }
     async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {
         self.inner.revocations_after(seq).await
     }

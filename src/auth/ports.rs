@@ -146,6 +146,8 @@ pub trait Sessions: Send + Sync {
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64>;
     /// Live sessions, newest first.
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>>;
+    /// How many sessions are live.
+    async fn live_sessions(&self, now: Timestamp) -> Stored<u64>;
     /// Lines of the feed after `seq`, oldest first, at most 1,000.
     async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>>;
     /// The last number given out in the feed (0: none yet).

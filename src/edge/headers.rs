@@ -7,6 +7,7 @@
 use crate::config::model::CredentialSource;
 use crate::gate::Grant;
 use crate::gate::session::Holder;
+use crate::identity::credential;
 use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
 use crate::request::Client;
 use crate::secret::Secret;
@@ -27,9 +28,16 @@ const VERIFIED_AT: HeaderName = HeaderName::from_static("x-vestibule-verified-at
 const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
 
 /// Names that say who asked, from where or for what: a client's word for them is never forwarded.
-const FORGEABLE: [&str; 8] = [
+const FORGEABLE: [&str; 15] = [
     "forwarded",
     "x-real-ip",
+    "x-client-ip",
+    "client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "x-original-method",
+    "x-original-host",
+    "x-webauth-user",
     "x-original-url",
     "x-rewrite-url",
     "x-http-method",
@@ -37,7 +45,14 @@ const FORGEABLE: [&str; 8] = [
     "x-method-override",
     "proxy",
 ];
-const FORGEABLE_PREFIXES: [&str; 2] = ["x-vestibule-", "x-forwarded-"];
+/// `Remote-User` and its kin are how other gateways name the user, and some backends believe them.
+const FORGEABLE_PREFIXES: [&str; 5] = [
+    "x-vestibule-",
+    "x-forwarded-",
+    "remote-",
+    "x-remote-",
+    "x-auth-request-",
+];
 
 /// Not visible in a header, or not reversible: `%` itself, and spaces, which parsers trim.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
@@ -140,6 +155,18 @@ pub(crate) fn holder(grant: &Grant) -> Option<&Holder> {
     match grant {
         Grant::Open => None,
         Grant::Token(holder) | Grant::Session { holder, .. } => Some(holder),
+    }
+}
+
+/// Takes an `Authorization` that nobody has looked at out of a request that was let through for
+/// another token: a backend that prefers it would answer as somebody who was never verified.
+pub(crate) fn drop_unjudged(
+    request: &mut RequestHeader,
+    grant: &Grant,
+    sources: &[CredentialSource],
+) {
+    if holder(grant).is_some() && !credential::judges_authorization(sources, &request.headers) {
+        request.remove_header(&AUTHORIZATION);
     }
 }
 
@@ -331,7 +358,15 @@ mod tests {
             "Forwarded",
             "X-Real-IP",
             "X_Real-IP",
+            "X-Client-IP",
+            "True-Client-IP",
+            "Remote-User",
+            "Remote_Groups",
+            "X-Remote-User",
+            "X-Auth-Request-Email",
+            "X-WebAuth-User",
             "X-Original-URL",
+            "X-Original-Method",
             "X-Rewrite-URL",
             "X-HTTP-Method",
             "X-HTTP-Method-Override",

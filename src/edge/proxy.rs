@@ -289,6 +289,7 @@ impl ProxyHttp for Gateway {
         if let Some(destination) = &ctx.forward.destination {
             request.insert_header(DESTINATION, destination.clone())?;
         }
+        headers::drop_unjudged(request, permit.grant(), &route.config.credentials);
         if route.config.forward.token == ForwardToken::Remove {
             headers::remove_token(request, &route.config.credentials)?;
         }

@@ -483,6 +483,21 @@ async fn the_token_is_removed_where_the_route_says_so() {
 }
 
 #[tokio::test]
+async fn credentials_that_nobody_looked_at_are_not_forwarded_beside_a_permit() {
+    let world = World::new(Identity::Accounts).await;
+    for other in ["Basic YW5uOnBhc3M=", "Bearer\tother", "Token other"] {
+        let other = format!("Authorization: {other}");
+        let head = world.forwarded("GET /a?token=good", &[&other]).await;
+        assert_eq!(value(&head, "authorization"), None, "{head}");
+        // Nobody was let through for a token there: it is the backend's own affair.
+        let head = world.forwarded("GET /public/a", &[&other]).await;
+        assert!(value(&head, "authorization").is_some(), "{head}");
+    }
+    let head = world.forwarded("GET /a", &[GOOD]).await;
+    assert_eq!(value(&head, "authorization"), Some("Bearer good"));
+}
+
+#[tokio::test]
 async fn a_share_link_opens_its_directory_and_nothing_else() {
     let world = World::new(Identity::Accounts).await;
     let head = world.forwarded("GET /share/share/a/b?q=1", &[]).await;

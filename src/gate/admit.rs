@@ -42,6 +42,15 @@ pub(super) enum Found {
     },
 }
 
+/// The session as it is kept under another pair than its own.
+pub(super) fn alias(session: &Session, now: Timestamp) -> Session {
+    let end = now.after(Duration::from_secs(ALIAS_SECS_MAX));
+    Session {
+        expires_at: session.expires_at.min(end),
+        ..session.clone()
+    }
+}
+
 impl Gate {
     pub(super) async fn ask_once(
         &self,
@@ -137,14 +146,13 @@ impl Gate {
     fn keep(&self, presented: SessionKey, pair: SessionKey, session: &Session) {
         let at = self.moment();
         let now = Timestamp(i64::from(at.now));
-        let alias_end = now.after(Duration::from_secs(ALIAS_SECS_MAX));
+        let kept = match presented == pair {
+            true => session.clone(),
+            false => alias(session, now),
+        };
         let kept = Session {
-            expires_at: match presented == pair {
-                true => session.expires_at,
-                false => session.expires_at.min(alias_end),
-            },
             last_seen_at: now,
-            ..session.clone()
+            ..kept
         };
         self.map.insert(presented, &kept, true, at);
     }

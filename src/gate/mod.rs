@@ -246,6 +246,13 @@ impl Gate {
         }
     }
 
+    /// The same for a request that names no device, where that stands for the pair just verified:
+    /// kept no longer than [`Gate::admit`] keeps such a one, since the token may be issued anew to
+    /// another device.
+    pub fn remember_alias(&self, unnamed: SessionKey, session: &Session) {
+        self.remember(unnamed, &admit::alias(session, self.clock.now()));
+    }
+
     /// A token has just come to be, and the store has it: forget that it was unknown.
     pub fn token_issued(&self, token: TokenDigest) {
         self.changes.fetch_add(1, Ordering::SeqCst);

@@ -1,11 +1,16 @@
 //! Finds the token of a request in the places its route names (RFC 6750 for `bearer`).
 //!
 //! Every place is read, not the first that has something: a backend that prefers another place than
-//! Vestibule would else be handed a token that nobody checked. Whose the token is, is not asked here.
+//! Vestibule would else be handed a token that nobody checked. For the same reason a place counts
+//! in every spelling that a backend could take for it: a second reading of the path, a parameter
+//! in other letters. Whose the token is, is not asked here.
 
 use super::cookies;
 use crate::config::model::CredentialSource;
-use crate::request::RequestHead;
+use crate::request::{
+    ENCODED_SLASH, RequestHead, canonical_path, has_other_readings, without_parameters,
+};
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::borrow::Cow;
 
@@ -42,17 +47,64 @@ pub fn find<'h>(
                     .query_value(name)
                     .map_err(|_| BadCredential::Conflict)?;
                 merge(&mut found, value)?;
+                refuse_look_alike(head.query.unwrap_or_default(), name)?;
             }
             CredentialSource::Path(prefix) => {
-                merge(&mut found, segment(&head.path, prefix)?)?;
                 // COPY and MOVE could reach into another share link.
-                if let Some(destination) = &head.destination {
-                    merge(&mut found, segment(destination, prefix)?)?;
+                let paths = [Some(&head.path), head.destination.as_ref()];
+                for path in paths.into_iter().flatten() {
+                    merge(&mut found, segment(path, prefix)?)?;
+                    other_readings(&mut found, path, prefix)?;
                 }
             }
         }
     }
     Ok(found)
+}
+
+/// Whether an `Authorization` header, if there is one, is what [`find`] reads: a backend must not
+/// be handed another person's credentials of a kind that nobody looks at here.
+pub fn judges_authorization(sources: &[CredentialSource], headers: &HeaderMap) -> bool {
+    headers.get(AUTHORIZATION).is_none_or(|line| {
+        sources.contains(&CredentialSource::Bearer) && bearer_value(line.as_bytes()).is_some()
+    })
+}
+
+/// Takes the tokens over that a path holds when it is read in another way than it is written.
+fn other_readings(
+    found: &mut Option<Cow<'_, str>>,
+    path: &str,
+    prefix: &str,
+) -> Result<(), BadCredential> {
+    if !has_other_readings(path) {
+        return Ok(());
+    }
+    for whole in [path.to_owned(), without_parameters(path)] {
+        let apart = whole.replace(ENCODED_SLASH, "/");
+        let apart = canonical_path(&apart).map_err(|_| BadCredential::Malformed)?;
+        for path in [whole.as_str(), &apart.0] {
+            let token = segment(path, prefix)?.map(|token| Cow::Owned(token.into_owned()));
+            merge(found, token)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a parameter that some backends take for `name`: without regard to case (ASP.NET), with
+/// white space before it, cut off at a NUL, or as an array (PHP).
+fn refuse_look_alike(query: &str, name: &str) -> Result<(), BadCredential> {
+    let is_look_alike = |key: &str| {
+        let key = key.trim_matches(|c: char| c.is_ascii_whitespace() || c == '?');
+        let end = key.find(['\0', '[']).unwrap_or(key.len());
+        key.get(..end)
+            .is_some_and(|key| key.eq_ignore_ascii_case(name))
+    };
+    let found =
+        form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key != name && is_look_alike(&key));
+    match found {
+        true => Err(BadCredential::Malformed),
+        false => Ok(()),
+    }
 }
 
 /// Takes `next` over, which must be what was found before.
@@ -90,21 +142,22 @@ fn bearer<'h>(head: &'h RequestHead<'_>) -> Result<Option<Cow<'h, str>>, BadCred
     if lines.next().is_some() {
         return Err(BadCredential::Malformed);
     }
-    let line = line.as_bytes();
-    let (scheme, rest) = line.split_at(
-        line.iter()
-            .position(|byte| *byte == b' ')
-            .unwrap_or(line.len()),
-    );
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
+    let Some(rest) = bearer_value(line.as_bytes()) else {
         return Ok(None);
-    }
+    };
     std::str::from_utf8(rest)
         .ok()
         .map(|rest| rest.trim_matches(' '))
         .filter(|token| is_token(token))
         .map(|token| Some(Cow::Borrowed(token)))
         .ok_or(BadCredential::Malformed)
+}
+
+/// What follows the scheme `Bearer`.
+fn bearer_value(line: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = line.split_at_checked(b"bearer".len())?;
+    (scheme.eq_ignore_ascii_case(b"bearer") && rest.first().is_none_or(|byte| *byte == b' '))
+        .then_some(rest)
 }
 
 /// The decoded segment of a canonical path after `prefix`.
@@ -119,7 +172,7 @@ fn segment<'h>(path: &'h str, prefix: &str) -> Result<Option<Cow<'h, str>>, BadC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::tests::with_head;
+    use crate::request::tests::{headers, with_head};
 
     const HOST: (&str, &str) = ("host", "files.example.org");
 
@@ -152,6 +205,12 @@ mod tests {
             ),
             ("/", vec![("authorization", "bEARER   abc")], Some("abc")),
             ("/", vec![("authorization", "Basic YTpi")], None),
+            ("/", vec![("authorization", "Bearer\tabc")], None),
+            ("/share;x/abc/d", vec![], Some("abc")),
+            ("/share%3Bx/abc", vec![], Some("abc")),
+            ("/share%2Fabc/d", vec![], Some("abc")),
+            ("/share/abc/d;e/f%2Fg", vec![], Some("abc")),
+            ("/?tokens=x&atoken=y&token_=z", vec![], None),
             ("/", vec![("authorization", "Bearerabc")], None),
             ("/", vec![("authorization", "")], None),
             ("/", vec![("cookie", "a=b; IOGATES=abc; c=d")], Some("abc")),
@@ -210,6 +269,12 @@ mod tests {
             ("/?token=abc&token=other", vec![]),
             ("/?token=abc;token=other", vec![]),
             ("/share/abc/x", vec![("destination", "/share/other/x")]),
+            ("/share/abc/x", vec![("destination", "/share;y/other/x")]),
+            ("/share;x/other/d", vec![bearer]),
+            ("/share%3Bx/other/d", vec![bearer]),
+            ("/share%2Fother/d", vec![bearer]),
+            ("/share;x%2Fother/d", vec![bearer]),
+            ("/share/abc;x", vec![]),
         ] {
             assert_eq!(
                 token(target, &given),
@@ -245,6 +310,11 @@ mod tests {
             ("/", vec![("cookie", "IOGATES=a b")]),
             ("/", vec![("cookie", "IOGATES=ø")]),
             ("/?token=a+b", vec![]),
+            ("/?Token=abc", vec![]),
+            ("/?+token=abc", vec![]),
+            ("/?token%00=abc", vec![]),
+            ("/?token[]=abc", vec![]),
+            ("/??token=abc", vec![]),
             ("/share/a%20b", vec![]),
             (query.as_str(), vec![]),
         ] {
@@ -262,6 +332,26 @@ mod tests {
         with_head("GET", "/share/abc?token=abc", &given, |head| {
             assert_eq!(find(&[], &head.unwrap()), Ok(None));
         });
+    }
+
+    #[test]
+    fn only_a_bearer_token_that_is_read_is_a_judged_authorization() {
+        let bearer = [CredentialSource::Bearer];
+        let cookie = [CredentialSource::Cookie("T".to_owned())];
+        for (sources, value, wanted) in [
+            (&bearer, "Bearer abc", true),
+            (&bearer, "bEARER", true),
+            (&bearer, "Basic YTpi", false),
+            (&bearer, "Bearer\tabc", false),
+            (&bearer, "Bearerabc", false),
+            (&bearer, "Token abc", false),
+            (&bearer, "", false),
+            (&cookie, "Bearer abc", false),
+        ] {
+            let given = headers(&[("authorization", value)]);
+            assert_eq!(judges_authorization(sources, &given), wanted, "{value}");
+        }
+        assert!(judges_authorization(&cookie, &headers(&[])));
     }
 
     #[test]

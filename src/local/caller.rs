@@ -97,9 +97,9 @@ impl Local {
         session: &Session,
     ) {
         self.gate.remember(pair, session);
-        if presented.device.is_none() {
-            let unnamed = call.route.keys.session(presented.token, None);
-            self.gate.remember(unnamed, session);
+        let unnamed = call.route.keys.session(presented.token, None);
+        if presented.device.is_none() && unnamed != pair {
+            self.gate.remember_alias(unnamed, session);
         }
     }
 

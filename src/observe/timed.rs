@@ -71,6 +71,7 @@ timed! {
         fn touch(seen: &[(SessionId, Timestamp)]) -> ();
         fn revoke(which: Which, now: Timestamp) -> u64;
         fn sessions(user: Option<UserId>, now: Timestamp) -> Vec<SessionRow>;
+        fn live_sessions(now: Timestamp) -> u64;
         fn revocations_after(seq: i64) -> Vec<Revocation>;
         fn feed_head() -> i64;
     }

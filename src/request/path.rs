@@ -11,6 +11,29 @@ use std::fmt::Write as _;
 
 /// An encoded `/` as it stands in a canonical path.
 pub(crate) const ENCODED_SLASH: &str = "%2F";
+/// An encoded `;` as it stands in a canonical path.
+const ENCODED_SEMICOLON: &str = "%3B";
+
+/// Whether a backend could read a canonical path in another way than it is written: an encoded
+/// slash as a slash, a `;` as the beginning of parameters.
+pub(crate) fn has_other_readings(path: &str) -> bool {
+    path.contains(';')
+        || (path.contains('%')
+            && (path.contains(ENCODED_SLASH) || path.contains(ENCODED_SEMICOLON)))
+}
+
+/// The path as servers read it that take `;` and what follows in a segment for parameters.
+pub(crate) fn without_parameters(path: &str) -> String {
+    let name = |segment: &str| {
+        let plain = segment.find(';').unwrap_or(segment.len());
+        let encoded = segment.find(ENCODED_SEMICOLON).unwrap_or(segment.len());
+        segment
+            .get(..plain.min(encoded))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    path.split('/').map(name).collect::<Vec<_>>().join("/")
+}
 
 /// The canonical form of an absolute path, and whether it keeps an encoded `/`.
 ///

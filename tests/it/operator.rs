@@ -216,6 +216,70 @@ async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
 }
 
 #[tokio::test]
+async fn what_happened_is_in_the_audit_trail() {
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    let setup = Setup::accounts(backend.address, inbox.address)
+        .with("codes:", "lockout: {delay_every: 0, lock_at: 2}\ncodes:");
+    let gateway = Gateway::start(&setup);
+    let id = gateway.add_user("anna", PASSWORD, PHONE);
+    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
+    gateway.verify(&inbox, &token, "laptop", PHONE).await;
+    assert!(
+        gateway
+            .cli(&["session", "revoke", "--all"])
+            .status
+            .success()
+    );
+    let path = format!("/api/apiauth/twofactorsms/{token}");
+    assert_eq!(
+        gateway
+            .get(&path, &token, "laptop")
+            .send()
+            .await
+            .expect("answer")
+            .status(),
+        200
+    );
+    for _ in 0..2 {
+        let wrong = gateway
+            .get(&path, &token, "laptop")
+            .query(&[("authcode", "000000")]);
+        assert_eq!(wrong.send().await.expect("answer").status(), 401);
+    }
+    assert!(gateway.cli(&["user", "reset-2fa", "anna"]).status.success());
+    gateway.signal("TERM");
+    let mut gateway = gateway;
+    wait_for("the end", Duration::from_secs(10), async || {
+        gateway.child.try_wait().expect("wait")
+    })
+    .await;
+
+    let engine =
+        vestibule::config::model::StoreEngine::Sqlite(gateway.dir.path().join("vestibule.db"));
+    let key = vestibule::secret::Secret::new(crate::support::config::STORE_KEY);
+    let entropy = std::sync::Arc::new(vestibule::entropy::OsEntropy);
+    let (store, _keys) = vestibule::store::open(&engine, &key, entropy)
+        .await
+        .expect("store");
+    let events = store.recent(100).await.expect("events");
+    for kind in vestibule::event::EventKind::ALL {
+        let of_kind: Vec<_> = events
+            .iter()
+            .filter(|(_, event)| event.kind == kind)
+            .collect();
+        assert!(!of_kind.is_empty(), "no {} in {events:?}", kind.as_str());
+    }
+    let verified = events
+        .iter()
+        .find(|(_, event)| event.kind.as_str() == "verified")
+        .expect("verified");
+    assert_eq!(verified.1.user.map(|user| user.0), Some(id));
+    assert_eq!(verified.1.route, "files");
+    assert_eq!(verified.1.address, Some([127, 0, 0, 1].into()));
+}
+
+#[tokio::test]
 async fn metrics_are_well_formed_and_health_is_told() {
     let (gateway, _backend, inbox, _setup) = world().await;
     gateway.add_user("anna", PASSWORD, PHONE);

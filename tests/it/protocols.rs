@@ -108,6 +108,31 @@ async fn tls_serves_both_protocols_and_the_certificate_that_was_asked_for() {
         ]);
         assert_eq!(refused, " 401");
     }
+    // More than one flow-control window goes up over HTTP/2, with the answer's bytes back.
+    let body = share.path().join("h2.bin");
+    let sent: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(&body, &sent).expect("file");
+    let put = curl(&[
+        "--http2",
+        "--resolve",
+        &resolve,
+        "-H",
+        &bearer,
+        "-H",
+        "X-Device-Id: laptop",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_version} %{http_code}",
+        "-T",
+        body.to_str().expect("path"),
+        &url.replace("hello.txt", "h2.bin"),
+    ]);
+    assert_eq!(put, "2 201");
+    assert!(
+        std::fs::read(files.dir.join("h2.bin")).expect("file") == sent,
+        "the upload arrived whole"
+    );
     for flag in ["--tlsv1.3", "--tls-max 1.2"] {
         let text = curl(
             &[

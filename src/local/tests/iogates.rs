@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::DeliveryError;
 use crate::auth::fixture::START;
+use crate::auth::ports::{Token, Tokens as _};
 use crate::config::model::Rule;
 use crate::gate::{Decision, Presented, Question};
 
@@ -90,6 +91,27 @@ async fn a_right_code_opens_the_gate_for_its_pair() {
     let fresh = site.answer(call(&site, &token, "?fresh=true")).await;
     assert_eq!(fresh.json()["auth_required"], true);
     assert_eq!(site.world().inbox.count(), 2);
+}
+
+#[tokio::test]
+async fn a_session_without_a_named_device_does_not_outlive_the_tokens_move_to_another() {
+    let (site, token) = site().await;
+    let code = start(&site, &token).await;
+    assert_eq!(verify(&site, &token, &code).await.status(), 200);
+    // The backend's sign-in gave the same token out again, to another device.
+    let digest = site.route.keys.token(&token);
+    let store = &site.world().store;
+    let now = site.world().clock.now();
+    let (held, _) = store.token(digest, now).await.unwrap().unwrap();
+    let issued_pair = Some(site.route.keys.session(&token, Some("d2")));
+    let moved = Token {
+        issued_pair,
+        ..held
+    };
+    store.put_token(moved).await.unwrap();
+    site.world().advance(30);
+    assert!(is_open(&site, &token, Some("d1")).await);
+    assert!(!is_open(&site, &token, None).await);
 }
 
 #[tokio::test]

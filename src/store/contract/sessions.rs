@@ -32,6 +32,7 @@ async fn a_new_session_of_a_pair_has_a_new_number_and_ends_the_old_one(f: Fixtur
     let stored = f.store.session(f.pair("t"), NOW).await.unwrap();
     assert_eq!(stored.map(|s| s.id), Some(new.id));
     assert_eq!(f.store.sessions(None, NOW).await.unwrap().len(), 1);
+    assert_eq!(f.store.live_sessions(NOW).await.unwrap(), 1);
 }
 
 async fn a_session_ends_at_its_end_and_with_its_token(f: Fixture) {

@@ -167,6 +167,10 @@ impl Sessions for Memory {
         Ok(rows)
     }
 
+    async fn live_sessions(&self, now: Timestamp) -> Stored<u64> {
+        Ok(self.sessions(None, now).await?.len() as u64)
+    }
+
     async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {
         let state = self.lock()?;
         let lines = state.feed.iter().map(|(line, _)| *line);

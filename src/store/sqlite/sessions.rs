@@ -200,6 +200,14 @@ impl Sessions for Sqlite {
         rows.into_iter().map(from_columns).collect()
     }
 
+    async fn live_sessions(&self, now: Timestamp) -> Stored<u64> {
+        let live: i64 = sqlx::query_scalar("SELECT count(*) FROM held_sessions WHERE ends_at > ?1")
+            .bind(now.0)
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(u64::try_from(live).unwrap_or(0))
+    }
+
     async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {
         let rows = sqlx::query_as(
             "SELECT seq, kind, target FROM revocations WHERE seq > ?1 ORDER BY seq LIMIT ?2",
