@@ -2,12 +2,8 @@
 
 use crate::support::copyparty::Copyparty;
 use crate::support::iogates::{self, Backend};
-use crate::support::{Gateway, Inbox, Setup, secret};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, secret};
 use serde_json::{Value, json};
-
-/// A password that only these tests use.
-const PASSWORD: &str = "tr0ub4dor-and-three";
-const PHONE: &str = "+4512345678";
 
 #[tokio::test]
 async fn a_file_is_reached_after_the_second_factor_and_not_before() {
