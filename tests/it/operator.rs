@@ -217,7 +217,6 @@ async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
 
 #[tokio::test]
 async fn what_happened_is_in_the_audit_trail() {
-    use vestibule::auth::ports::AuditTrail as _;
     let inbox = Inbox::start().await;
     let backend = Backend::start().await;
     let setup = Setup::accounts(backend.address, inbox.address)
