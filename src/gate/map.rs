@@ -9,7 +9,7 @@ use super::session::{Factor, Holder, Session};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::id::{SessionId, UserId};
-use papaya::{HashMap, Operation};
+use papaya::{Guard as _, HashMap, Operation};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -172,17 +172,21 @@ impl HotMap {
     /// Puts a session under `key`, unless a later verification is there already or there is no room.
     /// `unsaved` says that its `last_seen_at` is news to the store.
     pub(super) fn insert(&self, key: SessionKey, session: &Session, unsaved: bool, at: Moment) {
-        let entries = self.entries.pin();
-        if entries.len() >= self.max && !entries.contains_key(&key) && !self.make_room(at) {
+        let guard = self.entries.guard();
+        let is_new = !self.entries.contains_key(&key, &guard);
+        if is_new && self.len() >= self.max && !self.make_room(at) {
             return;
         }
         let verified_at = seconds(session.verified_at);
-        entries.compute(key, |held| match held {
+        let renew = |held: Option<(&SessionKey, &Hot)>| match held {
             Some((_, held)) if held.verified_at > verified_at && held.is_live(at) => {
                 Operation::Abort(())
             }
             _ => Operation::Insert(Hot::new(session, unsaved)),
-        });
+        };
+        self.entries.compute(key, renew, &guard);
+        // As in `retain`: an outgrown table alone is a tenth of the map's memory.
+        guard.flush();
     }
 
     /// Takes the session `id` from under `key`, if it is that session.
@@ -193,14 +197,12 @@ impl HotMap {
 
     /// Takes out every session that `which` means. Scans the map.
     pub(super) fn forget(&self, which: Which) {
-        self.entries
-            .pin()
-            .retain(|_, hot| !concerns(which, hot.id, hot.user));
+        self.retain(|hot| !concerns(which, hot.id, hot.user));
     }
 
     /// Takes out what is not live any more. Scans the map.
     pub(super) fn sweep(&self, at: Moment) {
-        self.entries.pin().retain(|_, hot| hot.is_live(at));
+        self.retain(|hot| hot.is_live(at));
     }
 
     /// Sessions seen since the last call. Scans the map.
@@ -216,6 +218,14 @@ impl HotMap {
     /// Live entries thrown out for lack of room, since the start.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what `stays` says. Scans the map.
+    fn retain(&self, mut stays: impl FnMut(&Hot) -> bool) {
+        let guard = self.entries.guard();
+        self.entries.retain(|_, hot| stays(hot), &guard);
+        // Frees what was taken out, and a table that was outgrown, now and not with the next ones.
+        guard.flush();
     }
 
     fn make_room(&self, at: Moment) -> bool {
@@ -237,13 +247,14 @@ impl HotMap {
         };
         let entries = self.entries.pin();
         let mut sample: Vec<u32> = entries.values().take(SAMPLE_MAX).map(age_key).collect();
+        drop(entries);
         sample.sort_unstable();
         let Some(&cutoff) = sample.get(sample.len() / EVICTED_SHARE) else {
             return;
         };
         let goal = (self.max / EVICTED_SHARE).max(1);
         let (mut gone, mut evicted) = (0, 0);
-        entries.retain(|_, hot| {
+        self.retain(|hot| {
             let seen = age_key(hot);
             // Many may have been seen in the cutoff's very second: of those, only as many as needed.
             let goes = seen == 0 || seen < cutoff || (seen == cutoff && gone < goal);
