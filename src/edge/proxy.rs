@@ -7,7 +7,7 @@ use super::admit::Verdict;
 use super::body::{self, Meter};
 use super::harden::{self, BadHead};
 use super::stall::{Pulse, Watched};
-use super::upstream::{Upstream, Upstreams};
+use super::upstream::{Flow, Upstream, Upstreams};
 use super::watch::{Learner, Watch};
 use super::{bridge, failure, head, headers};
 use crate::clock::Clock;
@@ -134,7 +134,7 @@ pub(super) struct Forward {
     /// The device's opaque name.
     pub(super) device: Option<String>,
     /// A WebSocket or an event stream: silence is no failure.
-    pub(super) streaming: bool,
+    pub(super) flow: Flow,
 }
 
 /// An answer of Vestibule's own to a failure.
@@ -258,7 +258,7 @@ impl ProxyHttp for Gateway {
         ctx.tries += 1;
         ctx.asked_upstream = Some(Instant::now());
         upstream
-            .peer(permit, self.clock.now(), ctx.forward.streaming)
+            .peer(permit, self.clock.now(), ctx.forward.flow)
             .map_err(|none| Error::because(ErrorType::HTTPStatus(503), "choosing a server", none))
     }
 
