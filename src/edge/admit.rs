@@ -113,6 +113,11 @@ impl Gateway {
         if sign_in.is_some() {
             // Whoever signs in has no token yet.
             requirement = Requirement::Nothing;
+            let address = head.client.address;
+            if let Err(error) = self.local.auth.may_try_backend(address).await {
+                let reply = crate::local::iogates::sign_in_refused(error, route);
+                return Err(Verdict::Answer(Outcome::Denied, reply));
+            }
         }
         let token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,

@@ -353,6 +353,14 @@ impl ProxyHttp for Gateway {
         }
         if let Some(watch) = &mut ctx.watch {
             watch.response_head(response.status, &response.headers);
+            let is_refusal = matches!(
+                response.status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+            );
+            // Told of the head, so that a body too long to be watched is no way around the count.
+            if is_refusal && let (Some(route), Some(client)) = (&ctx.route, &ctx.client) {
+                self.learner.refused(&route.config.name, client.address);
+            }
         }
         if is_upgrade || !response.status.is_informational() {
             let took = ctx.asked_upstream.map(|asked| asked.elapsed());
