@@ -113,11 +113,7 @@ impl Gateway {
         if sign_in.is_some() {
             // Whoever signs in has no token yet.
             requirement = Requirement::Nothing;
-            let address = head.client.address;
-            if let Err(error) = self.local.auth.may_try_backend(address).await {
-                let reply = crate::local::iogates::sign_in_refused(error, route);
-                return Err(Verdict::Answer(Outcome::Denied, reply));
-            }
+            self.may_sign_in(head, route).await?;
         }
         let token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
@@ -167,6 +163,15 @@ impl Gateway {
                 Ok(())
             }
         }
+    }
+
+    /// Whether this address may try another password at the backend.
+    async fn may_sign_in(&self, head: &RequestHead<'_>, route: &Route) -> Result<(), Verdict> {
+        let allowed = self.local.auth.may_try_backend(head.client.address).await;
+        allowed.map_err(|error| {
+            let reply = crate::local::iogates::sign_in_refused(error, route);
+            Verdict::Answer(Outcome::Denied, reply)
+        })
     }
 
     async fn decide(&self, question: &Question<'_>) -> Decision {
