@@ -320,6 +320,7 @@ impl Base {
             }),
             learner: Arc::new(UpstreamLearner::new(
                 Arc::clone(witness),
+                Arc::clone(auth),
                 self.audit.clone(),
             )),
             device_label: Box::new(move |device| label_keys.device_label(device)),

@@ -1,22 +1,29 @@
 //! What a watched sign-in teaches: whose its token is, and on which device.
 
+use crate::auth::Auth;
 use crate::edge::watch::{Exchange, Learner};
 use crate::event::{Event, EventKind, Events};
 use crate::factor::phone::Phone;
 use crate::identity::learn;
 use crate::identity::witness::{LearnedToken, StoreWitness};
 use crate::observe::audit::Audit;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Reads exchanges and hands them to the witness.
 pub(super) struct UpstreamLearner {
     witness: Arc<StoreWitness>,
+    auth: Arc<Auth>,
     audit: Audit,
 }
 
 impl UpstreamLearner {
-    pub(super) fn new(witness: Arc<StoreWitness>, audit: Audit) -> Self {
-        Self { witness, audit }
+    pub(super) fn new(witness: Arc<StoreWitness>, auth: Arc<Auth>, audit: Audit) -> Self {
+        Self {
+            witness,
+            auth,
+            audit,
+        }
     }
 }
 
@@ -50,6 +57,15 @@ impl Learner for UpstreamLearner {
             route: exchange.route,
             address: Some(exchange.address),
             detail: "learned".to_owned(),
+        });
+    }
+
+    fn refused(&self, route: &str, address: IpAddr) {
+        let (auth, route) = (Arc::clone(&self.auth), route.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = auth.backend_refused(&route, address).await {
+                tracing::error!(%error, "a wrong password at the backend was not counted");
+            }
         });
     }
 }

@@ -1,11 +1,25 @@
 //! The use cases every dialect shares, over ports that the store and delivery implement.
 
+pub mod challenge;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod lockout;
 pub mod ports;
+pub mod sign_in;
+pub mod subject;
 
+use crate::clock::Clock;
+use crate::config::model;
+use crate::digest::{DigestKeys, SessionKey, TokenDigest};
+use crate::entropy::Entropy;
+use crate::event::Events;
 use crate::factor::phone::Phone;
+use crate::gate::session::Holder;
 use crate::secret::Secret;
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What became of a message that was handed to [`Deliver`].
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
@@ -30,22 +44,6 @@ pub trait Deliver: Send + Sync {
     /// Hands `text` over to the first SMS provider that accepts it; returns that provider's name.
     async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError>;
 }
-
-pub mod challenge;
-#[cfg(test)]
-pub(crate) mod fixture;
-pub mod sign_in;
-pub mod subject;
-
-use crate::clock::Clock;
-use crate::config::model;
-use crate::digest::{DigestKeys, SessionKey, TokenDigest};
-use crate::entropy::Entropy;
-use crate::event::Events;
-use crate::gate::session::Holder;
-use arc_swap::ArcSwap;
-use std::net::IpAddr;
-use std::sync::Arc;
 
 /// What the use cases read of the config; swapped at a reload.
 #[derive(Clone, Debug)]

@@ -40,7 +40,7 @@ pub(super) enum Command {
     /// Verified (token, device) pairs.
     #[command(subcommand)]
     Session(Session),
-    /// Keys.
+    /// The store's key.
     #[command(subcommand)]
     Key(Key),
 }
@@ -68,10 +68,12 @@ pub(super) struct Demo {
 pub(super) enum User {
     /// Make a user and print its id.
     Add {
+        /// What the user signs in with.
         name: String,
         /// Where codes are sent, with country code: +4512345678
         #[arg(long)]
         phone: Option<String>,
+        /// A mail address; nothing is sent to it yet.
         #[arg(long)]
         email: Option<String>,
         /// Read the password from this file, or from standard input (`-`); without it there is none.
@@ -112,6 +114,7 @@ pub(super) enum Share {
         /// Where the recipient's codes are sent, with country code.
         #[arg(long)]
         phone: Option<String>,
+        /// A mail address; nothing is sent to it yet.
         #[arg(long)]
         email: Option<String>,
         /// How long the link is good: 30m, 12h, 7d, 2w. Without it, until it is revoked.
@@ -129,6 +132,7 @@ pub(super) enum Share {
     },
     /// End a link and the sessions that came from it.
     Revoke {
+        /// Its number, as `share list` shows it.
         #[arg(value_parser = share_id)]
         id: ShareId,
         #[command(flatten)]
@@ -230,12 +234,14 @@ fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn share_id(text: &str) -> Result<ShareId, std::num::ParseIntError> {
-    text.parse().map(ShareId)
+fn share_id(text: &str) -> Result<ShareId, &'static str> {
+    let wrong = "not a share's number: `vestibule share list` shows them";
+    text.parse().map(ShareId).map_err(|_| wrong)
 }
 
-fn session_id(text: &str) -> Result<SessionId, std::num::ParseIntError> {
-    text.parse().map(SessionId)
+fn session_id(text: &str) -> Result<SessionId, &'static str> {
+    let wrong = "not a session's number: `vestibule session list` shows them";
+    text.parse().map(SessionId).map_err(|_| wrong)
 }
 
 #[cfg(test)]

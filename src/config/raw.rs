@@ -38,7 +38,8 @@ pub(super) struct Config {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) lockout: Lockout,
-    /// For how long after a verification the most sensitive settings may be changed.
+    /// For how long after a verification the most sensitive settings may be changed. Nothing in this
+    /// version asks for it yet.
     #[serde(default = "sudo")]
     pub(super) sudo: Period,
     #[serde(default)]
@@ -465,7 +466,8 @@ pub(super) struct Route {
     /// What the other paths ask.
     #[serde(default)]
     pub(super) require: Require,
-    /// Whether a user without a second factor may set the first one up with the token alone.
+    /// Whether a user without a second factor may set the first one up with the token alone. No
+    /// dialect of this version can: such users wait for the operator.
     #[serde(default)]
     pub(super) self_enrolment: bool,
     /// The country (ISO 3166 alpha-2) in which a phone number without `+` is read.

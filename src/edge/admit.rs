@@ -3,6 +3,7 @@
 //! Decides nothing itself: it asks each component in its turn and keeps what forwarding needs.
 
 use super::proxy::{Ctx, Forward, Gateway, problem};
+use super::upstream::Flow;
 use super::watch::{self, Watch};
 use super::{body, bridge, head, headers};
 use crate::config::model::Requirement;
@@ -83,9 +84,12 @@ impl Gateway {
         }
         match self.admit(&head, request, route, ctx).await {
             Ok(()) => {
-                let streams = head.is_websocket_upgrade() || head::wants_events(head.headers);
                 // A body that stalls is only noticed by the upstream's silence.
-                ctx.forward.streaming = streams && !has_body;
+                if !has_body && head.is_websocket_upgrade() {
+                    ctx.forward.flow = Flow::Upgrade;
+                } else if !has_body && head::wants_events(head.headers) {
+                    ctx.forward.flow = Flow::Events;
+                }
                 Verdict::Forward
             }
             Err(verdict) => verdict,
@@ -109,6 +113,7 @@ impl Gateway {
         if sign_in.is_some() {
             // Whoever signs in has no token yet.
             requirement = Requirement::Nothing;
+            self.may_sign_in(head, route).await?;
         }
         let token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
@@ -152,12 +157,21 @@ impl Gateway {
                         .user
                         .and(device)
                         .map(|device| (self.device_label)(&device)),
-                    streaming: false,
+                    flow: Flow::Bounded,
                 };
                 ctx.permit = Some(permit);
                 Ok(())
             }
         }
+    }
+
+    /// Whether this address may try another password at the backend.
+    async fn may_sign_in(&self, head: &RequestHead<'_>, route: &Route) -> Result<(), Verdict> {
+        let allowed = self.local.auth.may_try_backend(head.client.address).await;
+        allowed.map_err(|error| {
+            let reply = crate::local::iogates::sign_in_refused(error, route);
+            Verdict::Answer(Outcome::Denied, reply)
+        })
     }
 
     async fn decide(&self, question: &Question<'_>) -> Decision {

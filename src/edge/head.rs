@@ -3,8 +3,8 @@
 
 use crate::config::model::{CredentialSource, ForwardToken, Identity};
 use crate::local::Reply;
-use crate::local::table::Endpoint;
-use crate::request::RequestHead;
+use crate::local::table::{ENDPOINTS, Endpoint};
+use crate::request::{ENCODED_SLASH, RequestHead};
 use crate::route::Route;
 use bytes::Bytes;
 use http::header::{
@@ -15,6 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
 /// Where Vestibule's own paths begin: nothing below is ever forwarded.
 const RESERVED: &str = "/.vestibule";
@@ -133,24 +134,13 @@ fn port(authority: &str) -> Option<u16> {
 }
 
 /// The token in the path and what stands behind it: `/share/{token}` + `/rest`.
-struct InPath<'p> {
-    prefix: &'p str,
-    token: &'p str,
-    rest: &'p str,
-}
-
-fn in_path<'p>(sources: &'p [CredentialSource], path: &'p str) -> Option<InPath<'p>> {
+fn in_path<'p>(sources: &[CredentialSource], path: &'p str) -> Option<(&'p str, &'p str)> {
     sources.iter().find_map(|source| {
         let CredentialSource::Path(prefix) = source else {
             return None;
         };
         let behind = path.strip_prefix(prefix.as_str())?;
-        let (token, rest) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
-        Some(InPath {
-            prefix,
-            token,
-            rest,
-        })
+        Some(behind.split_at(behind.find('/').unwrap_or(behind.len())))
     })
 }
 
@@ -164,11 +154,11 @@ pub(crate) fn behind_share<'h>(
     if !matches!(route.identity, Identity::Accounts) {
         return None;
     }
-    let found = in_path(&route.config.credentials, &head.path)?;
-    let is_token = percent_decode_str(found.token)
+    let (in_path, rest) = in_path(&route.config.credentials, &head.path)?;
+    let is_token = percent_decode_str(in_path)
         .decode_utf8()
         .is_ok_and(|own| own == token);
-    is_token.then(|| found.rest.strip_prefix('/').unwrap_or(""))
+    is_token.then(|| rest.strip_prefix('/').unwrap_or(""))
 }
 
 /// The path without any secret in it, where it differs from `sent`.
@@ -181,12 +171,50 @@ pub(crate) fn shown_path(
     if let Some(endpoint) = endpoint {
         return Some(endpoint.path.to_owned());
     }
-    match in_path(&route.config.credentials, path) {
-        Some(found) if !found.token.is_empty() => {
-            Some(format!("{}***{}", found.prefix, found.rest))
+    masked(route, path).or_else(|| (path != sent).then(|| path.to_owned()))
+}
+
+/// The path with `***` for a segment that holds a token, or would if it were spelled as it should be.
+fn masked(route: &Route, path: &str) -> Option<String> {
+    let path = match path.contains(ENCODED_SLASH) {
+        true => Cow::Owned(path.replace(ENCODED_SLASH, "/")),
+        false => Cow::Borrowed(path),
+    };
+    let of_route = route
+        .config
+        .credentials
+        .iter()
+        .filter_map(|source| match source {
+            CredentialSource::Path(prefix) => Some(prefix.as_str()),
+            CredentialSource::Bearer | CredentialSource::Cookie(_) | CredentialSource::Query(_) => {
+                None
+            }
+        });
+    let of_endpoints = ENDPOINTS
+        .iter()
+        .filter_map(|endpoint| Some(endpoint.path.split_once("{token}")?.0));
+    of_route.chain(of_endpoints).find_map(|prefix| {
+        let at = behind(&path, prefix)?;
+        let (before, rest) = path.split_at_checked(at)?;
+        let (token, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        (!token.is_empty()).then(|| format!("{before}***{rest}"))
+    })
+}
+
+/// Where a path goes on behind `prefix` (which ends in `/`), letters' case and parameters aside.
+fn behind(path: &str, prefix: &str) -> Option<usize> {
+    let mut at = 0;
+    for wanted in prefix.strip_suffix('/')?.split('/') {
+        let rest = path.get(at..)?;
+        let (segment, _) = rest.split_once('/')?;
+        let name = segment.split(';').next().unwrap_or_default();
+        let name = name.split("%3B").next().unwrap_or_default();
+        if !name.eq_ignore_ascii_case(wanted) {
+            return None;
         }
-        _ => (path != sent).then(|| path.to_owned()),
+        at += segment.len() + 1;
     }
+    Some(at)
 }
 
 /// The target to forward, where it differs from the one that was sent.
@@ -473,6 +501,25 @@ pub(super) mod tests {
         assert_eq!(shown("/a", "/x/../a").as_deref(), Some("/a"));
         let local = crate::local::table::ENDPOINTS.get(1).unwrap();
         let path = "/api/apiauth/twofactorsms/tok";
+        for (near, wanted) in [
+            ("/Share/tok/a", "/Share/***/a"),
+            ("/share;x/tok/a", "/share;x/***/a"),
+            ("/share%3Bx/tok", "/share%3Bx/***"),
+            ("/share%2Ftok/a", "/share/***/a"),
+            (
+                "/api/apiauth/twofactorsms/tok/",
+                "/api/apiauth/twofactorsms/***/",
+            ),
+            (
+                "/API/apiauth/twofactorsms/tok",
+                "/API/apiauth/twofactorsms/***",
+            ),
+        ] {
+            assert_eq!(shown(near, near).as_deref(), Some(wanted), "{near}");
+        }
+        for plain in ["/x/share/tok", "/shared/tok", "/share", "/share/"] {
+            assert_eq!(shown(plain, plain), None, "{plain}");
+        }
         assert_eq!(
             shown_path(&route, path, Some(local), path).as_deref(),
             Some("/api/apiauth/twofactorsms/{token}")

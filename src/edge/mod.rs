@@ -25,3 +25,4 @@ mod headers;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod upgrade;

@@ -7,7 +7,7 @@ use super::admit::Verdict;
 use super::body::{self, Meter};
 use super::harden::{self, BadHead};
 use super::stall::{Pulse, Watched};
-use super::upstream::{Upstream, Upstreams};
+use super::upstream::{Flow, Upstream, Upstreams};
 use super::watch::{Learner, Watch};
 use super::{bridge, failure, head, headers};
 use crate::clock::Clock;
@@ -134,7 +134,7 @@ pub(super) struct Forward {
     /// The device's opaque name.
     pub(super) device: Option<String>,
     /// A WebSocket or an event stream: silence is no failure.
-    pub(super) streaming: bool,
+    pub(super) flow: Flow,
 }
 
 /// An answer of Vestibule's own to a failure.
@@ -258,7 +258,7 @@ impl ProxyHttp for Gateway {
         ctx.tries += 1;
         ctx.asked_upstream = Some(Instant::now());
         upstream
-            .peer(permit, self.clock.now(), ctx.forward.streaming)
+            .peer(permit, self.clock.now(), ctx.forward.flow)
             .map_err(|none| Error::because(ErrorType::HTTPStatus(503), "choosing a server", none))
     }
 
@@ -353,6 +353,14 @@ impl ProxyHttp for Gateway {
         }
         if let Some(watch) = &mut ctx.watch {
             watch.response_head(response.status, &response.headers);
+            let is_refusal = matches!(
+                response.status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+            );
+            // Told of the head, so that a body too long to be watched is no way around the count.
+            if is_refusal && let (Some(route), Some(client)) = (&ctx.route, &ctx.client) {
+                self.learner.refused(&route.config.name, client.address);
+            }
         }
         if is_upgrade || !response.status.is_informational() {
             let took = ctx.asked_upstream.map(|asked| asked.elapsed());

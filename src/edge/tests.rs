@@ -82,6 +82,8 @@ impl Learner for Learned {
     fn learned(&self, exchange: Exchange) {
         self.0.lock().unwrap().push(exchange);
     }
+
+    fn refused(&self, _route: &str, _address: std::net::IpAddr) {}
 }
 
 /// A backend that writes down every request as it came.

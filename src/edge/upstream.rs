@@ -3,6 +3,7 @@
 //! Nothing here asks a name server while a request waits, and nothing gives out a peer without a
 //! [`Permit`]. Certificates of TLS upstreams are always verified against their name.
 
+use super::upgrade::UpgradeConnect;
 use crate::clock::Timestamp;
 use crate::config::model;
 use crate::gate::Permit;
@@ -13,7 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How often names are asked for again.
@@ -34,6 +35,8 @@ pub(crate) struct Upstream {
     config: model::Upstream,
     targets: ArcSwap<Vec<Target>>,
     next: AtomicUsize,
+    /// Counts upgrades from 1; 0 is everybody else's group of connections.
+    upgrades: AtomicU64,
 }
 
 /// One address of one server.
@@ -45,6 +48,18 @@ struct Target {
     peer: HttpPeer,
     /// Not to be used before this time, unless nothing else is there.
     skipped_until: AtomicI64,
+}
+
+/// How an exchange flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// A request and its answer, neither silent for longer than the config allows.
+    #[default]
+    Bounded,
+    /// An event stream: the answer may be silent for as long as it likes.
+    Events,
+    /// A WebSocket: both sides may.
+    Upgrade,
 }
 
 /// No address of any server is known (yet).
@@ -100,6 +115,7 @@ impl Upstream {
             config: config.clone(),
             targets: ArcSwap::from_pointee(targets),
             next: AtomicUsize::new(0),
+            upgrades: AtomicU64::new(1),
         }
     }
 
@@ -116,18 +132,17 @@ impl Upstream {
         self.targets.load().len()
     }
 
-    /// The next server in turn, for a request that has its permit. A `streaming` exchange
-    /// (WebSocket, event stream) may be silent for as long as it likes.
+    /// The next server in turn, for a request that has its permit.
     pub(crate) fn peer(
         &self,
         _permit: &Permit,
         now: Timestamp,
-        streaming: bool,
+        flow: Flow,
     ) -> Result<Box<HttpPeer>, NoServer> {
-        self.choose(now, streaming)
+        self.choose(now, flow)
     }
 
-    fn choose(&self, now: Timestamp, streaming: bool) -> Result<Box<HttpPeer>, NoServer> {
+    fn choose(&self, now: Timestamp, flow: Flow) -> Result<Box<HttpPeer>, NoServer> {
         let targets = self.targets.load();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let in_turn = || {
@@ -137,8 +152,14 @@ impl Upstream {
         let is_usable = |target: &&Target| target.skipped_until.load(Ordering::Relaxed) <= now.0;
         let target = in_turn().find(is_usable).or_else(|| in_turn().next());
         let mut peer = Box::new(target.ok_or(NoServer)?.peer.clone());
-        if streaming {
+        if flow != Flow::Bounded {
             peer.options.read_timeout = None;
+        }
+        if flow == Flow::Upgrade {
+            let timeout = self.config.timeouts.connect;
+            peer.options.custom_l4 = Some(Arc::new(UpgradeConnect { timeout }));
+            // A group of its own: such a connection is neither taken from the pool nor found there.
+            peer.group_key = self.upgrades.fetch_add(1, Ordering::Relaxed);
         }
         Ok(peer)
     }
@@ -262,7 +283,7 @@ mod tests {
 
     /// The next server and what its peer is like, without the permit that only the gate can make.
     fn next(upstream: &Upstream, now: Timestamp) -> Result<String, NoServer> {
-        let peer = upstream.choose(now, false)?;
+        let peer = upstream.choose(now, Flow::Bounded)?;
         Ok(peer._address.to_string())
     }
 
@@ -278,12 +299,12 @@ mod tests {
             turns,
             ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:1", "127.0.0.1:2"]
         );
-        let first = upstream.choose(NOW, false).unwrap();
+        let first = upstream.choose(NOW, Flow::Bounded).unwrap();
         upstream.skip(&first, NOW);
         for _ in 0..4 {
             assert_eq!(next(&upstream, NOW).unwrap(), "127.0.0.1:2");
         }
-        let second = upstream.choose(NOW, false).unwrap();
+        let second = upstream.choose(NOW, Flow::Bounded).unwrap();
         upstream.skip(&second, NOW);
         assert!(
             next(&upstream, NOW).is_ok(),
@@ -298,7 +319,7 @@ mod tests {
     #[test]
     fn peers_have_every_bound_and_verify_certificates() {
         let upstream = Upstream::new("files", &config(&["127.0.0.1:1"], true), None);
-        let peer = upstream.choose(NOW, false).unwrap();
+        let peer = upstream.choose(NOW, Flow::Bounded).unwrap();
         assert!(peer.is_tls());
         assert_eq!(peer.sni, "files.internal");
         assert!(peer.options.verify_cert && peer.options.verify_hostname);
@@ -309,7 +330,7 @@ mod tests {
         assert_eq!(peer.options.read_timeout, Some(Duration::from_secs(60)));
         assert_eq!(peer.options.write_timeout, Some(Duration::from_secs(61)));
         assert_eq!(peer.options.idle_timeout, Some(Duration::from_secs(62)));
-        let streaming = upstream.choose(NOW, true).unwrap();
+        let streaming = upstream.choose(NOW, Flow::Events).unwrap();
         assert_eq!(streaming.options.read_timeout, None);
         assert_eq!(
             streaming.options.write_timeout,

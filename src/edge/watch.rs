@@ -54,6 +54,9 @@ impl fmt::Debug for Exchange {
 pub trait Learner: Send + Sync + 'static {
     /// Hands over one exchange.
     fn learned(&self, exchange: Exchange);
+
+    /// The backend refused a sign-in (401 or 403): one wrong password more from this address.
+    fn refused(&self, route: &str, address: IpAddr);
 }
 
 /// The watched endpoint, if this request is a sign-in.

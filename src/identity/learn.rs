@@ -9,6 +9,9 @@ use crate::secret::Secret;
 use serde_json::Value;
 use std::fmt;
 
+/// Bytes of the longest user name that is learned: it goes into a header of every request.
+const USER_BYTES_MAX: usize = 256;
+
 /// What one successful sign-in taught.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LearnedExchange {
@@ -92,7 +95,7 @@ fn profile<'l>(
 ) -> Option<LearnedProfile> {
     let text = |pointer: &'l str| text_at(answer, place(pointer)?);
     Some(LearnedProfile {
-        user: text(&learn.user)?,
+        user: text(&learn.user).filter(|name| name.len() <= USER_BYTES_MAX)?,
         phone: learn.phone.as_deref().and_then(text),
         email: learn.email.as_deref().and_then(text).map(Secret::new),
     })
@@ -237,6 +240,20 @@ mod tests {
             let learned = parse(&iogates(), None, b"", status, ANSWER.as_bytes());
             assert_eq!(learned, None, "{status}");
         }
+    }
+
+    #[test]
+    fn a_name_that_fits_no_header_is_not_learned() {
+        let named = |length| {
+            let name = "u".repeat(length);
+            read(
+                None,
+                "",
+                &format!(r#"{{"token":"t","profile":{{"username":"{name}"}}}}"#),
+            )
+        };
+        assert!(named(USER_BYTES_MAX).is_some());
+        assert_eq!(named(USER_BYTES_MAX + 1), None);
     }
 
     #[test]

@@ -122,10 +122,10 @@ impl Failure {
         }
     }
 
-    fn reply(&self, call: &Call) -> Reply {
+    fn reply(&self, route: &crate::route::Route) -> Reply {
         let mut reply = message(self.status(), &self.to_string());
         if self.status() == StatusCode::UNAUTHORIZED {
-            reply = encode::www_authenticate(reply, &call.route, self.error_code());
+            reply = encode::www_authenticate(reply, route, self.error_code());
         }
         match self.retry_after_secs() {
             Some(secs) => encode::retry_after(reply, secs),
@@ -147,6 +147,12 @@ impl From<Blocked> for Failure {
             Blocked::Locked => Self::Locked,
         }
     }
+}
+
+/// The answer to a sign-in that is not forwarded to the backend, in the words of our own.
+#[must_use]
+pub fn sign_in_refused(error: SignInError, route: &crate::route::Route) -> Reply {
+    Failure::from(error).reply(route)
 }
 
 impl From<SignInError> for Failure {
@@ -195,7 +201,7 @@ impl Local {
     pub(super) async fn iogates_auth_token(&self, call: &Call) -> Reply {
         match self.auth_token(call).await {
             Ok(signed_in) => encode::json(StatusCode::OK, &self.auth_token_body(&signed_in)),
-            Err(failure) => failure.reply(call),
+            Err(failure) => failure.reply(&call.route),
         }
     }
 
@@ -260,7 +266,7 @@ impl Local {
     pub(super) async fn iogates_two_factor(&self, call: &Call) -> Reply {
         self.two_factor(call)
             .await
-            .unwrap_or_else(|failure| failure.reply(call))
+            .unwrap_or_else(|failure| failure.reply(&call.route))
     }
 
     async fn two_factor(&self, call: &Call) -> Result<Reply, Failure> {

@@ -32,7 +32,7 @@ pub mod table;
 mod caller;
 mod decode;
 mod encode;
-mod iogates;
+pub mod iogates;
 mod origin;
 mod portal;
 mod target;

@@ -1,12 +1,16 @@
 //! The audit trail's worker: every event goes to the log at once and to the store in batches.
 //!
 //! Taking an event never blocks and never fails the request that caused it. While the store does not
-//! answer, events wait here, up to a bound; beyond it they are in the log only, and counted.
+//! answer, events wait here, up to a bound; beyond it they are in the log only, and counted. So are
+//! refusals that repeat without end: whoever holds one token could else fill the disk.
 
 use super::metrics::Metrics;
 use crate::auth::ports::AuditTrail;
 use crate::clock::{Clock, Timestamp};
-use crate::event::{Event, Events};
+use crate::event::{Event, EventKind, Events};
+use crate::id::UserId;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +24,10 @@ const PENDING_MAX: usize = 4_096;
 const GATHER: Duration = Duration::from_millis(50);
 /// The pause after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Refusals alike that are stored in a minute.
+const ALIKE_MAX: u32 = 60;
+/// Kinds of refusal told apart in a minute; what comes beyond is in the log only.
+const REFUSALS_MAX: usize = 4_096;
 /// How long [`Audit::flush`] waits for the worker.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
@@ -54,6 +62,7 @@ impl Audit {
             trail,
             metrics: metrics.clone(),
             pending: Vec::new(),
+            refusals: Refusals::default(),
         };
         tokio::spawn(worker.run(inbox));
         Self {
@@ -96,6 +105,38 @@ struct Worker {
     trail: Arc<dyn AuditTrail>,
     metrics: Metrics,
     pending: Vec<(Timestamp, Event)>,
+    refusals: Refusals,
+}
+
+/// The refusals of the minute.
+#[derive(Default)]
+struct Refusals {
+    minute: i64,
+    counts: HashMap<(Option<UserId>, Option<IpAddr>, String), u32>,
+}
+
+impl Refusals {
+    /// Whether the event is stored. Only refusals can be had in any number for nothing: each other
+    /// kind costs its maker something that is limited.
+    fn admits(&mut self, at: Timestamp, event: &Event) -> bool {
+        if event.kind != EventKind::Refused {
+            return true;
+        }
+        let minute = at.0.div_euclid(60);
+        if minute != self.minute {
+            self.minute = minute;
+            self.counts.clear();
+        }
+        // A user's are counted together, from wherever they come.
+        let address = event.address.filter(|_| event.user.is_none());
+        let key = (event.user, address, event.detail.clone());
+        if self.counts.len() >= REFUSALS_MAX && !self.counts.contains_key(&key) {
+            return false;
+        }
+        let count = self.counts.entry(key).or_default();
+        *count = count.saturating_add(1);
+        *count <= ALIKE_MAX
+    }
 }
 
 impl Worker {
@@ -106,6 +147,10 @@ impl Worker {
                 message = inbox.recv(), if self.pending.len() < PENDING_MAX => match message {
                     Some(Message::Event(at, event)) => {
                         log(&event);
+                        if !self.refusals.admits(at, &event) {
+                            self.metrics.event_lost();
+                            continue;
+                        }
                         if self.pending.is_empty() {
                             write_at = Instant::now() + GATHER;
                         }
@@ -231,6 +276,53 @@ mod tests {
                 .unwrap()
                 .contains(r#"vestibule_events_total{kind="verified"} 3"#)
         );
+    }
+
+    #[tokio::test]
+    async fn refusals_without_end_are_stored_up_to_a_bound_a_minute() {
+        let trail = Arc::<Trail>::default();
+        let clock = Arc::new(ManualClock::at(Timestamp(60)));
+        let metrics = Metrics::new().unwrap();
+        let audit = Audit::start(Arc::clone(&trail) as _, Arc::clone(&clock) as _, metrics);
+        let refused = |user, host: u8| Event {
+            kind: EventKind::Refused,
+            user: Some(UserId(user)),
+            address: Some(IpAddr::from([192, 0, 2, host])),
+            ..event("sms limited")
+        };
+        let of = |user| {
+            let kept = trail.kept.lock().unwrap();
+            let of = kept.iter().filter(|(_, event)| event.user == Some(user));
+            of.count()
+        };
+        for host in 0..100 {
+            audit.emit(refused(1, host));
+        }
+        audit.emit(refused(2, 1));
+        for _ in 0..100 {
+            audit.emit(event("verified"));
+        }
+        audit.flush().await.unwrap();
+        assert_eq!((of(UserId(1)), of(UserId(2))), (ALIKE_MAX as usize, 1));
+        assert_eq!(details(&trail).len(), ALIKE_MAX as usize + 101);
+        clock.advance(Duration::from_secs(60));
+        audit.emit(refused(1, 1));
+        audit.flush().await.unwrap();
+        assert_eq!(of(UserId(1)), ALIKE_MAX as usize + 1);
+    }
+
+    #[test]
+    fn many_kinds_of_refusals_take_bounded_memory() {
+        let mut refusals = Refusals::default();
+        let refused = |user| Event {
+            kind: EventKind::Refused,
+            user: Some(UserId(user)),
+            ..event("sms expired")
+        };
+        let stored = (0..5_000).filter(|user| refusals.admits(Timestamp(60), &refused(*user)));
+        assert_eq!(stored.count(), REFUSALS_MAX);
+        assert!(refusals.admits(Timestamp(60), &refused(1)), "known already");
+        assert!(refusals.admits(Timestamp(120), &refused(9_999)));
     }
 
     #[tokio::test]

@@ -224,7 +224,8 @@ impl Metrics {
             .inc();
     }
 
-    /// A provider took (`accepted`) or did not take (`refused`, `timeout`, `unreachable`) a message.
+    /// A provider took (`accepted`) or did not take (`refused`, `unreachable`) a message, or nobody
+    /// can tell (`timeout`, `lost`).
     pub fn sms(&self, provider: &'static str, outcome: &'static str) {
         let labels = [provider, outcome];
         self.shared.families.sms.with_label_values(&labels).inc();

@@ -13,6 +13,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Lines of the feed handed out at once.
 pub(super) const FEED_LINES_MAX: u32 = 1_000;
 
+/// Tokens without a session that are kept of one share. Whoever has its link makes one with each
+/// sign-in and pays nothing for it; without a bound they could fill the disk.
+pub(super) const SHARE_TOKENS_MAX: usize = 1_000;
+
 /// Names starting like this belong to the users that share links make.
 pub(super) const SHARE_USER_PREFIX: &str = "share:";
 

@@ -4,11 +4,10 @@
 //! have been looked at.
 
 use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, Setup};
+use crate::support::{Gateway, Inbox, PASSWORD, Setup};
 use std::fmt::Write as _;
 use vestibule::local::table::{ENDPOINTS, Endpoint};
 
-const PASSWORD: &str = "a-long-enough-password";
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
 
 /// One kind of caller.

@@ -1,11 +1,8 @@
 //! Header hygiene in both directions, and policy on the paths of a request.
 
 use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, Setup};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup};
 use serde_json::Value;
-
-const PASSWORD: &str = "a-long-enough-password";
-const PHONE: &str = "+4512345678";
 
 async fn verified(setup: impl Fn(Setup) -> Setup) -> (Gateway, Backend, Inbox, String) {
     let inbox = Inbox::start().await;

@@ -2,12 +2,9 @@
 
 use crate::support::copyparty::Copyparty;
 use crate::support::iogates::{self, Backend};
-use crate::support::{Gateway, Inbox, Setup, secret};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, secret, wait_for};
 use serde_json::{Value, json};
-
-/// A password that only these tests use.
-const PASSWORD: &str = "tr0ub4dor-and-three";
-const PHONE: &str = "+4512345678";
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_file_is_reached_after_the_second_factor_and_not_before() {
@@ -139,4 +136,35 @@ async fn a_token_from_before_is_asked_for_once() {
         .filter(|it| it.target == "/api/profile")
         .count();
     assert_eq!(probes, 1);
+}
+
+#[tokio::test]
+async fn wrong_passwords_at_a_backend_are_throttled_by_address() {
+    let inbox = Inbox::start().await;
+    let backend = Backend::start().await;
+    let setup = Setup::learn(backend.address, inbox.address).with(
+        "codes:",
+        "lockout: {delay_every: 1, address_factor: 4, first_delay: 1h}\ncodes:",
+    );
+    let gateway = Gateway::start(&setup);
+    let guess = || {
+        let body = json!({"username": iogates::USER, "password": "wrong again", "deviceId": "x"});
+        gateway
+            .http
+            .post(gateway.url("/api/authtoken"))
+            .body(body.to_string())
+            .send()
+    };
+    for _ in 0..4 {
+        assert_eq!(guess().await.expect("answer").status(), 401);
+    }
+    let throttled = wait_for("the delay", Duration::from_secs(5), async || {
+        let answer = guess().await.expect("answer");
+        (answer.status() == 429).then_some(answer)
+    })
+    .await;
+    assert!(throttled.headers().contains_key("retry-after"));
+    let before = backend.seen().len();
+    assert_eq!(guess().await.expect("answer").status(), 429);
+    assert_eq!(backend.seen().len(), before, "not forwarded");
 }

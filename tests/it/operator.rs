@@ -2,14 +2,11 @@
 
 use crate::support::gateway::{command, write_config};
 use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, Setup, program, wait_for};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, program, wait_for};
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-const PASSWORD: &str = "a-long-enough-password";
-const PHONE: &str = "+4512345678";
 
 async fn world() -> (Gateway, Backend, Inbox, Setup) {
     let inbox = Inbox::start().await;

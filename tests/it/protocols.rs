@@ -2,7 +2,7 @@
 //! real client.
 
 use crate::support::copyparty::Copyparty;
-use crate::support::{Gateway, Inbox, Setup, program, secret};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, program, secret};
 use axum::response::IntoResponse as _;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::io::{Read as _, Write as _};
@@ -10,9 +10,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-const PASSWORD: &str = "a-long-enough-password";
-const PHONE: &str = "+4512345678";
 
 async fn signed_in(gateway: &Gateway, inbox: &Inbox) -> String {
     gateway.add_user("anna", PASSWORD, PHONE);

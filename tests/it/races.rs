@@ -1,12 +1,9 @@
 //! Many at once, and the power cut: single-use things work once, acknowledged things stay.
 
 use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, Setup};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup};
 use std::collections::HashMap;
 use tokio::task::JoinSet;
-
-const PASSWORD: &str = "a-long-enough-password";
-const PHONE: &str = "+4512345678";
 
 fn challenge_path(token: &str) -> String {
     format!("/api/apiauth/twofactorsms/{token}")

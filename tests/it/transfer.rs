@@ -2,15 +2,12 @@
 
 use crate::support::gateway::write_config;
 use crate::support::nginx::Nginx;
-use crate::support::{Gateway, Inbox, Setup, program, wait_for};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, program, wait_for};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-const PASSWORD: &str = "a-long-enough-password";
-const PHONE: &str = "+4512345678";
 
 struct World {
     gateway: Gateway,

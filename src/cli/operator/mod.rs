@@ -73,6 +73,8 @@ pub enum OperatorError {
          `{{path: \"/share/{{token}}\"}}`"
     )]
     NoShareRoute(String),
+    #[error("`{0}` is not a path: write it as in the share's URLs, like /photos/")]
+    NotAPath(String),
     #[error("`{path}` cannot be shared: {cause}")]
     BadPath { path: String, cause: Malformed },
     #[error("there is no share {0}: `vestibule share list` shows which there are")]

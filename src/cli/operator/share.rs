@@ -70,6 +70,9 @@ impl Operator {
 
 /// The canonical prefix of what lies at and below `path`.
 fn directory(path: &str) -> Result<String, OperatorError> {
+    if !path.starts_with('/') {
+        return Err(OperatorError::NotAPath(path.to_owned()));
+    }
     let (canonical, _) = request::canonical_path(path).map_err(|cause| OperatorError::BadPath {
         path: path.to_owned(),
         cause,

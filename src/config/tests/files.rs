@@ -27,6 +27,26 @@ fn every_committed_file_is_right_and_wise() {
 }
 
 #[test]
+fn the_readmes_config_is_right_and_its_mistakes_are_told_as_it_says() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, after) = readme.split_once("```yaml\n").unwrap();
+    let (config, after) = after.split_once("```").unwrap();
+    let path = Path::new("vestibule.yaml");
+    // Its files are the operator's, and not here.
+    let told = |config: &str| read(config, path, &Fake::default(), Files::MayBeMissing);
+    assert!(told(config).is_ok());
+
+    let mistaken = config.replace("upstream: files\n", "upstream: file\n") + "    require: 2fa\n";
+    let errors = told(&mistaken).err().expect("two mistakes");
+    let (_, shown) = after
+        .split_once("$ vestibule check --config vestibule.yaml\n")
+        .unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    assert_eq!(errors.to_string().trim_end(), shown.trim_end());
+}
+
+#[test]
 fn without_files_what_is_missing_is_a_warning() {
     let path = Path::new("c.yaml");
     let nothing = Fake::default();

@@ -2,10 +2,12 @@
 
 use super::for_every_engine;
 use crate::auth::ports::{Attempted, LearnedUser, NewShare, Which};
+use crate::clock::Timestamp;
 use crate::factor::phone::Phone;
 use crate::id::{ShareId, UserId};
 use crate::secret::Secret;
 use crate::store::fixture::{Fixture, NOW, PHONE, REALM, after};
+use crate::store::rules;
 use std::sync::Arc;
 
 for_every_engine![
@@ -15,6 +17,7 @@ for_every_engine![
     a_token_needs_its_user_and_its_share,
     a_token_that_changes_hands_leaves_no_session_behind,
     a_share_is_a_user_with_a_scoped_token,
+    a_shares_unused_tokens_are_bounded,
     a_revoked_share_takes_everything_with_it,
     fifty_sign_ins_make_one_user,
 ];
@@ -187,6 +190,31 @@ async fn a_share_is_a_user_with_a_scoped_token(f: Fixture) {
         f.store.session(f.pair("i"), after(1000)).await.unwrap(),
         None
     );
+}
+
+async fn a_shares_unused_tokens_are_bounded(f: Fixture) {
+    let (id, user) = f.store.create_share(new_share(&f, "s"), NOW).await.unwrap();
+    let put = async |name: &str, secs: i64| {
+        let mut issued = f.token(user, name);
+        issued.share = Some(id);
+        issued.issued_pair = Some(f.pair(name));
+        issued.issued_at = Timestamp(NOW.0 + secs);
+        f.store.put_token(issued).await.unwrap();
+    };
+    let lives = async |name: &str| f.store.token(f.digest(name), NOW).await.unwrap().is_some();
+    put("verified", 0).await;
+    f.verify(user, "verified").await;
+    put("first", 1).await;
+    put("second", 2).await;
+    for n in 0..rules::SHARE_TOKENS_MAX - 2 {
+        put(&format!("t{n}"), 3).await;
+    }
+    assert!(lives("first").await, "as many as there may be");
+    put("last", 4).await;
+    assert!(!lives("first").await, "one too many");
+    for kept in ["s", "verified", "second", "t0", "last"] {
+        assert!(lives(kept).await, "{kept}");
+    }
 }
 
 async fn a_revoked_share_takes_everything_with_it(f: Fixture) {

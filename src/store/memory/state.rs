@@ -12,7 +12,7 @@ use crate::gate::session::{Holder, Session};
 use crate::id::{SendId, SessionId, ShareId, UserId};
 use crate::store::rules::{self, Cutoffs, Judged, Pending, Window};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -94,7 +94,29 @@ impl State {
         for id in others {
             self.end(Which::Session(id), token.issued_at);
         }
+        if let Some(share) = token.share {
+            self.make_room(share);
+        }
         self.tokens.insert(token.digest, token);
+    }
+
+    /// Deletes the oldest tokens issued from a share that opened nothing yet, if there are too many.
+    fn make_room(&mut self, share: ShareId) {
+        let opened: HashSet<_> = self.sessions.values().map(|held| held.new.token).collect();
+        let is_spare = |token: &&Token| {
+            let of_share = token.share == Some(share) && token.issued_pair.is_some();
+            of_share && !opened.contains(&token.digest)
+        };
+        let mut spare: Vec<_> = self
+            .tokens
+            .values()
+            .filter(is_spare)
+            .map(|token| (Reverse(token.issued_at), token.digest))
+            .collect();
+        spare.sort_unstable_by_key(|(issued_at, _)| *issued_at);
+        for (_, digest) in spare.into_iter().skip(rules::SHARE_TOKENS_MAX - 1) {
+            self.tokens.remove(&digest);
+        }
     }
 
     /// The token with its real end, if that lies ahead: a share's token ends with its share.

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::digest::{SessionKey, TokenDigest};
 use crate::gate::session::Holder;
 use crate::id::{SessionId, ShareId, UserId};
+use crate::store::rules;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
@@ -53,6 +54,9 @@ pub(super) async fn put(conn: &mut SqliteConnection, token: &Token) -> Stored<()
         let which = Which::Session(SessionId(id));
         sessions::end(&mut *conn, which, token.issued_at).await?;
     }
+    if let Some(share) = token.share {
+        make_room(&mut *conn, share).await?;
+    }
     sqlx::query(
         "INSERT INTO tokens (digest, user_id, issued_pair, scope, share_id, issued_at, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -66,6 +70,24 @@ pub(super) async fn put(conn: &mut SqliteConnection, token: &Token) -> Stored<()
     .bind(token.share.map(|share| share.0))
     .bind(token.issued_at.0)
     .bind(token.expires_at.map(|at| at.0))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the oldest tokens issued from a share that opened nothing yet, if there are too many. The
+/// share's own token has no pair and stays.
+async fn make_room(conn: &mut SqliteConnection, share: ShareId) -> Stored<()> {
+    let others = i64::try_from(rules::SHARE_TOKENS_MAX).unwrap_or(i64::MAX) - 1;
+    sqlx::query(
+        "DELETE FROM tokens WHERE digest IN (
+             SELECT digest FROM tokens
+             WHERE share_id = ?1 AND issued_pair IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM sessions WHERE token = tokens.digest)
+             ORDER BY issued_at DESC LIMIT -1 OFFSET ?2)",
+    )
+    .bind(share.0)
+    .bind(others)
     .execute(conn)
     .await?;
     Ok(())

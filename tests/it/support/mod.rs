@@ -16,6 +16,10 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// What the users that the tests make sign in with, and where their codes go.
+pub(crate) const PASSWORD: &str = "a-long-enough-password";
+pub(crate) const PHONE: &str = "+4512345678";
+
 /// Notes a secret, so that the search after the suite can prove that nothing printed it.
 pub(crate) fn secret(text: &str) -> String {
     assert!(

@@ -1,0 +1,1267 @@
+//! Random lives of many users on two gateways over one store, against a model that is too naive to
+//! be wrong: sign-ins, codes right, wrong and old, devices, share links, revocations, resets,
+//! restarts, and time passing. After each step the gates must decide as the model does.
+//!
+//! A failure prints the seed and the last steps; `VESTIBULE_SIM_SEED=n` runs that life again.
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Debug;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use vestibule::auth::challenge::{StartError, VerifyError};
+use vestibule::auth::ports::{NewShare, NewUser, Store, Which};
+use vestibule::auth::sign_in::{SignInContext, SignInError};
+use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, subject};
+use vestibule::clock::{Clock as _, ManualClock, Timestamp};
+use vestibule::config::model::{Codes, Limits, Lockout, Requirement, Sessions, StoreEngine};
+use vestibule::digest::{DigestKeys, RealmKeys};
+use vestibule::entropy::{self, Entropy, NoEntropy, OsEntropy};
+use vestibule::event::NoEvents;
+use vestibule::factor::phone::Phone;
+use vestibule::gate::session::{Holder, in_scope};
+use vestibule::gate::{Checked, Decision, Gate, Grant, Presented, Question, Refusal};
+use vestibule::id::{SessionId, ShareId, UserId};
+use vestibule::identity::witness::{LearnedToken, StoreWitness};
+use vestibule::secret::Secret;
+
+const SECOND: u64 = 1;
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+const ACCOUNTS: &str = "files";
+const BACKEND: &str = "backend";
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const PHONES: [&str; 3] = ["+4512345678", "+4687654321", "+4523456789"];
+const DEVICES: [&str; 3] = ["laptop", "phone", "tablet"];
+const SCOPES: [&str; 2] = ["/a/", "/b/c/"];
+const PATHS: [&str; 4] = ["/a/x", "/b/c", "/b/cd", "/"];
+
+const LIFETIME: u64 = 60 * DAY;
+const IDLE: u64 = 10 * DAY;
+const CODE_LIFETIME: u64 = 10 * MINUTE;
+const CODE_ATTEMPTS: u32 = 3;
+const RESEND_AFTER: u64 = 30;
+const PER_HOUR: usize = 5;
+const PER_MINUTE: usize = 4;
+const DELAY_EVERY: u32 = 4;
+const FIRST_DELAY: u64 = 30;
+const MAX_DELAY: u64 = HOUR;
+const LOCK_AT: u32 = 14;
+const ADDRESS_FACTOR: u32 = 3;
+
+/// SplitMix64: enough for a simulation, and the same everywhere.
+#[derive(Debug)]
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.roll() % n as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
+
+#[derive(Debug)]
+struct Seeded(Mutex<Dice>);
+
+impl Entropy for Seeded {
+    fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        let mut dice = self.0.lock().unwrap();
+        out.fill_with(|| dice.roll() as u8);
+        Ok(())
+    }
+}
+
+/// The provider: does as it was told, and keeps the code of what it took.
+#[derive(Default)]
+struct Provider {
+    refuses: Mutex<Option<DeliveryError>>,
+    code: Mutex<Option<String>>,
+}
+
+struct ToProvider(Arc<Provider>);
+
+#[async_trait]
+impl Deliver for ToProvider {
+    async fn sms(&self, _to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError> {
+        if let Some(error) = *self.0.refuses.lock().unwrap() {
+            return Err(error);
+        }
+        let code = text.expose().split(' ').next().unwrap().to_owned();
+        *self.0.code.lock().unwrap() = Some(code);
+        Ok("simulated")
+    }
+}
+
+// ---- the model
+
+type Device = Option<&'static str>;
+/// A token's number and a device.
+type Pair = (usize, Device);
+
+struct Person {
+    id: UserId,
+    realm: &'static str,
+    name: String,
+    password: Option<String>,
+    phone: Option<&'static str>,
+}
+
+struct Link {
+    id: ShareId,
+    token: String,
+    person: usize,
+    revoked: bool,
+}
+
+struct Token {
+    text: String,
+    person: usize,
+    issued_to: Device,
+    scope: Option<&'static str>,
+    link: Option<usize>,
+    ends_at: u64,
+}
+
+struct Session {
+    id: SessionId,
+    person: usize,
+    verified_at: u64,
+    ends_at: u64,
+    /// A question that needs no session may or may not have been seen on it: it was last seen
+    /// between these.
+    seen: (u64, u64),
+}
+
+struct Challenge {
+    code: String,
+    left: u32,
+    ends_at: u64,
+    is_pending: bool,
+}
+
+#[derive(Default)]
+struct Count {
+    failures: u32,
+    until: u64,
+    locked: bool,
+    touched_at: u64,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Whom {
+    Person(usize),
+    Account(String),
+    Address,
+}
+
+#[derive(Default)]
+struct Model {
+    people: Vec<Person>,
+    links: Vec<Link>,
+    tokens: Vec<Token>,
+    sessions: HashMap<Pair, Session>,
+    challenges: HashMap<Pair, Challenge>,
+    old_codes: Vec<String>,
+    /// (when, person, number)
+    sends: Vec<(u64, usize, &'static str)>,
+    counts: HashMap<Whom, Count>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Live {
+    Yes,
+    No,
+    Either,
+}
+
+impl Model {
+    fn is_live(&self, token: usize, now: u64) -> bool {
+        let token = &self.tokens[token];
+        now < token.ends_at && !token.link.is_some_and(|link| self.links[link].revoked)
+    }
+
+    /// The pair that a request with this token and device speaks for.
+    fn pair(&self, token: usize, device: Device) -> Pair {
+        (token, device.or(self.tokens[token].issued_to))
+    }
+
+    fn session(&self, pair: Pair, now: u64) -> Live {
+        match self.sessions.get(&pair) {
+            Some(it) if now < it.ends_at && now < it.seen.0 + IDLE => Live::Yes,
+            Some(it) if now < it.ends_at && now < it.seen.1 + IDLE => Live::Either,
+            _ => Live::No,
+        }
+    }
+
+    fn end_sessions(&mut self, ends: impl Fn(&Session) -> bool) {
+        self.sessions.retain(|_, session| !ends(session));
+    }
+
+    fn is_blocked(&self, whom: &[Whom], now: u64) -> bool {
+        let counts = whom.iter().filter_map(|whom| self.counts.get(whom));
+        counts.into_iter().any(|it| it.locked || now < it.until)
+    }
+
+    fn failed(&mut self, whom: Whom, now: u64) {
+        let (every, lock_at) = match whom {
+            Whom::Person(_) => (DELAY_EVERY, LOCK_AT),
+            Whom::Account(_) => (DELAY_EVERY, u32::MAX),
+            Whom::Address => (DELAY_EVERY * ADDRESS_FACTOR, u32::MAX),
+        };
+        let count = self.counts.entry(whom).or_default();
+        count.failures += 1;
+        count.touched_at = now;
+        if count.failures >= lock_at {
+            count.locked = true;
+        } else if count.failures.is_multiple_of(every) {
+            let doubled = (1..count.failures / every).fold(FIRST_DELAY, |delay, _| delay * 2);
+            count.until = now + doubled.min(MAX_DELAY);
+        }
+    }
+
+    fn may_send(&self, person: usize, number: &str, now: u64) -> bool {
+        let prefix = &number[..3];
+        let within = |span: u64| self.sends.iter().filter(move |(at, ..)| at + span > now);
+        within(RESEND_AFTER).all(|(_, to, _)| *to != person)
+            && within(HOUR).filter(|(_, to, _)| *to == person).count() < PER_HOUR
+            && within(HOUR).filter(|(.., to)| *to == number).count() < PER_HOUR
+            && within(MINUTE).count() < PER_MINUTE
+            && within(MINUTE)
+                .filter(|(.., to)| to.starts_with(prefix))
+                .count()
+                < PER_MINUTE - 1
+    }
+}
+
+// ---- the gateways
+
+/// One gateway over the store: a map of its own, and its place in the feed.
+struct Node {
+    gate: Arc<Gate>,
+    witness: Arc<StoreWitness>,
+    feed: i64,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Memory,
+    Sqlite(PathBuf),
+}
+
+struct World {
+    dice: Dice,
+    engine: Engine,
+    entropy: Arc<Seeded>,
+    clock: Arc<ManualClock>,
+    provider: Arc<Provider>,
+    keys: DigestKeys,
+    auth: Auth,
+    nodes: Vec<Node>,
+    model: Model,
+    diary: Diary,
+    /// How often each answer was given.
+    tally: BTreeMap<String, usize>,
+}
+
+/// What happened last; says so if the life ends badly.
+struct Diary {
+    seed: u64,
+    lines: VecDeque<String>,
+}
+
+impl Drop for Diary {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let lines = self.lines.make_contiguous().join("\n  ");
+            eprintln!(
+                "the last steps of VESTIBULE_SIM_SEED={}:\n  {lines}",
+                self.seed
+            );
+        }
+    }
+}
+
+impl Diary {
+    fn note(&mut self, line: String) {
+        if self.lines.len() == 30 {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+}
+
+async fn open(engine: &Engine, entropy: &Arc<Seeded>) -> (Arc<dyn Store>, DigestKeys) {
+    let engine = match engine {
+        Engine::Memory => StoreEngine::Memory,
+        Engine::Sqlite(path) => StoreEngine::Sqlite(path.clone()),
+    };
+    let key = Secret::new("c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlLi4=");
+    vestibule::store::open(&engine, &key, Arc::clone(entropy) as _)
+        .await
+        .unwrap()
+}
+
+fn auth(
+    store: Arc<dyn Store>,
+    keys: &DigestKeys,
+    clock: &Arc<ManualClock>,
+    entropy: &Arc<Seeded>,
+    provider: &Arc<Provider>,
+) -> Auth {
+    let secs = Duration::from_secs;
+    let deliver: Box<dyn Deliver> = Box::new(ToProvider(Arc::clone(provider)));
+    Auth {
+        store,
+        keys: keys.clone(),
+        clock: Arc::clone(clock) as _,
+        entropy: Arc::clone(entropy) as _,
+        deliver: ArcSwap::from_pointee(deliver),
+        events: Arc::new(NoEvents),
+        settings: ArcSwap::from_pointee(Settings {
+            sessions: Sessions {
+                lifetime: secs(LIFETIME),
+                idle: secs(IDLE),
+                hot_max: 1_000,
+            },
+            codes: Codes {
+                length: 6,
+                lifetime: secs(CODE_LIFETIME),
+                attempts: CODE_ATTEMPTS,
+                resend_after: secs(RESEND_AFTER),
+            },
+            limits: Limits {
+                per_user_per_hour: PER_HOUR as u32,
+                per_number_per_hour: PER_HOUR as u32,
+                per_gateway_per_minute: PER_MINUTE as u32,
+                per_prefix_per_minute: PER_MINUTE as u32 - 1,
+                countries: Vec::new(),
+            },
+            lockout: Lockout {
+                delay_every: DELAY_EVERY,
+                first_delay: secs(FIRST_DELAY),
+                max_delay: secs(MAX_DELAY),
+                lock_at: LOCK_AT,
+                address_factor: ADDRESS_FACTOR,
+            },
+            service_name: "Files".to_owned(),
+        }),
+        hashing: Arc::new(tokio::sync::Semaphore::new(1)),
+    }
+}
+
+/// Few and weak rounds: the simulation is not about them.
+fn cheap_hash(password: &str) -> Secret {
+    use argon2::password_hash::{PasswordHasher as _, phc::PasswordHash};
+    let params = argon2::Params::new(8, 1, 1, None).unwrap();
+    let hash: PasswordHash = argon2::Argon2::from(params)
+        .hash_password_with_salt(password.as_bytes(), b"salt of the test")
+        .unwrap();
+    Secret::new(hash.to_string())
+}
+
+impl World {
+    async fn new(seed: u64, engine: Engine) -> Self {
+        let entropy = Arc::new(Seeded(Mutex::new(Dice(!seed))));
+        let clock = Arc::new(ManualClock::at(Timestamp(1_800_000_000)));
+        let provider = Arc::new(Provider::default());
+        let (store, keys) = open(&engine, &entropy).await;
+        let mut world = Self {
+            dice: Dice(seed),
+            auth: auth(store, &keys, &clock, &entropy, &provider),
+            engine,
+            entropy,
+            clock,
+            provider,
+            keys,
+            nodes: Vec::new(),
+            model: Model::default(),
+            diary: Diary {
+                seed,
+                lines: VecDeque::new(),
+            },
+            tally: BTreeMap::new(),
+        };
+        world.start_nodes().await;
+        world
+    }
+
+    async fn start_nodes(&mut self) {
+        self.nodes.clear();
+        for _ in 0..2 {
+            let feed = self.auth.store.feed_head().await.unwrap();
+            let witness = StoreWitness::new(
+                Arc::clone(&self.auth.store),
+                self.keys.clone(),
+                Arc::clone(&self.clock) as _,
+                // Every token of this simulation is new when it is issued.
+                Arc::new(|_| {}),
+            );
+            let idle = Duration::from_secs(IDLE);
+            let clock = Arc::clone(&self.clock) as _;
+            let gate = Arc::new(Gate::new(Arc::clone(&witness) as _, clock, 40, idle));
+            self.nodes.push(Node {
+                gate,
+                witness,
+                feed,
+            });
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.clock.now().0).unwrap()
+    }
+
+    fn realm_of(&self, token: usize) -> &'static str {
+        self.model.people[self.model.tokens[token].person].realm
+    }
+
+    fn realm_keys(&self, token: usize) -> RealmKeys {
+        self.keys.realm(self.realm_of(token))
+    }
+
+    fn any_token(&mut self) -> Option<usize> {
+        let count = self.model.tokens.len();
+        // Mostly the newest, or nobody would ever meet a token twice.
+        let from = if self.dice.one_in(4) {
+            0
+        } else {
+            count.saturating_sub(6)
+        };
+        (count > 0).then(|| from + self.dice.below(count - from))
+    }
+
+    fn any_device(&mut self) -> Device {
+        let device = self.dice.pick(&DEVICES);
+        (!self.dice.one_in(3)).then_some(device)
+    }
+
+    fn sign_in_context<'a>(&self, keys: &'a RealmKeys, device: &'a str) -> SignInContext<'a> {
+        SignInContext {
+            realm: ACCOUNTS,
+            keys,
+            device,
+            route: "files",
+            address: ADDRESS,
+        }
+    }
+
+    fn count(&mut self, asked: &str, got: &impl Debug) {
+        let got = format!("{got:?}");
+        let names = got.split(|c: char| !c.is_alphanumeric());
+        // `Ok`, or the error's own name.
+        let name = names
+            .filter(|name| *name != "Err")
+            .find(|name| !name.is_empty());
+        let line = format!("{asked} {}", name.unwrap_or_default());
+        *self.tally.entry(line).or_default() += 1;
+    }
+
+    // ---- steps
+
+    async fn step(&mut self) {
+        match self.dice.below(100) {
+            0 => self.add_person().await,
+            1..7 => self.sign_in().await,
+            7..9 => self.learn().await,
+            9 => self.add_link().await,
+            10..13 => self.open_link().await,
+            13..35 => self.start().await,
+            35..65 => self.verify().await,
+            65..67 => self.revoke().await,
+            67 => self.revoke_link().await,
+            68..70 => self.reset().await,
+            70 => self.restart().await,
+            71 => self.upkeep().await,
+            _ => self.pass_time(),
+        }
+        self.catch_up().await;
+        for _ in 0..4 {
+            if let Some((token, device)) = self.pair_to_probe() {
+                self.probe(token, device).await;
+            }
+        }
+        self.save_seen().await;
+    }
+
+    async fn add_person(&mut self) {
+        let number = self.model.people.len();
+        let (name, password) = (format!("user{number}"), format!("password{number}"));
+        let phone = (!self.dice.one_in(6)).then(|| self.dice.pick(&PHONES));
+        let new = NewUser {
+            realm: ACCOUNTS.to_owned(),
+            name: name.clone(),
+            phone: phone.and_then(Phone::from_e164),
+            email: None,
+            password_hash: Some(cheap_hash(&password)),
+            can_edit_users: false,
+        };
+        let id = self.auth.store.create_user(new, self.clock.now()).await;
+        self.model.people.push(Person {
+            id: id.unwrap().unwrap(),
+            realm: ACCOUNTS,
+            name,
+            password: Some(password),
+            phone,
+        });
+        self.diary.note(format!("person {number} with {phone:?}"));
+    }
+
+    async fn sign_in(&mut self) {
+        let with_password = |person: &&Person| person.password.is_some();
+        let count = self.model.people.iter().filter(with_password).count();
+        if count == 0 {
+            return;
+        }
+        let nth = self.dice.below(count);
+        let (number, person) = (self.model.people.iter().enumerate())
+            .filter(|(_, person)| person.password.is_some())
+            .nth(nth)
+            .unwrap();
+        let (name, mut password) = (person.name.clone(), person.password.clone().unwrap());
+        let is_right = !self.dice.one_in(3);
+        if !is_right {
+            password.push('!');
+        }
+        let (now, device) = (self.now(), self.dice.pick(&DEVICES));
+        let keys = self.keys.realm(ACCOUNTS);
+        let at = self.sign_in_context(&keys, device);
+        let got = self.auth.sign_in(at, &name, &Secret::new(password)).await;
+        self.count("sign in", &got);
+        self.diary.note(format!(
+            "{name} signs in on {device}: {is_right}: {:?}",
+            got.as_ref().err()
+        ));
+
+        let account = || Whom::Account(name.clone());
+        if self.model.is_blocked(&[account(), Whom::Address], now) {
+            assert!(matches!(got, Err(SignInError::TooMany { .. })), "{got:?}");
+        } else if is_right {
+            let token = got.expect("a right password").token.expose().to_owned();
+            self.model.counts.remove(&account());
+            self.model.tokens.push(Token {
+                text: token,
+                person: number,
+                issued_to: Some(device),
+                scope: None,
+                link: None,
+                ends_at: u64::MAX,
+            });
+        } else {
+            assert_eq!(got.err(), Some(SignInError::Wrong));
+            self.model.failed(account(), now);
+            self.model.failed(Whom::Address, now);
+        }
+    }
+
+    /// A sign-in at the backend, watched by one of the gateways.
+    async fn learn(&mut self) {
+        let name = format!("learned{}", self.dice.below(3));
+        let phone = (!self.dice.one_in(3)).then(|| self.dice.pick(&PHONES));
+        let device = (!self.dice.one_in(3)).then(|| self.dice.pick(&DEVICES));
+        let lifetime = self.dice.one_in(2).then_some(2 * DAY);
+        let text = format!("backend-{:x}", self.dice.roll());
+        let node = self.dice.below(2);
+        let learned = LearnedToken {
+            realm: BACKEND.to_owned(),
+            token: Secret::new(text.clone()),
+            user: name.clone(),
+            phone: phone.and_then(Phone::from_e164),
+            email: None,
+            device: device.map(str::to_owned),
+            lifetime: lifetime.map(Duration::from_secs),
+        };
+        self.nodes[node].witness.learned(learned).await.unwrap();
+        self.diary.note(format!(
+            "{name} signs in at the backend on {device:?}, {phone:?}"
+        ));
+        let known = self.model.people.iter().position(|it| it.name == name);
+        let person = match known {
+            Some(person) => {
+                let person_phone = &mut self.model.people[person].phone;
+                *person_phone = phone.or(*person_phone);
+                person
+            }
+            None => {
+                let user = self.auth.store.user_by_name(BACKEND, &name).await;
+                self.model.people.push(Person {
+                    id: user.unwrap().unwrap().id,
+                    realm: BACKEND,
+                    name,
+                    password: None,
+                    phone,
+                });
+                self.model.people.len() - 1
+            }
+        };
+        let ends_at = lifetime.map_or(u64::MAX, |lifetime| self.now() + lifetime);
+        self.model.tokens.push(Token {
+            text,
+            person,
+            issued_to: device,
+            scope: None,
+            link: None,
+            ends_at,
+        });
+    }
+
+    async fn add_link(&mut self) {
+        let text = format!("share-{:x}", self.dice.roll());
+        let scope = self.dice.pick(&SCOPES);
+        let phone = (!self.dice.one_in(4)).then(|| self.dice.pick(&PHONES));
+        let ends_at = match self.dice.one_in(2) {
+            true => self.now() + 3 * DAY,
+            false => u64::MAX,
+        };
+        let new = NewShare {
+            realm: ACCOUNTS.to_owned(),
+            token: self.keys.realm(ACCOUNTS).token(&text),
+            path: scope.to_owned(),
+            phone: phone.and_then(Phone::from_e164),
+            email: None,
+            expires_at: i64::try_from(ends_at).ok().map(Timestamp),
+        };
+        let made = self.auth.store.create_share(new, self.clock.now()).await;
+        let (id, user) = made.unwrap();
+        let (person, link) = (self.model.people.len(), self.model.links.len());
+        self.model.people.push(Person {
+            id: user,
+            realm: ACCOUNTS,
+            name: format!("share:{id}"),
+            password: None,
+            phone,
+        });
+        self.model.links.push(Link {
+            id,
+            token: text.clone(),
+            person,
+            revoked: false,
+        });
+        self.diary
+            .note(format!("link {link} to {scope} with {phone:?}"));
+        self.model.tokens.push(Token {
+            text,
+            person,
+            issued_to: None,
+            scope: Some(scope),
+            link: Some(link),
+            ends_at,
+        });
+    }
+
+    async fn open_link(&mut self) {
+        if self.model.links.is_empty() {
+            return;
+        }
+        let link = self.dice.below(self.model.links.len());
+        let share = (self.model.tokens.iter())
+            .position(|it| it.text == self.model.links[link].token)
+            .unwrap();
+        let (now, device) = (self.now(), self.dice.pick(&DEVICES));
+        let keys = self.keys.realm(ACCOUNTS);
+        let at = self.sign_in_context(&keys, device);
+        let text = Secret::new(self.model.links[link].token.clone());
+        let got = self.auth.open_share(at, &text).await;
+        self.count("open link", &got);
+        self.diary
+            .note(format!("link {link} on {device}: {:?}", got.as_ref().err()));
+        if self.model.is_blocked(&[Whom::Address], now) {
+            assert!(matches!(got, Err(SignInError::TooMany { .. })), "{got:?}");
+        } else if self.model.is_live(share, now) {
+            let token = got.expect("a live link").token.expose().to_owned();
+            let share = &self.model.tokens[share];
+            let (scope, ends_at) = (share.scope, share.ends_at);
+            self.model.tokens.push(Token {
+                text: token,
+                person: self.model.links[link].person,
+                issued_to: Some(device),
+                scope,
+                link: Some(link),
+                ends_at,
+            });
+        } else {
+            assert_eq!(got.err(), Some(SignInError::Wrong));
+            self.model.failed(Whom::Address, now);
+        }
+    }
+
+    /// Who a gateway says the caller is; `None` where it does not know the token.
+    async fn caller(&mut self, node: usize, token: usize, device: Device) -> Option<Caller> {
+        let keys = self.realm_keys(token);
+        let known = &self.model.tokens[token];
+        let question = Question {
+            realm: self.realm_of(token),
+            keys: &keys,
+            requirement: Requirement::Token,
+            presented: Some(Presented {
+                token: &known.text,
+                device,
+            }),
+            path: known.scope.unwrap_or("/"),
+            destination: None,
+        };
+        let decision = self.nodes[node].gate.admit(&question).await;
+        let is_live = self.model.is_live(token, self.now());
+        let holder = match decision {
+            Decision::Permit(permit) => match permit.grant() {
+                Grant::Token(holder) | Grant::Session { holder, .. } => holder.clone(),
+                Grant::Open => panic!("a token was asked for"),
+            },
+            Decision::Refuse(refusal) => {
+                assert!(!is_live, "token {token}: {refusal:?}");
+                return None;
+            }
+        };
+        assert!(is_live, "token {token} has ended");
+        let (now, pair) = (self.now(), self.model.pair(token, device));
+        if let Some(session) = self.model.sessions.get_mut(&pair) {
+            session.seen.1 = now;
+        }
+        let (_, device) = pair;
+        Some(Caller {
+            holder,
+            token: keys.token(&self.model.tokens[token].text),
+            pair: keys.session(&self.model.tokens[token].text, device),
+            device_label: None,
+            route: "files".to_owned(),
+            address: ADDRESS,
+        })
+    }
+
+    async fn start(&mut self) {
+        let Some(token) = self.any_token() else {
+            return;
+        };
+        let (node, device, now) = (self.dice.below(2), self.any_device(), self.now());
+        let Some(caller) = self.caller(node, token, device).await else {
+            return;
+        };
+        let refuses = match self.dice.below(10) {
+            0 => Some(DeliveryError::NotAccepted),
+            1 => Some(DeliveryError::BadRecipient),
+            _ => None,
+        };
+        *self.provider.refuses.lock().unwrap() = refuses;
+        *self.provider.code.lock().unwrap() = None;
+        let got = self.auth.start_sms(&caller).await;
+        self.count("start", &got);
+        let code = self.provider.code.lock().unwrap().take();
+        let pair = self.model.pair(token, device);
+        self.diary.note(format!("start {pair:?}: {got:?}"));
+
+        let person = self.model.tokens[token].person;
+        let phone = self.model.people[person].phone;
+        assert_eq!(
+            code.is_some(),
+            got.is_ok(),
+            "a code was sent, or it was not"
+        );
+        if self
+            .model
+            .is_blocked(&[Whom::Person(person), Whom::Address], now)
+        {
+            assert!(matches!(got, Err(StartError::Blocked(_))), "{got:?}");
+            return;
+        }
+        let Some(phone) = phone else {
+            assert_eq!(got.err(), Some(StartError::NoRecipient));
+            return;
+        };
+        if !self.model.may_send(person, phone, now) {
+            assert!(matches!(got, Err(StartError::TooMany { .. })), "{got:?}");
+            return;
+        }
+        match refuses {
+            Some(DeliveryError::BadRecipient) => {
+                assert_eq!(got.err(), Some(StartError::RecipientRefused));
+            }
+            Some(_) => assert_eq!(got.err(), Some(StartError::NotSent)),
+            None => {
+                let ends_at = now + CODE_LIFETIME;
+                assert_eq!(got.unwrap().expires_at.0 as u64, ends_at);
+                self.model.sends.push((now, person, phone));
+                let challenge = Challenge {
+                    code: code.unwrap(),
+                    left: CODE_ATTEMPTS,
+                    ends_at,
+                    is_pending: true,
+                };
+                if let Some(old) = self.model.challenges.insert(pair, challenge) {
+                    self.model.old_codes.push(old.code);
+                }
+            }
+        }
+    }
+
+    /// A code to try on a pair: mostly the right one.
+    fn code_for(&mut self, pair: Pair) -> String {
+        let right = self.model.challenges.get(&pair).map(|it| it.code.clone());
+        match (self.dice.below(10), right) {
+            (0..5, Some(code)) => code,
+            (5, Some(code)) => format!(" {}-{} ", &code[..3], &code[3..]),
+            (6, _) if !self.model.old_codes.is_empty() => {
+                let old = self.dice.below(self.model.old_codes.len());
+                self.model.old_codes[old].clone()
+            }
+            (7, _) => "12345x".to_owned(),
+            (8, _) => {
+                let others: Vec<_> = self.model.challenges.values().collect();
+                let code = others.first().map(|it| it.code.clone());
+                code.unwrap_or_else(|| "000000".to_owned())
+            }
+            _ => format!("{:06}", self.dice.below(1_000_000)),
+        }
+    }
+
+    /// Half of the time a pair that was verified at some time.
+    fn pair_to_probe(&mut self) -> Option<(usize, Device)> {
+        let mut verified: Vec<Pair> = self.model.sessions.keys().copied().collect();
+        if !verified.is_empty() && self.dice.one_in(2) {
+            verified.sort_unstable();
+            let (token, device) = self.dice.pick(&verified);
+            return Some((token, self.perhaps_unnamed(token, device)));
+        }
+        Some((self.any_token()?, self.any_device()))
+    }
+
+    /// Without a name, the device that the token was issued to is meant.
+    fn perhaps_unnamed(&mut self, token: usize, device: Device) -> Device {
+        let is_issued = self.model.tokens[token].issued_to == device;
+        device.filter(|_| !is_issued || self.dice.one_in(2))
+    }
+
+    /// A pair to try a code on: mostly one that was sent one.
+    fn pair_to_verify(&mut self) -> Option<(usize, Device)> {
+        let now = self.now();
+        let wants_pending = !self.dice.one_in(4);
+        // Expired ones are many, and one is like the other.
+        let wants_late = self.dice.one_in(10);
+        let challenges = self.model.challenges.iter();
+        let wanted = challenges
+            .filter(|(_, it)| it.is_pending == wants_pending && (now >= it.ends_at) == wants_late);
+        let mut pairs: Vec<Pair> = wanted.map(|(pair, _)| *pair).collect();
+        pairs.sort_unstable();
+        if !pairs.is_empty() && !self.dice.one_in(10) {
+            let (token, device) = self.dice.pick(&pairs);
+            return Some((token, self.perhaps_unnamed(token, device)));
+        }
+        Some((self.any_token()?, self.any_device()))
+    }
+
+    async fn verify(&mut self) {
+        let Some((token, device)) = self.pair_to_verify() else {
+            return;
+        };
+        let (node, now) = (self.dice.below(2), self.now());
+        let Some(caller) = self.caller(node, token, device).await else {
+            return;
+        };
+        let pair = self.model.pair(token, device);
+        let typed = self.code_for(pair);
+        let got = self.auth.verify(&caller, &typed, caller.pair, None).await;
+        self.count("verify", &got);
+        self.diary
+            .note(format!("verify {pair:?} with {typed}: {got:?}"));
+
+        let digits: String = typed.chars().filter(char::is_ascii_digit).collect();
+        let person = self.model.tokens[token].person;
+        let is_blocked = self
+            .model
+            .is_blocked(&[Whom::Person(person), Whom::Address], now);
+        let challenge = self.model.challenges.get_mut(&pair);
+        if typed.contains('x') {
+            assert_eq!(got.err(), Some(VerifyError::Malformed));
+        } else if is_blocked {
+            assert!(matches!(got, Err(VerifyError::Blocked(_))), "{got:?}");
+        } else if let Some(challenge) = challenge {
+            if !challenge.is_pending || now >= challenge.ends_at {
+                assert_eq!(got.err(), Some(VerifyError::Gone));
+            } else if challenge.code != digits {
+                challenge.left -= 1;
+                challenge.is_pending = challenge.left > 0;
+                let left = challenge.left;
+                assert_eq!(got.err(), Some(VerifyError::Wrong { left }));
+                self.model.failed(Whom::Person(person), now);
+                self.model.failed(Whom::Address, now);
+            } else {
+                challenge.is_pending = false;
+                let session = got.expect("the right code");
+                self.verified(node, token, device, session);
+            }
+        } else {
+            assert_eq!(got.err(), Some(VerifyError::NeverSent));
+        }
+    }
+
+    fn verified(
+        &mut self,
+        node: usize,
+        token: usize,
+        device: Device,
+        session: vestibule::gate::session::Session,
+    ) {
+        let (now, pair) = (self.now(), self.model.pair(token, device));
+        let person = self.model.tokens[token].person;
+        let ends_at = (now + LIFETIME).min(self.model.tokens[token].ends_at);
+        assert_eq!(session.expires_at.0 as u64, ends_at);
+        assert_eq!(session.holder.user, self.model.people[person].id);
+        let keys = self.realm_keys(token);
+        let text = &self.model.tokens[token].text;
+        // As the endpoints do: under every key that a request of this pair looks up.
+        for device in [pair.1, device] {
+            let gate = &self.nodes[node].gate;
+            gate.remember(keys.session(text, device), &session);
+        }
+        self.model.counts.remove(&Whom::Person(person));
+        let known = Session {
+            id: session.id,
+            person,
+            verified_at: now,
+            ends_at,
+            seen: (now, now),
+        };
+        self.model.sessions.insert(pair, known);
+    }
+
+    async fn revoke(&mut self) {
+        let mut pairs: Vec<Pair> = self.model.sessions.keys().copied().collect();
+        pairs.sort_unstable();
+        if pairs.is_empty() {
+            return;
+        }
+        let session = &self.model.sessions[&self.dice.pick(&pairs)];
+        let (id, person) = (session.id, session.person);
+        let which = match self.dice.below(8) {
+            0 => Which::All,
+            1..4 => Which::User(self.model.people[person].id),
+            _ => Which::Session(id),
+        };
+        self.auth
+            .store
+            .revoke(which, self.clock.now())
+            .await
+            .unwrap();
+        self.diary.note(format!("revoke {which:?}"));
+        self.model.end_sessions(|session| match which {
+            Which::All => true,
+            Which::User(_) => session.person == person,
+            Which::Session(_) => session.id == id,
+        });
+    }
+
+    async fn revoke_link(&mut self) {
+        if self.model.links.is_empty() {
+            return;
+        }
+        let nth = self.dice.below(self.model.links.len());
+        let link = &mut self.model.links[nth];
+        let (id, person, was_there) = (link.id, link.person, !link.revoked);
+        link.revoked = true;
+        let done = self.auth.store.revoke_share(id, self.clock.now()).await;
+        self.diary.note(format!("revoke link {nth}"));
+        assert_eq!(done.unwrap(), was_there);
+        self.model.end_sessions(|session| session.person == person);
+        let tokens = &self.model.tokens;
+        let challenges = &mut self.model.challenges;
+        challenges.retain(|(token, _), _| tokens[*token].person != person);
+    }
+
+    async fn reset(&mut self) {
+        if self.model.people.is_empty() {
+            return;
+        }
+        // Mostly somebody who has a code to lose.
+        let person = match self.pair_to_verify() {
+            Some((token, _)) if !self.dice.one_in(4) => self.model.tokens[token].person,
+            _ => self.dice.below(self.model.people.len()),
+        };
+        let id = self.model.people[person].id;
+        let subject = subject::user(&self.keys, id);
+        let now = self.clock.now();
+        self.auth.store.reset_user(id, subject, now).await.unwrap();
+        self.diary.note(format!("reset person {person}"));
+        self.model.end_sessions(|session| session.person == person);
+        self.model.counts.remove(&Whom::Person(person));
+        for (pair, challenge) in &mut self.model.challenges {
+            if self.model.tokens[pair.0].person == person {
+                challenge.is_pending = false;
+            }
+        }
+    }
+
+    /// Both gateways end and start again; what is in the store is all they have.
+    async fn restart(&mut self) {
+        self.diary.note("restart".to_owned());
+        if matches!(self.engine, Engine::Sqlite(_)) {
+            let (store, keys) = open(&self.engine, &self.entropy).await;
+            self.keys = keys;
+            let (clock, entropy) = (&self.clock, &self.entropy);
+            self.auth = auth(store, &self.keys, clock, entropy, &self.provider);
+        }
+        self.start_nodes().await;
+    }
+
+    async fn upkeep(&mut self) {
+        let now = self.now();
+        self.auth.store.purge(self.clock.now()).await.unwrap();
+        for node in &self.nodes {
+            node.gate.sweep();
+        }
+        self.diary.note("upkeep".to_owned());
+        let challenges = &mut self.model.challenges;
+        challenges.retain(|_, challenge| challenge.ends_at >= now - 30 * DAY);
+        let counts = &mut self.model.counts;
+        counts.retain(|_, count| count.locked || count.touched_at >= now - 90 * DAY);
+    }
+
+    fn pass_time(&mut self) {
+        let span = match self.dice.below(20) {
+            0..10 => SECOND * (1 + self.dice.below(45) as u64),
+            10..16 => MINUTE * (1 + self.dice.below(15) as u64),
+            16..19 => 10 * MINUTE * (1 + self.dice.below(60) as u64),
+            _ => self
+                .dice
+                .pick(&[HOUR, 5 * HOUR, DAY, 4 * DAY, 11 * DAY, 40 * DAY]),
+        };
+        self.clock.advance(Duration::from_secs(span));
+        self.diary.note(format!("{span} s pass"));
+    }
+
+    // ---- what runs beside the requests
+
+    async fn catch_up(&mut self) {
+        for node in &mut self.nodes {
+            for line in self.auth.store.revocations_after(node.feed).await.unwrap() {
+                node.gate.forget(line.which);
+                node.feed = node.feed.max(line.seq);
+            }
+        }
+    }
+
+    async fn save_seen(&self) {
+        for node in &self.nodes {
+            let seen = node.gate.take_seen();
+            if !seen.is_empty() {
+                self.auth.store.touch(&seen).await.unwrap();
+            }
+        }
+    }
+
+    // ---- the comparison
+
+    async fn probe(&mut self, token: usize, device: Device) {
+        let (node, path) = (self.dice.below(2), self.dice.pick(&PATHS));
+        let within = [None, None, Some(5 * MINUTE)];
+        let requirement = match self.dice.below(4) {
+            0 => Requirement::Token,
+            _ => Requirement::TwoFactor {
+                within: self.dice.pick(&within).map(Duration::from_secs),
+            },
+        };
+        let keys = self.realm_keys(token);
+        let question = Question {
+            realm: self.realm_of(token),
+            keys: &keys,
+            requirement,
+            presented: Some(Presented {
+                token: &self.model.tokens[token].text,
+                device,
+            }),
+            path,
+            destination: None,
+        };
+        let gate = &self.nodes[node].gate;
+        let decision = match gate.check(&question) {
+            Checked::Decided(decision) => decision,
+            Checked::Ask => gate.admit(&question).await,
+        };
+        let pair = self.model.pair(token, device);
+        let got = Answer::of(&decision);
+        let expected = self.expected(pair, requirement, path);
+        assert!(
+            expected.contains(&got),
+            "gate {node}, token {token}, {device:?}, {requirement:?}, {path}: {got:?} is not one \
+             of {expected:?}"
+        );
+        if let Decision::Permit(permit) = &decision
+            && let Grant::Token(holder) | Grant::Session { holder, .. } = permit.grant()
+        {
+            self.is_of(token, holder);
+        }
+        self.seen(pair, requirement, got);
+        let asked = match requirement {
+            Requirement::Token => "token",
+            _ => "session",
+        };
+        self.count(asked, &got);
+    }
+
+    fn is_of(&self, token: usize, holder: &Holder) {
+        let token = &self.model.tokens[token];
+        let person = &self.model.people[token.person];
+        assert_eq!((holder.user, &*holder.name), (person.id, &*person.name));
+        assert_eq!(holder.scope.as_deref(), token.scope);
+    }
+
+    /// The answers that the model allows: one, but where it cannot know when a session was seen.
+    fn expected(&self, pair: Pair, requirement: Requirement, path: &str) -> Vec<Answer> {
+        let now = self.now();
+        if !self.model.is_live(pair.0, now) {
+            return vec![Answer::UnknownToken];
+        }
+        if !in_scope(self.model.tokens[pair.0].scope, path) {
+            return vec![Answer::OutOfScope];
+        }
+        let Requirement::TwoFactor { within } = requirement else {
+            return vec![Answer::Permit];
+        };
+        let with_session = || {
+            let age = now - self.model.sessions[&pair].verified_at;
+            match within.is_none_or(|within| age <= within.as_secs()) {
+                true => Answer::Permit,
+                false => Answer::NotFresh,
+            }
+        };
+        match self.model.session(pair, now) {
+            Live::Yes => vec![with_session()],
+            Live::No => vec![Answer::NotVerified],
+            Live::Either => vec![with_session(), Answer::NotVerified],
+        }
+    }
+
+    /// Follows what the question did to the session's last-seen time.
+    fn seen(&mut self, pair: Pair, requirement: Requirement, got: Answer) {
+        let (now, live) = (self.now(), self.model.session(pair, self.now()));
+        let needs_session = matches!(requirement, Requirement::TwoFactor { .. });
+        let Some(session) = self.model.sessions.get_mut(&pair) else {
+            return;
+        };
+        match (live, got) {
+            (Live::No, _) | (_, Answer::UnknownToken) => {}
+            (Live::Either, Answer::NotVerified) => session.seen.1 = session.seen.0,
+            (Live::Either, Answer::OutOfScope) => session.seen.1 = now,
+            _ if needs_session => session.seen = (now, now),
+            _ => session.seen.1 = now,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Permit,
+    UnknownToken,
+    OutOfScope,
+    NotVerified,
+    NotFresh,
+}
+
+impl Answer {
+    fn of(decision: &Decision) -> Self {
+        match decision {
+            Decision::Permit(_) => Self::Permit,
+            Decision::Refuse(Refusal::UnknownToken) => Self::UnknownToken,
+            Decision::Refuse(Refusal::OutOfScope) => Self::OutOfScope,
+            Decision::Refuse(Refusal::SecondFactorRequired { fresh: false, .. }) => {
+                Self::NotVerified
+            }
+            Decision::Refuse(Refusal::SecondFactorRequired { fresh: true, .. }) => Self::NotFresh,
+            Decision::Refuse(refusal) => panic!("nobody asked for {refusal:?}"),
+        }
+    }
+}
+
+/// The lives to be lived: the one that was asked for, or some known ones and a new one.
+fn seeds() -> Vec<u64> {
+    match std::env::var("VESTIBULE_SIM_SEED") {
+        Ok(seed) => vec![seed.parse().expect("VESTIBULE_SIM_SEED is a number")],
+        Err(_) => {
+            let fresh = u64::from_le_bytes(entropy::bytes(&OsEntropy).unwrap());
+            vec![1, 2, 3, fresh]
+        }
+    }
+}
+
+async fn live(seed: u64, engine: Engine, steps: usize) -> World {
+    let mut world = World::new(seed, engine).await;
+    for _ in 0..3 {
+        world.add_person().await;
+    }
+    for _ in 0..steps {
+        world.step().await;
+    }
+    for token in 0..world.model.tokens.len() {
+        for device in [None, Some(DEVICES[0]), Some(DEVICES[1])] {
+            world.probe(token, device).await;
+        }
+    }
+    world
+}
+
+#[tokio::test]
+async fn lives_on_the_memory_store() {
+    for seed in seeds() {
+        live(seed, Engine::Memory, 2_000).await;
+    }
+}
+
+#[tokio::test]
+async fn lives_on_the_sqlite_store() {
+    for seed in seeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vestibule.db");
+        live(seed, Engine::Sqlite(file), 300).await;
+    }
+}
+
+/// Lives in which nobody gets in, or nobody is kept out, would prove nothing.
+#[tokio::test]
+async fn lives_are_full() {
+    let tally = live(1, Engine::Memory, 3_000).await.tally;
+    for answer in [
+        "sign in Ok",
+        "sign in Wrong",
+        "sign in TooMany",
+        "open link Ok",
+        "open link Wrong",
+        "start Ok",
+        "start NoRecipient",
+        "start RecipientRefused",
+        "start NotSent",
+        "start TooMany",
+        "start Blocked",
+        "verify Ok",
+        "verify Malformed",
+        "verify Wrong",
+        "verify Gone",
+        "verify NeverSent",
+        "verify Blocked",
+        "token Permit",
+        "session Permit",
+        "session NotVerified",
+        "session NotFresh",
+        "session OutOfScope",
+        "session UnknownToken",
+    ] {
+        let times = tally.get(answer).copied().unwrap_or_default();
+        assert!(times >= 5, "{answer}: {times} times of {tally:#?}");
+    }
+}
