@@ -169,13 +169,54 @@ impl RealmKeys {
     }
 }
 
+/// Messages up to this length are put together on the stack and hashed in one call, which for a
+/// common token and device is one BLAKE3 block: half the time of the incremental hasher.
+const STACK_BYTES: usize = 192;
+
 fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut message = [0; STACK_BYTES];
+    if let Some(len) = joined(parts, &mut message) {
+        let whole = message.get(..len).unwrap_or_default();
+        return *blake3::keyed_hash(key, whole).as_bytes();
+    }
     let mut hasher = blake3::Hasher::new_keyed(key);
     for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
+        let (prefix, len) = length_prefix(part.len());
+        hasher.update(prefix.get(..len).unwrap_or_default());
         hasher.update(part);
     }
     *hasher.finalize().as_bytes()
+}
+
+/// Every part after its length, in `out`; how many bytes that is. `None` if they do not fit.
+fn joined(parts: &[&[u8]], out: &mut [u8]) -> Option<usize> {
+    let mut at = 0_usize;
+    for part in parts {
+        let (prefix, len) = length_prefix(part.len());
+        for bytes in [prefix.get(..len)?, part] {
+            out.get_mut(at..at.checked_add(bytes.len())?)?
+                .copy_from_slice(bytes);
+            at += bytes.len();
+        }
+    }
+    Some(at)
+}
+
+/// LEB128: seven bits a byte, the lowest first, the high bit where more follow. One byte for all
+/// that is shorter than 128.
+fn length_prefix(mut len: usize) -> ([u8; 10], usize) {
+    let mut out = [0; 10];
+    let mut used = 0;
+    for slot in &mut out {
+        *slot = (len & 0x7f) as u8;
+        len >>= 7;
+        used += 1;
+        if len == 0 {
+            break;
+        }
+        *slot |= 0x80;
+    }
+    (out, used)
 }
 
 #[cfg(test)]
@@ -190,6 +231,33 @@ mod tests {
             realm.session("a", Some("bc"))
         );
         assert_ne!(realm.session("a", None), realm.session("a", Some("")));
+    }
+
+    #[test]
+    fn both_ways_to_hash_agree() {
+        for lens in [
+            [0, 0],
+            [43, 16],
+            [127, 60],
+            [128, 40],
+            [200, 300],
+            [20_000, 1],
+        ] {
+            let parts: Vec<Vec<u8>> = lens.iter().map(|len| vec![7; *len]).collect();
+            let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            let mut whole = vec![0; 30_000];
+            let len = joined(&parts, &mut whole).unwrap();
+            let expected = *blake3::keyed_hash(&[9; 32], &whole[..len]).as_bytes();
+            assert_eq!(keyed(&[9; 32], &parts), expected, "{lens:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_prefix_free() {
+        assert_eq!(length_prefix(0), ([0; 10], 1));
+        assert_eq!(&length_prefix(127).0[..2], &[127, 0]);
+        assert_eq!(&length_prefix(300).0[..2], &[0xac, 2]);
+        assert_eq!(length_prefix(usize::MAX).1, 10);
     }
 
     #[test]
