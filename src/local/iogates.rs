@@ -1,5 +1,5 @@
 //! The ioGates dialect: "Auth Token API" and "Two Factor Auth API", as CONTRACT's "ioGates" reads
-//! them. Every error is `{"message": …}`, with the statuses of [`Failure::status`].
+//! them. Every error is `{"message": …}`, with the statuses of `Failure::status`.
 
 use super::decode::{BadBody, BadField, Fields};
 use super::target::{self, Target};
