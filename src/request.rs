@@ -166,8 +166,8 @@ impl<'a> RequestHead<'a> {
         Ok(())
     }
 
-    /// Whether a person's browser asks for a page, so that a redirect is an answer (CONTRACT, "The
-    /// gate's own answers"). `Sec-Fetch-Mode` decides where a browser sends it.
+    /// Whether a person's browser asks for a page, so that a redirect is an answer.
+    /// `Sec-Fetch-Mode` decides where a browser sends it.
     #[must_use]
     pub fn is_browser_navigation(&self) -> bool {
         if *self.method == Method::HEAD || self.has_bearer() {

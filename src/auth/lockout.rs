@@ -1,6 +1,6 @@
 //! What consecutive failures cost: a delay at every n-th, doubling, and a lock at the end. Pure.
 //!
-//! CONTRACT rule 5; NIST SP 800-63B section 5.2.2 (rate limiting).
+//! NIST SP 800-63B section 5.2.2 (rate limiting).
 
 use crate::clock::Timestamp;
 use crate::config::model::Lockout;

@@ -164,7 +164,7 @@ pub struct SendRequest {
     pub limits: SendLimits,
 }
 
-/// The limits of CONTRACT rule 6.
+/// How much may be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct SendLimits {
     pub resend_after: Duration,

@@ -1,4 +1,4 @@
-//! Finds the device a request names (CONTRACT rule 1). Never a secret, except the device cookie.
+//! Finds the device a request names. Never a secret, except the device cookie.
 
 use super::cookies;
 use crate::request::RequestHead;

@@ -115,7 +115,7 @@ fn plain(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The `deviceId` of a sign-in request. JSON is read as JSON whatever its type says (CONTRACT rule 2).
+/// The `deviceId` of a sign-in request. JSON is read as JSON whatever its type says.
 fn requested_device(content_type: Option<&str>, body: &[u8]) -> Option<String> {
     let device = if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
         fields.get("deviceId").and_then(plain)

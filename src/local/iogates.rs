@@ -1,5 +1,4 @@
-//! The ioGates dialect: "Auth Token API" and "Two Factor Auth API", as CONTRACT's "ioGates" reads
-//! them. Every error is `{"message": …}`, with the statuses of `Failure::status`.
+//! The ioGates dialect: its "Auth Token API" and "Two Factor Auth API". Every error is `{"message": …}`, with the statuses of `Failure::status`.
 
 use super::decode::{BadBody, BadField, Fields};
 use super::target::{self, Target};

@@ -1,4 +1,4 @@
-//! One table from refusal to HTTP: the gate's own answers (CONTRACT's last section).
+//! One table from refusal to HTTP: the gate's own answers.
 //!
 //! An API client gets problem+json (RFC 9457), never a login page; a browser navigation gets the
 //! challenge page or a page that says what is wrong. The token is never repeated in either.
