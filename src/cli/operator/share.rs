@@ -9,7 +9,7 @@ use crate::config::model::{Config, CredentialSource, Listener};
 use crate::entropy;
 use crate::event::EventKind;
 use crate::id::ShareId;
-use crate::request;
+use crate::request::{self, Malformed};
 use crate::secret::Secret;
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ impl Operator {
         let identity = self.accounts(share.identity.as_deref())?;
         let base = base_url(&self.config.load(), &identity)
             .ok_or_else(|| OperatorError::NoShareRoute(identity.clone()))?;
-        let path = directory(&share.path)?;
+        let config = self.config.load();
+        let mut of_identity = config.routes.iter().filter(|it| it.identity == identity);
+        let path = directory(&share.path, of_identity.any(|it| it.encoded_slashes))?;
         let token = Secret::new(entropy::token(&*self.entropy)?);
         let now = self.clock.now();
         let ends = |secs| now.after(Duration::from_secs(secs));
@@ -68,15 +70,20 @@ impl Operator {
     }
 }
 
-/// The canonical prefix of what lies at and below `path`.
-fn directory(path: &str) -> Result<String, OperatorError> {
+/// The canonical prefix of what lies at and below `path`. One with an encoded slash would open
+/// nothing where no route keeps those.
+fn directory(path: &str, keeps_encoded_slashes: bool) -> Result<String, OperatorError> {
     if !path.starts_with('/') {
         return Err(OperatorError::NotAPath(path.to_owned()));
     }
-    let (canonical, _) = request::canonical_path(path).map_err(|cause| OperatorError::BadPath {
+    let bad = |cause| OperatorError::BadPath {
         path: path.to_owned(),
         cause,
-    })?;
+    };
+    let (canonical, has_encoded_slash) = request::canonical_path(path).map_err(bad)?;
+    if has_encoded_slash && !keeps_encoded_slashes {
+        return Err(bad(Malformed::EncodedSlash));
+    }
     let mut path = canonical.into_owned();
     if !path.ends_with('/') {
         path.push('/');

@@ -293,6 +293,16 @@ async fn a_share_link_has_a_url_and_a_token_that_opens_only_its_path() {
 }
 
 #[tokio::test]
+async fn a_share_that_no_route_would_open_is_refused() {
+    let refused = share(&operator(), of("/a%2fb/")).await.unwrap_err();
+    assert!(
+        matches!(refused, OperatorError::BadPath { .. }),
+        "{refused}"
+    );
+    assert!(refused.is_usage());
+}
+
+#[tokio::test]
 async fn a_shares_url_follows_the_config() {
     let operator = operator();
     let url = async || {
