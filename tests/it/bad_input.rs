@@ -240,3 +240,20 @@ async fn bytes_behind_a_refused_body_are_never_a_request() {
     );
     assert!(backend.seen().is_empty());
 }
+
+#[tokio::test]
+async fn no_local_endpoint_takes_a_100_kb_body() {
+    let (gateway, backend) = open_gateway(&[]).await;
+    for endpoint in vestibule::local::table::ENDPOINTS {
+        let path = endpoint.path.replace("{token}", "some-token");
+        let answer = gateway
+            .http
+            .post(gateway.url(&path))
+            .body("a".repeat(100_000))
+            .send()
+            .await
+            .expect("answer");
+        assert_eq!(answer.status(), 413, "{path}");
+    }
+    assert!(backend.seen().is_empty());
+}
