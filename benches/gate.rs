@@ -296,7 +296,7 @@ fn session(n: u64) -> Session {
         holder: Holder {
             user: UserId(n as i64),
             name: format!("user{n:08}").into(),
-            scope: None,
+            terms: None,
         },
         factor: Factor::Sms,
         verified_at: now,
@@ -402,6 +402,7 @@ fn config() -> model::Config {
             lifetime: second,
             attempts: 5,
             resend_after: second,
+            totp_window: 1,
         },
         limits: model::Limits {
             per_user_per_hour: 1,

@@ -376,6 +376,8 @@ fn settings(config: &Config) -> Settings {
         codes: config.codes,
         limits: config.limits.clone(),
         lockout: config.lockout,
+        sudo: config.sudo,
+        sends_mail: false,
         service_name: host.cloned().unwrap_or_else(|| "file access".to_owned()),
     }
 }

@@ -34,12 +34,33 @@ digest_type! {
     TokenDigest,
     /// A (token, device) pair of one identity: the key of a session, in the hot map and in the store.
     SessionKey,
-    /// A one-time code, bound to the pair and purpose it was sent for.
+    /// A one-time code, bound to what it was sent for.
     CodeDigest,
+    /// What a code is bound to: a (token, device) pair, or a wizard.
+    Binding,
+    /// The secret name of a wizard.
+    WizardDigest,
+    /// A refresh token.
+    RefreshDigest,
+    /// A success token.
+    SuccessDigest,
     /// A phone number or mail address, for the sending limits.
     RecipientDigest,
     /// Whom a failure is counted against: a user, an account name or an address.
     SubjectDigest,
+}
+
+impl From<SessionKey> for Binding {
+    fn from(pair: SessionKey) -> Self {
+        Self(pair.0)
+    }
+}
+
+impl From<WizardDigest> for Binding {
+    // Made under another key than a pair's, so that neither passes for the other.
+    fn from(wizard: WizardDigest) -> Self {
+        Self(wizard.0)
+    }
 }
 
 impl CodeDigest {
@@ -60,6 +81,10 @@ pub struct DigestKeys {
     subject: [u8; 32],
     label: [u8; 32],
     seal: [u8; 32],
+    wizard: [u8; 32],
+    refresh: [u8; 32],
+    success: [u8; 32],
+    pepper: [u8; 32],
 }
 
 impl fmt::Debug for DigestKeys {
@@ -82,6 +107,10 @@ impl DigestKeys {
             subject: key("failure subject"),
             label: key("device label"),
             seal: key("sealing of columns"),
+            wizard: key("wizard name"),
+            refresh: key("refresh token"),
+            success: key("success token"),
+            pepper: key("backup code pepper"),
         }
     }
 
@@ -100,13 +129,37 @@ impl DigestKeys {
         &self.seal
     }
 
-    /// The digest of a code sent to `pair` for `purpose`.
+    /// The digest of a code that was sent for `purpose`.
     #[must_use]
-    pub fn code(&self, pair: SessionKey, purpose: &str, code: &str) -> CodeDigest {
+    pub fn code(&self, bound_to: Binding, purpose: &str, code: &str) -> CodeDigest {
         CodeDigest(keyed(
             &self.code,
-            &[&pair.0, purpose.as_bytes(), code.as_bytes()],
+            &[&bound_to.0, purpose.as_bytes(), code.as_bytes()],
         ))
+    }
+
+    /// The digest of a wizard's name.
+    #[must_use]
+    pub fn wizard(&self, name: &str) -> WizardDigest {
+        WizardDigest(keyed(&self.wizard, &[name.as_bytes()]))
+    }
+
+    /// The digest of a refresh token.
+    #[must_use]
+    pub fn refresh(&self, token: &str) -> RefreshDigest {
+        RefreshDigest(keyed(&self.refresh, &[token.as_bytes()]))
+    }
+
+    /// The digest of a success token.
+    #[must_use]
+    pub fn success(&self, token: &str) -> SuccessDigest {
+        SuccessDigest(keyed(&self.success, &[token.as_bytes()]))
+    }
+
+    /// What backup codes are hashed with besides their salt.
+    #[must_use]
+    pub fn backup_pepper(&self) -> &[u8; 32] {
+        &self.pepper
     }
 
     /// The digest of a phone number (E.164) or mail address.

@@ -26,4 +26,10 @@ integer_id! {
     ShareId,
     /// One reserved place in the sending limits.
     SendId,
+    /// One enrolment of a factor.
+    FactorId,
+    /// One challenge.
+    ChallengeId,
+    /// One line of the log of factor changes.
+    ChangeId,
 }

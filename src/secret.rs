@@ -37,6 +37,16 @@ impl Drop for Secret {
     }
 }
 
+/// Bytes that only the store can open again: what may stay in memory for as long as a session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub Box<[u8]>);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(***)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

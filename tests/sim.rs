@@ -348,6 +348,7 @@ fn auth(
                 lifetime: secs(CODE_LIFETIME),
                 attempts: CODE_ATTEMPTS,
                 resend_after: secs(RESEND_AFTER),
+                totp_window: 1,
             },
             limits: Limits {
                 per_user_per_hour: PER_HOUR as u32,
@@ -1119,7 +1120,7 @@ impl World {
         let token = &self.model.tokens[token];
         let person = &self.model.people[token.person];
         assert_eq!((holder.user, &*holder.name), (person.id, &*person.name));
-        assert_eq!(holder.scope.as_deref(), token.scope);
+        assert_eq!(holder.scope(), token.scope);
     }
 
     /// The answers that the model allows: one, but where it cannot know when a session was seen.

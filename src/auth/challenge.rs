@@ -1,4 +1,4 @@
-//! Start and verify a one-time code.
+//! Start and verify a code.
 //!
 //! Both run to their end in a task of their own: a client that hangs up in the middle leaves no
 //! place in the limits that nobody gives back, no code that was sent and not stored, and no wrong
@@ -6,25 +6,29 @@
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{
-    Attempt, Attempted, NewChallenge, NewSession, Purpose, Reserved, SendLimits, SendRequest,
-    Store, StoreError, Subjects,
+    Attempt, Attempted, Authority, Deeds, FactorKind, FactorValue, NewChallenge, NewSession,
+    Passed, Purpose, Reserved, SendLimits, SendRequest, Store, StoreError, Subjects, Try,
 };
-use super::{Auth, Caller, Deliver, DeliveryError, Settings, subject};
+use super::tokens::{Drawn, IssueTo};
+use super::{Asker, Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing, subject};
 use crate::clock::{Clock, Timestamp};
-use crate::config::model;
-use crate::digest::{DigestKeys, SessionKey};
+use crate::digest::{Binding, DigestKeys, SessionKey};
 use crate::entropy;
 use crate::event::{Event, EventKind, Events};
-use crate::factor::one_time;
 use crate::factor::phone::Phone;
-use crate::gate::session::{Factor, Session};
+use crate::factor::{backup, one_time};
+use crate::gate::session::Session;
 use crate::id::UserId;
 use crate::secret::Secret;
 use std::sync::Arc;
 
+/// What the limit by prefix counts for mail.
+const MAIL_PREFIX: &str = "email";
+
 /// A code is on its way.
 #[derive(Clone, Debug)]
 pub struct Started {
+    pub sent_at: Timestamp,
     pub expires_at: Timestamp,
     /// `+45******78`
     pub masked_recipient: String,
@@ -33,6 +37,7 @@ pub struct Started {
 /// Why no code was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
+    /// The user has no such factor, or none that a code could be sent to.
     #[error("no phone number is known for this user")]
     NoRecipient,
     #[error("codes cannot be sent to this number")]
@@ -52,12 +57,16 @@ pub enum StartError {
 pub enum VerifyError {
     #[error("the code is not a row of digits")]
     Malformed,
+    /// `left`: more tries on the code that was sent, if one was.
     #[error("the code is wrong")]
-    Wrong { left: u32 },
+    Wrong { left: Option<u32> },
     #[error("the code has expired or was used")]
     Gone,
     #[error("no code was sent")]
     NeverSent,
+    /// An enrolment that the caller may not confirm (any more).
+    #[error("verify your second factor first")]
+    Forbidden,
     #[error("too many wrong codes")]
     Blocked(Blocked),
     #[error("the store does not answer")]
@@ -78,27 +87,77 @@ impl From<StoreError> for VerifyError {
     }
 }
 
+/// What a typed code may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// The code that was sent to the pair, or one of the user's authenticator.
+    Factor,
+    /// That, or the code of the pair's pending enrolment.
+    FactorOrEnrolment,
+    /// The code of the pair's pending enrolment.
+    Enrolment,
+    /// A backup code.
+    Backup,
+}
+
+/// A code that a caller typed.
+#[derive(Clone, Debug)]
+pub struct Typed<'a> {
+    pub code: &'a str,
+    pub accept: Accept,
+    /// The pair that becomes verified: the caller's, except where a browser's device cookie changes.
+    pub pair: SessionKey,
+    pub device_label: Option<String>,
+    /// Tokens that a right code issues.
+    pub issue: Option<IssueTo<'a>>,
+}
+
+/// A right code, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub passed: Passed,
+    /// Of the pair, for the gate to remember.
+    pub session: Session,
+    /// The issued tokens, with the session of the access token.
+    pub issued: Option<(Drawn, Session)>,
+}
+
+/// A code to be sent, and what it will be good for.
+pub(super) struct Message {
+    pub(super) user: UserId,
+    /// With [`Purpose::Enrol`] it is also what the code confirms.
+    pub(super) to: FactorValue,
+    pub(super) bound_to: Binding,
+    pub(super) purpose: Purpose,
+    pub(super) replaces_others: bool,
+}
+
 impl Auth {
-    /// The number a user's codes go to, if one is known.
-    pub async fn phone(&self, user: UserId) -> Result<Option<Phone>, StoreError> {
-        Ok(self.store.user(user).await?.and_then(|user| user.phone))
+    /// Sends a code of one of the user's factors to verify the caller's pair.
+    pub async fn start(&self, caller: &Caller, kind: FactorKind) -> Result<Started, StartError> {
+        let factors = self.factors(caller.holder.user).await?;
+        let enrolled = factors.of(kind).ok_or(StartError::NoRecipient)?;
+        let message = Message {
+            user: caller.holder.user,
+            to: enrolled.value.clone(),
+            bound_to: caller.pair.into(),
+            purpose: Purpose::Verify,
+            replaces_others: false,
+        };
+        self.send(caller.asker(&self.keys), message).await
     }
 
-    /// Sends one SMS code to the caller's user and makes it the pair's pending challenge.
+    /// Sends one code and makes it the pending challenge of its binding and purpose.
     ///
     /// Nothing of an older pending code is touched before a provider has accepted the new one.
-    pub async fn start_sms(&self, caller: &Caller) -> Result<Started, StartError> {
+    pub(super) async fn send(&self, asker: Asker, message: Message) -> Result<Started, StartError> {
         let settings = self.settings.load_full();
-        let subjects = [
-            subject::user(&self.keys, caller.holder.user),
-            subject::address(&self.keys, caller.address),
-        ];
+        let address = subject::address(&self.keys, asker.address);
+        let subjects = [asker.subject, address];
         if let Some(blocked) = self.store.blocked(&subjects, self.clock.now()).await? {
             return Err(StartError::Blocked(blocked));
         }
-        let phone = self.phone(caller.holder.user).await?;
-        let phone = phone.ok_or(StartError::NoRecipient)?;
-        let prefix = allowed_prefix(&phone, &settings.limits.countries)?;
+        let recipient = Recipient::of(&message.to, &settings)?;
         let code = entropy::digits(&*self.entropy, settings.codes.length)
             .map(Secret::new)
             .map_err(|_| StartError::Unavailable)?;
@@ -108,10 +167,10 @@ impl Auth {
             events: Arc::clone(&self.events),
             clock: Arc::clone(&self.clock),
             keys: self.keys.clone(),
-            caller: caller.clone(),
+            asker,
             settings,
-            phone,
-            prefix,
+            message,
+            recipient,
             code,
         };
         to_its_end(sending.run())
@@ -119,62 +178,217 @@ impl Auth {
             .unwrap_or(Err(StartError::Unavailable))
     }
 
-    /// Verifies a code of the caller's pending challenge. `session_key` is the pair that becomes
-    /// verified: the caller's, except where a browser's device cookie changes.
-    pub async fn verify(
-        &self,
-        caller: &Caller,
-        code: &str,
-        session_key: SessionKey,
-        session_device_label: Option<String>,
-    ) -> Result<Session, VerifyError> {
-        let code = one_time::normalise(code).ok_or(VerifyError::Malformed)?;
+    /// Verifies a code that the caller typed, and with it the pair.
+    pub async fn verify(&self, caller: &Caller, typed: Typed<'_>) -> Result<Verified, VerifyError> {
+        let tries = self.tries(caller, &typed).await?;
         let now = self.clock.now();
         // A session must not outlive the token that it stands on: a share link has an end.
         let live = self.store.token(caller.token, now).await?;
         let (token, _) = live.ok_or(VerifyError::NeverSent)?;
         let settings = self.settings.load_full();
-        let expires_at = now.after(settings.sessions.lifetime);
+        let longest = now.after(settings.sessions.lifetime);
         let session = NewSession {
-            key: session_key,
+            key: typed.pair,
             token: caller.token,
             user: caller.holder.user,
-            factor: Factor::Sms,
-            device_label: session_device_label,
+            device_label: typed.device_label.clone(),
             verified_at: now,
-            expires_at: token
-                .expires_at
-                .map_or(expires_at, |end| end.min(expires_at)),
+            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
         };
-        let purpose = Purpose::Verify;
+        let drawn = match &typed.issue {
+            Some(to) => Some(self.draw(to, &caller.holder, true).await?),
+            None => None,
+        };
+        let of_access = drawn.as_ref().map(|drawn| NewSession {
+            key: drawn.pair,
+            token: drawn.issue.access.digest,
+            expires_at: drawn.access_expires_at.min(session.expires_at),
+            ..session.clone()
+        });
         let attempt = Attempt {
-            pair: caller.pair,
-            purpose,
-            user: caller.holder.user,
-            code: self.keys.code(caller.pair, purpose.as_str(), code.expose()),
-            subjects: self.subjects(caller, &settings.lockout),
-            session,
+            user: Some(caller.holder.user),
+            tries,
+            subjects: self.subjects(&caller.asker(&self.keys)),
+            token: Some(caller.token),
+            wizard: None,
+            authority: self.confirms_by(caller),
+            then: Deeds {
+                issue: drawn.as_ref().map(|drawn| drawn.issue.clone()),
+                sessions: [Some(session), of_access].into_iter().flatten().collect(),
+                ..Deeds::default()
+            },
         };
+        let passed = self.judge(caller.asker(&self.keys), attempt, now).await?;
+        let mut sessions = passed.sessions.iter().cloned();
+        let session = sessions.next().ok_or(VerifyError::Unavailable)?;
+        let issued = drawn.zip(sessions.next());
+        Ok(Verified {
+            passed,
+            session,
+            issued,
+        })
+    }
+
+    /// Judges an attempt, with its audit, even if the client hangs up.
+    pub(super) async fn judge(
+        &self,
+        asker: Asker,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Result<Passed, VerifyError> {
         let judge = Judge {
             store: Arc::clone(&self.store),
             events: Arc::clone(&self.events),
-            caller: caller.clone(),
+            asker,
         };
         to_its_end(judge.run(attempt, now))
             .await
             .unwrap_or(Err(VerifyError::Unavailable))
     }
 
-    fn subjects(&self, caller: &Caller, lockout: &model::Lockout) -> Subjects {
+    /// Whom a wrong code counts against.
+    pub(super) fn subjects(&self, asker: &Asker) -> Subjects {
+        let lockout = self.settings.load().lockout;
         Subjects {
-            user: (
-                subject::user(&self.keys, caller.holder.user),
-                LockoutPolicy::for_user(lockout),
-            ),
+            user: (asker.subject, LockoutPolicy::for_user(&lockout)),
             address: (
-                subject::address(&self.keys, caller.address),
-                LockoutPolicy::for_address(lockout),
+                subject::address(&self.keys, asker.address),
+                LockoutPolicy::for_address(&lockout),
             ),
+        }
+    }
+
+    /// By what right the caller confirms an enrolment. Without self-enrolment there is nothing
+    /// pending that the token alone could confirm.
+    fn confirms_by(&self, caller: &Caller) -> Authority {
+        match caller.standing {
+            Standing::Token => Authority::First {
+                email_counts: self.settings.load().sends_mail,
+            },
+            Standing::Verified | Standing::Sudo => Authority::Verified,
+        }
+    }
+
+    async fn tries(&self, caller: &Caller, typed: &Typed<'_>) -> Result<Vec<Try>, VerifyError> {
+        if typed.accept == Accept::Backup {
+            return self.try_backup(caller.holder.user, typed.code).await;
+        }
+        let code = one_time::normalise(typed.code).ok_or(VerifyError::Malformed)?;
+        let bound_to = Binding::from(caller.pair);
+        let mut tries = Vec::new();
+        if matches!(typed.accept, Accept::Enrolment | Accept::FactorOrEnrolment) {
+            tries.extend(self.try_enrolment(bound_to, &code).await?);
+        }
+        if matches!(typed.accept, Accept::Factor | Accept::FactorOrEnrolment) {
+            tries.push(self.try_sent(bound_to, Purpose::Verify, &code));
+            tries.extend(self.try_totp(caller.holder.user, &code).await?);
+        }
+        Ok(tries)
+    }
+
+    /// The code may be the one that was sent.
+    pub(super) fn try_sent(&self, bound_to: Binding, purpose: Purpose, code: &Secret) -> Try {
+        Try::Sent {
+            bound_to,
+            purpose,
+            code: self.keys.code(bound_to, purpose.as_str(), code.expose()),
+        }
+    }
+
+    /// The code may be one of the user's authenticator, if there is one.
+    pub(super) async fn try_totp(
+        &self,
+        user: UserId,
+        code: &Secret,
+    ) -> Result<Option<Try>, StoreError> {
+        let factors = self.store.factors(user).await?;
+        let window = self.settings.load().codes.totp_window;
+        Ok(factors.totp().map(|(factor, secret)| Try::Totp {
+            factor,
+            step: secret.step_of(code.expose(), self.clock.now(), window),
+        }))
+    }
+
+    /// The code may be that of a pending enrolment, if there is one.
+    pub(super) async fn try_enrolment(
+        &self,
+        bound_to: Binding,
+        code: &Secret,
+    ) -> Result<Option<Try>, StoreError> {
+        let now = self.clock.now();
+        let window = self.settings.load().codes.totp_window;
+        let pending = self.store.pending(bound_to, Purpose::Enrol, now).await?;
+        Ok(match pending {
+            Some(pending) => Some(match &pending.value {
+                Some(FactorValue::Totp(secret)) => Try::NewTotp {
+                    bound_to,
+                    challenge: pending.id,
+                    step: secret.step_of(code.expose(), now, window),
+                },
+                _ => self.try_sent(bound_to, Purpose::Enrol, code),
+            }),
+            // Told apart from a code that was never sent: it may have expired.
+            None => Some(self.try_sent(bound_to, Purpose::Enrol, code)),
+        })
+    }
+
+    async fn try_backup(&self, user: UserId, code: &str) -> Result<Vec<Try>, VerifyError> {
+        let code = backup::normalise(code).ok_or(VerifyError::Malformed)?;
+        let Some(salt) = self.store.backup_salt(user).await? else {
+            return Ok(Vec::new());
+        };
+        let place = Arc::clone(&self.hashing).acquire_owned().await;
+        let _place = place.map_err(|_| VerifyError::Unavailable)?;
+        let pepper = *self.keys.backup_pepper();
+        let hashed = tokio::task::spawn_blocking(move || backup::digest(&code, &salt, &pepper));
+        let code = hashed.await.map_err(|_| VerifyError::Unavailable)?;
+        Ok(vec![Try::Backup { code }])
+    }
+}
+
+/// Where a code goes: checked against what the config allows.
+enum Recipient {
+    Phone { to: Phone, prefix: String },
+    Mail { to: Secret },
+}
+
+impl Recipient {
+    fn of(value: &FactorValue, settings: &Settings) -> Result<Self, StartError> {
+        match value {
+            FactorValue::Sms(phone) => Ok(Self::Phone {
+                to: phone.clone(),
+                prefix: allowed_prefix(phone, &settings.limits.countries)?,
+            }),
+            FactorValue::Email(to) if settings.sends_mail => Ok(Self::Mail { to: to.clone() }),
+            FactorValue::Email(_) | FactorValue::Totp(_) => Err(StartError::NoRecipient),
+        }
+    }
+
+    fn address(&self) -> &str {
+        match self {
+            Self::Phone { to, .. } => to.e164(),
+            Self::Mail { to } => to.expose(),
+        }
+    }
+
+    fn prefix(&self) -> &str {
+        match self {
+            Self::Phone { prefix, .. } => prefix,
+            Self::Mail { .. } => MAIL_PREFIX,
+        }
+    }
+
+    fn masked(&self) -> String {
+        match self {
+            Self::Phone { to, .. } => to.masked(),
+            Self::Mail { to } => one_time::masked_mail(to.expose()),
+        }
+    }
+
+    fn kind(&self) -> FactorKind {
+        match self {
+            Self::Phone { .. } => FactorKind::Sms,
+            Self::Mail { .. } => FactorKind::Email,
         }
     }
 }
@@ -187,18 +401,19 @@ struct Sending {
     clock: Arc<dyn Clock>,
     keys: DigestKeys,
     settings: Arc<Settings>,
-    caller: Caller,
-    phone: Phone,
-    prefix: String,
+    asker: Asker,
+    message: Message,
+    recipient: Recipient,
     code: Secret,
 }
 
 impl Sending {
     async fn run(self) -> Result<Started, StartError> {
+        let kind = self.recipient.kind().as_str();
         let request = SendRequest {
-            user: self.caller.holder.user,
-            recipient: self.keys.recipient(self.phone.e164()),
-            prefix: self.prefix.clone(),
+            user: self.message.user,
+            recipient: self.keys.recipient(self.recipient.address()),
+            prefix: self.recipient.prefix().to_owned(),
             limits: send_limits(&self.settings),
         };
         let place = match self.store.reserve_send(request, self.clock.now()).await? {
@@ -206,28 +421,17 @@ impl Sending {
             Reserved::No {
                 retry_after_secs, ..
             } => {
-                let refused = EventKind::Refused;
-                emit(&*self.events, &self.caller, refused, "sms limited");
+                self.emit(EventKind::Refused, &format!("{kind} limited"));
                 return Err(StartError::TooMany { retry_after_secs });
             }
         };
-        let text = one_time::message(
-            self.code.expose(),
-            &self.settings.service_name,
-            self.settings.codes.lifetime,
-        );
-        if let Err(error) = self.deliver.sms(&self.phone, &text).await {
+        if let Err(error) = self.deliver().await {
             // What no provider accepted does not count. If this fails too, the place is kept,
             // which errs on the side of sending less.
             if let Err(error) = self.store.release_send(place).await {
                 tracing::error!(%error, "a place in the sending limits could not be given back");
             }
-            emit(
-                &*self.events,
-                &self.caller,
-                EventKind::Refused,
-                "sms not sent",
-            );
+            self.emit(EventKind::Refused, &format!("{kind} not sent"));
             return Err(match error {
                 DeliveryError::BadRecipient => StartError::RecipientRefused,
                 DeliveryError::NotConfigured | DeliveryError::NotAccepted | DeliveryError::Busy => {
@@ -238,28 +442,56 @@ impl Sending {
         self.store_challenge().await
     }
 
+    async fn deliver(&self) -> Result<&'static str, DeliveryError> {
+        let (code, service) = (self.code.expose(), &self.settings.service_name);
+        let lifetime = self.settings.codes.lifetime;
+        match &self.recipient {
+            Recipient::Phone { to, .. } => {
+                let text = one_time::message(code, service, lifetime);
+                self.deliver.sms(to, &text).await
+            }
+            Recipient::Mail { to } => {
+                let mail = Mail {
+                    subject: one_time::mail_subject(service),
+                    text: one_time::mail_text(code, service, lifetime),
+                };
+                self.deliver.email(to, &mail).await
+            }
+        }
+    }
+
     async fn store_challenge(&self) -> Result<Started, StartError> {
-        let purpose = Purpose::Verify;
+        let Message {
+            bound_to, purpose, ..
+        } = self.message;
         let now = self.clock.now();
         let expires_at = now.after(self.settings.codes.lifetime);
+        let code = self
+            .keys
+            .code(bound_to, purpose.as_str(), self.code.expose());
         let challenge = NewChallenge {
-            pair: self.caller.pair,
-            user: self.caller.holder.user,
+            bound_to,
             purpose,
-            factor: Factor::Sms,
-            code: self
-                .keys
-                .code(self.caller.pair, purpose.as_str(), self.code.expose()),
+            user: Some(self.message.user),
+            factor: self.recipient.kind(),
+            code: Some(code),
+            value: (purpose == Purpose::Enrol).then(|| self.message.to.clone()),
+            replaces_others: self.message.replaces_others,
             attempts: self.settings.codes.attempts,
             created_at: now,
             expires_at,
         };
         self.store.put_challenge(challenge).await?;
-        emit(&*self.events, &self.caller, EventKind::Challenged, "sms");
+        self.emit(EventKind::Challenged, self.recipient.kind().as_str());
         Ok(Started {
+            sent_at: now,
             expires_at,
-            masked_recipient: self.phone.masked(),
+            masked_recipient: self.recipient.masked(),
         })
+    }
+
+    fn emit(&self, kind: EventKind, detail: &str) {
+        self.asker.emit(&*self.events, kind, detail);
     }
 }
 
@@ -267,19 +499,23 @@ impl Sending {
 struct Judge {
     store: Arc<dyn Store>,
     events: Arc<dyn Events>,
-    caller: Caller,
+    asker: Asker,
 }
 
 impl Judge {
-    async fn run(self, attempt: Attempt, now: Timestamp) -> Result<Session, VerifyError> {
+    async fn run(self, attempt: Attempt, now: Timestamp) -> Result<Passed, VerifyError> {
         let user = attempt.subjects.user.0;
         match self.store.attempt(attempt, now).await? {
-            Attempted::Verified(session) => {
-                self.emit(EventKind::Verified, "sms");
-                Ok(session)
+            Attempted::Right(passed) => {
+                let factor = passed.factor.as_str();
+                if passed.has_enrolled {
+                    self.emit(EventKind::Enrolled, factor);
+                }
+                self.emit(EventKind::Verified, factor);
+                Ok(passed)
             }
             Attempted::Wrong { left } => {
-                self.emit(EventKind::Refused, "sms wrong code");
+                self.emit(EventKind::Refused, "wrong code");
                 // Only the failure that meets the bound is evaluated: later ones are `Blocked`.
                 if let Ok(Some(Blocked::Locked)) = self.store.blocked(&[user], now).await {
                     self.emit(EventKind::Locked, "wrong codes");
@@ -287,8 +523,12 @@ impl Judge {
                 Err(VerifyError::Wrong { left })
             }
             Attempted::Gone => {
-                self.emit(EventKind::Refused, "sms expired");
+                self.emit(EventKind::Refused, "code expired");
                 Err(VerifyError::Gone)
+            }
+            Attempted::Forbidden => {
+                self.emit(EventKind::Refused, "enrolment not allowed");
+                Err(VerifyError::Forbidden)
             }
             Attempted::NeverSent => Err(VerifyError::NeverSent),
             Attempted::Blocked(blocked) => Err(VerifyError::Blocked(blocked)),
@@ -296,18 +536,21 @@ impl Judge {
     }
 
     fn emit(&self, kind: EventKind, detail: &str) {
-        emit(&*self.events, &self.caller, kind, detail);
+        self.asker.emit(&*self.events, kind, detail);
     }
 }
 
-fn emit(events: &dyn Events, caller: &Caller, kind: EventKind, detail: &str) {
-    events.emit(Event {
-        kind,
-        user: Some(caller.holder.user),
-        route: caller.route.clone(),
-        address: Some(caller.address),
-        detail: detail.to_owned(),
-    });
+impl Asker {
+    /// An event about this asker.
+    pub(super) fn emit(&self, events: &dyn Events, kind: EventKind, detail: &str) {
+        events.emit(Event {
+            kind,
+            user: self.user,
+            route: self.route.clone(),
+            address: Some(self.address),
+            detail: detail.to_owned(),
+        });
+    }
 }
 
 /// Runs `work` to its end even if the caller is dropped. `None` if it panicked or the runtime ends.
@@ -342,5 +585,5 @@ fn allowed_prefix(phone: &Phone, countries: &[String]) -> Result<String, StartEr
     Ok(phone.prefix().to_owned())
 }
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;

@@ -2,21 +2,20 @@
 //! verbs that can be made to fail, an inbox, a recorder of events and a clock moved by hand.
 
 use super::lockout::{Blocked, LockoutPolicy};
-use super::ports::{
-    Attempt, Attempted, AuditTrail, Challenges, Failures, LearnedUser, NewChallenge, NewShare,
-    NewUser, Reserved, Revocation, SendRequest, SessionRow, Sessions, Share, Shares, StoreError,
-    Stored, Token, Tokens, Upkeep, User, Users, Which,
-};
-use super::{Auth, Deliver, DeliveryError, Settings};
+use super::ports::*;
+use super::{Auth, Deliver, DeliveryError, Mail, Settings};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
-use crate::digest::{DigestKeys, SessionKey, SubjectDigest, TokenDigest};
+use crate::digest::{
+    Binding, DigestKeys, RefreshDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest,
+    WizardDigest,
+};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Event, EventKind, Events};
 use crate::factor::phone::Phone;
 use crate::gate::session::{Holder, Session};
-use crate::id::{SendId, SessionId, ShareId, UserId};
-use crate::secret::Secret;
+use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
+use crate::secret::{Sealed, Secret};
 use crate::store::memory::Memory;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -49,132 +48,22 @@ impl FaultyStore {
     }
 }
 
-#[async_trait]
-impl Users for FaultyStore {
-    async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>> {
-        self.inner.create_user(user, now).await
-    }
-    async fn user(&self, id: UserId) -> Stored<Option<User>> {
-        self.try_verb("user")?.user(id).await
-    }
-    async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>> {
-        self.try_verb("user_by_name")?
-            .user_by_name(realm, name)
-            .await
-    }
-    async fn users(&self) -> Stored<Vec<User>> {
-        self.inner.users().await
-    }
-    async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId> {
-        self.inner.learn_user(user, now).await
-    }
+macro_rules! faulty {
+    ($($port:ident { $(fn $verb:ident($($arg:ident: $of:ty),*) -> $out:ty;)+ })+) => {$(
+        #[async_trait]
+        impl $port for FaultyStore {$(
+            async fn $verb(&self, $($arg: $of),*) -> Stored<$out> {
+                self.try_verb(stringify!($verb))?.$verb($($arg),*).await
+            }
+        )+}
+    )+};
 }
 
-#[async_trait]
-impl Tokens for FaultyStore {
-    async fn put_token(&self, token: Token) -> Stored<()> {
-        self.try_verb("put_token")?.put_token(token).await
-    }
-    async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>> {
-        self.try_verb("token")?.token(digest, now).await
-    }
-}
+store_verbs!(faulty);
 
-#[async_trait]
-impl Sessions for FaultyStore {
-    async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>> {
-        self.try_verb("session")?.session(key, now).await
-    }
-    async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()> {
-        self.inner.touch(seen).await
-    }
-    async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64> {
-        self.inner.revoke(which, now).await
-    }
-    async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>> {
-        self.inner.sessions(user, now).await
-    }
-    async fn live_sessions(&self, now: Timestamp) -> Stored<u64> {
-        self.inner.live_sessions(now).await
-    }
-    async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {
-        self.inner.revocations_after(seq).await
-    }
-    async fn feed_head(&self) -> Stored<i64> {
-        self.inner.feed_head().await
-    }
-}
-
-#[async_trait]
-impl Challenges for FaultyStore {
-    async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved> {
-        self.try_verb("reserve_send")?
-            .reserve_send(request, now)
-            .await
-    }
-    async fn release_send(&self, id: SendId) -> Stored<()> {
-        self.try_verb("release_send")?.release_send(id).await
-    }
-    async fn put_challenge(&self, challenge: NewChallenge) -> Stored<()> {
-        self.try_verb("put_challenge")?
-            .put_challenge(challenge)
-            .await
-    }
-    async fn attempt(&self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
-        self.try_verb("attempt")?.attempt(attempt, now).await
-    }
-}
-
-#[async_trait]
-impl Failures for FaultyStore {
-    async fn blocked(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<Blocked>> {
-        self.try_verb("blocked")?.blocked(subjects, now).await
-    }
-    async fn failed(
-        &self,
-        subjects: &[(SubjectDigest, LockoutPolicy)],
-        now: Timestamp,
-    ) -> Stored<()> {
-        self.try_verb("failed")?.failed(subjects, now).await
-    }
-    async fn succeeded(&self, subjects: &[SubjectDigest]) -> Stored<()> {
-        self.try_verb("succeeded")?.succeeded(subjects).await
-    }
-}
-
-#[async_trait]
-impl Shares for FaultyStore {
-    async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)> {
-        self.inner.create_share(share, now).await
-    }
-    async fn shares(&self) -> Stored<Vec<Share>> {
-        self.inner.shares().await
-    }
-    async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool> {
-        self.inner.revoke_share(id, now).await
-    }
-}
-
-#[async_trait]
-impl AuditTrail for FaultyStore {
-    async fn append(&self, events: &[(Timestamp, Event)]) -> Stored<()> {
-        self.inner.append(events).await
-    }
-    async fn recent(&self, limit: u32) -> Stored<Vec<(Timestamp, Event)>> {
-        self.inner.recent(limit).await
-    }
-}
-
-#[async_trait]
-impl Upkeep for FaultyStore {
-    async fn ping(&self) -> Stored<()> {
-        self.inner.ping().await
-    }
-    async fn purge(&self, now: Timestamp) -> Stored<u64> {
-        self.inner.purge(now).await
-    }
-    async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()> {
-        self.inner.reset_user(user, subject, now).await
+impl Originals for FaultyStore {
+    fn original(&self, digest: TokenDigest, sealed: &Sealed) -> Option<Secret> {
+        self.inner.original(digest, sealed)
     }
 }
 
@@ -221,6 +110,16 @@ pub(crate) struct ToInbox(pub(crate) Arc<Inbox>);
 #[async_trait]
 impl Deliver for ToInbox {
     async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError> {
+        self.put(to.e164(), text).await
+    }
+
+    async fn email(&self, to: &Secret, mail: &Mail) -> Result<&'static str, DeliveryError> {
+        self.put(to.expose(), &mail.text).await
+    }
+}
+
+impl ToInbox {
+    async fn put(&self, to: &str, text: &Secret) -> Result<&'static str, DeliveryError> {
         let hold = self.0.hold.lock().unwrap().clone();
         if let Some(hold) = hold {
             self.0.arrived.notify_one();
@@ -229,7 +128,7 @@ impl Deliver for ToInbox {
         if let Some(error) = *self.0.answer.lock().unwrap() {
             return Err(error);
         }
-        let message = (to.e164().to_owned(), text.expose().to_owned());
+        let message = (to.to_owned(), text.expose().to_owned());
         self.0.messages.lock().unwrap().push(message);
         Ok("inbox")
     }
@@ -369,6 +268,7 @@ fn settings() -> Settings {
             lifetime: Duration::from_secs(600),
             attempts: 5,
             resend_after: Duration::from_secs(30),
+            totp_window: 1,
         },
         limits: model::Limits {
             per_user_per_hour: 5,
@@ -384,6 +284,8 @@ fn settings() -> Settings {
             lock_at: 100,
             address_factor: 10,
         },
+        sudo: Duration::from_secs(600),
+        sends_mail: true,
         service_name: "Files".to_owned(),
     }
 }

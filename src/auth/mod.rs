@@ -1,25 +1,29 @@
 //! The use cases every dialect shares, over ports that the store and delivery implement.
 
 pub mod challenge;
+pub mod enrol;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod lockout;
 pub mod ports;
 pub mod sign_in;
 pub mod subject;
+pub mod tokens;
 
 use crate::clock::Clock;
 use crate::config::model;
-use crate::digest::{DigestKeys, SessionKey, TokenDigest};
+use crate::digest::{DigestKeys, SessionKey, SubjectDigest, TokenDigest};
 use crate::entropy::Entropy;
 use crate::event::Events;
 use crate::factor::phone::Phone;
 use crate::gate::session::Holder;
+use crate::id::UserId;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What became of a message that was handed to [`Deliver`].
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +42,21 @@ pub enum DeliveryError {
     Busy,
 }
 
+/// A mail with a code in it.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    pub subject: String,
+    /// Plain text.
+    pub text: Secret,
+}
+
 /// Brings codes to people.
 #[async_trait]
 pub trait Deliver: Send + Sync {
     /// Hands `text` over to the first SMS provider that accepts it; returns that provider's name.
     async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError>;
+    /// Hands a mail over to the mail server; returns the provider's name, `smtp`.
+    async fn email(&self, to: &Secret, mail: &Mail) -> Result<&'static str, DeliveryError>;
 }
 
 /// What the use cases read of the config; swapped at a reload.
@@ -52,6 +66,10 @@ pub struct Settings {
     pub codes: model::Codes,
     pub limits: model::Limits,
     pub lockout: model::Lockout,
+    /// How recent a verification must be for the most sensitive changes.
+    pub sudo: Duration,
+    /// Whether mail can be sent: only then an address is a factor.
+    pub sends_mail: bool,
     /// Shown in messages, e.g. `Files`.
     pub service_name: String,
 }
@@ -69,6 +87,27 @@ pub struct Auth {
     pub hashing: Arc<tokio::sync::Semaphore>,
 }
 
+/// How far a caller has shown who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// By its token alone.
+    Token,
+    /// Its pair is verified.
+    Verified,
+    /// Its pair was verified within `sudo`.
+    Sudo,
+}
+
+/// Where something is asked, and about whom: for the audit and the counters.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    pub user: Option<UserId>,
+    /// Whom wrong codes count against: the user, or who stands for one.
+    pub subject: SubjectDigest,
+    pub route: String,
+    pub address: IpAddr,
+}
+
 /// Who asks a use case: a known token on a device, over a route.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -78,6 +117,22 @@ pub struct Caller {
     pub pair: SessionKey,
     /// The device's opaque label, if one was named.
     pub device_label: Option<String>,
+    pub standing: Standing,
+    /// Whether the route lets users enrol their first factor by themselves.
+    pub self_enrolment: bool,
     pub route: String,
     pub address: IpAddr,
+}
+
+impl Caller {
+    /// The same for the audit and the counters.
+    #[must_use]
+    pub fn asker(&self, keys: &DigestKeys) -> Asker {
+        Asker {
+            user: Some(self.holder.user),
+            subject: subject::user(keys, self.holder.user),
+            route: self.route.clone(),
+            address: self.address,
+        }
+    }
 }

@@ -5,17 +5,28 @@
 //! - single-use things are consumed by the verb that reports them as good, never read and then saved;
 //! - nothing but keyed digests of tokens, codes and numbers, and sealed phones and addresses, is written.
 
+mod codes;
+mod factors;
+mod keys;
+mod verbs;
+mod wizards;
+
+pub use codes::*;
+pub use factors::*;
+pub use keys::*;
+pub(crate) use verbs::store_verbs;
+pub use wizards::*;
+
 use crate::auth::lockout::{Blocked, LockoutPolicy};
 use crate::clock::Timestamp;
-use crate::digest::{CodeDigest, RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
+use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
 use crate::factor::phone::Phone;
 pub use crate::gate::session::Which;
-use crate::gate::session::{Factor, Holder, Session};
-use crate::id::{SendId, SessionId, ShareId, UserId};
-use crate::secret::Secret;
+use crate::gate::session::{Holder, Session};
+use crate::id::{SessionId, ShareId, UserId};
+use crate::secret::{Sealed, Secret};
 use async_trait::async_trait;
-use std::time::Duration;
 
 /// The store cannot be asked now, or holds what it should not. Everything fails closed on it.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +85,9 @@ pub trait Users: Send + Sync {
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>>;
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>>;
+    /// The user of a realm with this mail address, however its letters are cased. `None` if there
+    /// is none, or more than one: an address that two share tells nobody apart.
+    async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;
     /// All users, by id.
     async fn users(&self) -> Stored<Vec<User>>;
     /// Makes the user or renews phone and address from a sign-in; a missing one keeps the old.
@@ -90,8 +104,19 @@ pub struct Token {
     /// A canonical path prefix ending in `/`.
     pub scope: Option<String>,
     pub share: Option<ShareId>,
+    /// Of a token that Vestibule issued in the place of another one.
+    pub born: Option<Born>,
     pub issued_at: Timestamp,
     pub expires_at: Option<Timestamp>,
+}
+
+/// What a token stands for. It ends with it, and opens what it opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Born {
+    /// Never a token that stands for another one itself.
+    pub of: TokenDigest,
+    /// That token, which an upstream may be sent. Sealed in the store.
+    pub original: Secret,
 }
 
 /// Tokens.
@@ -102,20 +127,15 @@ pub trait Tokens: Send + Sync {
     /// is no such user, or its share is not that user's.
     async fn put_token(&self, token: Token) -> Stored<()>;
     /// The live token and its holder. Expired tokens are not found; share tokens end with their share.
+    /// Of a token that stands for another, [`Born::original`] is not opened (it is empty): the
+    /// holder's terms have it sealed.
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>>;
 }
 
-/// A session to be made. What it opens is what its token opens.
-#[derive(Clone, Debug)]
-pub struct NewSession {
-    pub key: SessionKey,
-    pub token: TokenDigest,
-    pub user: UserId,
-    pub factor: Factor,
-    /// The device's opaque label, for people.
-    pub device_label: Option<String>,
-    pub verified_at: Timestamp,
-    pub expires_at: Timestamp,
+/// Opens what a holder's terms have sealed.
+pub trait Originals: Send + Sync {
+    /// What this token stands for; `None` if the sealed value is not this token's.
+    fn original(&self, digest: TokenDigest, sealed: &Sealed) -> Option<Secret>;
 }
 
 /// A session with what an operator wants to see.
@@ -154,126 +174,12 @@ pub trait Sessions: Send + Sync {
     async fn feed_head(&self) -> Stored<i64>;
 }
 
-/// A place in the sending limits, asked for before a code is sent.
-#[derive(Clone, Debug)]
-pub struct SendRequest {
-    pub user: UserId,
-    pub recipient: RecipientDigest,
-    /// The country calling code, e.g. `45`.
-    pub prefix: String,
-    pub limits: SendLimits,
-}
-
-/// How much may be sent.
-#[derive(Clone, Copy, Debug)]
-pub struct SendLimits {
-    pub resend_after: Duration,
-    pub per_user_per_hour: u32,
-    pub per_number_per_hour: u32,
-    pub per_gateway_per_minute: u32,
-    pub per_prefix_per_minute: u32,
-}
-
-/// The answer to a [`SendRequest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reserved {
-    Yes(SendId),
-    /// Over a limit; the first moment at which it might be granted is that far off.
-    No {
-        limit: SendLimit,
-        retry_after_secs: u64,
-    },
-}
-
-/// Which limit was met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendLimit {
-    Resend,
-    User,
-    Number,
-    Gateway,
-    Prefix,
-}
-
-/// A code that was accepted for delivery.
-#[derive(Clone, Debug)]
-pub struct NewChallenge {
-    pub pair: SessionKey,
-    pub user: UserId,
-    pub purpose: Purpose,
-    pub factor: Factor,
-    pub code: CodeDigest,
-    pub attempts: u32,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-}
-
-/// What a code is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// To verify the pair.
-    Verify,
-}
-
-impl Purpose {
-    /// The name in the store and in the code's digest.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Verify => "verify",
-        }
-    }
-}
-
-/// One try of a code: everything the atomic step needs to judge it and to act on it.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    pub pair: SessionKey,
-    pub purpose: Purpose,
-    pub user: UserId,
-    pub code: CodeDigest,
-    /// Failures count against these; any of them may be delayed or locked.
-    pub subjects: Subjects,
-    /// Made in the same step if the code is right, under a number of its own; an older session of
-    /// its key ends, with a line in the feed. Its key may differ from `pair` (a browser's device
-    /// changes at verification). Its token must be stored.
-    pub session: NewSession,
-}
-
 /// Whom consecutive failures are counted against, each with its own bounds.
 #[derive(Clone, Debug)]
 pub struct Subjects {
+    /// The user, or who stands for one where there is none.
     pub user: (SubjectDigest, LockoutPolicy),
     pub address: (SubjectDigest, LockoutPolicy),
-}
-
-/// What became of an [`Attempt`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempted {
-    /// The code was right and is spent; the session is made; the counters of the user are at zero.
-    Verified(Session),
-    /// The code was wrong; it has been counted. `left` more tries on this challenge (0: it is now void).
-    Wrong { left: u32 },
-    /// A code was sent, but it is expired, void or used, or the user does not hold the session's
-    /// token any more. Not counted.
-    Gone,
-    /// No code was ever sent to this pair. Not counted.
-    NeverSent,
-    /// Not evaluated.
-    Blocked(Blocked),
-}
-
-/// Challenges and the limits on sending them.
-#[async_trait]
-pub trait Challenges: Send + Sync {
-    /// Counts and reserves in one step.
-    async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved>;
-    /// Gives a place back: no provider accepted the message.
-    async fn release_send(&self, id: SendId) -> Stored<()>;
-    /// Makes this the one pending challenge of its pair and purpose.
-    async fn put_challenge(&self, challenge: NewChallenge) -> Stored<()>;
-    /// Judges a code in one step.
-    async fn attempt(&self, attempt: Attempt, now: Timestamp) -> Stored<Attempted>;
 }
 
 /// Consecutive failures, for passwords and share links (codes are counted by [`Challenges::attempt`]).
@@ -345,18 +251,45 @@ pub trait Upkeep: Send + Sync {
     async fn ping(&self) -> Stored<()>;
     /// Removes what has long expired (tokens, sessions, challenges, sends). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
-    /// Forgets a user's second factor state (operator's `reset-2fa`): pending challenges, counters
-    /// of `subject`, and sessions with a line in the feed, in one step.
+    /// Forgets a user's second factor state: enrolled factors and those turned off (what the
+    /// operator or the profile gave holds again), backup codes, pending challenges, open wizards,
+    /// counters of `subject`, and sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
 }
 
 /// All of it: what an engine implements.
 pub trait Store:
-    Users + Tokens + Sessions + Challenges + Failures + Shares + AuditTrail + Upkeep + 'static
+    Users
+    + Tokens
+    + Originals
+    + Sessions
+    + Factors
+    + Codes
+    + Wizards
+    + Families
+    + SigningKeys
+    + Failures
+    + Shares
+    + AuditTrail
+    + Upkeep
+    + 'static
 {
 }
 
 impl<T> Store for T where
-    T: Users + Tokens + Sessions + Challenges + Failures + Shares + AuditTrail + Upkeep + 'static
+    T: Users
+        + Tokens
+        + Originals
+        + Sessions
+        + Factors
+        + Codes
+        + Wizards
+        + Families
+        + SigningKeys
+        + Failures
+        + Shares
+        + AuditTrail
+        + Upkeep
+        + 'static
 {
 }

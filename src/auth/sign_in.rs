@@ -198,6 +198,7 @@ impl Auth {
                 issued_pair: Some(at.keys.session(token.expose(), Some(at.device))),
                 scope: grant.scope,
                 share: grant.share,
+                born: None,
                 issued_at: self.clock.now(),
                 expires_at,
             })

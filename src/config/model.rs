@@ -123,6 +123,8 @@ pub struct Codes {
     /// Wrong codes a challenge survives.
     pub attempts: u32,
     pub resend_after: Duration,
+    /// Time steps of 30 s before and after now whose authenticator codes are taken.
+    pub totp_window: u32,
 }
 
 /// How much may be sent.

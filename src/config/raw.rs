@@ -207,6 +207,9 @@ pub(super) struct Codes {
     pub(super) attempts: u32,
     /// The shortest time between two codes for a user.
     pub(super) resend_after: Period,
+    /// Codes of an authenticator app: how many steps of 30 s its clock may be off, either way.
+    #[schemars(range(max = 10))]
+    pub(super) totp_window: u32,
 }
 
 impl Default for Codes {
@@ -216,6 +219,7 @@ impl Default for Codes {
             lifetime: Period::secs(600),
             attempts: 5,
             resend_after: Period::secs(30),
+            totp_window: 1,
         }
     }
 }

@@ -95,6 +95,14 @@ impl Providers {
 
 #[async_trait]
 impl Deliver for Providers {
+    async fn email(
+        &self,
+        _to: &Secret,
+        _mail: &crate::auth::Mail,
+    ) -> Result<&'static str, DeliveryError> {
+        Err(DeliveryError::NotConfigured)
+    }
+
     async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError> {
         if self.sms.is_empty() {
             return Err(DeliveryError::NotConfigured);

@@ -200,12 +200,12 @@ impl Gateway {
         };
         let scope = match &decision {
             Decision::Permit(permit) => {
-                headers::holder(permit.grant()).and_then(|holder| holder.scope.clone())
+                headers::holder(permit.grant()).and_then(|holder| holder.scope().map(str::to_owned))
             }
             // A link stands outside its own directory until it is read as what it means.
             Decision::Refuse(Refusal::OutOfScope) => {
                 match self.local.witness.holder(question.realm, token).await {
-                    Ok(Known::Yes { holder, .. }) => holder.scope,
+                    Ok(Known::Yes { holder, .. }) => holder.scope().map(str::to_owned),
                     Ok(Known::No) => None,
                     Err(_) => return (Decision::Refuse(Refusal::Unavailable), None),
                 }

@@ -317,7 +317,7 @@ mod tests {
             holder: Holder {
                 user: UserId(1),
                 name: name.into(),
-                scope: None,
+                terms: None,
             },
             factor: Factor::Sms,
             verified_at: Timestamp(1_795_317_694),
@@ -430,7 +430,7 @@ mod tests {
         let holder = Holder {
             user: UserId(1),
             name: "ann".into(),
-            scope: None,
+            terms: None,
         };
         let mut token = request(&[("X-Vestibule-Factor", "totp")]);
         rewrite(&mut token, &Grant::Token(holder), &[]);

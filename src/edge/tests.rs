@@ -40,7 +40,12 @@ fn holder(token: &str) -> Holder {
     Holder {
         user: UserId(1),
         name: "ann".into(),
-        scope: (token == "share").then(|| "/dir/".into()),
+        terms: (token == "share").then(|| {
+            std::sync::Arc::new(crate::gate::session::Terms {
+                scope: Some("/dir/".into()),
+                original: None,
+            })
+        }),
     }
 }
 

@@ -1,4 +1,6 @@
 //! The second factors, as pure functions: no I/O, no clock, no randomness of their own.
 
+pub mod backup;
 pub mod one_time;
 pub mod phone;
+pub mod totp;

@@ -30,6 +30,35 @@ pub fn message(code: &str, service_name: &str, lifetime: Duration) -> Secret {
     ))
 }
 
+/// The subject of the mail that carries a code. The code is not in it: subjects show on locked
+/// screens and in lists.
+#[must_use]
+pub fn mail_subject(service_name: &str) -> String {
+    format!("Your code for {service_name}")
+}
+
+/// The text of that mail. It has no link, as [`message`] has none.
+#[must_use]
+pub fn mail_text(code: &str, service_name: &str, lifetime: Duration) -> Secret {
+    let span = readable(lifetime);
+    Secret::new(format!(
+        "{code} is your code for {service_name}. It expires in {span}.\n\n\
+         If you did not ask for it, ignore this mail and tell nobody the code.\n"
+    ))
+}
+
+/// A mail address with all but the ends of its first part hidden: `a****n@example.org`.
+#[must_use]
+pub fn masked_mail(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let mut letters = local.chars();
+    let first = letters.next().unwrap_or('*');
+    match letters.next_back() {
+        Some(last) if local.chars().count() > 2 => format!("{first}****{last}@{domain}"),
+        _ => format!("{first}****@{domain}"),
+    }
+}
+
 /// A span for people: whole minutes, rounded down (never promising more time than there is), or
 /// seconds below two minutes.
 #[must_use]

@@ -5,7 +5,7 @@
 //! Reading never evicts and never scans; only an insertion into a full map does.
 
 use super::session::Which;
-use super::session::{Factor, Holder, Session};
+use super::session::{Factor, Holder, Session, Terms};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::id::{SessionId, UserId};
@@ -80,7 +80,7 @@ struct Hot {
     id: SessionId,
     user: UserId,
     name: Arc<str>,
-    scope: Option<Arc<str>>,
+    terms: Option<Arc<Terms>>,
     verified_at: u32,
     expires_at: u32,
     last_seen: AtomicU32,
@@ -95,7 +95,7 @@ impl Hot {
             id: session.id,
             user: session.holder.user,
             name: Arc::clone(&session.holder.name),
-            scope: session.holder.scope.clone(),
+            terms: session.holder.terms.clone(),
             verified_at: seconds(session.verified_at),
             expires_at: seconds(session.expires_at),
             last_seen: AtomicU32::new(seconds(session.last_seen_at)),
@@ -134,7 +134,7 @@ impl Hot {
             holder: Holder {
                 user: self.user,
                 name: Arc::clone(&self.name),
-                scope: self.scope.clone(),
+                terms: self.terms.clone(),
             },
             factor: self.factor,
             verified_at: Timestamp(i64::from(self.verified_at)),
@@ -300,7 +300,7 @@ mod tests {
             holder: Holder {
                 user: UserId(n % 10),
                 name: "ann".into(),
-                scope: None,
+                terms: None,
             },
             factor: Factor::Sms,
             verified_at: Timestamp(verified_at),

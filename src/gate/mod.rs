@@ -339,7 +339,7 @@ fn at_once<'a>(question: &Question<'a>) -> Result<Presented<'a>, Decision> {
 
 /// The decision about a known token, and its pair's live session if there is one.
 fn decide(question: &Question<'_>, holder: Holder, proof: Option<Proof>, at: Moment) -> Decision {
-    let scope = holder.scope.as_deref();
+    let scope = holder.scope();
     let covers = |path: &str| in_scope(scope, path);
     if !covers(question.path) || !question.destination.is_none_or(covers) {
         return Decision::Refuse(Refusal::OutOfScope);

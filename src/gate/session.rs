@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
+use crate::secret::Sealed;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,8 +51,41 @@ pub struct Holder {
     pub user: UserId,
     /// The user's name, as told to the upstream.
     pub name: Arc<str>,
+    /// What sets this token apart from a plain one; most have nothing.
+    pub terms: Option<Arc<Terms>>,
+}
+
+/// The terms of a token that is not a plain one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
     /// The canonical path prefix (`/dir/`) a share link's token is limited to.
-    pub scope: Option<Arc<str>>,
+    pub scope: Option<Box<str>>,
+    /// Of a token that Vestibule issued in the place of another: that other one, as the store sealed
+    /// it. The upstream is sent what it stands for.
+    pub original: Option<Sealed>,
+}
+
+impl Holder {
+    /// A holder whose token is limited to `scope`, if one is given.
+    #[must_use]
+    pub fn limited(user: UserId, name: impl Into<Arc<str>>, scope: Option<&str>) -> Self {
+        Self {
+            user,
+            name: name.into(),
+            terms: scope.map(|scope| {
+                Arc::new(Terms {
+                    scope: Some(scope.into()),
+                    original: None,
+                })
+            }),
+        }
+    }
+
+    /// The canonical path prefix (`/dir/`) a share link's token is limited to.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.terms.as_ref()?.scope.as_deref()
+    }
 }
 
 /// A session: this pair has passed its second factor.
@@ -102,7 +136,7 @@ mod tests {
             holder: Holder {
                 user: UserId(1),
                 name: "ann".into(),
-                scope: None,
+                terms: None,
             },
             factor: Factor::Sms,
             verified_at: Timestamp(100),

@@ -197,7 +197,7 @@ fn holder(user: UserId, scope: Option<&str>) -> Holder {
     Holder {
         user,
         name: format!("user {user}").into(),
-        scope: scope.map(Into::into),
+        terms: Holder::limited(user, "", scope).terms,
     }
 }
 

@@ -192,6 +192,7 @@ impl StoreWitness {
             issued_pair: device.map(|device| keys.session(token, Some(device))),
             scope: None,
             share: None,
+            born: None,
             issued_at: now,
             expires_at: learned.lifetime.map(|lifetime| now.after(lifetime)),
         };

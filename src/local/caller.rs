@@ -1,10 +1,10 @@
 //! Who calls a local endpoint: from a token and a device to the use cases' [`Caller`].
 
 use super::{Call, Local};
-use crate::auth::Caller;
+use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
 use crate::digest::SessionKey;
-use crate::gate::session::{Holder, Session};
+use crate::gate::session::{Factor, Holder, Session};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
 use crate::request::{Client, RequestHead};
@@ -48,6 +48,7 @@ impl Local {
         else {
             return Ok(None);
         };
+        let standing = self.standing(call, presented, &holder).await?;
         let pair = match (presented.device, issued_pair) {
             (None, Some(issued)) => issued,
             (device, _) => keys.session(presented.token, device),
@@ -59,25 +60,49 @@ impl Local {
             device_label: presented
                 .device
                 .map(|device| self.auth.keys.device_label(device)),
+            standing,
+            self_enrolment: call.route.config.self_enrolment,
             route: call.route.config.name.clone(),
             address: call.address,
         }))
     }
 
-    /// Whether the gate would let this pair through a path that asks for a second factor.
-    pub(super) async fn is_verified(
+    /// What the gate would let this pair through.
+    async fn standing(
         &self,
         call: &Call,
         presented: Presented<'_>,
         holder: &Holder,
+    ) -> Result<Standing, Unavailable> {
+        if !self.is_verified(call, presented, holder, None).await? {
+            return Ok(Standing::Token);
+        }
+        let sudo = self.auth.settings.load().sudo;
+        let is_recent = self
+            .is_verified(call, presented, holder, Some(sudo))
+            .await?;
+        Ok(if is_recent {
+            Standing::Sudo
+        } else {
+            Standing::Verified
+        })
+    }
+
+    /// Whether the gate would let this pair through a path that asks for a second factor.
+    async fn is_verified(
+        &self,
+        call: &Call,
+        presented: Presented<'_>,
+        holder: &Holder,
+        within: Option<std::time::Duration>,
     ) -> Result<bool, Unavailable> {
         let question = Question {
             realm: &call.route.config.identity,
             keys: &call.route.keys,
-            requirement: Requirement::TwoFactor { within: None },
+            requirement: Requirement::TwoFactor { within },
             presented: Some(presented),
             // The pair is asked about, not a path: the one that every holder may open.
-            path: holder.scope.as_deref().unwrap_or("/"),
+            path: holder.scope().unwrap_or("/"),
             destination: None,
         };
         match self.gate.admit(&question).await {
@@ -106,9 +131,12 @@ impl Local {
     /// The second factors that a user has, by their names in the gate's answers. None where the
     /// store cannot be asked: the refusal that lists them must not fail on it.
     pub async fn methods(&self, user: UserId) -> Vec<&'static str> {
-        match self.auth.phone(user).await {
-            Ok(Some(_)) => vec![crate::gate::session::Factor::Sms.as_str()],
-            Ok(None) => Vec::new(),
+        match self.auth.factors(user).await {
+            Ok(factors) => {
+                let enrolled = factors.enrolled.iter().map(|one| one.value.kind().as_str());
+                let backup = (factors.backup_codes_left > 0).then_some(Factor::BackupCode.as_str());
+                enrolled.chain(backup).collect()
+            }
             Err(error) => {
                 tracing::error!(%error, "the factors of a user could not be read");
                 Vec::new()

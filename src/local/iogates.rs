@@ -3,10 +3,11 @@
 use super::decode::{BadBody, BadField, Fields};
 use super::target::{self, Target};
 use super::{Call, Local, Reply, encode};
-use crate::auth::Caller;
-use crate::auth::challenge::{StartError, VerifyError};
+use crate::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use crate::auth::lockout::Blocked;
+use crate::auth::ports::FactorKind;
 use crate::auth::sign_in::{SignInContext, SignInError, SignedIn};
+use crate::auth::{Caller, Standing};
 use crate::config::model::{CredentialSource, Requirement, Route};
 use crate::gate::{Presented, Unavailable};
 use crate::identity::credential::{self, BadCredential};
@@ -55,7 +56,7 @@ enum Failure {
     #[error("`authcode` must be the digits of the code that was sent")]
     CodeMalformed,
     #[error("{}", wrong_code(*.left))]
-    CodeWrong { left: u32 },
+    CodeWrong { left: Option<u32> },
     #[error("the code has expired or was used: ask for a new one")]
     CodeGone,
     #[error("no code was sent for this token and device: ask for one")]
@@ -70,11 +71,12 @@ enum Failure {
     Unavailable,
 }
 
-fn wrong_code(left: u32) -> String {
+fn wrong_code(left: Option<u32>) -> String {
     match left {
-        0 => "wrong code, and it is void now: ask for a new one".to_owned(),
-        1 => "wrong code: 1 try left".to_owned(),
-        left => format!("wrong code: {left} tries left"),
+        None => "wrong code".to_owned(),
+        Some(0) => "wrong code, and it is void now: ask for a new one".to_owned(),
+        Some(1) => "wrong code: 1 try left".to_owned(),
+        Some(left) => format!("wrong code: {left} tries left"),
     }
 }
 
@@ -183,7 +185,7 @@ impl From<VerifyError> for Failure {
             VerifyError::Malformed => Self::CodeMalformed,
             VerifyError::Wrong { left } => Self::CodeWrong { left },
             VerifyError::Gone => Self::CodeGone,
-            VerifyError::NeverSent => Self::CodeNeverSent,
+            VerifyError::NeverSent | VerifyError::Forbidden => Self::CodeNeverSent,
             VerifyError::Blocked(blocked) => blocked.into(),
             VerifyError::Unavailable => Self::Unavailable,
         }
@@ -288,31 +290,29 @@ impl Local {
         let fields = Fields::query(call).and(body);
         if !fields.has("authcode") {
             let fresh = fields.is_on("fresh");
-            return self.start(call, presented, &caller, fresh).await;
+            return self.start(call, &caller, fresh).await;
         }
         let width = self.auth.settings.load().codes.length;
         let code = fields.digits("authcode", width)?.unwrap_or_default();
-        let session = self
-            .auth
-            .verify(&caller, &code, caller.pair, caller.device_label.clone())
-            .await?;
-        self.remember(call, presented, caller.pair, &session);
+        let typed = Typed {
+            code: &code,
+            accept: Accept::Factor,
+            pair: caller.pair,
+            device_label: caller.device_label.clone(),
+            issue: None,
+        };
+        let verified = self.auth.verify(&caller, typed).await?;
+        self.remember(call, presented, caller.pair, &verified.session);
         Ok(message(StatusCode::OK, "Code accepted"))
     }
 
-    async fn start(
-        &self,
-        call: &Call,
-        presented: Presented<'_>,
-        caller: &Caller,
-        fresh: bool,
-    ) -> Result<Reply, Failure> {
-        let needed = asks_second_factor(&call.route.config)
-            && (fresh || !self.is_verified(call, presented, &caller.holder).await?);
+    async fn start(&self, call: &Call, caller: &Caller, fresh: bool) -> Result<Reply, Failure> {
+        let needed =
+            asks_second_factor(&call.route.config) && (fresh || caller.standing == Standing::Token);
         if !needed {
             return Ok(started("No code is needed", None));
         }
-        let started_at = self.auth.start_sms(caller).await?;
+        let started_at = self.auth.start(caller, FactorKind::Sms).await?;
         let text = format!("A code was sent to {}", started_at.masked_recipient);
         Ok(started(&text, Some(started_at.expires_at.iso8601())))
     }

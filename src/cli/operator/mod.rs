@@ -194,7 +194,7 @@ fn session_line(row: &SessionRow) -> SessionLine {
         name: session.holder.name.to_string(),
         identity: row.realm.clone(),
         device: row.device_label.clone(),
-        path: session.holder.scope.as_deref().map(str::to_owned),
+        path: session.holder.scope().map(str::to_owned),
         factor: session.factor.as_str().to_owned(),
         verified_at: session.verified_at.iso8601(),
         last_seen_at: session.last_seen_at.iso8601(),

@@ -277,7 +277,7 @@ async fn a_share_link_has_a_url_and_a_token_that_opens_only_its_path() {
     let digest = operator.keys.realm("local").token(token);
     let (stored, holder) = operator.store.token(digest, NOW).await.unwrap().unwrap();
     assert_eq!(stored.share, Some(made.id));
-    assert_eq!(holder.scope.as_deref(), Some("/docs/"));
+    assert_eq!(holder.scope(), Some("/docs/"));
     assert_eq!(stored.expires_at, Some(Timestamp(NOW.0 + 60)));
 
     let Ok(Output::Shares(shares)) = run(Command::ShareList, &operator).await else {
@@ -357,7 +357,6 @@ async fn with_sessions(operator: &Operator) -> [UserId; 2] {
             key: operator.keys.realm("local").session(&format!("t{n}"), None),
             token: operator.keys.realm("local").token(&format!("t{n}")),
             user,
-            factor: Factor::Sms,
             device_label: Some(format!("device {n}")),
             verified_at: NOW,
             expires_at: NOW.after(Duration::from_secs(60)),
@@ -369,13 +368,18 @@ async fn with_sessions(operator: &Operator) -> [UserId; 2] {
 
 async fn verified(operator: &Operator, session: NewSession) {
     use crate::auth::lockout::LockoutPolicy;
-    use crate::auth::ports::{Attempt, Attempted, NewChallenge, Purpose, Subjects, Token};
+    use crate::auth::ports::{
+        Attempt, Attempted, Authority, Deeds, FactorKind, NewChallenge, Purpose, Subjects, Token,
+        Try,
+    };
+    use crate::digest::Binding;
     let token = Token {
         digest: session.token,
         user: session.user,
         issued_pair: None,
         scope: None,
         share: None,
+        born: None,
         issued_at: NOW,
         expires_at: None,
     };
@@ -386,32 +390,42 @@ async fn verified(operator: &Operator, session: NewSession) {
         max_delay: Duration::from_secs(60),
         lock_at: 100,
     };
-    let (pair, user) = (session.key, session.user);
-    let code = operator.keys.code(pair, "verify", "123456");
+    let (bound_to, user, purpose) = (Binding::from(session.key), session.user, Purpose::Verify);
+    let code = operator.keys.code(bound_to, purpose.as_str(), "123456");
     let challenge = NewChallenge {
-        pair,
-        user,
-        purpose: Purpose::Verify,
-        factor: Factor::Sms,
-        code,
+        bound_to,
+        purpose,
+        user: Some(user),
+        factor: FactorKind::Sms,
+        code: Some(code),
+        value: None,
+        replaces_others: false,
         attempts: 5,
         created_at: NOW,
         expires_at: session.expires_at,
     };
     operator.store.put_challenge(challenge).await.unwrap();
     let attempt = Attempt {
-        pair,
-        purpose: Purpose::Verify,
-        user,
-        code,
+        user: Some(user),
+        tries: vec![Try::Sent {
+            bound_to,
+            purpose,
+            code,
+        }],
         subjects: Subjects {
             user: (operator.keys.subject("user", &user.to_string()), policy),
             address: (operator.keys.subject("address", "192.0.2.1"), policy),
         },
-        session,
+        token: Some(session.token),
+        wizard: None,
+        authority: Authority::Verified,
+        then: Deeds {
+            sessions: vec![session],
+            ..Deeds::default()
+        },
     };
     let attempted = operator.store.attempt(attempt, NOW).await.unwrap();
-    assert!(matches!(attempted, Attempted::Verified(_)), "{attempted:?}");
+    assert!(matches!(attempted, Attempted::Right(_)), "{attempted:?}");
 }
 
 async fn sessions(operator: &Operator, whom: Option<Whom>) -> Vec<SessionLine> {

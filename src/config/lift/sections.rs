@@ -168,6 +168,7 @@ impl Lift<'_> {
             lifetime: self.period(raw.lifetime, at.key("lifetime")),
             attempts: raw.attempts,
             resend_after: raw.resend_after.0,
+            totp_window: raw.totp_window.min(10),
         }
     }
 

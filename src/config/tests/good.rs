@@ -16,10 +16,11 @@ fn defaults_are_those_of_the_documents() {
         lifetime,
         attempts,
         resend_after,
+        totp_window,
     } = config.codes;
     assert_eq!(
-        (length, lifetime, attempts, resend_after),
-        (6, secs(600), 5, secs(30))
+        (length, lifetime, attempts, resend_after, totp_window),
+        (6, secs(600), 5, secs(30), 1)
     );
     let limits = &config.limits;
     assert_eq!(

@@ -13,7 +13,10 @@ pub(super) use page::notice;
 
 use super::decode::Fields;
 use super::{Call, Local, Reply, encode, origin};
+use crate::auth::challenge::{Accept, Typed};
+use crate::auth::ports::FactorKind;
 use crate::entropy;
+use crate::factor::phone::Phone;
 use crate::gate::Presented;
 use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
 use http::header::{LOCATION, SET_COOKIE};
@@ -94,7 +97,7 @@ impl Local {
     async fn send(&self, call: &Call, visitor: &Visitor) -> Result<Reply, Stop> {
         let caller = self.caller(call, visitor.presented()).await?;
         let caller = caller.ok_or(Stop::UnknownToken)?;
-        let state = match self.auth.start_sms(&caller).await {
+        let state = match self.auth.start(&caller, FactorKind::Sms).await {
             Ok(_) => State::Sent,
             Err(error) => State::Failed(error.into()),
         };
@@ -117,9 +120,16 @@ impl Local {
         let label = presented
             .device
             .map(|device| self.auth.keys.device_label(device));
-        match self.auth.verify(&caller, code, pair, label).await {
-            Ok(session) => {
-                self.remember(call, presented, pair, &session);
+        let typed = Typed {
+            code,
+            accept: Accept::Factor,
+            pair,
+            device_label: label,
+            issue: None,
+        };
+        match self.auth.verify(&caller, typed).await {
+            Ok(verified) => {
+                self.remember(call, presented, pair, &verified.session);
                 let reply = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
                 let reply = encode::header(reply, LOCATION, &visitor.return_to);
                 Ok(match fresh {
@@ -134,12 +144,12 @@ impl Local {
     async fn page(&self, call: &Call, visitor: &Visitor, state: State) -> Result<Reply, Stop> {
         let caller = self.caller(call, visitor.presented()).await?;
         let caller = caller.ok_or(Stop::UnknownToken)?;
-        let phone = self.auth.phone(caller.holder.user).await;
-        let phone = phone.map_err(|error| {
+        let factors = self.auth.factors(caller.holder.user).await;
+        let factors = factors.map_err(|error| {
             tracing::error!(%error, "the challenge page could not be shown");
             Stop::Unavailable
         })?;
-        let recipient = phone.map(|phone| phone.masked());
+        let recipient = factors.phone().map(Phone::masked);
         let alert = match &state {
             State::Failed(alert) => Some(alert),
             State::Offer | State::Sent => None,

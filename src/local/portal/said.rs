@@ -146,7 +146,7 @@ impl From<VerifyError> for Alert {
                 StatusCode::BAD_REQUEST,
                 "Type the digits of the code from the message.",
             ),
-            VerifyError::Wrong { left: 0 } => Self::new(
+            VerifyError::Wrong { left: Some(0) } => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "The code is wrong, and no longer good after this many tries. Send a new one.",
             ),
@@ -158,7 +158,7 @@ impl From<VerifyError> for Alert {
                 StatusCode::FORBIDDEN,
                 "The code has expired or was used. Send a new one.",
             ),
-            VerifyError::NeverSent => Self::new(
+            VerifyError::NeverSent | VerifyError::Forbidden => Self::new(
                 StatusCode::NOT_FOUND,
                 "No code was sent to you yet. Send one first.",
             ),

@@ -10,7 +10,7 @@ fn holder() -> Holder {
     Holder {
         user: UserId(1),
         name: "ann".into(),
-        scope: None,
+        terms: None,
     }
 }
 

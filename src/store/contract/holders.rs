@@ -94,7 +94,7 @@ async fn tokens_expire_and_renew(f: Fixture) {
         .unwrap();
     assert_eq!(found, token);
     assert_eq!(
-        (holder.user, &*holder.name, holder.scope),
+        (holder.user, &*holder.name, holder.scope()),
         (ann, "ann", None)
     );
     assert_eq!(f.store.token(token.digest, after(10)).await.unwrap(), None);
@@ -110,7 +110,7 @@ async fn tokens_expire_and_renew(f: Fixture) {
         .unwrap()
         .unwrap();
     assert_eq!(found, token);
-    assert_eq!(holder.scope.as_deref(), Some("/a/"));
+    assert_eq!(holder.scope(), Some("/a/"));
     let unknown = f.store.token(f.digest("other"), NOW).await.unwrap();
     assert_eq!(unknown, None);
 }
@@ -157,7 +157,7 @@ async fn a_share_is_a_user_with_a_scoped_token(f: Fixture) {
     let (token, holder) = f.store.token(f.digest("s"), NOW).await.unwrap().unwrap();
     assert_eq!((token.share, token.user), (Some(id), user));
     assert_eq!(*holder.name, *format!("share:{id}"));
-    assert_eq!(holder.scope.as_deref(), Some("/dir/"));
+    assert_eq!(holder.scope(), Some("/dir/"));
     let named = f.store.user_by_name(REALM, &holder.name).await.unwrap();
     assert_eq!(named.map(|user| user.id), Some(user));
 

@@ -55,7 +55,7 @@ async fn a_session_ends_at_its_end_and_with_its_token(f: Fixture) {
     f.store.put_token(token).await.unwrap();
     let session = f.store.session(key, NOW).await.unwrap().unwrap();
     assert_eq!(session.expires_at, after(100));
-    assert_eq!(session.holder.scope.as_deref(), Some("/a/"));
+    assert_eq!(session.holder.scope(), Some("/a/"));
     assert_eq!(f.store.session(key, after(100)).await.unwrap(), None);
 }
 

