@@ -470,8 +470,8 @@ pub(super) struct Route {
     /// What the other paths ask.
     #[serde(default)]
     pub(super) require: Require,
-    /// Whether a user without a second factor may set the first one up with the token alone. No
-    /// dialect of this version can: such users wait for the operator.
+    /// Whether a user without a second factor may set the first one up with the token alone. Without
+    /// it, such users wait for the operator.
     #[serde(default)]
     pub(super) self_enrolment: bool,
     /// The country (ISO 3166 alpha-2) in which a phone number without `+` is read.
@@ -503,11 +503,8 @@ pub(super) enum EncodedSlashes {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Dialect {
     IoGates,
-    #[schemars(skip)]
     Ziik,
-    #[schemars(skip)]
     B2Core,
-    #[schemars(skip)]
     Conduit,
 }
 
