@@ -157,43 +157,70 @@ impl Auth {
         if let Some(blocked) = self.store.blocked(&subjects, self.clock.now()).await? {
             return Err(StartError::Blocked(blocked));
         }
-        let recipient = Recipient::of(&message.to, &settings)?;
         let code = entropy::digits(&*self.entropy, settings.codes.length)
             .map(Secret::new)
             .map_err(|_| StartError::Unavailable)?;
-        let sending = Sending {
+        let sending = self.sending(asker, message, code)?;
+        let sent = to_its_end(async move {
+            sending.hand_over().await?;
+            sending.store_challenge().await
+        });
+        sent.await.unwrap_or(Err(StartError::Unavailable))
+    }
+
+    /// Sends a code whose challenge is stored already, behind the answer: nobody can tell from it
+    /// whether there was anything to be sent.
+    pub(super) fn send_behind(&self, asker: Asker, message: Message, code: Secret) {
+        if let Ok(sending) = self.sending(asker, message, code) {
+            tokio::spawn(async move {
+                if let Err(error) = sending.hand_over().await {
+                    tracing::warn!(%error, "a code was not sent");
+                }
+            });
+        }
+    }
+
+    fn sending(&self, asker: Asker, message: Message, code: Secret) -> Result<Sending, StartError> {
+        let settings = self.settings.load_full();
+        Ok(Sending {
             store: Arc::clone(&self.store),
             deliver: self.deliver.load_full(),
             events: Arc::clone(&self.events),
             clock: Arc::clone(&self.clock),
             keys: self.keys.clone(),
+            recipient: Recipient::of(&message.to, &settings)?,
             asker,
             settings,
             message,
-            recipient,
             code,
-        };
-        to_its_end(sending.run())
-            .await
-            .unwrap_or(Err(StartError::Unavailable))
+        })
+    }
+
+    /// The session that a right code makes for the caller's pair. It does not outlive the token that
+    /// it stands on: a share link has an end.
+    pub(super) async fn session_of(&self, caller: &Caller) -> Result<NewSession, VerifyError> {
+        let now = self.clock.now();
+        let live = self.store.token(caller.token, now).await?;
+        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
+        let longest = now.after(self.settings.load().sessions.lifetime);
+        Ok(NewSession {
+            key: caller.pair,
+            token: caller.token,
+            user: caller.holder.user,
+            device_label: caller.device_label.clone(),
+            verified_at: now,
+            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
+        })
     }
 
     /// Verifies a code that the caller typed, and with it the pair.
     pub async fn verify(&self, caller: &Caller, typed: Typed<'_>) -> Result<Verified, VerifyError> {
         let tries = self.tries(caller, &typed).await?;
         let now = self.clock.now();
-        // A session must not outlive the token that it stands on: a share link has an end.
-        let live = self.store.token(caller.token, now).await?;
-        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
-        let settings = self.settings.load_full();
-        let longest = now.after(settings.sessions.lifetime);
         let session = NewSession {
             key: typed.pair,
-            token: caller.token,
-            user: caller.holder.user,
             device_label: typed.device_label.clone(),
-            verified_at: now,
-            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
+            ..self.session_of(caller).await?
         };
         let drawn = match &typed.issue {
             Some(to) => Some(self.draw(to, &caller.holder, true).await?),
@@ -408,7 +435,8 @@ struct Sending {
 }
 
 impl Sending {
-    async fn run(self) -> Result<Started, StartError> {
+    /// Reserve → send.
+    async fn hand_over(&self) -> Result<(), StartError> {
         let kind = self.recipient.kind().as_str();
         let request = SendRequest {
             user: self.message.user,
@@ -439,7 +467,8 @@ impl Sending {
                 }
             });
         }
-        self.store_challenge().await
+        self.emit(EventKind::Challenged, kind);
+        Ok(())
     }
 
     async fn deliver(&self) -> Result<&'static str, DeliveryError> {
@@ -482,7 +511,6 @@ impl Sending {
             expires_at,
         };
         self.store.put_challenge(challenge).await?;
-        self.emit(EventKind::Challenged, self.recipient.kind().as_str());
         Ok(Started {
             sent_at: now,
             expires_at,

@@ -1,6 +1,7 @@
 //! The use cases every dialect shares, over ports that the store and delivery implement.
 
 pub mod challenge;
+pub mod confirm;
 pub mod enrol;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -9,6 +10,7 @@ pub mod ports;
 pub mod sign_in;
 pub mod subject;
 pub mod tokens;
+pub mod wizard;
 
 use crate::clock::Clock;
 use crate::config::model;

@@ -41,9 +41,10 @@ fn status(trouble: &Trouble) -> StatusCode {
         | Trouble::Credential(_)
         | Trouble::Field { .. }
         | Trouble::RecipientRefused => StatusCode::BAD_REQUEST,
-        Trouble::NoToken | Trouble::UnknownToken | Trouble::CodeWrong { .. } => {
-            StatusCode::UNAUTHORIZED
-        }
+        Trouble::NoToken
+        | Trouble::UnknownToken
+        | Trouble::WrongSignIn
+        | Trouble::CodeWrong { .. } => StatusCode::UNAUTHORIZED,
         Trouble::NotVerified
         | Trouble::NoSelfEnrolment
         | Trouble::NotAllowed
@@ -149,8 +150,9 @@ impl Local {
 
     /// The image behind that URL. Its name is the secret: an `<img>` can send nothing else.
     async fn conduit_image(&self, call: &Call) -> Result<Reply, Trouble> {
-        const GONE: Trouble =
-            Trouble::NotFound("this image was shown already or is too old: enable the method again");
+        const GONE: Trouble = Trouble::NotFound(
+            "this image was shown already or is too old: enable the method again",
+        );
         let name = target::last_segment(&call.path);
         let (digest, now) = (self.auth.keys.wizard(&name), self.auth.clock.now());
         let is_image = |found: &Wizard| {
@@ -258,7 +260,7 @@ fn issue_to<'a>(call: &'a Call, by: &'a Signed) -> IssueTo<'a> {
         realm: &call.route.config.identity,
         keys: &call.route.keys,
         device: by.device.as_deref(),
-        algorithm: call.route.config.token_algorithm,
+        algorithm: crate::auth::ports::Algorithm::EdDsa,
         refresh: RefreshForm::Opaque,
         stands_for: Some(&by.token),
     }

@@ -7,6 +7,8 @@ use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::enrol::EnrolError;
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::StoreError;
+use crate::auth::sign_in::SignInError;
+use crate::auth::wizard::WizardError;
 use crate::gate::Unavailable;
 use crate::identity::credential::BadCredential;
 use crate::identity::device::BadDevice;
@@ -28,6 +30,8 @@ pub(super) enum Trouble {
     NoToken,
     #[error("the token is unknown or has ended: sign in again")]
     UnknownToken,
+    #[error("wrong user name, mail address or password")]
+    WrongSignIn,
     #[error("verify your second factor first: this would change what protects you")]
     NotVerified,
     #[error("a second factor can only be set up for you by who runs this service: ask them")]
@@ -166,6 +170,34 @@ impl From<VerifyError> for Trouble {
             VerifyError::Forbidden => Self::NotVerified,
             VerifyError::Blocked(blocked) => blocked.into(),
             VerifyError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<SignInError> for Trouble {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => Self::WrongSignIn,
+            SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
+            SignInError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<WizardError> for Trouble {
+    fn from(error: WizardError) -> Self {
+        match error {
+            WizardError::NotFound => {
+                Self::NotFound("there is no such procedure (any more): begin again")
+            }
+            WizardError::OtherStep => Self::field("uuid", "this procedure waits for another step"),
+            WizardError::NotEnabled => Self::Nothing("this method is not enabled"),
+            WizardError::WrongKey => Self::field("key", "the key is not the one of this procedure"),
+            WizardError::Password(error) => error.into(),
+            WizardError::Start(error) => error.into(),
+            WizardError::Code(error) => error.into(),
+            WizardError::Enrol(error) => error.into(),
+            WizardError::Unavailable => Self::Unavailable,
         }
     }
 }

@@ -43,7 +43,7 @@ fn status(trouble: &Trouble) -> StatusCode {
         | Trouble::RecipientRefused
         | Trouble::CodeWrong { .. }
         | Trouble::CodeGone => StatusCode::UNPROCESSABLE_ENTITY,
-        Trouble::NoToken | Trouble::UnknownToken => StatusCode::UNAUTHORIZED,
+        Trouble::NoToken | Trouble::UnknownToken | Trouble::WrongSignIn => StatusCode::UNAUTHORIZED,
         Trouble::NotVerified | Trouble::NoSelfEnrolment | Trouble::NotAllowed | Trouble::Locked => {
             StatusCode::FORBIDDEN
         }
@@ -136,10 +136,12 @@ impl Local {
         match value {
             Some(value) => {
                 let bound_to = by.caller.pair.into();
-                self.auth.propose(&by.caller, bound_to, value, true).await?;
+                self.auth
+                    .propose(&by.caller, bound_to, value, true, false)
+                    .await?;
             }
             None => {
-                self.auth.disable(&by.caller, Disable::All).await?;
+                self.auth.disable(&by.caller, Disable::All, false).await?;
             }
         }
         Ok(encode::empty(StatusCode::NO_CONTENT))
@@ -169,7 +171,9 @@ impl Local {
         match self.pending(&by).await? {
             Some(value @ FactorValue::Sms(_)) => {
                 let bound_to = by.caller.pair.into();
-                let sending = self.auth.send_enrolment(&by.caller, bound_to, value, true);
+                let sending = self
+                    .auth
+                    .send_enrolment(&by.caller, bound_to, value, true, false);
                 sending.await?;
             }
             Some(_) => return Err(NOT_SMS),
