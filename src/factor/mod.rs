@@ -1,4 +1,5 @@
 //! The second factors, as pure functions: no I/O, no clock, no randomness of their own.
 
+pub mod email;
 pub mod one_time;
 pub mod phone;

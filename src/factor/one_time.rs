@@ -30,6 +30,29 @@ pub fn message(code: &str, service_name: &str, lifetime: Duration) -> Secret {
     ))
 }
 
+/// What a mail says. The subject is shown on locked screens and stays in lists: never a code in it.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    pub subject: String,
+    /// Plain text, its lines ended by `\n`.
+    pub text: Secret,
+}
+
+/// The mail that carries `code`; without a link, as [`message`].
+#[must_use]
+pub fn mail(code: &str, service_name: &str, lifetime: Duration) -> Mail {
+    let span = readable(lifetime);
+    Mail {
+        subject: format!("Your code for {service_name}"),
+        text: Secret::new(format!(
+            "{code} is your code for {service_name}.\n\
+             \n\
+             It works once, and expires in {span}.\n\
+             If you did not ask for it, ignore this mail, and tell the code to nobody.\n"
+        )),
+    }
+}
+
 /// A span for people: whole minutes, rounded down (never promising more time than there is), or
 /// seconds below two minutes.
 #[must_use]
@@ -85,6 +108,18 @@ mod tests {
             text.expose(),
             "012345 is your code for Files. It expires in 10 minutes."
         );
+    }
+
+    #[test]
+    fn the_mail_says_the_same_and_its_subject_no_code() {
+        let mail = mail("012345", "Files", Duration::from_secs(600));
+        assert_eq!(mail.subject, "Your code for Files");
+        assert_eq!(
+            mail.text.expose(),
+            "012345 is your code for Files.\n\nIt works once, and expires in 10 minutes.\n\
+             If you did not ask for it, ignore this mail, and tell the code to nobody.\n"
+        );
+        assert!(!format!("{mail:?}").contains("012345"));
     }
 
     #[test]
