@@ -13,6 +13,7 @@ use crate::config::model;
 use crate::digest::{DigestKeys, SessionKey, TokenDigest};
 use crate::entropy::Entropy;
 use crate::event::Events;
+use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::gate::session::Holder;
 use crate::secret::Secret;
@@ -30,7 +31,7 @@ pub enum DeliveryError {
     /// Every provider refused or could not be reached; nothing was sent.
     #[error("no provider accepted the message")]
     NotAccepted,
-    /// The provider says that this recipient cannot be reached (a bad or blocked number).
+    /// The provider says that this recipient cannot be reached (a bad or blocked number or address).
     #[error("the recipient cannot be reached")]
     BadRecipient,
     /// The outbox is full.
@@ -43,6 +44,9 @@ pub enum DeliveryError {
 pub trait Deliver: Send + Sync {
     /// Hands `text` over to the first SMS provider that accepts it; returns that provider's name.
     async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError>;
+    /// Hands `message` over to the mail server; returns its name in the metrics. A text that is no
+    /// address that can be sent to is a [`DeliveryError::BadRecipient`].
+    async fn email(&self, to: &Secret, message: &Mail) -> Result<&'static str, DeliveryError>;
 }
 
 /// What the use cases read of the config; swapped at a reload.

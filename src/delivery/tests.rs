@@ -124,6 +124,10 @@ fn http(url: &str) -> model::SmsProvider {
     model::SmsProvider::Http(kannel_like(url))
 }
 
+fn delivery(sms: Vec<model::SmsProvider>) -> model::Delivery {
+    model::Delivery { sms, email: None }
+}
+
 type Outcomes = Arc<Mutex<Vec<(&'static str, &'static str)>>>;
 
 fn providers(sms: Vec<model::SmsProvider>) -> (Providers, Outcomes) {
@@ -132,7 +136,7 @@ fn providers(sms: Vec<model::SmsProvider>) -> (Providers, Outcomes) {
     let observer: Observer = Arc::new(move |provider, outcome| {
         told.lock().unwrap().push((provider, outcome));
     });
-    let providers = Providers::new(&model::Delivery { sms }, observer).unwrap();
+    let providers = Providers::new(&delivery(sms), observer).unwrap();
     (providers, outcomes)
 }
 
@@ -409,7 +413,7 @@ async fn a_caller_that_goes_away_does_not_stop_a_message() {
         told.send((provider, outcome)).unwrap();
     });
     let sms = vec![http(&url)];
-    let providers = Providers::new(&model::Delivery { sms }, observer).unwrap();
+    let providers = Providers::new(&delivery(sms), observer).unwrap();
     let caller = tokio::spawn(async move { send(&providers).await });
     assert_eq!(arrivals.recv().await, Some(()));
     caller.abort();
@@ -434,7 +438,7 @@ async fn a_full_outbox_says_so() {
 #[test]
 fn a_bad_configuration_is_told() {
     let observer: Observer = Arc::new(|_, _| {});
-    let setup = |sms| Providers::new(&model::Delivery { sms }, Arc::clone(&observer)).map(|_| ());
+    let setup = |sms| Providers::new(&delivery(sms), Arc::clone(&observer)).map(|_| ());
     for url in ["", "sms.example.org", "ftp://sms.example.org"] {
         let error = setup(vec![http("http://127.0.0.1"), http(url)]);
         assert_eq!(error, Err(SetupError::Url { at: 1 }), "{url}");
