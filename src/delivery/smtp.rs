@@ -11,7 +11,7 @@ use crate::config::model;
 use crate::factor::email::EmailAddress;
 use crate::factor::one_time::Mail;
 use lettre::address::Address;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue, MessageId};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0, MessageId};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{
@@ -111,6 +111,7 @@ impl Smtp {
             .to(Mailbox::new(None, to.clone()))
             .subject(mail.subject.as_str())
             .message_id(None)
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text.expose().to_owned())
             .ok()?;
@@ -122,7 +123,12 @@ impl Smtp {
         // Keeps absence notes from answering (RFC 3834 section 5).
         let name = HeaderName::new_from_ascii_str("Auto-Submitted");
         headers.insert_raw(HeaderValue::new(name, "auto-generated".to_owned()));
-        Some((to, message.formatted()))
+        let mut message = message.formatted();
+        // The end of data begins with the last line's own end (RFC 5321 section 4.1.1.4).
+        if message.ends_with(b"\r\n") {
+            message.truncate(message.len() - 2);
+        }
+        Some((to, message))
     }
 
     /// A connection on which the server waits for a message to `to`.
@@ -193,11 +199,9 @@ impl Smtp {
 /// What an error before the message means.
 fn failed(step: Step, error: &Error) -> Attempt {
     let status = error.status().map(u16::from);
-    // The server's words may repeat an address or a password: they are told only of the steps before.
-    let reason = match step {
-        Step::Connect | Step::StartTls => Some(error.to_string()),
-        Step::SignIn | Step::Sender | Step::Recipient | Step::Data => None,
-    };
+    // A server may repeat an address or a password: its words are told only of the steps before.
+    let is_told = matches!(step, Step::Connect | Step::StartTls) || error.is_client();
+    let reason = is_told.then(|| error.to_string());
     tracing::warn!(provider = SMTP, ?step, status, reason, "no mail");
     match (step, status) {
         (Step::Recipient, Some(status))
@@ -251,6 +255,25 @@ impl Kept {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_MAX {
             kept.push((Instant::now(), connection));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// An address that is stored must not turn out to be none when a code is sent to it.
+        #[test]
+        fn every_address_that_is_read_can_be_sent_to(
+            local in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,20}(\\.[a-z0-9-]{1,20}){0,2}",
+            domain in "([a-zA-Z0-9]{1,10}(-[a-z0-9]{1,10}){0,2}\\.){0,3}[a-z]{1,10}",
+        ) {
+            let read = EmailAddress::parse(&format!("{local}@{domain}")).unwrap();
+            let address: Address = read.as_str().parse().unwrap();
+            prop_assert_eq!(address.to_string(), read.as_str());
         }
     }
 }

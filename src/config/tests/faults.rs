@@ -48,7 +48,7 @@ routes:
         "c.yaml:12:10: delivery.email.password: is missing: write {file: PATH}, or remove `username` where nobody signs in",
         "c.yaml:12:17: delivery.email.smtp: the URL has an `@`: write the name and password beside it, as `username` and `password`",
         r#"c.yaml:12:60: delivery.email.from: "no-reply" is not a sender, like "Files <no-reply@example.org>""#,
-        "c.yaml:12:97: delivery.email.timeout: must be longer than 0s",
+        "c.yaml:12:96: delivery.email.timeout: must be longer than 0s",
         "c.yaml:15:16: identities.staff.jwt: tokens signed by others: not supported by this version: remove it",
         r#"c.yaml:18:15: upstreams.files.servers[0]: "http://127.0.0.1:5000": write host:port; TLS is switched on by `tls: true`, a path cannot be set"#,
         r#"c.yaml:21:13: routes[0].hosts[0]: "files.example.org:443": hosts match without the port: remove it"#,
