@@ -45,6 +45,12 @@ pub(super) struct Smtp {
     kept: Kept,
 }
 
+/// What went wrong before the message itself: surely nothing was sent.
+struct Failure {
+    step: Step,
+    error: Error,
+}
+
 /// What is said before the message itself.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -87,8 +93,14 @@ impl Smtp {
         let start = Instant::now();
         let mut connection = match timeout_at(start + self.timeout / 2, self.ready(&to)).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(attempt)) => return attempt,
-            Err(_) => return Attempt::Unreachable,
+            Ok(Err(failure)) => {
+                failure.log();
+                return failure.attempt();
+            }
+            Err(_) => {
+                tracing::warn!(provider = SMTP, "the mail server does not answer in time");
+                return Attempt::Unreachable;
+            }
         };
         match timeout_at(start + self.timeout, connection.message(&message)).await {
             Ok(Ok(_)) => {
@@ -132,11 +144,13 @@ impl Smtp {
     }
 
     /// A connection on which the server waits for a message to `to`.
-    async fn ready(&self, to: &Address) -> Result<AsyncSmtpConnection, Attempt> {
+    async fn ready(&self, to: &Address) -> Result<AsyncSmtpConnection, Failure> {
         if let Some(kept) = self.kept.take() {
             match self.announce(kept, to).await {
-                // The server has closed it meanwhile. Nothing was sent: a new one may be tried.
-                Err(Attempt::Unreachable | Attempt::Refused(Some(CLOSING))) => {}
+                // Nothing was sent: a new one may be tried, once.
+                Err(failure) if failure.is_closed() => {
+                    tracing::debug!(provider = SMTP, "a kept connection was closed meanwhile");
+                }
                 settled => return settled,
             }
         }
@@ -145,7 +159,7 @@ impl Smtp {
     }
 
     /// A new connection, under TLS and signed in as the config says.
-    async fn connected(&self) -> Result<AsyncSmtpConnection, Attempt> {
+    async fn connected(&self) -> Result<AsyncSmtpConnection, Failure> {
         let implicit = match &self.tls {
             Tls::Wrapper(tls) => Some(tls.clone()),
             Tls::None | Tls::Opportunistic(_) | Tls::Required(_) => None,
@@ -156,7 +170,7 @@ impl Smtp {
         let mut connection =
             AsyncSmtpConnection::connect_tokio1(server, limit, &self.hello, implicit, None)
                 .await
-                .map_err(|error| failed(Step::Connect, &error))?;
+                .map_err(|error| Step::Connect.failed(error))?;
         let upgrade = match &self.tls {
             Tls::Required(tls) => Some(tls),
             Tls::Opportunistic(tls) if connection.can_starttls() => Some(tls),
@@ -166,13 +180,13 @@ impl Smtp {
             connection
                 .starttls(tls.clone(), &self.hello)
                 .await
-                .map_err(|error| failed(Step::StartTls, &error))?;
+                .map_err(|error| Step::StartTls.failed(error))?;
         }
         if let Some(credentials) = &self.credentials {
             connection
                 .auth(DEFAULT_MECHANISMS, credentials)
                 .await
-                .map_err(|error| failed(Step::SignIn, &error))?;
+                .map_err(|error| Step::SignIn.failed(error))?;
         }
         Ok(connection)
     }
@@ -182,37 +196,63 @@ impl Smtp {
         &self,
         mut connection: AsyncSmtpConnection,
         to: &Address,
-    ) -> Result<AsyncSmtpConnection, Attempt> {
+    ) -> Result<AsyncSmtpConnection, Failure> {
         let from = commands::Mail::new(Some(self.from.email.clone()), Vec::new());
         let told = connection.command(from).await;
-        told.map_err(|error| failed(Step::Sender, &error))?;
+        told.map_err(|error| Step::Sender.failed(error))?;
         let told = connection
             .command(commands::Rcpt::new(to.clone(), Vec::new()))
             .await;
-        told.map_err(|error| failed(Step::Recipient, &error))?;
+        told.map_err(|error| Step::Recipient.failed(error))?;
         let told = connection.command(commands::Data).await;
-        told.map_err(|error| failed(Step::Data, &error))?;
+        told.map_err(|error| Step::Data.failed(error))?;
         Ok(connection)
     }
 }
 
-/// What an error before the message means.
-fn failed(step: Step, error: &Error) -> Attempt {
-    let status = error.status().map(u16::from);
-    // A server may repeat an address or a password: its words are told only of the steps before.
-    let is_told = matches!(step, Step::Connect | Step::StartTls) || error.is_client();
-    let reason = is_told.then(|| error.to_string());
-    tracing::warn!(provider = SMTP, ?step, status, reason, "no mail");
-    match (step, status) {
-        (Step::Recipient, Some(status))
-            if error.is_permanent() && status != AUTHENTICATION_REQUIRED =>
-        {
-            Attempt::BadRecipient(status)
+impl Step {
+    fn failed(self, error: Error) -> Failure {
+        Failure { step: self, error }
+    }
+}
+
+impl Failure {
+    fn status(&self) -> Option<u16> {
+        self.error.status().map(u16::from)
+    }
+
+    /// Whether the connection is gone, which says nothing of the mail.
+    fn is_closed(&self) -> bool {
+        self.status() == Some(CLOSING) || self.attempt() == Attempt::Unreachable
+    }
+
+    fn attempt(&self) -> Attempt {
+        match (self.step, self.status()) {
+            (Step::Recipient, Some(status))
+                if self.error.is_permanent() && status != AUTHENTICATION_REQUIRED =>
+            {
+                Attempt::BadRecipient(status)
+            }
+            (_, Some(status)) => Attempt::Refused(Some(status)),
+            // What the server does not offer: STARTTLS, or a way to sign in.
+            (_, None) if self.error.is_client() => Attempt::Refused(None),
+            (_, None) => Attempt::Unreachable,
         }
-        (_, Some(status)) => Attempt::Refused(Some(status)),
-        // What the server does not offer: STARTTLS, or a way to sign in.
-        (_, None) if error.is_client() => Attempt::Refused(None),
-        (_, None) => Attempt::Unreachable,
+    }
+
+    fn log(&self) {
+        let Self { step, error } = self;
+        let status = self.status();
+        // A server may repeat an address or a password: its words are told only of the steps before.
+        let is_told = matches!(step, Step::Connect | Step::StartTls) || error.is_client();
+        let reason = is_told.then(|| error.to_string());
+        tracing::warn!(
+            provider = SMTP,
+            ?step,
+            status,
+            reason,
+            "the mail server does not take the mail"
+        );
     }
 }
 
