@@ -10,11 +10,12 @@ use super::ports::{
     Passed, Purpose, Reserved, SendLimits, SendRequest, Store, StoreError, Subjects, Try,
 };
 use super::tokens::{Drawn, IssueTo};
-use super::{Asker, Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing, subject};
+use super::{Asker, Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
 use crate::clock::{Clock, Timestamp};
 use crate::digest::{Binding, DigestKeys, SessionKey};
 use crate::entropy;
 use crate::event::{Event, EventKind, Events};
+use crate::factor::email::EmailAddress;
 use crate::factor::phone::Phone;
 use crate::factor::{backup, one_time};
 use crate::gate::session::Session;
@@ -408,7 +409,7 @@ impl Recipient {
     fn masked(&self) -> String {
         match self {
             Self::Phone { to, .. } => to.masked(),
-            Self::Mail { to } => one_time::masked_mail(to.expose()),
+            Self::Mail { to } => masked_mail(to),
         }
     }
 
@@ -418,6 +419,10 @@ impl Recipient {
             Self::Mail { .. } => FactorKind::Email,
         }
     }
+}
+
+fn masked_mail(address: &Secret) -> String {
+    EmailAddress::parse(address.expose()).map_or_else(|_| "***".to_owned(), |it| it.masked())
 }
 
 /// Reserve → send → store, with everything it needs, so that it can outlive its request.
@@ -480,10 +485,7 @@ impl Sending {
                 self.deliver.sms(to, &text).await
             }
             Recipient::Mail { to } => {
-                let mail = Mail {
-                    subject: one_time::mail_subject(service),
-                    text: one_time::mail_text(code, service, lifetime),
-                };
+                let mail = one_time::mail(code, service, lifetime);
                 self.deliver.email(to, &mail).await
             }
         }
