@@ -117,6 +117,33 @@ mod tests {
     }
 
     #[test]
+    fn the_mail_says_the_same_and_its_subject_has_no_code() {
+        let text = mail_text("012345", "Files", Duration::from_secs(600));
+        assert!(
+            text.expose()
+                .starts_with("012345 is your code for Files. It expires in 10 minutes.\n\n")
+        );
+        assert!(!text.expose().contains("http") && text.expose().is_ascii());
+        assert_eq!(mail_subject("Files"), "Your code for Files");
+    }
+
+    #[test]
+    fn mail_addresses_are_masked() {
+        for (address, masked) in [
+            ("alison@example.org", "a****n@example.org"),
+            ("ann@example.org", "a****n@example.org"),
+            ("an@example.org", "a****@example.org"),
+            ("a@example.org", "a****@example.org"),
+            ("åsa@example.org", "å****a@example.org"),
+            ("\"a@b\"@example.org", "\"****\"@example.org"),
+            ("no address", "n****s@"),
+            ("", "*****@"),
+        ] {
+            assert_eq!(masked_mail(address), masked, "{address}");
+        }
+    }
+
+    #[test]
     fn spans_never_promise_too_much() {
         let read = |secs| readable(Duration::from_secs(secs));
         assert_eq!(read(1), "1 second");
