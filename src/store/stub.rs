@@ -7,7 +7,7 @@ use crate::digest::*;
 use crate::gate::session::Holder;
 use crate::id::*;
 
-macro_rules! stubs {
+macro_rules! stubs_of_codes {
     ($($type:ty),+) => {$(
         #[async_trait::async_trait]
         impl crate::auth::ports::Factors for $type {
@@ -35,6 +35,11 @@ macro_rules! stubs {
             async fn finish_wizard(&self, _: WizardDigest, _: Deeds, _: Timestamp) -> Stored<bool> { todo!() }
             async fn spend_success(&self, _: &str, _: SuccessDigest, _: Option<TokenDigest>, _: Timestamp) -> Stored<Option<Holder>> { todo!() }
         }
+    )+};
+}
+
+macro_rules! stubs_of_tokens {
+    ($($type:ty),+) => {$(
         #[async_trait::async_trait]
         impl crate::auth::ports::Families for $type {
             async fn family(&self, _: RefreshDigest, _: Timestamp) -> Stored<Option<Family>> { todo!() }
@@ -52,4 +57,5 @@ macro_rules! stubs {
     )+};
 }
 
-stubs!(crate::store::memory::Memory, crate::store::sqlite::Sqlite);
+stubs_of_codes!(crate::store::sqlite::Sqlite);
+stubs_of_tokens!(crate::store::memory::Memory, crate::store::sqlite::Sqlite);
