@@ -369,7 +369,8 @@ impl Auth {
         let _place = place.map_err(|_| VerifyError::Unavailable)?;
         let pepper = *self.keys.backup_pepper();
         let hashed = tokio::task::spawn_blocking(move || backup::digest(&code, &salt, &pepper));
-        let code = hashed.await.map_err(|_| VerifyError::Unavailable)?;
+        let hashed = hashed.await.map_err(|_| VerifyError::Unavailable)?;
+        let code = hashed.ok_or(VerifyError::Unavailable)?;
         Ok(vec![Try::Backup { code }])
     }
 }
