@@ -97,7 +97,6 @@ mod tests {
             "forward_auth",
             "ziik",
             "b2core",
-            "assertion",
             "\"email\": {}",
         ] {
             assert!(!schema.contains(later), "{later}");
