@@ -2,6 +2,8 @@
 //!
 //! One lock around plain maps; each verb takes it once, so each is one atomic step.
 
+mod families;
+mod keys;
 mod state;
 
 use crate::auth::lockout::{Blocked, LockoutPolicy};
@@ -314,6 +316,7 @@ impl Shares for Memory {
             return Ok(false);
         };
         state.end(Which::User(share.user), now);
+        state.end_families_of(share.user, now);
         // Its recipient goes with it: nothing else would ever remove that phone number.
         state
             .challenges

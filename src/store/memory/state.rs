@@ -1,14 +1,15 @@
 //! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
 
+use super::families::Kept;
 use crate::auth::lockout::{Blocked, Counter, LockoutPolicy, longer};
 use crate::auth::ports::{
     Attempt, Attempted, NewSession, NewUser, Purpose, Revocation, SendLimit, SendRequest, Share,
-    StoreError, Stored, Token, User, Which,
+    SigningKey, StoreError, Stored, Token, User, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
-use crate::gate::session::{Holder, Session};
+use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::id::{SendId, SessionId, ShareId, UserId};
 use crate::store::rules::{self, Cutoffs, Judged, Pending, Window};
 use std::cmp::Reverse;
@@ -26,6 +27,9 @@ pub(super) struct State {
     pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
     pub(super) shares: BTreeMap<ShareId, Share>,
     pub(super) audit: Vec<(Timestamp, Event)>,
+    pub(super) kept: Kept,
+    /// Oldest first.
+    pub(super) signing_keys: Vec<SigningKey>,
 }
 
 /// The last number given out of each kind.
@@ -42,6 +46,7 @@ pub(super) struct LastIds {
 pub(super) struct Record {
     pub(super) id: SessionId,
     pub(super) new: NewSession,
+    pub(super) factor: Factor,
     pub(super) last_seen_at: Timestamp,
 }
 
@@ -94,9 +99,11 @@ impl State {
         for id in others {
             self.end(Which::Session(id), token.issued_at);
         }
+        self.end_born(token.digest, token.user, token.issued_at);
         if let Some(share) = token.share {
             self.make_room(share);
         }
+        self.leave_family(token.digest);
         self.tokens.insert(token.digest, token);
     }
 
@@ -105,7 +112,7 @@ impl State {
         let opened: HashSet<_> = self.sessions.values().map(|held| held.new.token).collect();
         let is_spare = |token: &&Token| {
             let of_share = token.share == Some(share) && token.issued_pair.is_some();
-            of_share && !opened.contains(&token.digest)
+            of_share && !self.is_kin(token) && !opened.contains(&token.digest)
         };
         let mut spare: Vec<_> = self
             .tokens
@@ -126,20 +133,25 @@ impl State {
         now: Timestamp,
     ) -> Option<(&Token, Timestamp)> {
         let token = self.tokens.get(&digest)?;
+        let ends_at = self.end_of(token);
+        (ends_at > now).then_some((token, ends_at))
+    }
+
+    pub(super) fn end_of(&self, token: &Token) -> Timestamp {
         let share = token.share.and_then(|share| self.shares.get(&share));
-        let ends_at = [token.expires_at, share.and_then(|share| share.expires_at)]
+        [token.expires_at, share.and_then(|share| share.expires_at)]
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or(Timestamp(i64::MAX));
-        (ends_at > now).then_some((token, ends_at))
+            .unwrap_or(Timestamp(i64::MAX))
+            .min(self.end_of_kin(token))
     }
 
     pub(super) fn holder(&self, token: &Token) -> Option<Holder> {
         Some(Holder {
             user: token.user,
             name: self.users.get(&token.user)?.name.as_str().into(),
-            terms: Holder::limited(token.user, "", token.scope.as_deref()).terms,
+            terms: Terms::of(token.scope.as_deref(), Self::sealed_original(token)),
         })
     }
 
@@ -153,7 +165,7 @@ impl State {
         Some(Session {
             id: record.id,
             holder: self.holder(token)?,
-            factor: crate::gate::session::Factor::Sms,
+            factor: record.factor,
             verified_at: record.new.verified_at,
             expires_at,
             last_seen_at: record.last_seen_at,
@@ -161,9 +173,15 @@ impl State {
     }
 
     /// Makes the pair's session under a new number; an older one ends, and the feed says so.
-    pub(super) fn put_session(&mut self, new: NewSession, now: Timestamp) -> Stored<Session> {
+    pub(super) fn put_session(
+        &mut self,
+        new: NewSession,
+        factor: Factor,
+        now: Timestamp,
+    ) -> Stored<Session> {
         let mut record = Record {
             id: SessionId(self.last.session + 1),
+            factor,
             last_seen_at: new.verified_at,
             new,
         };
@@ -171,6 +189,7 @@ impl State {
             .live_session(&record, now)
             .ok_or(StoreError::Damaged("session"))?;
         record.id = SessionId(next(&mut self.last.session));
+        self.keep_proof(&record.new, factor);
         if let Some(old) = self.sessions.insert(record.new.key, record) {
             self.announce(Which::Session(old.id), now);
         }
@@ -194,6 +213,7 @@ impl State {
             .values()
             .filter(|record| ends(record) && self.live_session(record, now).is_some())
             .count();
+        self.drop_proofs(which);
         self.sessions.retain(|_, record| !ends(record));
         self.announce(which, now);
         ended as u64
@@ -287,6 +307,8 @@ impl State {
             + self.sends.len()
             + self.failures.len()
             + self.audit.len()
+            + self.signing_keys.len()
+            + self.kept_rows()
     }
 
     pub(super) fn purge(&mut self, now: Timestamp) -> u64 {
@@ -298,6 +320,10 @@ impl State {
             let ends = [token.expires_at, share.and_then(|share| share.expires_at)];
             ends.into_iter().flatten().all(|at| at >= keep.tokens)
         });
+        self.purge_families(keep.tokens);
+        let tokens = &self.tokens;
+        self.signing_keys
+            .retain(|key| key.ends_at.is_none_or(|end| end >= keep.tokens));
         self.sessions.retain(|_, record| {
             record.new.expires_at > now && tokens.contains_key(&record.new.token)
         });
