@@ -50,7 +50,7 @@ pub enum StartError {
     },
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
-    #[error("the SMS providers cannot be set up: {0}")]
+    #[error("codes cannot be sent: {0}")]
     Delivery(#[from] crate::delivery::SetupError),
     #[error("the probe of learned identities cannot be set up: {0}")]
     Probe(#[from] reqwest::Error),
@@ -67,7 +67,7 @@ pub enum ReloadError {
         "store, admin, threads and sessions.hot_max cannot change while Vestibule runs: restart it"
     )]
     NeedsRestart,
-    #[error("the SMS providers cannot be set up: {0}")]
+    #[error("codes cannot be sent: {0}")]
     Delivery(#[from] crate::delivery::SetupError),
     #[error("the probe of learned identities cannot be set up: {0}")]
     Probe(#[from] reqwest::Error),
@@ -370,7 +370,7 @@ fn providers(
     metrics: &Metrics,
 ) -> Result<Box<dyn Deliver>, crate::delivery::SetupError> {
     let metrics = metrics.clone();
-    let observer = Arc::new(move |provider, outcome| metrics.sms(provider, outcome));
+    let observer = Arc::new(move |provider, outcome| metrics.message(provider, outcome));
     Ok(Box::new(Providers::new(&config.delivery, observer)?))
 }
 
@@ -387,7 +387,7 @@ fn settings(config: &Config) -> Settings {
         lockout: config.lockout,
         sudo: config.sudo,
         tokens: config.tokens.clone(),
-        sends_mail: false,
+        sends_mail: config.delivery.email.is_some(),
         service_name: host.cloned().unwrap_or_else(|| "file access".to_owned()),
     }
 }

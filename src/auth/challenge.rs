@@ -10,11 +10,12 @@ use super::ports::{
     Passed, Purpose, Reserved, SendLimits, SendRequest, Store, StoreError, Subjects, Try,
 };
 use super::tokens::{Drawn, IssueTo};
-use super::{Asker, Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing, subject};
+use super::{Asker, Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
 use crate::clock::{Clock, Timestamp};
 use crate::digest::{Binding, DigestKeys, SessionKey};
 use crate::entropy;
 use crate::event::{Event, EventKind, Events};
+use crate::factor::email::EmailAddress;
 use crate::factor::phone::Phone;
 use crate::factor::{backup, one_time};
 use crate::gate::session::Session;
@@ -157,43 +158,70 @@ impl Auth {
         if let Some(blocked) = self.store.blocked(&subjects, self.clock.now()).await? {
             return Err(StartError::Blocked(blocked));
         }
-        let recipient = Recipient::of(&message.to, &settings)?;
         let code = entropy::digits(&*self.entropy, settings.codes.length)
             .map(Secret::new)
             .map_err(|_| StartError::Unavailable)?;
-        let sending = Sending {
+        let sending = self.sending(asker, message, code)?;
+        let sent = to_its_end(async move {
+            sending.hand_over().await?;
+            sending.store_challenge().await
+        });
+        sent.await.unwrap_or(Err(StartError::Unavailable))
+    }
+
+    /// Sends a code whose challenge is stored already, behind the answer: nobody can tell from it
+    /// whether there was anything to be sent.
+    pub(super) fn send_behind(&self, asker: Asker, message: Message, code: Secret) {
+        if let Ok(sending) = self.sending(asker, message, code) {
+            tokio::spawn(async move {
+                if let Err(error) = sending.hand_over().await {
+                    tracing::warn!(%error, "a code was not sent");
+                }
+            });
+        }
+    }
+
+    fn sending(&self, asker: Asker, message: Message, code: Secret) -> Result<Sending, StartError> {
+        let settings = self.settings.load_full();
+        Ok(Sending {
             store: Arc::clone(&self.store),
             deliver: self.deliver.load_full(),
             events: Arc::clone(&self.events),
             clock: Arc::clone(&self.clock),
             keys: self.keys.clone(),
+            recipient: Recipient::of(&message.to, &settings)?,
             asker,
             settings,
             message,
-            recipient,
             code,
-        };
-        to_its_end(sending.run())
-            .await
-            .unwrap_or(Err(StartError::Unavailable))
+        })
+    }
+
+    /// The session that a right code makes for the caller's pair. It does not outlive the token that
+    /// it stands on: a share link has an end.
+    pub(super) async fn session_of(&self, caller: &Caller) -> Result<NewSession, VerifyError> {
+        let now = self.clock.now();
+        let live = self.store.token(caller.token, now).await?;
+        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
+        let longest = now.after(self.settings.load().sessions.lifetime);
+        Ok(NewSession {
+            key: caller.pair,
+            token: caller.token,
+            user: caller.holder.user,
+            device_label: caller.device_label.clone(),
+            verified_at: now,
+            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
+        })
     }
 
     /// Verifies a code that the caller typed, and with it the pair.
     pub async fn verify(&self, caller: &Caller, typed: Typed<'_>) -> Result<Verified, VerifyError> {
         let tries = self.tries(caller, &typed).await?;
         let now = self.clock.now();
-        // A session must not outlive the token that it stands on: a share link has an end.
-        let live = self.store.token(caller.token, now).await?;
-        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
-        let settings = self.settings.load_full();
-        let longest = now.after(settings.sessions.lifetime);
         let session = NewSession {
             key: typed.pair,
-            token: caller.token,
-            user: caller.holder.user,
             device_label: typed.device_label.clone(),
-            verified_at: now,
-            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
+            ..self.session_of(caller).await?
         };
         let drawn = match &typed.issue {
             Some(to) => Some(self.draw(to, &caller.holder, true).await?),
@@ -341,7 +369,8 @@ impl Auth {
         let _place = place.map_err(|_| VerifyError::Unavailable)?;
         let pepper = *self.keys.backup_pepper();
         let hashed = tokio::task::spawn_blocking(move || backup::digest(&code, &salt, &pepper));
-        let code = hashed.await.map_err(|_| VerifyError::Unavailable)?;
+        let hashed = hashed.await.map_err(|_| VerifyError::Unavailable)?;
+        let code = hashed.ok_or(VerifyError::Unavailable)?;
         Ok(vec![Try::Backup { code }])
     }
 }
@@ -381,7 +410,7 @@ impl Recipient {
     fn masked(&self) -> String {
         match self {
             Self::Phone { to, .. } => to.masked(),
-            Self::Mail { to } => one_time::masked_mail(to.expose()),
+            Self::Mail { to } => masked_mail(to),
         }
     }
 
@@ -391,6 +420,10 @@ impl Recipient {
             Self::Mail { .. } => FactorKind::Email,
         }
     }
+}
+
+fn masked_mail(address: &Secret) -> String {
+    EmailAddress::parse(address.expose()).map_or_else(|_| "***".to_owned(), |it| it.masked())
 }
 
 /// Reserve → send → store, with everything it needs, so that it can outlive its request.
@@ -408,7 +441,8 @@ struct Sending {
 }
 
 impl Sending {
-    async fn run(self) -> Result<Started, StartError> {
+    /// Reserve → send.
+    async fn hand_over(&self) -> Result<(), StartError> {
         let kind = self.recipient.kind().as_str();
         let request = SendRequest {
             user: self.message.user,
@@ -439,7 +473,8 @@ impl Sending {
                 }
             });
         }
-        self.store_challenge().await
+        self.emit(EventKind::Challenged, kind);
+        Ok(())
     }
 
     async fn deliver(&self) -> Result<&'static str, DeliveryError> {
@@ -451,10 +486,7 @@ impl Sending {
                 self.deliver.sms(to, &text).await
             }
             Recipient::Mail { to } => {
-                let mail = Mail {
-                    subject: one_time::mail_subject(service),
-                    text: one_time::mail_text(code, service, lifetime),
-                };
+                let mail = one_time::mail(code, service, lifetime);
                 self.deliver.email(to, &mail).await
             }
         }
@@ -482,7 +514,6 @@ impl Sending {
             expires_at,
         };
         self.store.put_challenge(challenge).await?;
-        self.emit(EventKind::Challenged, self.recipient.kind().as_str());
         Ok(Started {
             sent_at: now,
             expires_at,

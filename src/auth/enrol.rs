@@ -59,6 +59,7 @@ impl Auth {
         _bound_to: Binding,
         _value: FactorValue,
         _replaces_others: bool,
+        _sudo: bool,
     ) -> Result<Timestamp, EnrolError> {
         todo!()
     }
@@ -71,6 +72,7 @@ impl Auth {
         _bound_to: Binding,
         _value: FactorValue,
         _replaces_others: bool,
+        _sudo: bool,
     ) -> Result<Started, EnrolError> {
         todo!()
     }
@@ -86,12 +88,21 @@ impl Auth {
 
     /// Turns factors off, with the audit. The authority must have been asked for. Returns whether
     /// any was on.
-    pub async fn disable(&self, _caller: &Caller, _which: Disable) -> Result<bool, EnrolError> {
+    pub async fn disable(
+        &self,
+        _caller: &Caller,
+        _which: Disable,
+        _sudo: bool,
+    ) -> Result<bool, EnrolError> {
         todo!()
     }
 
     /// Makes ten new backup codes in place of the older ones: `dddd dddd`, to be shown once.
-    pub async fn new_backup_codes(&self, _caller: &Caller) -> Result<Vec<Secret>, EnrolError> {
+    pub async fn new_backup_codes(
+        &self,
+        _caller: &Caller,
+        _sudo: bool,
+    ) -> Result<Vec<Secret>, EnrolError> {
         todo!()
     }
 

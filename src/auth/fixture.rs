@@ -4,7 +4,7 @@
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::*;
 use super::signing::Signer;
-use super::{Auth, Deliver, DeliveryError, Mail, Settings};
+use super::{Auth, Deliver, DeliveryError, Settings};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
 use crate::digest::{
@@ -13,6 +13,7 @@ use crate::digest::{
 };
 use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Event, EventKind, Events};
+use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::gate::session::{Holder, Session};
 use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
@@ -106,6 +107,14 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    fn keep(&self, to: &str, text: &Secret) -> Result<&'static str, DeliveryError> {
+        let message = (to.to_owned(), text.expose().to_owned());
+        self.messages.lock().unwrap().push(message);
+        Ok("inbox")
+    }
+}
+
 pub(crate) struct ToInbox(pub(crate) Arc<Inbox>);
 
 #[async_trait]
@@ -129,9 +138,7 @@ impl ToInbox {
         if let Some(error) = *self.0.answer.lock().unwrap() {
             return Err(error);
         }
-        let message = (to.to_owned(), text.expose().to_owned());
-        self.0.messages.lock().unwrap().push(message);
-        Ok("inbox")
+        self.0.keep(to, text)
     }
 }
 

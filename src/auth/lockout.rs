@@ -1,4 +1,7 @@
-//! What consecutive failures cost: a delay at every n-th, doubling, and a lock at the end. Pure.
+//! What consecutive failures cost: a delay at every n-th, doubling, and a lock in the end. Pure.
+//!
+//! The lock does not end the delays: backup codes are taken in the locked state too, and guessing
+//! them there is as slow as guessing was before.
 //!
 //! NIST SP 800-63B section 5.2.2 (rate limiting).
 
@@ -79,6 +82,12 @@ impl Counter {
         if self.locked {
             return Some(Blocked::Locked);
         }
+        self.delayed(now)
+    }
+
+    /// Whether the subject is delayed at `now`, locked or not: what a backup code has to wait for.
+    #[must_use]
+    pub fn delayed(&self, now: Timestamp) -> Option<Blocked> {
         let left = self.delayed_until.secs_since(now);
         (left > 0).then_some(Blocked::Delayed {
             retry_after_secs: left,
@@ -90,9 +99,8 @@ impl Counter {
     pub fn failed(self, policy: &LockoutPolicy, now: Timestamp) -> Self {
         let failures = self.failures.saturating_add(1);
         let mut next = Self { failures, ..self };
-        if policy.lock_at > 0 && failures >= policy.lock_at {
-            next.locked = true;
-        } else if policy.delay_every > 0 && failures.is_multiple_of(policy.delay_every) {
+        next.locked |= policy.lock_at > 0 && failures >= policy.lock_at;
+        if policy.delay_every > 0 && failures.is_multiple_of(policy.delay_every) {
             let doublings = (failures / policy.delay_every).saturating_sub(1).min(31);
             let delay = policy
                 .first_delay
@@ -144,7 +152,7 @@ mod tests {
         for failure in 1..=100_u32 {
             let before = counter.delayed_until;
             counter = counter.failed(&POLICY, now);
-            if counter.delayed_until != before || failure.is_multiple_of(5) && !counter.locked {
+            if counter.delayed_until != before || failure.is_multiple_of(5) {
                 delays.push(counter.delayed_until.secs_since(now));
             }
             assert_eq!(counter.locked, failure == 100);
@@ -153,8 +161,28 @@ mod tests {
             delays.get(..8),
             Some(&[30, 60, 120, 240, 480, 960, 1920, 3600][..])
         );
-        assert_eq!(delays.last(), Some(&3600));
+        assert_eq!((delays.len(), delays.last()), (20, Some(&3600)));
         assert_eq!(counter.blocked(now), Some(Blocked::Locked));
+    }
+
+    #[test]
+    fn the_lock_does_not_end_the_delays() {
+        let strict = LockoutPolicy {
+            lock_at: 7,
+            ..POLICY
+        };
+        let fail = |counter: Counter, times: u32, now| {
+            (0..times).fold(counter, |counter, _| counter.failed(&strict, now))
+        };
+        let delayed = |retry_after_secs| Some(Blocked::Delayed { retry_after_secs });
+        let locked = fail(Counter::default(), 7, Timestamp(1_000));
+        assert_eq!(locked.blocked(Timestamp(1_000)), Some(Blocked::Locked));
+        assert_eq!(locked.delayed(Timestamp(1_000)), delayed(30));
+        assert_eq!(locked.delayed(Timestamp(1_030)), None);
+        let later = fail(locked, 3, Timestamp(2_000));
+        assert_eq!(later.blocked(Timestamp(9_000)), Some(Blocked::Locked));
+        assert_eq!(later.delayed(Timestamp(2_000)), delayed(60));
+        assert_eq!(later.delayed(Timestamp(2_060)), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::secret::Secret;
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -195,6 +196,7 @@ impl Algorithm {
 pub struct Delivery {
     /// Tried in order.
     pub sms: Vec<SmsProvider>,
+    pub email: Option<Smtp>,
 }
 
 /// An SMS provider.
@@ -227,6 +229,48 @@ pub struct HttpSms {
     pub json: Option<Secret>,
     pub headers: Vec<(String, Secret)>,
     pub timeout: Duration,
+}
+
+/// A server that takes mail (RFC 5321, RFC 6409).
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// A name in lower case, or an address without brackets.
+    pub host: String,
+    pub port: u16,
+    pub tls: SmtpTls,
+    pub from: Sender,
+    /// Said only under TLS, or to this machine itself.
+    pub login: Option<Login>,
+    /// For a whole message; half of it for all that comes before the message itself.
+    pub timeout: Duration,
+    /// What may vouch for the server besides the system's certificates.
+    pub ca: Vec<CertificateDer<'static>>,
+}
+
+/// When a connection to a mail server is under TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// From its first byte (RFC 8314).
+    Implicit,
+    /// From a STARTTLS (RFC 3207) that must succeed before anything else is said.
+    StartTls,
+    /// To this machine itself: where the server offers STARTTLS, whatever its certificate. (Who could
+    /// answer in its place could as well not offer it.)
+    IfOffered,
+}
+
+/// Whom mail comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    pub name: Option<String>,
+    pub address: String,
+}
+
+/// A name and a password.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub username: String,
+    pub password: Secret,
 }
 
 /// How a token becomes a user.

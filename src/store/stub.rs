@@ -7,7 +7,7 @@ use crate::digest::*;
 use crate::gate::session::Holder;
 use crate::id::*;
 
-macro_rules! stubs {
+macro_rules! stubs_of_codes {
     ($($type:ty),+) => {$(
         #[async_trait::async_trait]
         impl crate::auth::ports::Factors for $type {
@@ -38,4 +38,24 @@ macro_rules! stubs {
     )+};
 }
 
-stubs!(crate::store::memory::Memory, crate::store::sqlite::Sqlite);
+macro_rules! stubs_of_tokens {
+    ($($type:ty),+) => {$(
+        #[async_trait::async_trait]
+        impl crate::auth::ports::Families for $type {
+            async fn family(&self, _: RefreshDigest, _: Timestamp) -> Stored<Option<Family>> { todo!() }
+            async fn rotate(&self, _: Rotation, _: Timestamp) -> Stored<Refreshed> { todo!() }
+        }
+        impl crate::auth::ports::Originals for $type {
+            fn original(&self, _: TokenDigest, _: &crate::secret::Sealed) -> Option<crate::secret::Secret> { todo!() }
+        }
+        #[async_trait::async_trait]
+        impl crate::auth::ports::SigningKeys for $type {
+            async fn signing_keys(&self, _: Timestamp) -> Stored<Vec<SigningKey>> { todo!() }
+            async fn add_first_key(&self, _: SigningKey) -> Stored<bool> { todo!() }
+            async fn rotate_keys(&self, _: SigningKey, _: Timestamp) -> Stored<()> { todo!() }
+        }
+    )+};
+}
+
+stubs_of_codes!(crate::store::sqlite::Sqlite);
+stubs_of_tokens!(crate::store::sqlite::Sqlite);

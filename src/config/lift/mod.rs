@@ -6,6 +6,7 @@
 mod delivery;
 mod identities;
 mod listeners;
+mod mail;
 mod routes;
 mod sections;
 mod syntax;

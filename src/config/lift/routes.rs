@@ -238,20 +238,16 @@ impl Lift<'_> {
     fn dialects(&mut self, raw: &[raw::Dialect], at: At<'_>) -> Vec<Dialect> {
         let mut dialects = Vec::new();
         for (index, dialect) in raw.iter().enumerate() {
-            let at = at.index(index);
-            let later = match dialect {
-                raw::Dialect::IoGates => {
-                    if dialects.contains(&Dialect::IoGates) {
-                        self.error(at, "is there twice: keep one");
-                    }
-                    dialects.push(Dialect::IoGates);
-                    continue;
-                }
-                raw::Dialect::Ziik => "the dialect ziik",
-                raw::Dialect::B2Core => "the dialect b2core",
-                raw::Dialect::Conduit => "the dialect conduit",
+            let dialect = match dialect {
+                raw::Dialect::IoGates => Dialect::IoGates,
+                raw::Dialect::Ziik => Dialect::Ziik,
+                raw::Dialect::B2Core => Dialect::B2Core,
+                raw::Dialect::Conduit => Dialect::Conduit,
             };
-            self.later(at, later);
+            if dialects.contains(&dialect) {
+                self.error(at.index(index), "is there twice: keep one");
+            }
+            dialects.push(dialect);
         }
         dialects
     }

@@ -48,7 +48,7 @@ pub(super) fn host(text: &str) -> Checked<String> {
 }
 
 /// A host name or an IPv4 address.
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

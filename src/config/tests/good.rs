@@ -131,6 +131,39 @@ fn the_reference_is_lifted_field_by_field() {
         (query["to"], query["text"], query["username"]),
         ("{phone}", "{text}", "vestibule")
     );
+    let email = config.delivery.email.as_ref().unwrap();
+    assert_eq!(
+        (email.host.as_str(), email.port, email.tls),
+        ("mail.example.org", 465, SmtpTls::Implicit)
+    );
+    assert_eq!(email.from.name.as_deref(), Some("Files"));
+    assert_eq!(email.from.address, "no-reply@example.org");
+    let login = email.login.as_ref().unwrap();
+    assert_eq!(login.username, "no-reply@example.org");
+    assert_eq!(login.password.expose(), "mail-hunter2");
+    assert_eq!((email.timeout, email.ca.len()), (secs(10), 0));
+}
+
+#[test]
+fn a_mail_server_may_have_a_ca_of_its_own_and_nobody_may_sign_in() {
+    let authority = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.self_signed(&key).unwrap().pem()
+    };
+    let both = authority("a.example") + "a remark\n" + &authority("b.example");
+    let fake = Fake::new().with_file("/etc/ca.pem", &both);
+    let text = small(
+        "identities:",
+        "  email: {smtp: \"smtp://10.0.0.5\", from: files@example.org, ca: /etc/ca.pem, timeout: 3s}\nidentities:",
+    );
+    let (config, warnings) =
+        parse(&text, Path::new("c.yaml"), &fake).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(warnings, []);
+    let email = config.delivery.email.unwrap();
+    assert_eq!((email.ca.len(), email.timeout), (2, secs(3)));
+    assert_eq!((email.port, email.tls), (25, SmtpTls::StartTls));
+    assert!(email.login.is_none() && email.from.name.is_none());
 }
 
 #[test]

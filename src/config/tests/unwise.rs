@@ -25,6 +25,7 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("{file: \"${CREDENTIALS_DIRECTORY}/store.key\"}", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "5:8: store.key", "a file of its own"),
     ("{env: TWILIO_AUTH_TOKEN}", "hunter2", "8:77: delivery.sms[0].twilio.auth_token", "a file of its own"),
     ("    - twilio", "    - http: {url: http://a/, query: {to: \"{phone}{text}\"}}\n    - twilio", "8:19: delivery.sms[0].http.url", "in the clear"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, username: a, password: hunter2}\nidentities:", "9:64: delivery.email.password", "a file of its own"),
     ("{accounts: {}}", "{learn: {endpoint: /api, token: /t, user: /u}}", "10:18: identities.local.learn", "without `phone`"),
     ("[\"127.0.0.1:5000\"]", "[\"127.0.0.1:5000\"], headers: {authorization: hunter2}", "12:65: upstreams.files.headers.authorization", "a file of its own"),
     ("upstreams:", "upstreams:\n  other: {servers: [\"127.0.0.1:1\"]}", "12:10: upstreams.other", "no route uses it"),

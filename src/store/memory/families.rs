@@ -215,7 +215,11 @@ impl State {
         self.kept.of_token.remove(&token);
     }
 
-    fn live_family(&self, refresh: RefreshDigest, now: Timestamp) -> Option<(Refresh, &KeptFamily)> {
+    fn live_family(
+        &self,
+        refresh: RefreshDigest,
+        now: Timestamp,
+    ) -> Option<(Refresh, &KeptFamily)> {
         let refresh = *self.kept.refresh.get(&refresh)?;
         let family = self.kept.families.get(&refresh.family)?;
         let is_good = refresh.is_spent || now < refresh.expires_at;
@@ -278,9 +282,10 @@ impl State {
 
     /// When anything of the family was used last: a refresh alone keeps no idle session alive.
     fn family_seen_at(&self, refresh: &Refresh) -> Timestamp {
-        let of_family = self.sessions.values().filter(|record| {
-            self.kept.of_token.get(&record.new.token) == Some(&refresh.family)
-        });
+        let of_family = self
+            .sessions
+            .values()
+            .filter(|record| self.kept.of_token.get(&record.new.token) == Some(&refresh.family));
         let seen = of_family.map(|record| record.last_seen_at).max();
         seen.map_or(refresh.issued_at, |seen| seen.max(refresh.issued_at))
     }
@@ -331,7 +336,8 @@ impl State {
             let born = token.born.as_ref();
             born.is_none_or(|born| roots.contains(&born.of))
         });
-        kept.of_token.retain(|digest, _| tokens.contains_key(digest));
+        kept.of_token
+            .retain(|digest, _| tokens.contains_key(digest));
     }
 }
 

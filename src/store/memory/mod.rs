@@ -2,24 +2,26 @@
 //!
 //! One lock around plain maps; each verb takes it once, so each is one atomic step.
 
+mod codes;
+mod factors;
+mod failures;
 mod families;
 mod keys;
 mod state;
+mod wizards;
 
-use crate::auth::lockout::{Blocked, LockoutPolicy};
 use crate::auth::ports::{
-    Attempt, Attempted, AuditTrail, Failures, LearnedUser, NewChallenge, NewShare, NewUser,
-    Reserved, Revocation, SendRequest, SessionRow, Sessions, Share, Shares, StoreError, Stored,
-    Token, Tokens, Upkeep, User, Users, Which,
+    AuditTrail, LearnedUser, NewShare, NewUser, Revocation, SessionRow, Sessions, Share, Shares,
+    StoreError, Stored, Token, Tokens, Upkeep, User, Users, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
 use crate::gate::session::{Holder, Session};
-use crate::id::{SendId, SessionId, ShareId, UserId};
-use crate::store::rules::{self, Pending};
+use crate::id::{SessionId, ShareId, UserId};
+use crate::store::rules;
 use async_trait::async_trait;
-use state::{Sent, State, next};
+use state::{State, next};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -73,8 +75,15 @@ impl Users for Memory {
         Ok(self.lock()?.user_named(realm, name).cloned())
     }
 
-    async fn user_by_email(&self, _realm: &str, _email: &str) -> Stored<Option<User>> {
-        todo!()
+    async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>> {
+        let state = self.lock()?;
+        let key = rules::address_key(email);
+        let mut found = state.users.values().filter(|user| {
+            let address = user.email.as_ref().filter(|_| user.realm == realm);
+            address.is_some_and(|address| rules::address_key(address.expose()) == key)
+        });
+        let first = found.next();
+        Ok(first.filter(|_| found.next().is_none()).cloned())
     }
 
     async fn users(&self) -> Stored<Vec<User>> {
@@ -107,13 +116,7 @@ impl Users for Memory {
 impl Tokens for Memory {
     async fn put_token(&self, token: Token) -> Stored<()> {
         let mut state = self.lock()?;
-        if !state.users.contains_key(&token.user) {
-            return Err(no_such("user"));
-        }
-        let share = token.share.map(|share| state.shares.get(&share));
-        if share.is_some_and(|share| share.is_none_or(|share| share.user != token.user)) {
-            return Err(no_such("share"));
-        }
+        state.check_token(&token)?;
         state.put_token(token);
         Ok(())
     }
@@ -191,82 +194,6 @@ impl Sessions for Memory {
     }
 }
 
-#[cfg(any())]
-#[async_trait]
-impl Challenges for Memory {
-    async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved> {
-        let mut state = self.lock()?;
-        let waits = rules::windows(&request).map(|window| {
-            let full_since = state.full_since(&request, &window, now);
-            (window.limit, window.wait_secs(full_since, now))
-        });
-        if let Some((limit, retry_after_secs)) = rules::longest_wait(waits) {
-            return Ok(Reserved::No {
-                limit,
-                retry_after_secs,
-            });
-        }
-        let id = SendId(next(&mut state.last.send));
-        let sent = Sent {
-            user: request.user,
-            recipient: request.recipient,
-            prefix: request.prefix,
-            at: now,
-        };
-        state.sends.insert(id, sent);
-        Ok(Reserved::Yes(id))
-    }
-
-    async fn release_send(&self, id: SendId) -> Stored<()> {
-        self.lock()?.sends.remove(&id);
-        Ok(())
-    }
-
-    async fn put_challenge(&self, challenge: NewChallenge) -> Stored<()> {
-        let pending = Pending {
-            user: challenge.user,
-            code: challenge.code,
-            is_pending: true,
-            attempts_left: challenge.attempts,
-            expires_at: challenge.expires_at,
-        };
-        let slot = (challenge.pair, challenge.purpose);
-        self.lock()?.challenges.insert(slot, pending);
-        Ok(())
-    }
-
-    async fn attempt(&self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
-        self.lock()?.attempt(attempt, now)
-    }
-}
-
-#[async_trait]
-impl Failures for Memory {
-    async fn blocked(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<Blocked>> {
-        Ok(self.lock()?.longest_block(subjects, now))
-    }
-
-    async fn failed(
-        &self,
-        subjects: &[(SubjectDigest, LockoutPolicy)],
-        now: Timestamp,
-    ) -> Stored<()> {
-        let mut state = self.lock()?;
-        for subject in subjects {
-            state.add_failure(subject, now);
-        }
-        Ok(())
-    }
-
-    async fn succeeded(&self, subjects: &[SubjectDigest]) -> Stored<()> {
-        let mut state = self.lock()?;
-        for subject in subjects {
-            state.failures.remove(subject);
-        }
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl Shares for Memory {
     async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)> {
@@ -318,9 +245,7 @@ impl Shares for Memory {
         state.end(Which::User(share.user), now);
         state.end_families_of(share.user, now);
         // Its recipient goes with it: nothing else would ever remove that phone number.
-        state
-            .challenges
-            .retain(|_, challenge| challenge.user != share.user);
+        state.forget_user(share.user);
         state.tokens.retain(|_, token| token.user != share.user);
         state.users.remove(&share.user);
         Ok(true)
@@ -353,11 +278,7 @@ impl Upkeep for Memory {
 
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()> {
         let mut state = self.lock()?;
-        for challenge in state.challenges.values_mut() {
-            if challenge.user == user {
-                challenge.is_pending = false;
-            }
-        }
+        state.reset_factors(user, now);
         state.failures.remove(&subject);
         state.end(Which::User(user), now);
         Ok(())

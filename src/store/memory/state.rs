@@ -1,17 +1,21 @@
 //! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
 
 use super::families::Kept;
-use crate::auth::lockout::{Blocked, Counter, LockoutPolicy, longer};
+use super::no_such;
+use super::wizards::Opened;
+use crate::auth::lockout::Counter;
 use crate::auth::ports::{
-    Attempt, Attempted, NewSession, NewUser, Purpose, Revocation, SendLimit, SendRequest, Share,
-    SigningKey, StoreError, Stored, Token, User, Which,
+    BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose, Revocation,
+    SendLimit, SendRequest, Share, SigningKey, StoreError, Stored, Token, User, Which,
 };
 use crate::clock::Timestamp;
-use crate::digest::{RecipientDigest, SessionKey, SubjectDigest, TokenDigest};
+use crate::digest::{
+    Binding, RecipientDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest, WizardDigest,
+};
 use crate::event::Event;
 use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::id::{SendId, SessionId, ShareId, UserId};
-use crate::store::rules::{self, Cutoffs, Judged, Pending, Window};
+use crate::store::rules::{self, Challenge, Cutoffs, FactorRow, Window};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -22,7 +26,13 @@ pub(super) struct State {
     pub(super) tokens: HashMap<TokenDigest, Token>,
     pub(super) sessions: HashMap<SessionKey, Record>,
     pub(super) feed: Vec<(Revocation, Timestamp)>,
-    pub(super) challenges: HashMap<(SessionKey, Purpose), Pending>,
+    pub(super) challenges: HashMap<(Binding, Purpose), Challenge>,
+    pub(super) factors: BTreeMap<(UserId, FactorKind), KeptFactor>,
+    pub(super) backup: BTreeMap<UserId, BackupCodes>,
+    /// Oldest first.
+    pub(super) changes: Vec<(UserId, Change)>,
+    pub(super) wizards: HashMap<WizardDigest, Opened>,
+    pub(super) success: HashMap<SuccessDigest, NewSuccess>,
     pub(super) sends: BTreeMap<SendId, Sent>,
     pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
     pub(super) shares: BTreeMap<ShareId, Share>,
@@ -40,6 +50,17 @@ pub(super) struct LastIds {
     pub(super) send: i64,
     pub(super) share: i64,
     pub(super) revocation: i64,
+    pub(super) challenge: i64,
+    pub(super) factor: i64,
+    pub(super) change: i64,
+    pub(super) wizard: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct KeptFactor {
+    pub(super) row: FactorRow,
+    /// The time step of an authenticator's last right code.
+    pub(super) last_step: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -85,6 +106,24 @@ impl State {
         };
         self.users.insert(id, user);
         id
+    }
+
+    /// An error if there is no such user.
+    pub(super) fn must_exist(&self, user: Option<UserId>) -> Stored<()> {
+        match user {
+            Some(user) if !self.users.contains_key(&user) => Err(no_such("user")),
+            _ => Ok(()),
+        }
+    }
+
+    /// An error if a token has no such user, or its share is another's.
+    pub(super) fn check_token(&self, token: &Token) -> Stored<()> {
+        self.must_exist(Some(token.user))?;
+        let share = token.share.map(|share| self.shares.get(&share));
+        if share.is_some_and(|share| share.is_none_or(|share| share.user != token.user)) {
+            return Err(no_such("share"));
+        }
+        Ok(())
     }
 
     /// Inserts a token or renews it. Sessions that another user had with it end.
@@ -243,67 +282,13 @@ impl State {
         times.get(window.max.checked_sub(1)? as usize).copied()
     }
 
-    pub(super) fn longest_block(
-        &self,
-        subjects: &[SubjectDigest],
-        now: Timestamp,
-    ) -> Option<Blocked> {
-        subjects
-            .iter()
-            .filter_map(|subject| self.failures.get(subject))
-            .fold(None, |longest, (counter, _)| {
-                longer(longest, counter.blocked(now))
-            })
-    }
-
-    pub(super) fn add_failure(
-        &mut self,
-        (subject, policy): &(SubjectDigest, LockoutPolicy),
-        now: Timestamp,
-    ) {
-        let (counter, touched_at) = self.failures.entry(*subject).or_default();
-        *counter = counter.failed(policy, now);
-        *touched_at = now;
-    }
-
-    #[cfg(any())]
-    pub(super) fn attempt(&mut self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
-        let (user, address) = (&attempt.subjects.user, &attempt.subjects.address);
-        if let Some(blocked) = self.longest_block(&[user.0, address.0], now) {
-            return Ok(Attempted::Blocked(blocked));
-        }
-        let token = self.live_token(attempt.session.token, now);
-        let token_is_live = token.is_some_and(|(token, _)| token.user == attempt.user);
-        let slot = (attempt.pair, attempt.purpose);
-        let challenge = self.challenges.get(&slot);
-        match rules::judge(challenge, &attempt, token_is_live, now) {
-            Judged::NeverSent => Ok(Attempted::NeverSent),
-            Judged::Gone => Ok(Attempted::Gone),
-            Judged::Wrong { left } => {
-                if let Some(pending) = self.challenges.get_mut(&slot) {
-                    pending.attempts_left = left;
-                    pending.is_pending = left > 0;
-                }
-                self.add_failure(user, now);
-                self.add_failure(address, now);
-                Ok(Attempted::Wrong { left })
-            }
-            Judged::Right => {
-                let session = self.put_session(attempt.session, now)?;
-                if let Some(pending) = self.challenges.get_mut(&slot) {
-                    pending.is_pending = false;
-                }
-                self.failures.remove(&attempt.subjects.user.0);
-                Ok(Attempted::Verified(session))
-            }
-        }
-    }
-
     pub(super) fn rows(&self) -> usize {
         self.tokens.len()
             + self.sessions.len()
             + self.feed.len()
             + self.challenges.len()
+            + self.wizards.len()
+            + self.success.len()
             + self.sends.len()
             + self.failures.len()
             + self.audit.len()
@@ -329,6 +314,9 @@ impl State {
         });
         self.challenges
             .retain(|_, pending| pending.expires_at >= keep.challenges);
+        self.wizards
+            .retain(|_, opened| opened.wizard.expires_at > now);
+        self.success.retain(|_, success| success.expires_at > now);
         self.sends.retain(|_, sent| sent.at >= keep.sends);
         // The newest line stays, so that the head of the feed never goes back.
         let head = self.last.revocation;

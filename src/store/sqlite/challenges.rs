@@ -1,16 +1,10 @@
 //! Challenges and the limits on sending them.
 
-use super::{Sqlite, count, digest, failures, sessions, tokens};
-use crate::auth::ports::{
-    Attempt, Attempted, NewChallenge, Purpose, Reserved, SendLimit, SendRequest, Stored,
-};
-use crate::clock::Timestamp;
-use crate::digest::{CodeDigest, SessionKey};
-use crate::id::{SendId, UserId};
-use crate::store::rules::{self, Judged, Pending, Window};
-use async_trait::async_trait;
+use crate::auth::ports::Stored;
+use crate::id::UserId;
 use sqlx::sqlite::SqliteConnection;
 
+#[cfg(any())]
 /// When the `max`-th newest send that counts against the limit was made.
 async fn full_since(
     conn: &mut SqliteConnection,
@@ -47,6 +41,7 @@ async fn full_since(
     Ok(at.map(Timestamp))
 }
 
+#[cfg(any())]
 async fn pending(
     conn: &mut SqliteConnection,
     pair: SessionKey,

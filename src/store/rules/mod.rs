@@ -1,9 +1,17 @@
 //! The decisions that every engine must take alike. Pure: engines fetch the facts and act.
 
-use crate::auth::ports::{Attempt, SendLimit, SendRequest};
+mod factors;
+mod judge;
+
+pub(super) use factors::{FactorRow, changed_kinds, enrolled, may_enrol, turned_off};
+pub(super) use judge::{
+    By, Challenge, Judged, Right, Verdict, judge, judge_backup, judge_new_totp, judge_sent,
+    judge_totp, only_backup,
+};
+
+use crate::auth::ports::{Deeds, NewChallenge, NewSession, Purpose, SendLimit, SendRequest};
 use crate::clock::Timestamp;
-use crate::digest::CodeDigest;
-use crate::id::{ShareId, UserId};
+use crate::id::ShareId;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -17,12 +25,46 @@ pub(super) const FEED_LINES_MAX: u32 = 1_000;
 /// sign-in and pays nothing for it; without a bound they could fill the disk.
 pub(super) const SHARE_TOKENS_MAX: usize = 1_000;
 
+/// Wizards without a token that are kept of one opener: nobody has signed in to open them.
+pub(super) const WIZARDS_OF_OPENER_MAX: usize = 100;
+
+/// Wizards without a token that are kept in all, from however many addresses they are opened.
+pub(super) const WIZARDS_MAX: usize = 100_000;
+
 /// Names starting like this belong to the users that share links make.
 pub(super) const SHARE_USER_PREFIX: &str = "share:";
 
 /// The name of the user who stands for a share's recipient.
 pub(super) fn share_user(id: ShareId) -> String {
     format!("{SHARE_USER_PREFIX}{id}")
+}
+
+/// A mail address as it is looked for: people write it in any case.
+pub(super) fn address_key(address: &str) -> String {
+    address.to_lowercase()
+}
+
+/// Whether a challenge says all that its purpose needs, and nothing that contradicts itself.
+pub(super) fn is_whole(challenge: &NewChallenge) -> bool {
+    match &challenge.value {
+        Some(value) => {
+            let is_enrolment = challenge.purpose == Purpose::Enrol && challenge.user.is_some();
+            is_enrolment && value.kind() == challenge.factor
+        }
+        None => challenge.purpose != Purpose::Enrol,
+    }
+}
+
+/// Whether a wizard may end with these deeds without a code: it issues tokens and does nothing else.
+pub(super) fn asks_no_code(deeds: &Deeds) -> bool {
+    deeds.sessions.is_empty() && deeds.disable.is_none() && deeds.success.is_none()
+}
+
+/// Of the sessions made with a family of tokens, the one that ends last: as long is the family
+/// verified, whatever the end of its first access token.
+pub(super) fn longest(sessions: &[NewSession]) -> Option<(usize, &NewSession)> {
+    let numbered = sessions.iter().enumerate();
+    numbered.max_by_key(|(_, session)| session.expires_at)
 }
 
 /// One sending limit: at most `max` sends in any `span`.
@@ -70,53 +112,6 @@ pub(super) fn longest_wait(
         .into_iter()
         .filter_map(|(limit, wait)| Some((limit, wait?)))
         .reduce(|longest, next| if next.1 > longest.1 { next } else { longest })
-}
-
-/// What the store holds of a challenge.
-#[derive(Clone, Debug)]
-pub(super) struct Pending {
-    pub(super) user: UserId,
-    pub(super) code: CodeDigest,
-    /// Neither used nor void.
-    pub(super) is_pending: bool,
-    pub(super) attempts_left: u32,
-    pub(super) expires_at: Timestamp,
-}
-
-/// How an attempt that is not blocked stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judged {
-    NeverSent,
-    Gone,
-    /// With the tries left after this one.
-    Wrong {
-        left: u32,
-    },
-    Right,
-}
-
-#[cfg(any())]
-/// Judges a code. `token_is_live`: the attempt's token is held by its user now.
-pub(super) fn judge(
-    challenge: Option<&Pending>,
-    attempt: &Attempt,
-    token_is_live: bool,
-    now: Timestamp,
-) -> Judged {
-    let Some(challenge) = challenge.filter(|challenge| challenge.user == attempt.user) else {
-        return Judged::NeverSent;
-    };
-    let is_open = challenge.is_pending && challenge.attempts_left > 0 && now < challenge.expires_at;
-    if !is_open || !token_is_live {
-        return Judged::Gone;
-    }
-    if challenge.code.ct_eq(&attempt.code) {
-        Judged::Right
-    } else {
-        Judged::Wrong {
-            left: challenge.attempts_left.saturating_sub(1),
-        }
-    }
 }
 
 /// How long each kind of row is kept: rows from before these moments go.

@@ -1,0 +1,76 @@
+//! Which factors a user has, and what turning one on or off does to the others.
+
+use crate::auth::ports::{Authority, Disable, Enrolled, FactorKind, FactorValue};
+use crate::factor::phone::Phone;
+use crate::id::FactorId;
+use crate::secret::Secret;
+
+/// What the store holds of one kind of a user's factors.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct FactorRow {
+    /// Rises with every change, so that it orders a user's factors too.
+    pub(in crate::store) id: FactorId,
+    pub(in crate::store) kind: FactorKind,
+    /// `None`: the user turned the kind off, and what the profile gives stays hidden.
+    pub(in crate::store) value: Option<FactorValue>,
+}
+
+/// The verified factors of a user: what was enrolled, newest first, then what the profile gives and
+/// the user neither replaced nor turned off.
+pub(in crate::store) fn enrolled(
+    mut rows: Vec<FactorRow>,
+    phone: Option<Phone>,
+    email: Option<Secret>,
+) -> Vec<Enrolled> {
+    let profile: Vec<_> = [phone.map(FactorValue::Sms), email.map(FactorValue::Email)]
+        .into_iter()
+        .flatten()
+        .filter(|given| rows.iter().all(|row| row.kind != given.kind()))
+        .map(|value| Enrolled { id: None, value })
+        .collect();
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
+    rows.into_iter()
+        .filter_map(|row| {
+            let id = Some(row.id);
+            row.value.map(|value| Enrolled { id, value })
+        })
+        .chain(profile)
+        .collect()
+}
+
+/// Whether an enrolment is covered, now that the user has these factors.
+pub(in crate::store) fn may_enrol(authority: Authority, factors: &[Enrolled]) -> bool {
+    match authority {
+        Authority::Verified => true,
+        Authority::First { email_counts } => factors
+            .iter()
+            .all(|one| one.value.kind() == FactorKind::Email && !email_counts),
+    }
+}
+
+/// The kinds that are on and are to be turned off.
+pub(in crate::store) fn turned_off(which: Disable, factors: &[Enrolled]) -> Vec<FactorKind> {
+    kinds(factors)
+        .filter(|kind| match which {
+            Disable::One(one) => *kind == one,
+            Disable::All => true,
+        })
+        .collect()
+}
+
+/// Which kinds went on or off between two looks, with whether they are on now.
+pub(in crate::store) fn changed_kinds(
+    before: &[Enrolled],
+    after: &[Enrolled],
+) -> Vec<(FactorKind, bool)> {
+    let is_on = |factors: &[Enrolled], kind| kinds(factors).any(|one| one == kind);
+    FactorKind::ALL
+        .into_iter()
+        .filter(|kind| is_on(before, *kind) != is_on(after, *kind))
+        .map(|kind| (kind, is_on(after, kind)))
+        .collect()
+}
+
+fn kinds(factors: &[Enrolled]) -> impl Iterator<Item = FactorKind> {
+    factors.iter().map(|one| one.value.kind())
+}
