@@ -264,7 +264,7 @@ fn issue_to<'a>(call: &'a Call, by: &'a Signed) -> IssueTo<'a> {
         realm: &call.route.config.identity,
         keys: &call.route.keys,
         device: by.device.as_deref(),
-        algorithm: crate::auth::ports::Algorithm::EdDsa,
+        algorithm: call.route.config.token_algorithm,
         refresh: RefreshForm::Opaque,
         stands_for: Some(&by.token),
     }
