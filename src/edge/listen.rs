@@ -764,6 +764,21 @@ mod tests {
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     #[tokio::test]
+    async fn small_answers_leave_at_once_and_lost_clients_are_noticed() {
+        let listener = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (stream, peer) = accepted.unwrap();
+        about(&stream, peer).unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert!(
+            tokio::net::TcpSocket::from_std_stream(stream.into_std().unwrap())
+                .keepalive()
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
     async fn requests_follow_each_other_on_one_connection() {
         let edge = Edge::start(limits());
         let mut client = edge.connect().await;

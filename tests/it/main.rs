@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod demo;
+mod floods;
 mod golden;
 mod hygiene;
 mod kannel;
