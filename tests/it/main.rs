@@ -15,4 +15,5 @@ mod main_job;
 mod operator;
 mod protocols;
 mod races;
+mod timing;
 mod transfer;
