@@ -353,6 +353,7 @@ fn listen_limits(config: &Config) -> listen::Limits {
     listen::Limits {
         timeouts: config.timeouts.clone(),
         connections: config.connections.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
     }
 }
 

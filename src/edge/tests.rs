@@ -207,6 +207,7 @@ fn config(identity: Identity, server: String) -> model::Config {
         },
         connections: model::Connections {
             max: 100,
+            per_address_max: 1_024,
             head_bytes_max: 1 << 16,
             headers_max: 100,
         },
@@ -326,6 +327,7 @@ impl World {
         options.h2c = true;
         let app = build(gateway, h2_options(&config.connections), options);
         let limits = Limits {
+            trusted_proxies: Vec::new(),
             timeouts: config.timeouts.clone(),
             connections: config.connections.clone(),
         };

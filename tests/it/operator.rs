@@ -335,6 +335,7 @@ async fn metrics_are_well_formed_and_health_is_told() {
         "vestibule_upstream_seconds",
         "vestibule_store_seconds",
         "vestibule_lockouts_total",
+        "vestibule_connections_refused_total",
         "vestibule_build_info{",
         "process_",
     ] {

@@ -529,3 +529,40 @@ async fn a_silent_client_is_asked_whether_it_is_still_there() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn one_address_holds_no_more_connections_than_it_may() {
+    let inbox = Inbox::start().await;
+    let setup = Setup::accounts(inbox.address, inbox.address)
+        .with("store:", "connections: {per_address_max: 2}\nstore:");
+    let gateway = Gateway::start(&setup);
+    let connect = || {
+        let stream = TcpStream::connect(gateway.listeners[0]).expect("connect");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("timeout");
+        stream
+    };
+    let is_served = |stream: &mut TcpStream| {
+        let _ = stream.write_all(b"GET /x HTTP/1.1\r\nHost: f\r\n\r\n");
+        let mut answer = [0; 1024];
+        let read = stream.read(&mut answer).unwrap_or(0);
+        answer[..read].starts_with(b"HTTP/1.1 401")
+    };
+    let (mut first, mut second) = (connect(), connect());
+    assert!(is_served(&mut first) && is_served(&mut second));
+    assert!(!is_served(&mut connect()), "the third is closed");
+    drop(first);
+    crate::support::wait_for("room for one more", Duration::from_secs(20), async || {
+        is_served(&mut connect()).then_some(())
+    })
+    .await;
+    assert!(is_served(&mut second), "the others are left alone");
+    let metrics = format!("http://{}/metrics", gateway.admin.expect("admin"));
+    let metrics = gateway.http.get(metrics).send().await.expect("answer");
+    let text = metrics.text().await.expect("text");
+    let refused = text
+        .lines()
+        .find_map(|line| line.strip_prefix("vestibule_connections_refused_total "));
+    assert!(refused.is_some_and(|count| count != "0"), "{refused:?}");
+}
