@@ -1,9 +1,8 @@
 //! Clients that attack HTTP/2 itself, in raw frames (RFC 9113): each connection is ended, memory
 //! stays bounded, and others are served meanwhile. The bounds are those of `src/edge/h2.rs`.
 
-use crate::support::iogates::Backend;
 use crate::support::tls::certificate;
-use crate::support::{Gateway, Inbox, Setup};
+use crate::support::{Gateway, Site};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -88,24 +87,23 @@ enum End {
 /// A gateway with a listener for TLS, and the folder of its certificate.
 struct Target {
     gateway: Gateway,
-    _backend: Backend,
     _dir: TempDir,
 }
 
 impl Target {
     async fn start() -> Self {
-        let inbox = Inbox::start().await;
-        let backend = Backend::start().await;
         let dir = tempfile::tempdir().expect("folder");
         certificate(dir.path(), HOST);
         // A trace of each frame would be what is measured.
-        let setup = Setup::accounts(backend.address, inbox.address)
-            .with_tls(dir.path(), &[HOST])
-            .with("level: trace", "level: info")
-            .with("keepalive: 75s", "keepalive: 3s, write: 2s");
+        let site = Site::accounts_with(|setup| {
+            setup
+                .with_tls(dir.path(), &[HOST])
+                .with("level: trace", "level: info")
+                .with("keepalive: 75s", "keepalive: 3s, write: 2s")
+        })
+        .await;
         Self {
-            gateway: Gateway::start(&setup),
-            _backend: backend,
+            gateway: site.gateway,
             _dir: dir,
         }
     }

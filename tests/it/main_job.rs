@@ -1,9 +1,9 @@
 //! The main job: a file share behind a second factor, from sign-in to the file.
 
 use crate::support::copyparty::Copyparty;
-use crate::support::iogates::{self, Backend};
+use crate::support::iogates;
 use crate::support::tls::certificate;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, secret, wait_for};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, Site, secret, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -72,9 +72,12 @@ async fn a_file_is_reached_after_the_second_factor_and_not_before() {
 
 #[tokio::test]
 async fn a_backend_with_accounts_is_learned_from() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&Setup::learn(backend.address, inbox.address));
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::learn().await;
     secret(iogates::PASSWORD);
     let token = gateway
         .sign_in(iogates::USER, iogates::PASSWORD, "uploader")
@@ -117,10 +120,13 @@ async fn a_backend_with_accounts_is_learned_from() {
 
 #[tokio::test]
 async fn a_token_from_before_is_asked_for_once() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::learn().await;
     backend.issue_unseen("issued-before-vestibule-came");
-    let gateway = Gateway::start(&Setup::learn(backend.address, inbox.address));
     let token = "issued-before-vestibule-came";
     gateway
         .verify(&inbox, token, "old-client", iogates::PHONE)
@@ -141,13 +147,15 @@ async fn a_token_from_before_is_asked_for_once() {
 
 #[tokio::test]
 async fn wrong_passwords_at_a_backend_are_throttled_by_address() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let setup = Setup::learn(backend.address, inbox.address).with(
-        "codes:",
-        "lockout: {delay_every: 1, address_factor: 4, first_delay: 1h}\ncodes:",
-    );
-    let gateway = Gateway::start(&setup);
+    let Site {
+        backend, gateway, ..
+    } = Site::learn_with(|setup| {
+        setup.with(
+            "codes:",
+            "lockout: {delay_every: 1, address_factor: 4, first_delay: 1h}\ncodes:",
+        )
+    })
+    .await;
     let mut names = 0;
     let mut guess = || {
         // Each account has its own count.
@@ -176,18 +184,20 @@ async fn wrong_passwords_at_a_backend_are_throttled_by_address() {
 
 #[tokio::test]
 async fn wrong_passwords_at_a_backend_are_throttled_by_account_wherever_they_come_from() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
     let dir = tempfile::tempdir().expect("folder");
     certificate(dir.path(), "files.test");
-    let setup = Setup::learn(backend.address, inbox.address)
-        .with_tls(dir.path(), &["files.test"])
-        .with(
-            "codes:",
-            "lockout: {delay_every: 3, first_delay: 1h}\ncodes:",
-        )
-        .with("store:", "trusted_proxies: [127.0.0.1/32]\nstore:");
-    let gateway = Gateway::start(&setup);
+    let Site {
+        backend, gateway, ..
+    } = Site::learn_with(|setup| {
+        setup
+            .with_tls(dir.path(), &["files.test"])
+            .with(
+                "codes:",
+                "lockout: {delay_every: 3, first_delay: 1h}\ncodes:",
+            )
+            .with("store:", "trusted_proxies: [127.0.0.1/32]\nstore:")
+    })
+    .await;
     // Over HTTP/2, whose bodies are read in another way.
     let url = format!("https://{}/api/authtoken", gateway.listeners[1]);
     let mut address = 0_u8;

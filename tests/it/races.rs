@@ -1,7 +1,6 @@
 //! Many at once, and the power cut: single-use things work once, acknowledged things stay.
 
-use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup};
+use crate::support::{Gateway, PASSWORD, PHONE, Site};
 use std::collections::HashMap;
 use tokio::task::JoinSet;
 
@@ -11,9 +10,7 @@ fn challenge_path(token: &str) -> String {
 
 #[tokio::test]
 async fn of_fifty_parallel_verifies_of_one_code_one_wins() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&Setup::accounts(backend.address, inbox.address));
+    let Site { gateway, inbox, .. } = Site::accounts().await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let path = challenge_path(&token);
@@ -51,9 +48,7 @@ fn cookie(answer: &reqwest::Response) -> Option<String> {
 
 #[tokio::test]
 async fn of_fifty_parallel_verifies_on_the_page_one_wins() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&Setup::accounts(backend.address, inbox.address));
+    let Site { gateway, inbox, .. } = Site::accounts().await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let page = gateway.url("/.vestibule/challenge?return_to=/file");
@@ -94,10 +89,12 @@ async fn of_fifty_parallel_verifies_on_the_page_one_wins() {
 #[tokio::test]
 async fn a_kill_in_the_middle_of_verifications_loses_nothing_and_accepts_nothing_twice() {
     const USERS: usize = 12;
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let setup = Setup::accounts(backend.address, inbox.address);
-    let gateway = Gateway::start(&setup);
+    let Site {
+        gateway,
+        inbox,
+        setup,
+        ..
+    } = Site::accounts().await;
     let mut people = Vec::new();
     for n in 0..USERS {
         let (name, phone) = (format!("user{n}"), format!("+4512345{n:03}"));
@@ -158,11 +155,13 @@ async fn a_kill_in_the_middle_of_verifications_loses_nothing_and_accepts_nothing
 #[tokio::test]
 async fn sessions_and_learned_tokens_survive_a_restart() {
     use crate::support::iogates;
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
     // Without the probe, so that only what was learned can answer after the restart.
-    let setup = Setup::learn(backend.address, inbox.address).with(", probe: /api/profile", "");
-    let gateway = Gateway::start(&setup);
+    let Site {
+        gateway,
+        inbox,
+        setup,
+        ..
+    } = Site::learn_with(|setup| setup.with(", probe: /api/profile", "")).await;
     let verified = gateway
         .sign_in(iogates::USER, iogates::PASSWORD, "one")
         .await;

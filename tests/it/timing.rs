@@ -1,7 +1,6 @@
 //! What can be learned with a stopwatch: whether a user name exists.
 
-use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, secret};
+use crate::support::{Gateway, PASSWORD, PHONE, Site, secret};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -28,12 +27,11 @@ fn median(mut times: Vec<Duration>) -> f64 {
 
 #[tokio::test]
 async fn a_name_that_exists_is_refused_as_slowly_as_one_that_does_not() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
     // No delay may come between.
-    let setup = Setup::accounts(backend.address, inbox.address)
-        .with("codes:", "lockout: {delay_every: 0, lock_at: 0}\ncodes:");
-    let gateway = Gateway::start(&setup);
+    let Site { gateway, .. } = Site::accounts_with(|setup| {
+        setup.with("codes:", "lockout: {delay_every: 0, lock_at: 0}\ncodes:")
+    })
+    .await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
