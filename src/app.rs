@@ -299,6 +299,7 @@ impl Base {
             events: Arc::new(self.audit.clone()),
             settings: ArcSwap::from_pointee(settings(config)),
             hashing: Arc::new(Semaphore::new(hashing_at_once())),
+            guesses: Default::default(),
         })
     }
 

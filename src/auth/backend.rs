@@ -1,14 +1,21 @@
 //! Sign-ins that a backend judges (identity `learn`): a wrong password there costs its account and
 //! its address what one of Vestibule's own accounts would.
 //!
-//! Guesses that are under way at the same moment are judged by what had been counted when they came.
+//! No more guesses are under way at once than would earn a delay: of a thousand sent together, the
+//! rest must meet the delay which the first ones earn.
 
+use super::crowd::Seat;
 use super::lockout::LockoutPolicy;
 use super::sign_in::SignInError;
 use super::{Auth, subject};
+use crate::config::model::Lockout;
 use crate::digest::SubjectDigest;
 use crate::event::{Event, EventKind};
 use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What a client is told to wait while others try the same account.
+const BUSY_RETRY_SECS: u64 = 1;
 
 /// A sign-in that may be forwarded, and whom its failure is counted against.
 #[derive(Clone, Debug)]
@@ -18,6 +25,8 @@ pub struct Guess {
     address: SubjectDigest,
     route: String,
     from: IpAddr,
+    /// Given back when it has been counted.
+    _seats: Arc<[Seat<SubjectDigest>]>,
 }
 
 impl Auth {
@@ -30,27 +39,43 @@ impl Auth {
         route: &str,
         from: IpAddr,
     ) -> Result<Guess, SignInError> {
-        let account = |name: &String| subject::account(&self.keys, realm, &name.to_lowercase());
-        let guess = Guess {
-            accounts: names.iter().map(account).collect(),
-            address: subject::address(&self.keys, from),
+        let mut accounts = Vec::new();
+        for name in names {
+            let account = subject::account(&self.keys, realm, &name.to_lowercase());
+            // Two spellings of one name are one account.
+            if !accounts.contains(&account) {
+                accounts.push(account);
+            }
+        }
+        let address = subject::address(&self.keys, from);
+        let lockout = self.settings.load().lockout;
+        let policies = counted(&accounts, address, &lockout);
+        let seats = policies.iter().map(|(subject, policy)| {
+            let max = match policy.delay_every {
+                0 => usize::MAX,
+                every => every as usize,
+            };
+            self.guesses.seat(*subject, max)
+        });
+        let seats: Option<Arc<[_]>> = seats.collect();
+        let seats = seats.ok_or(SignInError::TooMany {
+            retry_after_secs: BUSY_RETRY_SECS,
+        })?;
+        let subjects: Vec<_> = policies.iter().map(|(subject, _)| *subject).collect();
+        self.not_blocked(&subjects).await?;
+        Ok(Guess {
+            accounts,
+            address,
             route: route.to_owned(),
             from,
-        };
-        let mut subjects = guess.accounts.clone();
-        subjects.push(guess.address);
-        self.not_blocked(&subjects).await?;
-        Ok(guess)
+            _seats: seats,
+        })
     }
 
     /// The backend refused it.
     pub async fn backend_refused(&self, guess: Guess) -> Result<(), SignInError> {
         let lockout = self.settings.load().lockout;
-        let accounts = guess.accounts.into_iter();
-        let mut failed: Vec<_> = accounts
-            .map(|account| (account, LockoutPolicy::for_account(&lockout)))
-            .collect();
-        failed.push((guess.address, LockoutPolicy::for_address(&lockout)));
+        let failed = counted(&guess.accounts, guess.address, &lockout);
         self.store.failed(&failed, self.clock.now()).await?;
         self.events.emit(Event {
             kind: EventKind::Refused,
@@ -71,6 +96,20 @@ impl Auth {
         }
         Ok(())
     }
+}
+
+/// Whom a failure counts against, and how.
+fn counted(
+    accounts: &[SubjectDigest],
+    address: SubjectDigest,
+    lockout: &Lockout,
+) -> Vec<(SubjectDigest, LockoutPolicy)> {
+    let accounts = accounts.iter();
+    let mut counted: Vec<_> = accounts
+        .map(|account| (*account, LockoutPolicy::for_account(lockout)))
+        .collect();
+    counted.push((address, LockoutPolicy::for_address(lockout)));
+    counted
 }
 
 #[cfg(test)]
@@ -109,6 +148,40 @@ mod tests {
         assert!(attempt(&world, &["bob"], HERE).await.is_ok());
         assert!(attempt(&world, &[], HERE).await.is_ok());
         world.clock.advance(Duration::from_secs(31));
+        assert!(attempt(&world, &["ann"], HERE).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn no_more_are_under_way_than_would_earn_a_delay() {
+        let world = World::new();
+        let mut under_way = Vec::new();
+        for n in 1..=5 {
+            let from = format!("192.0.2.{n}");
+            under_way.push(attempt(&world, &["ann"], &from).await.unwrap());
+        }
+        assert!(is_delayed(&attempt(&world, &["ann"], HERE).await));
+        assert!(attempt(&world, &["bob"], HERE).await.is_ok());
+        // A seat comes back with the answer, whatever it is; five failures are the delay.
+        under_way.pop();
+        under_way.push(attempt(&world, &["ann"], HERE).await.unwrap());
+        for guess in under_way {
+            world.auth.backend_refused(guess).await.unwrap();
+        }
+        assert!(is_delayed(&attempt(&world, &["ann"], HERE).await));
+        world.clock.advance(Duration::from_secs(31));
+        assert!(attempt(&world, &["ann"], HERE).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_address_has_so_many_under_way_whoever_it_tries() {
+        let world = World::new();
+        let mut under_way = Vec::new();
+        for n in 0..50 {
+            under_way.push(attempt(&world, &[&format!("user{n}")], HERE).await.unwrap());
+        }
+        assert!(is_delayed(&attempt(&world, &["ann"], HERE).await));
+        assert!(attempt(&world, &["ann"], "192.0.2.2").await.is_ok());
+        drop(under_way);
         assert!(attempt(&world, &["ann"], HERE).await.is_ok());
     }
 

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod challenge;
+pub mod crowd;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod lockout;
@@ -11,7 +12,7 @@ pub mod subject;
 
 use crate::clock::Clock;
 use crate::config::model;
-use crate::digest::{DigestKeys, SessionKey, TokenDigest};
+use crate::digest::{DigestKeys, SessionKey, SubjectDigest, TokenDigest};
 use crate::entropy::Entropy;
 use crate::event::Events;
 use crate::factor::phone::Phone;
@@ -68,6 +69,8 @@ pub struct Auth {
     pub settings: ArcSwap<Settings>,
     /// argon2id at work at once; further sign-ins wait for their turn.
     pub hashing: Arc<tokio::sync::Semaphore>,
+    /// Sign-ins that a backend is judging, by whom they count for.
+    pub guesses: crowd::Crowd<SubjectDigest>,
 }
 
 /// Who asks a use case: a known token on a device, over a route.

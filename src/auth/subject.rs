@@ -56,6 +56,9 @@ mod tests {
         assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
         assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
         assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
+        let as_network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(as_network("2001:db8:1:2:ffff::9"), "2001:db8:1:2::");
+        assert_eq!(as_network("::ffff:192.0.2.1"), "192.0.2.1");
     }
 
     #[test]

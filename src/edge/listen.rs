@@ -8,9 +8,10 @@
 //! It decides nothing about requests, and no byte reaches `app` before its head has been checked.
 
 use super::conn::{About, Conn, HeadDeadlines, NoHead};
-use super::crowd::{Crowd, Seat};
 use super::scan::HeadBounds;
 use super::tls::{Expiry, Loaded, ServerTls, TlsError};
+use crate::auth::crowd::{Crowd, Seat};
+use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::config::model::{self, Connections, Timeouts};
 use crate::observe::metrics::{Metrics, Outcome};
@@ -122,7 +123,8 @@ struct Shared {
     /// As configured, with port 0 where that was asked for.
     listeners: Vec<(SocketAddr, Option<ServerTls>)>,
     open: AtomicUsize,
-    crowd: Arc<Crowd>,
+    /// By address; an IPv6 client counts as its /64, as it does for wrong passwords.
+    crowd: Crowd<IpAddr>,
     /// Told when a connection ends, or when more of them may be open.
     room: Notify,
     metrics: Metrics,
@@ -132,7 +134,7 @@ struct Shared {
 struct Place {
     shared: Arc<Shared>,
     /// Its place under `connections.per_address_max`; a trusted proxy needs none.
-    _seat: Option<Seat>,
+    _seat: Option<Seat<IpAddr>>,
 }
 
 impl Listeners {
@@ -160,7 +162,7 @@ impl Listeners {
             limits: ArcSwap::from_pointee(limits),
             listeners: configured,
             open: AtomicUsize::new(0),
-            crowd: Arc::default(),
+            crowd: Crowd::default(),
             room: Notify::new(),
             metrics,
         });
@@ -324,13 +326,14 @@ impl Shared {
     }
 
     /// The outer `None`: refused; the inner one: a trusted proxy.
-    fn seat(&self, peer: IpAddr) -> Option<Option<Seat>> {
+    fn seat(&self, peer: IpAddr) -> Option<Option<Seat<IpAddr>>> {
         let limits = self.limits.load();
         let peer = peer.to_canonical();
         if limits.trusted_proxies.iter().any(|net| net.contains(&peer)) {
             return Some(None);
         }
-        let seat = self.crowd.seat(peer, limits.connections.per_address_max);
+        let max = limits.connections.per_address_max;
+        let seat = self.crowd.seat(subject::network(peer), max);
         if seat.is_none() {
             self.metrics.connection_refused();
             tracing::debug!(%peer, "connection refused: connections.per_address_max");

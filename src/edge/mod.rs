@@ -1,6 +1,6 @@
 //! The only folder that imports Pingora: sockets, TLS, and the hardened HTTP framework.
 //!
-//! A connection: [`listen`] (with `crowd`) → `conn` and `scan` (heads, before Pingora's parser), [`tls`], [`h2`] (bounds).
+//! A connection: [`listen`] → `conn` and `scan` (heads, before Pingora's parser), [`tls`], [`h2`] (bounds).
 //! A request: [`stall`] → [`proxy`] (phases) → `harden` → `admit` (head to permit, with `head`) →
 //! [`upstream`], `headers`, `body`, [`watch`] on the way through, or `bridge` to a local endpoint;
 //! `failure` and `access` at its end.
@@ -18,7 +18,6 @@ mod admit;
 mod body;
 mod bridge;
 mod conn;
-mod crowd;
 mod failure;
 mod harden;
 mod head;
