@@ -1,6 +1,7 @@
 //! What a watched sign-in teaches: whose its token is, and on which device.
 
 use crate::auth::Auth;
+use crate::clock::Clock;
 use crate::edge::watch::{Exchange, Learner};
 use crate::event::{Event, EventKind, Events};
 use crate::factor::phone::Phone;
@@ -15,14 +16,21 @@ pub(super) struct UpstreamLearner {
     witness: Arc<StoreWitness>,
     auth: Arc<Auth>,
     audit: Audit,
+    clock: Arc<dyn Clock>,
 }
 
 impl UpstreamLearner {
-    pub(super) fn new(witness: Arc<StoreWitness>, auth: Arc<Auth>, audit: Audit) -> Self {
+    pub(super) fn new(
+        witness: Arc<StoreWitness>,
+        auth: Arc<Auth>,
+        audit: Audit,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             witness,
             auth,
             audit,
+            clock,
         }
     }
 }
@@ -39,6 +47,7 @@ impl Learner for UpstreamLearner {
             return;
         };
         let region = exchange.phone_region.as_deref();
+        let lifetime = exchange.learn.lifetime;
         self.witness.learned(LearnedToken {
             realm: exchange.realm,
             token: learned.token,
@@ -49,7 +58,7 @@ impl Learner for UpstreamLearner {
                 .and_then(|raw| readable(raw, region)),
             email: learned.email,
             device: exchange.device.or(learned.device),
-            lifetime: exchange.learn.lifetime,
+            expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
         });
         self.audit.emit(Event {
             kind: EventKind::SignedIn,

@@ -1,9 +1,10 @@
 //! Asks a backend whose a token is, for tokens that were issued before Vestibule came.
 
-use crate::config::model::{Config, Identity, Learn, Upstream};
+use crate::clock::Clock;
+use crate::config::model::{Config, Learn, Upstream};
 use crate::gate::Unavailable;
 use crate::identity::learn;
-use crate::identity::witness::{LearnedToken, Probe, Probes};
+use crate::identity::witness::{LearnedToken, Probe};
 use crate::secret::Secret;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -19,37 +20,41 @@ pub(super) struct UpstreamProbe {
     url: String,
     learn: Learn,
     phone_region: Option<String>,
+    clock: Arc<dyn Clock>,
 }
 
-/// The probes of a config, by identity.
-pub(super) fn all(config: &Config) -> Result<Probes, reqwest::Error> {
-    let mut probes = Probes::new();
-    for (name, identity) in &config.identities {
-        let Identity::Learn(learn) = identity else {
-            continue;
-        };
-        let Some(path) = &learn.probe else { continue };
-        let Some(route) = config.routes.iter().find(|route| &route.identity == name) else {
-            continue;
+impl UpstreamProbe {
+    /// The probe of an identity, if it has one and a route.
+    pub(super) fn new(
+        config: &Config,
+        identity: &str,
+        learn: &Learn,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<Self>, reqwest::Error> {
+        let route = config
+            .routes
+            .iter()
+            .find(|route| route.identity == identity);
+        let (Some(path), Some(route)) = (&learn.probe, route) else {
+            return Ok(None);
         };
         let upstream = config.upstreams.get(&route.upstream);
         let Some(url) = upstream.and_then(|upstream| url(upstream, path)) else {
-            continue;
+            return Ok(None);
         };
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(PROBE_TIMEOUT)
             .build()?;
-        let probe = UpstreamProbe {
+        Ok(Some(Self {
             client,
             url,
             learn: learn.clone(),
             phone_region: route.phone_region.clone(),
-        };
-        probes.insert(name.clone(), Arc::new(probe));
+            clock,
+        }))
     }
-    Ok(probes)
 }
 
 fn url(upstream: &Upstream, path: &str) -> Option<String> {
@@ -98,7 +103,10 @@ impl Probe for UpstreamProbe {
                     .and_then(|raw| super::learner::readable(raw, region)),
                 email: profile.email,
                 device: None,
-                lifetime: self.learn.lifetime,
+                expires_at: self
+                    .learn
+                    .lifetime
+                    .map(|lifetime| self.clock.now().after(lifetime)),
             }),
         )
     }

@@ -4,6 +4,7 @@
 //! asks for), so that one wrong value never hides another. The documentation of these fields is what
 //! the published JSON Schema says to people's editors.
 
+use super::model::JwtAlgorithm;
 use super::values::{Credential, Period, SecretSource, UpstreamTls};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
@@ -353,17 +354,15 @@ pub(super) enum SmsMethod {
     Put,
 }
 
-/// How a token becomes a user: one of the two keys.
+/// How a token becomes a user: one of the keys.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(super) struct Identity {
     pub(super) learn: Option<Learn>,
     pub(super) accounts: Option<Accounts>,
-    #[schemars(skip)]
-    pub(super) jwt: Option<IgnoredAny>,
-    #[schemars(skip)]
-    pub(super) introspection: Option<IgnoredAny>,
+    pub(super) jwt: Option<Jwt>,
+    pub(super) introspection: Option<Introspection>,
 }
 
 /// Watch the backend's own sign-in, and learn from its answer whose the token is.
@@ -396,6 +395,126 @@ pub(super) struct Learn {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Accounts {}
+
+/// Verify tokens that another has signed (RFC 7519): access tokens of an OpenID provider, say. `iss`,
+/// `aud` and `exp` must be in them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Jwt {
+    /// The issuer's public keys, as a JWK set. Either this or `keys`.
+    pub(super) jwks: Option<Jwks>,
+    /// The issuer's public keys, one by one.
+    pub(super) keys: Option<Vec<PemKey>>,
+    /// What `iss` must be, letter by letter.
+    #[schemars(required, extend("examples" = ["https://login.example.org/"]))]
+    pub(super) issuer: Option<String>,
+    /// What `aud` must be, or hold: the name of this service at the issuer.
+    #[schemars(required, extend("examples" = ["https://files.example.org"]))]
+    pub(super) audience: Option<String>,
+    /// The signatures that are taken.
+    #[schemars(required, with = "Vec<Algorithm>", extend("examples" = [["RS256"]]))]
+    pub(super) algorithms: Option<Vec<String>>,
+    /// By how much `nbf` and `iat` may lie in the future: the issuer's clock may be ahead.
+    #[serde(default = "leeway")]
+    pub(super) leeway: Period,
+    #[serde(default)]
+    pub(super) claims: Claims,
+}
+
+fn leeway() -> Period {
+    Period::secs(30)
+}
+
+/// A signature with a public key (RFC 7518, RFC 8037).
+#[derive(JsonSchema)]
+#[schemars(extend("enum" = JwtAlgorithm::ALL.map(JwtAlgorithm::as_str)))]
+struct Algorithm(#[expect(dead_code, reason = "gives the schema its type")] String);
+
+/// A JWK set (RFC 7517): its address or a file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+pub(super) struct Jwks {
+    /// Fetched at start, again after `refresh`, and when a token names a key that is not in it.
+    #[schemars(extend("examples" = ["https://login.example.org/.well-known/jwks.json"]))]
+    pub(super) url: Option<String>,
+    /// The longest time between two fetches; the issuer's `Cache-Control` can only shorten it.
+    /// Without it, 5m.
+    pub(super) refresh: Option<Period>,
+    /// Read at start and at a reload.
+    pub(super) file: Option<String>,
+}
+
+/// A public key in a PEM file, and what it is for.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PemKey {
+    /// `-----BEGIN PUBLIC KEY-----`.
+    #[schemars(required)]
+    pub(super) file: Option<String>,
+    #[schemars(required, with = "Algorithm")]
+    pub(super) algorithm: Option<String>,
+    /// The `kid` of tokens signed with it; without one, it is tried for every token.
+    pub(super) kid: Option<String>,
+}
+
+/// The claims that say who a token's user is, by name.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Claims {
+    /// The user's name.
+    pub(super) user: String,
+    /// A phone number that codes are sent to. Not taken if the claim `…_verified` beside it is false.
+    #[schemars(extend("examples" = ["phone_number"]))]
+    pub(super) phone: Option<String>,
+    /// The mail address; `…_verified` counts here too.
+    #[schemars(extend("examples" = ["email"]))]
+    pub(super) email: Option<String>,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            user: "sub".to_owned(),
+            phone: None,
+            email: None,
+        }
+    }
+}
+
+/// Ask the issuer about each token (RFC 7662): for tokens that say nothing by themselves, or that
+/// must end the moment the issuer says so.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Introspection {
+    /// The issuer's introspection endpoint.
+    #[schemars(required, extend("examples" = ["https://login.example.org/oauth2/introspect"]))]
+    pub(super) url: Option<String>,
+    /// What Vestibule signs in there with.
+    #[schemars(required)]
+    pub(super) client: Option<Client>,
+    /// How long its word is good: a token that is withdrawn there goes on here for so long at most.
+    #[serde(default = "cache")]
+    pub(super) cache: Period,
+    /// What `aud` must be, or hold. Without it, any.
+    pub(super) audience: Option<String>,
+    #[serde(default)]
+    pub(super) claims: Claims,
+}
+
+fn cache() -> Period {
+    Period::secs(60)
+}
+
+/// A client of an OAuth server (RFC 6749 section 2.3.1).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    #[schemars(required)]
+    pub(super) id: Option<String>,
+    #[schemars(required)]
+    pub(super) secret: Option<SecretSource>,
+}
 
 /// A backend.
 #[derive(Deserialize, JsonSchema)]

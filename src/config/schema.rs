@@ -92,8 +92,6 @@ mod tests {
     fn it_does_not_offer_what_this_version_refuses() {
         let schema = schema();
         for later in [
-            "jwt",
-            "introspection",
             "forward_auth",
             "ziik",
             "b2core",

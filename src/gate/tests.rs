@@ -39,6 +39,8 @@ type Interlude = Box<dyn FnOnce() + Send>;
 /// the gate gets it.
 struct Script {
     holders: Mutex<HashMap<String, (Holder, Option<SessionKey>)>>,
+    /// How long its word about a token holds.
+    fresh_for: Mutex<Option<Duration>>,
     sessions: Mutex<HashMap<SessionKey, Session>>,
     down: AtomicBool,
     holder_calls: AtomicUsize,
@@ -65,6 +67,7 @@ impl Witness for Script {
             Some((holder, issued_pair)) => Known::Yes {
                 holder,
                 issued_pair,
+                fresh_for: *self.fresh_for.lock().unwrap(),
             },
             None => Known::No,
         })
@@ -103,6 +106,7 @@ impl World {
         let clock = Arc::new(TestClock(AtomicI64::new(START)));
         let script = Arc::new(Script {
             holders: Mutex::default(),
+            fresh_for: Mutex::default(),
             sessions: Mutex::default(),
             down: AtomicBool::new(false),
             holder_calls: AtomicUsize::new(0),
@@ -336,6 +340,82 @@ async fn a_request_without_a_device_stands_for_the_device_the_token_was_issued_t
 }
 
 #[tokio::test]
+async fn a_session_is_kept_no_longer_than_the_word_about_its_token_holds() {
+    let world = World::new();
+    *world.script.fresh_for.lock().unwrap() = Some(Duration::from_secs(20));
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", Some("phone"), ANN);
+    let question = world.asks("t", Some("phone"));
+    assert!(is_session(world.decide(&question).await));
+    world.clock.advance(19);
+    assert!(world.asks_memory("t", Some("phone")));
+    assert_eq!(world.calls(), (1, 1));
+    world.clock.advance(1);
+    assert!(!world.asks_memory("t", Some("phone")));
+    // Asked again, and kept anew for as long.
+    assert!(is_session(world.decide(&question).await));
+    assert_eq!(world.calls(), (2, 2));
+    world.clock.advance(19);
+    assert!(world.asks_memory("t", Some("phone")));
+
+    // The issuer has taken it back: what memory held is over with the word.
+    world.script.holders.lock().unwrap().remove("t");
+    world.clock.advance(1);
+    let decision = world.decide(&question).await;
+    assert_eq!(refusal(decision), Refusal::UnknownToken);
+}
+
+#[tokio::test]
+async fn a_word_that_cannot_be_renewed_opens_nothing() {
+    let world = World::new();
+    *world.script.fresh_for.lock().unwrap() = Some(Duration::from_secs(20));
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+    world.script.down.store(true, Ordering::SeqCst);
+    world.clock.advance(19);
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+    world.clock.advance(1);
+    let decision = world.decide(&world.asks("t", None)).await;
+    assert_eq!(refusal(decision), Refusal::Unavailable);
+}
+
+#[tokio::test]
+async fn a_verified_pair_is_remembered_as_long_as_the_word_and_an_alias_at_most_as_long() {
+    let world = World::new();
+    let session = world.session(1, "t", Some("phone"), ANN);
+    let word = |secs| Some(Duration::from_secs(secs));
+    let (named, unnamed) = (world.key("t", Some("phone")), world.key("t", None));
+    world.gate.remember_for(named, &session, word(60));
+    world.gate.remember_alias(unnamed, &session, word(60));
+    world.clock.advance(29);
+    assert!(world.asks_memory("t", None));
+    world.clock.advance(1);
+    assert!(!world.asks_memory("t", None), "an alias has 30 s");
+    world.clock.advance(29);
+    assert!(world.asks_memory("t", Some("phone")));
+    world.clock.advance(1);
+    assert!(!world.asks_memory("t", Some("phone")));
+    world.gate.remember_alias(unnamed, &session, word(5));
+    world.clock.advance(5);
+    assert!(!world.asks_memory("t", None), "the word was shorter");
+}
+
+#[tokio::test]
+async fn the_last_sighting_under_a_short_word_is_not_lost() {
+    let world = World::new();
+    *world.script.fresh_for.lock().unwrap() = Some(Duration::from_secs(1));
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+    let seen_at = world.now();
+    world.clock.advance(2);
+    world.gate.sweep();
+    assert_eq!(world.gate.take_seen(), [(SessionId(1), seen_at)]);
+    assert_eq!(world.gate.sweep().0, 0);
+}
+
+#[tokio::test]
 async fn a_session_under_its_own_key_is_no_alias() {
     let world = World::new();
     world.holds("t", ANN, None, None);
@@ -397,6 +477,8 @@ async fn a_session_idles_out_unless_it_is_seen() {
     assert!(world.asks_memory("t", None), "seen in between");
     world.clock.advance(1_000);
     assert!(needs_second_factor(world.decide(&question).await, false));
+    // Swept once the store has been told when it was seen.
+    assert_eq!(world.gate.take_seen().len(), 1);
     assert_eq!(world.gate.sweep(), (0, 0));
 }
 

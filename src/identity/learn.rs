@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::fmt;
 
 /// Bytes of the longest user name that is learned: it goes into a header of every request.
-const USER_BYTES_MAX: usize = 256;
+pub(super) const USER_BYTES_MAX: usize = 256;
 
 /// What one successful sign-in taught.
 #[derive(Clone, PartialEq, Eq)]

@@ -296,7 +296,7 @@ impl Local {
             .auth
             .verify(&caller, &code, caller.pair, caller.device_label.clone())
             .await?;
-        self.remember(call, presented, caller.pair, &session);
+        self.remember(call, presented, caller.pair, &session).await;
         Ok(message(StatusCode::OK, "Code accepted"))
     }
 

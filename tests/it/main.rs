@@ -12,6 +12,7 @@ mod hygiene;
 mod kannel;
 mod main_job;
 mod operator;
+mod outside;
 mod protocols;
 mod races;
 mod transfer;

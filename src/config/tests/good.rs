@@ -264,3 +264,49 @@ fn tls_towards_a_backend_takes_the_servers_name() {
     );
     assert_eq!(name("[\"files.org:443\"], tls: false"), None);
 }
+
+#[test]
+fn tokens_of_others_have_their_issuers_keys_and_rules() {
+    let identity = |text: &str| good(&small("{accounts: {}}", text)).identities["local"].clone();
+    let jwt = |text: &str| match identity(text) {
+        Identity::Jwt(jwt) => jwt,
+        other => panic!("{other:?}"),
+    };
+    let url = jwt(
+        "{jwt: {jwks: {url: https://i.example/k}, issuer: i, audience: a, algorithms: [RS256, EdDSA]}}",
+    );
+    let refresh = secs(300);
+    let expected = JwtKeys::Url {
+        url: "https://i.example/k".to_owned(),
+        refresh,
+    };
+    assert_eq!(url.keys, expected);
+    assert_eq!(url.algorithms, [JwtAlgorithm::Rs256, JwtAlgorithm::EdDsa]);
+    assert_eq!((url.issuer.as_str(), url.audience.as_str()), ("i", "a"));
+    assert_eq!(url.leeway, secs(30));
+    assert_eq!((url.claims.user.as_str(), url.claims.phone), ("sub", None));
+
+    // On this machine, http will do; a query may be part of the address.
+    let local = jwt(
+        "{jwt: {jwks: {url: \"http://127.0.0.1:8/k?p=1\", refresh: 1h}, issuer: i, audience: a, algorithms: [ES256]}}",
+    );
+    assert!(matches!(local.keys, JwtKeys::Url { refresh, .. } if refresh == secs(3600)));
+    let file = jwt("{jwt: {jwks: {file: keys.json}, issuer: i, audience: a, algorithms: [ES256]}}");
+    assert!(matches!(file.keys, JwtKeys::Set(text) if text.contains("OKP")));
+    let pem = jwt(
+        "{jwt: {keys: [{file: issuer.pem, algorithm: PS512, kid: k}], issuer: i, audience: a, algorithms: [PS512]}}",
+    );
+    let JwtKeys::Pem(keys) = pem.keys else {
+        panic!()
+    };
+    assert_eq!(keys[0].algorithm, JwtAlgorithm::Ps512);
+    assert_eq!(keys[0].kid.as_deref(), Some("k"));
+
+    let text = "{introspection: {url: https://i.example/i, client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, claims: {user: username}}}";
+    let Identity::Introspection(oauth) = identity(text) else {
+        panic!()
+    };
+    assert_eq!(oauth.client_secret.expose(), "oauth-hunter2");
+    assert_eq!((oauth.cache, oauth.audience), (secs(60), None));
+    assert_eq!(oauth.claims.user, "username");
+}

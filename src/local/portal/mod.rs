@@ -119,7 +119,7 @@ impl Local {
             .map(|device| self.auth.keys.device_label(device));
         match self.auth.verify(&caller, code, pair, label).await {
             Ok(session) => {
-                self.remember(call, presented, pair, &session);
+                self.remember(call, presented, pair, &session).await;
                 let reply = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
                 let reply = encode::header(reply, LOCATION, &visitor.return_to);
                 Ok(match fresh {

@@ -37,6 +37,7 @@ impl Witness for FromStore {
             Some((token, holder)) => Known::Yes {
                 holder,
                 issued_pair: token.issued_pair,
+                fresh_for: None,
             },
             None => Known::No,
         })
