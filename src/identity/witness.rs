@@ -275,11 +275,14 @@ impl StoreWitness {
         };
         let kept = self.keep_news(&learned, found).await;
         kept.map_err(|error| unavailable(&error))?;
-        if let Some(good_for) = good_for {
-            // From before it was asked: the answer may have been under way for a while.
-            source.vouch(digest, now, good_for);
-        }
-        self.stored(digest, good_for).await
+        let Some(good_for) = good_for else {
+            return self.stored(digest, None).await;
+        };
+        // Since before it was asked: the answer may have been under way for a while.
+        source.vouch(digest, now, good_for);
+        let under_way = Duration::from_secs(self.clock.now().secs_since(now));
+        let left = good_for.saturating_sub(under_way);
+        self.stored(digest, Some(left)).await
     }
 
     /// Stores what was learned, unless the store holds just that: a word that is renewed every minute
