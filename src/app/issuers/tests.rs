@@ -3,7 +3,11 @@
 use super::jwks::Fetched;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
-use crate::gate::Unavailable;
+use crate::digest::DigestKeys;
+use crate::gate::{Known, Unavailable, Witness as _};
+use crate::identity::witness::StoreWitness;
+use crate::store::memory::Memory;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -46,10 +50,19 @@ async fn answer(State(issuer): State<Issuer>, headers: HeaderMap) -> impl IntoRe
     }
 }
 
-/// A set with one Ed25519 key, told apart by its bytes.
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A set with one Ed25519 key.
+fn set_of(kid: &str, key: &[u8]) -> String {
+    let x = b64(key);
+    format!(r#"{{"keys": [{{"kty": "OKP", "crv": "Ed25519", "kid": "{kid}", "x": "{x}"}}]}}"#)
+}
+
+/// The same with a key that is told apart by its bytes, and that nobody can sign with.
 fn set(byte: u8) -> String {
-    let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([byte; 32]);
-    format!(r#"{{"keys": [{{"kty": "OKP", "crv": "Ed25519", "kid": "k{byte}", "x": "{x}"}}]}}"#)
+    set_of(&format!("k{byte}"), &[byte; 32])
 }
 
 async fn issuer() -> (SocketAddr, Issuer) {
@@ -179,27 +192,62 @@ async fn without_any_keys_nobody_is_judged_and_the_issuer_is_asked_now_and_then(
     assert!(world.keys.current().await.is_ok());
 }
 
+/// A config with one `jwt` identity of this issuer.
+fn config(address: SocketAddr, audience: &str) -> Config {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.yaml");
+    let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    std::fs::write(dir.path().join("k"), key).unwrap();
+    let text = format!(
+        "listeners: [{{address: \"127.0.0.1:8080\"}}]\nstore: {{url: \"memory:\", key: {{file: k}}}}\n\
+         identities: {{staff: {{jwt: {{jwks: {{url: \"http://{address}/keys\", refresh: 1s}}, issuer: i, \
+         audience: {audience}, algorithms: [EdDSA]}}}}}}\n\
+         upstreams: {{files: {{servers: [\"127.0.0.1:5000\"]}}}}\n\
+         routes: [{{name: files, hosts: [a.org], upstream: files, identity: staff}}]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    crate::config::load(&path).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_ends_the_tokens_that_it_has_signed() {
+    let signer = Ed25519KeyPair::generate().unwrap();
+    let (address, issuer) = issuer().await;
+    issuer.lock().unwrap().body = set_of("old", signer.public_key().as_ref());
+    let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
+    let base = base(&clock);
+    let issuers = Issuers::new(&base, &config(address, "a"), None).unwrap();
+    let keys = DigestKeys::derive(&[7; 32]);
+    let store = Arc::new(Memory::default());
+    let witness = StoreWitness::new(store, keys, clock.clone(), Arc::new(|_| ()));
+    witness.set_probes(issuers.probes());
+
+    let header = r#"{"alg": "EdDSA", "kid": "old"}"#;
+    let claims = r#"{"iss": "i", "aud": "a", "sub": "ann", "exp": 2000000}"#;
+    let message = format!("{}.{}", b64(header), b64(claims));
+    let token = format!("{message}.{}", b64(signer.sign(message.as_bytes())));
+    let known = || async { witness.holder("staff", &token).await.unwrap() };
+    let Known::Yes { fresh_for, .. } = known().await else {
+        panic!("unknown")
+    };
+    assert_eq!(fresh_for, Some(Duration::from_secs(60)));
+
+    issuer.lock().unwrap().body = set(2);
+    clock.advance(Duration::from_secs(59));
+    // Asked for twice, and the second answer taken over.
+    let fetched = r#"issuer_requests_total{identity="staff",outcome="fetched"} 2"#;
+    while !base.metrics.render().unwrap().contains(fetched) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(matches!(known().await, Known::Yes { .. }), "its word holds");
+    clock.advance(Duration::from_secs(1));
+    assert!(matches!(known().await, Known::No));
+}
+
 #[tokio::test]
 async fn a_reload_keeps_the_issuers_that_did_not_change() {
     let (address, asked) = issuer().await;
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("c.yaml");
-    std::fs::write(
-        dir.path().join("k"),
-        "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
-    )
-    .unwrap();
-    let config = |audience: &str| {
-        let text = format!(
-            "listeners: [{{address: \"127.0.0.1:8080\"}}]\nstore: {{url: \"memory:\", key: {{file: k}}}}\n\
-             identities: {{staff: {{jwt: {{jwks: {{url: \"http://{address}/keys\"}}, issuer: i, \
-             audience: {audience}, algorithms: [EdDSA]}}}}}}\n\
-             upstreams: {{files: {{servers: [\"127.0.0.1:5000\"]}}}}\n\
-             routes: [{{name: files, hosts: [a.org], upstream: files, identity: staff}}]\n"
-        );
-        std::fs::write(&path, text).unwrap();
-        crate::config::load(&path).unwrap_or_else(|errors| panic!("{errors}"))
-    };
+    let config = |audience: &str| config(address, audience);
     let base = base(&Arc::new(ManualClock::at(Timestamp(1_000_000))));
     let first = Issuers::new(&base, &config("a"), None).unwrap();
     let same = Issuers::new(&base, &config("a"), Some(&first)).unwrap();
