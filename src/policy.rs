@@ -133,7 +133,7 @@ pub(crate) mod tests {
                 assertion: false,
                 audience: "files".to_owned(),
             },
-            token_algorithm: crate::config::model::Algorithm::EdDsa,
+            token_algorithm: crate::config::model::SigningAlgorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
             body_bytes_max: None,

@@ -61,6 +61,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
     ("lettre", &["src/delivery/"]),
+    ("jsonwebtoken", &["src/identity/jwt.rs"]),
     (
         "reqwest",
         &[

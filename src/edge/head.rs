@@ -296,7 +296,7 @@ pub(super) mod tests {
                     assertion: false,
                     audience: "files".to_owned(),
                 },
-                token_algorithm: model::Algorithm::EdDsa,
+                token_algorithm: model::SigningAlgorithm::EdDsa,
                 cors_origins: vec!["https://app.example.org".to_owned()],
                 encoded_slashes: false,
                 body_bytes_max: None,

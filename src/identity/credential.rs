@@ -14,8 +14,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::borrow::Cow;
 
-/// Bytes of the longest token that is looked at.
-const TOKEN_BYTES_MAX: usize = 4096;
+/// Bytes of the longest token that is looked at: signed tokens with many claims are some KiB long.
+pub(super) const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// Two different tokens in one request, or a malformed one: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn malformed_tokens_are_refused() {
-        let long = "a".repeat(4097);
+        let long = "a".repeat(TOKEN_BYTES_MAX + 1);
         let bearer = format!("Bearer {long}");
         let query = format!("/?token={long}");
         for (target, given) in [
