@@ -276,7 +276,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::model;
     use crate::digest::DigestKeys;
-    use crate::request::Client;
+    use crate::request::{Client, Lines};
 
     pub(in crate::edge) fn route(identity: Identity, credentials: Vec<CredentialSource>) -> Route {
         Route {
@@ -317,6 +317,7 @@ pub(super) mod tests {
             path: path.into(),
             query: None,
             headers,
+            lines: Lines::read(headers),
             destination: None,
             has_encoded_slash: false,
             client: Client {
