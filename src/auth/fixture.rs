@@ -3,7 +3,7 @@
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::*;
-use super::{Auth, Deliver, DeliveryError, Mail, Settings};
+use super::{Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
 use crate::digest::{
@@ -224,6 +224,48 @@ impl World {
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()
+    }
+
+    /// A user without a second factor.
+    pub(crate) async fn bare_user(&self, name: &str) -> UserId {
+        let user = NewUser {
+            realm: REALM.to_owned(),
+            name: name.to_owned(),
+            phone: None,
+            email: None,
+            password_hash: None,
+            can_edit_users: false,
+        };
+        let id = self.store.create_user(user, START).await.unwrap();
+        id.unwrap()
+    }
+
+    /// A caller with a token of the user on a device of that name; no more has been shown yet.
+    pub(crate) async fn caller(&self, user: UserId, device: &str) -> Caller {
+        let keys = self.auth.keys.realm(REALM);
+        let token = format!("token of {device}");
+        let (digest, pair) = (keys.token(&token), keys.session(&token, Some(device)));
+        let stored = Token {
+            digest,
+            user,
+            issued_pair: Some(pair),
+            scope: None,
+            share: None,
+            born: None,
+            issued_at: START,
+            expires_at: None,
+        };
+        self.store.put_token(stored).await.unwrap();
+        Caller {
+            holder: Holder::limited(user, "ann", None),
+            token: digest,
+            pair,
+            device_label: None,
+            standing: Standing::Token,
+            self_enrolment: false,
+            route: "files".to_owned(),
+            address: "192.0.2.1".parse().unwrap(),
+        }
     }
 
     /// A share link to `/dir/`.
