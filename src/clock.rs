@@ -58,6 +58,14 @@ impl Timestamp {
             .and_then(|at| at.format(format).ok())
             .unwrap_or_else(|| "9999-12-31T23:59:59+00:00".to_owned())
     }
+
+    /// Reads a time of RFC 3339 with any offset; fractions of a second are dropped.
+    #[must_use]
+    pub fn from_iso8601(text: &str) -> Option<Self> {
+        let rfc3339 = &time::format_description::well_known::Rfc3339;
+        let at = time::OffsetDateTime::parse(text, rfc3339).ok()?;
+        Some(Self(at.unix_timestamp()))
+    }
 }
 
 /// A source of the current time.
@@ -119,6 +127,21 @@ mod tests {
             Timestamp(1_795_317_694).iso8601(),
             "2026-11-22T03:21:34+00:00"
         );
+    }
+
+    #[test]
+    fn times_are_read_with_any_offset() {
+        let read = Timestamp::from_iso8601;
+        let same = [
+            "2026-11-22T03:21:34+00:00",
+            "2026-11-22T03:21:34.999Z",
+            "2026-11-22T04:21:34+01:00",
+        ];
+        for text in same {
+            assert_eq!(read(text), Some(Timestamp(1_795_317_694)), "{text}");
+        }
+        assert_eq!(read("2026-11-22"), None);
+        assert_eq!(read(""), None);
     }
 
     #[test]

@@ -37,6 +37,23 @@ pub fn token(entropy: &dyn Entropy) -> Result<String, NoEntropy> {
     Ok(URL_SAFE_NO_PAD.encode(bytes::<32>(entropy)?))
 }
 
+/// A random UUID (RFC 9562 version 4): 122 random bits.
+pub fn uuid(entropy: &dyn Entropy) -> Result<String, NoEntropy> {
+    let random = u128::from_be_bytes(bytes::<16>(entropy)?);
+    // Four bits say the version (4), two the variant (10).
+    let cleared = random & !(0xf000 << 64) & !(0xc000_u128 << 48);
+    let uuid = cleared | (0x4000 << 64) | (0x8000_u128 << 48);
+    let hex = format!("{uuid:032x}");
+    let mut out = String::with_capacity(36);
+    for (at, digit) in hex.chars().enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            out.push('-');
+        }
+        out.push(digit);
+    }
+    Ok(out)
+}
+
 /// A one-time code of `len` decimal digits, each uniform: bytes of 250 and above are thrown away
 /// instead of being folded (rejection sampling).
 pub fn digits(entropy: &dyn Entropy, len: usize) -> Result<String, NoEntropy> {
@@ -70,6 +87,17 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_uuid_has_its_version_and_variant() {
+        let ones = Replay(std::sync::Mutex::new(vec![0xff; 16]));
+        assert_eq!(uuid(&ones).unwrap(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        let zeros = Replay(std::sync::Mutex::new(vec![0; 16]));
+        assert_eq!(
+            uuid(&zeros).unwrap(),
+            "00000000-0000-4000-8000-000000000000"
+        );
     }
 
     #[test]

@@ -137,18 +137,10 @@ impl Auth {
     pub async fn verify(&self, caller: &Caller, typed: Typed<'_>) -> Result<Verified, VerifyError> {
         let tries = self.tries(caller, &typed).await?;
         let now = self.clock.now();
-        // A session must not outlive the token that it stands on: a share link has an end.
-        let live = self.store.token(caller.token, now).await?;
-        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
-        let settings = self.settings.load_full();
-        let longest = now.after(settings.sessions.lifetime);
         let session = NewSession {
             key: typed.pair,
-            token: caller.token,
-            user: caller.holder.user,
             device_label: typed.device_label.clone(),
-            verified_at: now,
-            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
+            ..self.session_of(caller).await?
         };
         let drawn = match &typed.issue {
             Some(to) => Some(self.draw(to, &caller.holder, true).await?),
@@ -166,7 +158,7 @@ impl Auth {
             subjects: self.subjects(&caller.asker(&self.keys)),
             token: Some(caller.token),
             wizard: None,
-            authority: caller.confirms_by(settings.sends_mail),
+            authority: caller.confirms_by(self.settings.load().sends_mail),
             then: Deeds {
                 issue: drawn.as_ref().map(|drawn| drawn.issue.clone()),
                 sessions: [Some(session), of_access].into_iter().flatten().collect(),
@@ -181,6 +173,23 @@ impl Auth {
             passed,
             session,
             issued,
+        })
+    }
+
+    /// The session that a right code makes for the caller's pair. It does not outlive the token that
+    /// it stands on: a share link has an end.
+    pub(super) async fn session_of(&self, caller: &Caller) -> Result<NewSession, VerifyError> {
+        let now = self.clock.now();
+        let live = self.store.token(caller.token, now).await?;
+        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
+        let longest = now.after(self.settings.load().sessions.lifetime);
+        Ok(NewSession {
+            key: caller.pair,
+            token: caller.token,
+            user: caller.holder.user,
+            device_label: caller.device_label.clone(),
+            verified_at: now,
+            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
         })
     }
 
@@ -204,7 +213,7 @@ impl Caller {
     }
 
     /// By what right.
-    fn confirms_by(&self, email_counts: bool) -> Authority {
+    pub(super) fn confirms_by(&self, email_counts: bool) -> Authority {
         match self.standing {
             Standing::Token => Authority::First { email_counts },
             Standing::Verified | Standing::Sudo => Authority::Verified,

@@ -3,7 +3,8 @@
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::*;
-use super::{Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing};
+use super::signing::Signer;
+use super::{Auth, Caller, Deliver, DeliveryError, Settings, Standing};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
 use crate::digest::{
@@ -12,6 +13,7 @@ use crate::digest::{
 };
 use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Event, EventKind, Events};
+use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::gate::session::{Holder, Session};
 use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
@@ -105,6 +107,14 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    fn keep(&self, to: &str, text: &Secret) -> Result<&'static str, DeliveryError> {
+        let message = (to.to_owned(), text.expose().to_owned());
+        self.messages.lock().unwrap().push(message);
+        Ok("inbox")
+    }
+}
+
 pub(crate) struct ToInbox(pub(crate) Arc<Inbox>);
 
 #[async_trait]
@@ -128,9 +138,7 @@ impl ToInbox {
         if let Some(error) = *self.0.answer.lock().unwrap() {
             return Err(error);
         }
-        let message = (to.to_owned(), text.expose().to_owned());
-        self.0.messages.lock().unwrap().push(message);
-        Ok("inbox")
+        self.0.keep(to, text)
     }
 }
 
@@ -182,11 +190,17 @@ impl World {
         let inbox = Arc::new(Inbox::default());
         let events = Arc::new(Recorder::default());
         let deliver: Box<dyn Deliver> = Box::new(ToInbox(Arc::clone(&inbox)));
+        let signer = Signer::new(
+            Arc::clone(&store) as _,
+            Arc::clone(&clock) as _,
+            Arc::clone(&entropy),
+        );
         let auth = Arc::new(Auth {
             store: Arc::clone(&store) as _,
             keys: DigestKeys::derive(&[3; 32]),
             clock: Arc::clone(&clock) as _,
             entropy,
+            signer: Arc::new(signer),
             deliver: ArcSwap::from_pointee(deliver),
             events: Arc::clone(&events) as _,
             settings: ArcSwap::from_pointee(settings()),
@@ -327,6 +341,12 @@ fn settings() -> Settings {
             address_factor: 10,
         },
         sudo: Duration::from_secs(600),
+        tokens: model::Tokens {
+            issuer: "https://files.example.org".to_owned(),
+            algorithm: Algorithm::EdDsa,
+            access_lifetime: HOUR,
+            refresh_lifetime: 24 * 30 * HOUR,
+        },
         sends_mail: true,
         service_name: "Files".to_owned(),
     }

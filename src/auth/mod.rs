@@ -1,20 +1,24 @@
 //! The use cases every dialect shares, over ports that the store and delivery implement.
 
 pub mod challenge;
+pub mod confirm;
 pub mod enrol;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod lockout;
 pub mod ports;
 pub mod sign_in;
+pub mod signing;
 pub mod subject;
 pub mod tokens;
+pub mod wizard;
 
 use crate::clock::Clock;
 use crate::config::model;
 use crate::digest::{DigestKeys, SessionKey, SubjectDigest, TokenDigest};
 use crate::entropy::Entropy;
 use crate::event::Events;
+use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::gate::session::Holder;
 use crate::id::UserId;
@@ -34,7 +38,7 @@ pub enum DeliveryError {
     /// Every provider refused or could not be reached; nothing was sent.
     #[error("no provider accepted the message")]
     NotAccepted,
-    /// The provider says that this recipient cannot be reached (a bad or blocked number).
+    /// The provider says that this recipient cannot be reached (a bad or blocked number or address).
     #[error("the recipient cannot be reached")]
     BadRecipient,
     /// The outbox is full.
@@ -42,21 +46,14 @@ pub enum DeliveryError {
     Busy,
 }
 
-/// A mail with a code in it.
-#[derive(Clone, Debug)]
-pub struct Mail {
-    pub subject: String,
-    /// Plain text.
-    pub text: Secret,
-}
-
 /// Brings codes to people.
 #[async_trait]
 pub trait Deliver: Send + Sync {
     /// Hands `text` over to the first SMS provider that accepts it; returns that provider's name.
     async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError>;
-    /// Hands a mail over to the mail server; returns the provider's name, `smtp`.
-    async fn email(&self, to: &Secret, mail: &Mail) -> Result<&'static str, DeliveryError>;
+    /// Hands `message` over to the mail server; returns its name in the metrics. A text that is no
+    /// address that can be sent to is a [`DeliveryError::BadRecipient`].
+    async fn email(&self, to: &Secret, message: &Mail) -> Result<&'static str, DeliveryError>;
 }
 
 /// What the use cases read of the config; swapped at a reload.
@@ -68,6 +65,7 @@ pub struct Settings {
     pub lockout: model::Lockout,
     /// How recent a verification must be for the most sensitive changes.
     pub sudo: Duration,
+    pub tokens: model::Tokens,
     /// Whether mail can be sent: only then an address is a factor.
     pub sends_mail: bool,
     /// Shown in messages, e.g. `Files`.
@@ -80,6 +78,7 @@ pub struct Auth {
     pub keys: DigestKeys,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub signer: Arc<signing::Signer>,
     pub deliver: ArcSwap<Box<dyn Deliver>>,
     pub events: Arc<dyn Events>,
     pub settings: ArcSwap<Settings>,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What a client is told to wait where only an operator can end the wait.
-const LOCKED_RETRY_SECS: u64 = 3600;
+pub(super) const LOCKED_RETRY_SECS: u64 = 3600;
 
 /// A token was issued.
 #[derive(Clone, Debug)]
@@ -75,11 +75,25 @@ impl Auth {
         name: &str,
         password: &Secret,
     ) -> Result<SignedIn, SignInError> {
+        let user = self.store.user_by_name(at.realm, name).await?;
+        let user = self.judge_password(at, name, user, password).await?;
+        self.issue(at, user, Grant::default(), "password").await
+    }
+
+    /// Checks the password of whoever `name` (a user's name, or a mail address) has found. Wrong ones
+    /// count against what was typed: an address that shared the count of its user's name would tell
+    /// whose it is.
+    pub(super) async fn judge_password(
+        &self,
+        at: SignInContext<'_>,
+        name: &str,
+        user: Option<User>,
+        password: &Secret,
+    ) -> Result<User, SignInError> {
         let account = subject::account(&self.keys, at.realm, name);
         let address = subject::address(&self.keys, at.address);
         let subjects = [account, address];
         self.not_blocked(&subjects).await?;
-        let user = self.store.user_by_name(at.realm, name).await?;
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let (right, _place) = self.check_password(&subjects, password, hash).await?;
         let Some(user) = user.filter(|_| right) else {
@@ -93,7 +107,7 @@ impl Auth {
             return Err(SignInError::Wrong);
         };
         self.store.succeeded(&[account]).await?;
-        self.issue(at, user, Grant::default(), "password").await
+        Ok(user)
     }
 
     /// Whether an address may try a sign-in that a backend judges (identity `learn`). Wrong
@@ -211,7 +225,7 @@ impl Auth {
         })
     }
 
-    fn emit_sign_in(
+    pub(super) fn emit_sign_in(
         &self,
         at: SignInContext<'_>,
         kind: EventKind,

@@ -5,6 +5,7 @@
 
 use crate::secret::Secret;
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub struct Config {
     pub limits: Limits,
     pub lockout: Lockout,
     pub sudo: Duration,
+    pub tokens: Tokens,
     pub delivery: Delivery,
     pub identities: BTreeMap<String, Identity>,
     pub upstreams: BTreeMap<String, Upstream>,
@@ -149,11 +151,52 @@ pub struct Lockout {
     pub address_factor: u32,
 }
 
+/// Vestibule's own tokens.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Who has signed them (`iss`).
+    pub issuer: String,
+    /// Of routes that do not name one of their own.
+    pub algorithm: Algorithm,
+    pub access_lifetime: Duration,
+    pub refresh_lifetime: Duration,
+}
+
+/// A signature algorithm (RFC 7518, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Ed25519.
+    EdDsa,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, for clients that know nothing newer.
+    Rs256,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 2] = [Self::EdDsa, Self::Rs256];
+
+    /// The name in the header of a token, in a JWKS and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+        }
+    }
+
+    /// The algorithm of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
 /// How codes reach people.
 #[derive(Clone, Debug, Default)]
 pub struct Delivery {
     /// Tried in order.
     pub sms: Vec<SmsProvider>,
+    pub email: Option<Smtp>,
 }
 
 /// An SMS provider.
@@ -186,6 +229,48 @@ pub struct HttpSms {
     pub json: Option<Secret>,
     pub headers: Vec<(String, Secret)>,
     pub timeout: Duration,
+}
+
+/// A server that takes mail (RFC 5321, RFC 6409).
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// A name in lower case, or an address without brackets.
+    pub host: String,
+    pub port: u16,
+    pub tls: SmtpTls,
+    pub from: Sender,
+    /// Said only under TLS, or to this machine itself.
+    pub login: Option<Login>,
+    /// For a whole message; half of it for all that comes before the message itself.
+    pub timeout: Duration,
+    /// What may vouch for the server besides the system's certificates.
+    pub ca: Vec<CertificateDer<'static>>,
+}
+
+/// When a connection to a mail server is under TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// From its first byte (RFC 8314).
+    Implicit,
+    /// From a STARTTLS (RFC 3207) that must succeed before anything else is said.
+    StartTls,
+    /// To this machine itself: where the server offers STARTTLS, whatever its certificate. (Who could
+    /// answer in its place could as well not offer it.)
+    IfOffered,
+}
+
+/// Whom mail comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    pub name: Option<String>,
+    pub address: String,
+}
+
+/// A name and a password.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub username: String,
+    pub password: Secret,
 }
 
 /// How a token becomes a user.
@@ -261,6 +346,8 @@ pub struct Route {
     /// ISO 3166 alpha-2: how a phone without `+` is read.
     pub phone_region: Option<String>,
     pub forward: Forward,
+    /// What tokens of this route are signed with.
+    pub token_algorithm: Algorithm,
     pub cors_origins: Vec<String>,
     pub encoded_slashes: bool,
     /// Bytes of a request body; more is 413. `None`: as the upstream likes.
@@ -312,16 +399,22 @@ pub enum Requirement {
 }
 
 /// What the upstream receives in the token's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub token: ForwardToken,
+    /// Whether `X-Vestibule-Assertion` is sent.
+    pub assertion: bool,
+    /// Whom a signed token or assertion is for (`aud`).
+    pub audience: String,
 }
 
 /// Which token is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardToken {
-    /// The client's own.
+    /// The client's own, or the one that it stands for.
     Original,
+    /// One that is signed for the upstream.
+    Vestibule,
     /// None: the credential is removed from the request.
     Remove,
 }

@@ -4,11 +4,17 @@
 //! asks for), so that one wrong value never hides another. The documentation of these fields is what
 //! the published JSON Schema says to people's editors.
 
+mod delivery;
+mod tokens;
+
+pub(super) use delivery::{Delivery, Email, HttpSms, SmsMethod, SmsProvider, Twilio};
+
 use super::values::{Credential, Period, SecretSource, UpstreamTls};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+pub(super) use tokens::{Algorithm, Forward, ForwardToken, Tokens};
 
 /// The configuration of Vestibule, a second factor in front of a file server.
 #[derive(Deserialize, JsonSchema)]
@@ -42,6 +48,8 @@ pub(super) struct Config {
     /// version asks for it yet.
     #[serde(default = "sudo")]
     pub(super) sudo: Period,
+    #[serde(default)]
+    pub(super) tokens: Tokens,
     #[serde(default)]
     pub(super) delivery: Delivery,
     /// How a token becomes a user, by a name of your own.
@@ -277,86 +285,6 @@ impl Default for Lockout {
     }
 }
 
-/// How codes reach people.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Delivery {
-    /// SMS providers, tried in order.
-    pub(super) sms: Vec<SmsProvider>,
-    #[schemars(skip)]
-    pub(super) email: Option<IgnoredAny>,
-}
-
-/// An SMS provider: one of the two keys.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-pub(super) struct SmsProvider {
-    pub(super) twilio: Option<Twilio>,
-    pub(super) http: Option<HttpSms>,
-}
-
-/// Twilio's Messages API.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Twilio {
-    #[schemars(required, regex(pattern = "^AC[0-9a-fA-F]{32}$"))]
-    pub(super) account_sid: Option<String>,
-    #[schemars(required)]
-    pub(super) auth_token: Option<SecretSource>,
-    /// The sender: an E.164 number, or the SID of a messaging service.
-    #[schemars(required, regex(pattern = "^(\\+[1-9][0-9]{6,14}|MG[0-9a-fA-F]{32})$"))]
-    #[schemars(extend("examples" = ["+15005550006"]))]
-    pub(super) from: Option<String>,
-    /// Another address of the API, for a proxy or a test.
-    #[serde(default = "twilio_url")]
-    pub(super) url: String,
-    #[serde(default = "sms_timeout")]
-    pub(super) timeout: Period,
-}
-
-fn twilio_url() -> String {
-    "https://api.twilio.com".to_owned()
-}
-
-fn sms_timeout() -> Period {
-    Period::secs(10)
-}
-
-/// Any provider that takes one HTTP request for a message. `{phone}` and `{text}` are filled into the
-/// values of `query`, `form`, `json` and `headers`, escaped for where they stand.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HttpSms {
-    /// Without the parameters, which go to `query`.
-    #[schemars(required, extend("examples" = ["http://127.0.0.1:13013/cgi-bin/sendsms"]))]
-    pub(super) url: Option<String>,
-    #[serde(default)]
-    pub(super) method: SmsMethod,
-    #[serde(default)]
-    #[schemars(extend("examples" = [{"to": "{phone}", "text": "{text}"}]))]
-    pub(super) query: BTreeMap<String, SecretSource>,
-    /// A body of form fields.
-    #[serde(default)]
-    pub(super) form: BTreeMap<String, SecretSource>,
-    /// A JSON body, as a text.
-    #[schemars(extend("examples" = ["{\"to\": \"{phone}\", \"message\": \"{text}\"}"]))]
-    pub(super) json: Option<SecretSource>,
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, SecretSource>,
-    #[serde(default = "sms_timeout")]
-    pub(super) timeout: Period,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "UPPERCASE")]
-pub(super) enum SmsMethod {
-    Get,
-    #[default]
-    Post,
-    Put,
-}
-
 /// How a token becomes a user: one of the two keys.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -470,8 +398,8 @@ pub(super) struct Route {
     /// What the other paths ask.
     #[serde(default)]
     pub(super) require: Require,
-    /// Whether a user without a second factor may set the first one up with the token alone. No
-    /// dialect of this version can: such users wait for the operator.
+    /// Whether a user without a second factor may set the first one up with the token alone. Without
+    /// it, such users wait for the operator.
     #[serde(default)]
     pub(super) self_enrolment: bool,
     /// The country (ISO 3166 alpha-2) in which a phone number without `+` is read.
@@ -479,6 +407,8 @@ pub(super) struct Route {
     pub(super) phone_region: Option<String>,
     #[serde(default)]
     pub(super) forward: Forward,
+    /// What tokens of this route are signed with, in place of `tokens.algorithm`.
+    pub(super) token_algorithm: Option<Algorithm>,
     pub(super) cors: Option<Cors>,
     /// What becomes of a path with an encoded `/` (`%2F`): answered 400, or kept for a backend that needs it.
     #[serde(default)]
@@ -503,11 +433,8 @@ pub(super) enum EncodedSlashes {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Dialect {
     IoGates,
-    #[schemars(skip)]
     Ziik,
-    #[schemars(skip)]
     B2Core,
-    #[schemars(skip)]
     Conduit,
 }
 
@@ -541,27 +468,6 @@ pub(super) enum Require {
     SuccessToken,
     /// Closed to all.
     Deny,
-}
-
-/// What the upstream receives.
-#[derive(Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Forward {
-    pub(super) token: ForwardToken,
-    #[schemars(skip)]
-    pub(super) assertion: bool,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ForwardToken {
-    /// The client's own token.
-    #[default]
-    Original,
-    #[schemars(skip)]
-    Vestibule,
-    /// None: the credential is taken out of the request.
-    None,
 }
 
 /// Pages of other origins that may call this host.

@@ -59,7 +59,7 @@ pub(super) fn judge(status: StatusCode) -> Attempt {
         // Somebody on the way handed it on and heard nothing (RFC 9110 section 15.6.5).
         Attempt::Timeout
     } else {
-        Attempt::Refused(Some(status))
+        Attempt::Refused(Some(status.as_u16()))
     }
 }
 

@@ -1,23 +1,28 @@
-//! Brings codes to people: SMS providers in order, with failover that never sends twice knowingly.
+//! Brings codes to people: SMS providers in order, with failover that never sends twice knowingly,
+//! and a mail server.
 //!
 //! The next provider is asked only if the one before surely did not take the message (no connection,
 //! an error answer). Where nobody can tell (no answer in time, a connection lost after the message
-//! was written) nobody is asked again: one code too few can be asked for anew, two codes confuse and
-//! cost. Logs name provider, outcome and HTTP status, never a number or a text.
+//! was written) nobody is asked again, and the message counts as not sent: one code too few can be
+//! asked for anew, two codes confuse and cost. Logs name provider, outcome and the answer's status,
+//! never a number, an address or a text.
 
 mod client;
 mod outbox;
 mod sms_http;
+mod smtp;
 mod twilio;
 
 use crate::auth::{Deliver, DeliveryError};
 use crate::config::model;
+use crate::factor::email::EmailAddress;
+use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::secret::Secret;
 use async_trait::async_trait;
 use outbox::Outbox;
-use reqwest::StatusCode;
 use sms_http::SmsHttp;
+use smtp::Smtp;
 use std::sync::Arc;
 use twilio::Twilio;
 
@@ -42,12 +47,24 @@ pub enum SetupError {
     },
     #[error("delivery.sms[{at}]: the HTTP client cannot start: check the system's CA certificates")]
     Client { at: usize },
+    #[error("delivery.email: `from` is not an address that mail can come from: correct it")]
+    Sender,
+    #[error(
+        "delivery.email: TLS cannot start: check the system's CA certificates, or name the server's in `ca`"
+    )]
+    MailTls,
 }
+
+/// The mail server's name where SMS providers have theirs.
+const SMTP: &str = "smtp";
 
 /// The configured providers.
 pub struct Providers {
     sms: Arc<[Sms]>,
+    email: Option<Arc<Smtp>>,
     outbox: Outbox,
+    /// Of its own: a mail server that hangs must not hold SMS up.
+    mail_outbox: Outbox,
     observer: Observer,
 }
 
@@ -64,9 +81,10 @@ enum Attempt {
     /// There was no connection: surely not taken.
     Unreachable,
     /// Surely not taken; the answer's status, if there was an answer.
-    Refused(Option<StatusCode>),
-    /// Surely not taken, and no other provider should try: the number is bad or has opted out.
-    BadRecipient(StatusCode),
+    Refused(Option<u16>),
+    /// Surely not taken, and no other provider should try: the number or address is bad or has opted
+    /// out.
+    BadRecipient(u16),
     /// Nobody can tell whether it was taken: no clear answer in time.
     Timeout,
     /// Nobody can tell whether it was taken: the connection broke.
@@ -85,9 +103,12 @@ impl Providers {
                 model::SmsProvider::Http(http) => SmsHttp::new(http, at).map(Sms::Http),
             })
             .collect::<Result<_, _>>()?;
+        let email = config.email.as_ref().map(Smtp::new).transpose()?;
         Ok(Self {
             sms,
+            email: email.map(Arc::new),
             outbox: Outbox::default(),
+            mail_outbox: Outbox::default(),
             observer,
         })
     }
@@ -95,14 +116,6 @@ impl Providers {
 
 #[async_trait]
 impl Deliver for Providers {
-    async fn email(
-        &self,
-        _to: &Secret,
-        _mail: &crate::auth::Mail,
-    ) -> Result<&'static str, DeliveryError> {
-        Err(DeliveryError::NotConfigured)
-    }
-
     async fn sms(&self, to: &Phone, text: &Secret) -> Result<&'static str, DeliveryError> {
         if self.sms.is_empty() {
             return Err(DeliveryError::NotConfigured);
@@ -114,6 +127,27 @@ impl Deliver for Providers {
         let sending = tokio::spawn(async move {
             let _place = place;
             in_order(&sms, &to, &text, &observer).await
+        });
+        sending.await.unwrap_or(Err(DeliveryError::NotAccepted))
+    }
+
+    async fn email(&self, to: &Secret, message: &Mail) -> Result<&'static str, DeliveryError> {
+        let smtp = self.email.clone().ok_or(DeliveryError::NotConfigured)?;
+        let to = EmailAddress::parse(to.expose()).map_err(|_| DeliveryError::BadRecipient)?;
+        let place = self.mail_outbox.place().await?;
+        let (message, observer) = (message.clone(), Arc::clone(&self.observer));
+        // A task of its own, as above.
+        let sending = tokio::spawn(async move {
+            let _place = place;
+            let attempt = smtp.send(&to, &message).await;
+            attempt.tell(SMTP, &observer);
+            match attempt {
+                Attempt::Accepted => Ok(SMTP),
+                Attempt::BadRecipient(_) => Err(DeliveryError::BadRecipient),
+                Attempt::Unreachable | Attempt::Refused(_) | Attempt::Timeout | Attempt::Lost => {
+                    Err(DeliveryError::NotAccepted)
+                }
+            }
         });
         sending.await.unwrap_or(Err(DeliveryError::NotAccepted))
     }
@@ -129,8 +163,7 @@ async fn in_order(
     for provider in providers {
         let name = provider.name();
         let attempt = provider.send(to, text).await;
-        observer(name, attempt.outcome());
-        attempt.log(name);
+        attempt.tell(name, observer);
         match attempt {
             Attempt::Accepted => return Ok(name),
             Attempt::Unreachable | Attempt::Refused(_) => {}
@@ -169,18 +202,19 @@ impl Attempt {
         }
     }
 
-    fn log(self, provider: &'static str) {
+    /// Tells the metrics and the log.
+    fn tell(self, provider: &'static str, observer: &Observer) {
         let outcome = self.outcome();
+        observer(provider, outcome);
         let status = match self {
             Self::Refused(status) => status,
             Self::BadRecipient(status) => Some(status),
             Self::Accepted | Self::Unreachable | Self::Timeout | Self::Lost => None,
         };
-        let status = status.map(|status| status.as_u16());
         if self == Self::Accepted {
-            tracing::debug!(provider, outcome, "sms handed over");
+            tracing::debug!(provider, outcome, "message handed over");
         } else {
-            tracing::warn!(provider, outcome, status, "sms not handed over");
+            tracing::warn!(provider, outcome, status, "message not handed over");
         }
     }
 }

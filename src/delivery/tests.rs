@@ -1,6 +1,7 @@
 //! The providers against local doubles that speak their protocols.
 
 use super::*;
+use crate::factor::one_time;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -124,6 +125,10 @@ fn http(url: &str) -> model::SmsProvider {
     model::SmsProvider::Http(kannel_like(url))
 }
 
+fn delivery(sms: Vec<model::SmsProvider>) -> model::Delivery {
+    model::Delivery { sms, email: None }
+}
+
 type Outcomes = Arc<Mutex<Vec<(&'static str, &'static str)>>>;
 
 fn providers(sms: Vec<model::SmsProvider>) -> (Providers, Outcomes) {
@@ -132,7 +137,7 @@ fn providers(sms: Vec<model::SmsProvider>) -> (Providers, Outcomes) {
     let observer: Observer = Arc::new(move |provider, outcome| {
         told.lock().unwrap().push((provider, outcome));
     });
-    let providers = Providers::new(&model::Delivery { sms }, observer).unwrap();
+    let providers = Providers::new(&delivery(sms), observer).unwrap();
     (providers, outcomes)
 }
 
@@ -409,7 +414,7 @@ async fn a_caller_that_goes_away_does_not_stop_a_message() {
         told.send((provider, outcome)).unwrap();
     });
     let sms = vec![http(&url)];
-    let providers = Providers::new(&model::Delivery { sms }, observer).unwrap();
+    let providers = Providers::new(&delivery(sms), observer).unwrap();
     let caller = tokio::spawn(async move { send(&providers).await });
     assert_eq!(arrivals.recv().await, Some(()));
     caller.abort();
@@ -431,10 +436,45 @@ async fn a_full_outbox_says_so() {
     first.abort();
 }
 
+#[tokio::test]
+async fn a_mail_server_that_hangs_holds_up_neither_much_mail_nor_sms() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let smtp = model::Smtp {
+        host: "127.0.0.1".to_owned(),
+        port: silent.local_addr().unwrap().port(),
+        tls: model::SmtpTls::IfOffered,
+        from: model::Sender {
+            name: None,
+            address: "files@example.org".to_owned(),
+        },
+        login: None,
+        timeout: Duration::from_secs(60),
+        ca: Vec::new(),
+    };
+    let double = Double::answering(202, "").await;
+    let mut config = delivery(vec![http(&double.url)]);
+    config.email = Some(smtp);
+    let mut providers = Providers::new(&config, Arc::new(|_, _| {})).unwrap();
+    providers.mail_outbox = Outbox::new(1, Duration::from_millis(10));
+    let providers = Arc::new(providers);
+    let to = Secret::new("anna@example.org");
+    let mail = one_time::mail("123456", "Files", Duration::from_secs(600));
+    let first = {
+        let (providers, to, mail) = (Arc::clone(&providers), to.clone(), mail.clone());
+        tokio::spawn(async move { providers.email(&to, &mail).await })
+    };
+    // It is on its way, and the server says nothing.
+    let _connection = silent.accept().await.unwrap();
+    let second = providers.email(&to, &mail).await;
+    assert_eq!(second, Err(DeliveryError::Busy));
+    assert_eq!(send(&providers).await, Ok("http"));
+    first.abort();
+}
+
 #[test]
 fn a_bad_configuration_is_told() {
     let observer: Observer = Arc::new(|_, _| {});
-    let setup = |sms| Providers::new(&model::Delivery { sms }, Arc::clone(&observer)).map(|_| ());
+    let setup = |sms| Providers::new(&delivery(sms), Arc::clone(&observer)).map(|_| ());
     for url in ["", "sms.example.org", "ftp://sms.example.org"] {
         let error = setup(vec![http("http://127.0.0.1"), http(url)]);
         assert_eq!(error, Err(SetupError::Url { at: 1 }), "{url}");

@@ -67,7 +67,7 @@ impl Twilio {
         if matches!(attempt, Attempt::Refused(_)) {
             let problem = serde_json::from_slice::<Problem>(&client::body(response).await);
             if problem.is_ok_and(|problem| BAD_RECIPIENT.contains(&problem.code)) {
-                return Attempt::BadRecipient(status);
+                return Attempt::BadRecipient(status.as_u16());
             }
         }
         attempt

@@ -140,7 +140,7 @@ impl Phone {
         Some(plan.id()).filter(|id| *id != "001")
     }
 
-    fn national(&self) -> &str {
+    pub fn national(&self) -> &str {
         self.e164.get(1 + self.prefix_len..).unwrap_or_default()
     }
 

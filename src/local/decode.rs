@@ -28,6 +28,15 @@ pub(super) enum BadField {
     NotText(&'static str),
 }
 
+impl BadField {
+    /// Which field it is.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Twice(name) | Self::NotText(name) => name,
+        }
+    }
+}
+
 /// Fields in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Fields(Vec<(String, Value)>);

@@ -29,13 +29,18 @@ pub type Reply = Response<Bytes>;
 pub mod refusal;
 pub mod table;
 
+pub mod b2core;
 mod caller;
+pub mod conduit;
 mod decode;
 mod encode;
 pub mod iogates;
 mod origin;
 mod portal;
+mod signed;
 mod target;
+mod trouble;
+pub mod ziik;
 
 use crate::auth::Auth;
 use crate::gate::Gate;
@@ -60,6 +65,9 @@ impl Local {
         match endpoint.handler {
             Handler::IoGatesAuthToken => self.iogates_auth_token(&call).await,
             Handler::IoGatesTwoFactorSms => self.iogates_two_factor(&call).await,
+            Handler::Ziik(step) => self.ziik(step, &call).await,
+            Handler::B2Core(step) => self.b2core(step, &call).await,
+            Handler::Conduit(step) => self.conduit(step, &call).await,
             Handler::PortalChallenge => self.portal_challenge(&call).await,
         }
     }
@@ -71,6 +79,9 @@ fn method_not_allowed(endpoint: &Endpoint) -> Reply {
     let text = format!("this path takes {allow}");
     let reply = match endpoint.handler {
         Handler::IoGatesAuthToken | Handler::IoGatesTwoFactorSms => iogates::message(status, &text),
+        Handler::Ziik(_) => ziik::message(status, &text),
+        Handler::B2Core(_) => b2core::message(status, &text),
+        Handler::Conduit(_) => conduit::message(status, &text),
         Handler::PortalChallenge => refusal::problem(status, "Method not allowed", &text),
     };
     encode::header(reply, ALLOW, &allow)

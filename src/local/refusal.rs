@@ -122,6 +122,10 @@ fn step_up(
         members.insert("challenge_url".to_owned(), json!(challenge));
         members.insert("verify_url".to_owned(), json!(verify));
     }
+    let may_enrol = methods.is_empty() && route.config.self_enrolment;
+    if let Some(url) = enrolment(route).filter(|_| may_enrol) {
+        members.insert("enrolment_url".to_owned(), json!(url));
+    }
     let portal = format!("{}{}", origin::of_head(head), challenge_page(head));
     members.insert("portal_url".to_owned(), json!(portal));
     members
@@ -132,10 +136,30 @@ fn step_up(
 fn endpoints(route: &Route, fresh: bool) -> Option<(&'static str, &'static str)> {
     const SMS: &str = "/api/apiauth/twofactorsms/{token}";
     const SMS_FRESH: &str = "/api/apiauth/twofactorsms/{token}?fresh=true";
-    match route.config.dialects.first()? {
-        Dialect::IoGates => Some((if fresh { SMS_FRESH } else { SMS }, SMS)),
-        Dialect::Ziik | Dialect::B2Core | Dialect::Conduit => None,
-    }
+    const CHALLENGE: &str = "/api/v2/my/2fa/challenge";
+    Some(match route.config.dialects.first()? {
+        Dialect::IoGates => (if fresh { SMS_FRESH } else { SMS }, SMS),
+        Dialect::Ziik => (
+            "/api/two-factor/send-verification",
+            "/api/two-factor/verify",
+        ),
+        Dialect::B2Core => (CHALLENGE, CHALLENGE),
+        Dialect::Conduit => (
+            "/authentication/twoFa/authorize",
+            "/authentication/twoFa/verify",
+        ),
+    })
+}
+
+/// Where a user without a factor sets the first one up, in the first dialect that can.
+fn enrolment(route: &Route) -> Option<&'static str> {
+    let of = |dialect: &Dialect| match dialect {
+        Dialect::IoGates => None,
+        Dialect::Ziik => Some("/api/two-factor"),
+        Dialect::B2Core => Some("/api/v2/my/2fa/{type}/enable/wizard"),
+        Dialect::Conduit => Some("/authentication/twoFa/enable"),
+    };
+    route.config.dialects.iter().find_map(of)
 }
 
 /// The challenge page, with the way back to what was asked for. A token in the path or the query

@@ -1,5 +1,8 @@
 //! Every local endpoint, in one const list that dispatch, tests and documentation iterate.
 
+use super::b2core::Step as B2Core;
+use super::conduit::Step as Conduit;
+use super::ziik::Step as Ziik;
 use crate::config::model::{Dialect, Identity};
 use crate::route::Route;
 
@@ -12,6 +15,8 @@ pub enum Where {
     Dialect(Dialect),
     /// On routes whose identity is `accounts`.
     Accounts,
+    /// On routes of both: it signs in with a password.
+    DialectOfAccounts(Dialect),
 }
 
 /// Which handler answers.
@@ -19,6 +24,9 @@ pub enum Where {
 pub enum Handler {
     IoGatesAuthToken,
     IoGatesTwoFactorSms,
+    Ziik(Ziik),
+    B2Core(B2Core),
+    Conduit(Conduit),
     PortalChallenge,
 }
 
@@ -33,26 +41,130 @@ pub struct Endpoint {
     pub handler: Handler,
 }
 
-/// Every local endpoint.
+const GET: &[&str] = &["GET", "HEAD"];
+/// A GET that sends, draws or spends something.
+const GET_ONCE: &[&str] = &["GET"];
+const POST: &[&str] = &["POST"];
+const PUT: &[&str] = &["PUT"];
+
+const fn endpoint(
+    methods: &'static [&'static str],
+    path: &'static str,
+    place: Where,
+    handler: Handler,
+) -> Endpoint {
+    Endpoint {
+        methods,
+        path,
+        place,
+        handler,
+    }
+}
+
+const fn ziik(methods: &'static [&'static str], path: &'static str, step: Ziik) -> Endpoint {
+    endpoint(
+        methods,
+        path,
+        Where::Dialect(Dialect::Ziik),
+        Handler::Ziik(step),
+    )
+}
+
+const fn b2core(methods: &'static [&'static str], path: &'static str, step: B2Core) -> Endpoint {
+    let place = Where::Dialect(Dialect::B2Core);
+    endpoint(methods, path, place, Handler::B2Core(step))
+}
+
+const fn conduit(methods: &'static [&'static str], path: &'static str, step: Conduit) -> Endpoint {
+    let place = Where::Dialect(Dialect::Conduit);
+    endpoint(methods, path, place, Handler::Conduit(step))
+}
+
+/// Every local endpoint. Of two that match a path, the first is it.
 pub const ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        methods: &["POST"],
-        path: "/api/authtoken",
-        place: Where::Accounts,
-        handler: Handler::IoGatesAuthToken,
-    },
-    Endpoint {
-        methods: &["GET", "POST"],
-        path: "/api/apiauth/twofactorsms/{token}",
-        place: Where::Dialect(Dialect::IoGates),
-        handler: Handler::IoGatesTwoFactorSms,
-    },
-    Endpoint {
-        methods: &["GET", "HEAD", "POST"],
-        path: "/.vestibule/challenge",
-        place: Where::Everywhere,
-        handler: Handler::PortalChallenge,
-    },
+    endpoint(
+        POST,
+        "/api/authtoken",
+        Where::Accounts,
+        Handler::IoGatesAuthToken,
+    ),
+    endpoint(
+        &["GET", "POST"],
+        "/api/apiauth/twofactorsms/{token}",
+        Where::Dialect(Dialect::IoGates),
+        Handler::IoGatesTwoFactorSms,
+    ),
+    ziik(&["GET", "HEAD", "PATCH"], "/api/two-factor", Ziik::Settings),
+    ziik(GET, "/api/two-factor/qr", Ziik::Qr),
+    ziik(GET, "/api/two-factor/secret", Ziik::Secret),
+    ziik(POST, "/api/two-factor/send-verification", Ziik::Send),
+    ziik(POST, "/api/two-factor/verify", Ziik::Verify),
+    ziik(POST, "/api/users/{id}/two-factor/reset", Ziik::Reset),
+    endpoint(
+        &["GET", "POST"],
+        "/api/v2/my/signin",
+        Where::DialectOfAccounts(Dialect::B2Core),
+        Handler::B2Core(B2Core::SignIn),
+    ),
+    endpoint(
+        POST,
+        "/api/v2/my/signin/2fa",
+        Where::DialectOfAccounts(Dialect::B2Core),
+        Handler::B2Core(B2Core::Choose),
+    ),
+    b2core(
+        &["GET", "POST"],
+        "/api/v2/my/2fa/challenge",
+        B2Core::Challenge,
+    ),
+    b2core(
+        GET_ONCE,
+        "/api/v2/my/2fa/unauthorized/challenge",
+        B2Core::UnauthorizedChallenge,
+    ),
+    b2core(POST, "/api/v2/my/2fa/wizard", B2Core::Wizard),
+    b2core(GET, "/api/v2/my/2fa/changes", B2Core::Changes),
+    b2core(GET, "/api/v2/my/2fa/changes/{changeId}", B2Core::Change),
+    b2core(GET, "/api/v2/my/2fa", B2Core::Methods),
+    b2core(
+        &["GET", "HEAD", "POST"],
+        "/api/v2/my/2fa/google",
+        B2Core::Google,
+    ),
+    b2core(&["GET", "HEAD", "POST"], "/api/v2/my/2fa/sms", B2Core::Sms),
+    b2core(GET, "/api/v2/my/2fa/{type}", B2Core::UnknownMethod),
+    b2core(
+        GET_ONCE,
+        "/api/v2/my/2fa/{type}/enable/wizard",
+        B2Core::EnableWizard,
+    ),
+    b2core(
+        GET_ONCE,
+        "/api/v2/my/2fa/{type}/disable/wizard",
+        B2Core::DisableWizard,
+    ),
+    conduit(PUT, "/authentication/twoFa/enable", Conduit::Enable),
+    conduit(
+        POST,
+        "/authentication/twoFa/enable/verify",
+        Conduit::EnableVerify,
+    ),
+    conduit(POST, "/authentication/twoFa/authorize", Conduit::Authorize),
+    conduit(POST, "/authentication/twoFa/verify", Conduit::Verify),
+    conduit(
+        GET_ONCE,
+        "/authentication/twoFa/generate",
+        Conduit::Generate,
+    ),
+    conduit(POST, "/authentication/twoFa/recover", Conduit::Recover),
+    conduit(PUT, "/authentication/twoFa/disable", Conduit::Disable),
+    conduit(GET_ONCE, "/.vestibule/qr/{name}", Conduit::Image),
+    endpoint(
+        &["GET", "HEAD", "POST"],
+        "/.vestibule/challenge",
+        Where::Everywhere,
+        Handler::PortalChallenge,
+    ),
 ];
 
 /// The endpoint of a canonical path on a route; its methods are not looked at. Unknown paths under
@@ -70,6 +182,10 @@ impl Endpoint {
             Where::Everywhere => true,
             Where::Dialect(dialect) => route.config.dialects.contains(&dialect),
             Where::Accounts => matches!(route.identity, Identity::Accounts),
+            Where::DialectOfAccounts(dialect) => {
+                matches!(route.identity, Identity::Accounts)
+                    && route.config.dialects.contains(&dialect)
+            }
         }
     }
 }

@@ -85,7 +85,16 @@ pub(super) fn path_on(hosts: &[String], url: &str) -> Option<String> {
 
 /// The last segment of a canonical path, percent-decoded; empty if it does not decode to text.
 pub(super) fn last_segment(path: &str) -> String {
-    let (_, segment) = path.rsplit_once('/').unwrap_or_default();
+    decoded(path.rsplit('/').next().unwrap_or_default())
+}
+
+/// The n-th segment of a canonical path (the first is 1), percent-decoded; empty if there is none,
+/// or it does not decode to text.
+pub(super) fn segment(path: &str, n: usize) -> String {
+    decoded(path.split('/').nth(n).unwrap_or_default())
+}
+
+fn decoded(segment: &str) -> String {
     percent_encoding::percent_decode_str(segment)
         .decode_utf8()
         .map(std::borrow::Cow::into_owned)

@@ -24,7 +24,7 @@ pub(super) struct Families {
     pub(super) upstream_seconds: HistogramVec,
     pub(super) upstream_errors: IntCounterVec,
     pub(super) challenges: IntCounterVec,
-    pub(super) sms: IntCounterVec,
+    pub(super) messages: IntCounterVec,
     pub(super) sessions: IntGauge,
     pub(super) hot_entries: IntGauge,
     pub(super) hot_evictions: IntCounter,
@@ -64,9 +64,9 @@ impl Families {
                 "One-time codes by method and what became of them.",
                 &["method", "outcome"],
             )?,
-            sms: to.counters(
-                "sms_total",
-                "Messages handed to SMS providers, by provider and what it said.",
+            messages: to.counters(
+                "messages_total",
+                "Messages handed to SMS providers and the mail server, by provider and what it said.",
                 &["provider", "outcome"],
             )?,
             sessions: to.gauge("sessions", "Live sessions in the store.")?,

@@ -226,9 +226,10 @@ impl Metrics {
 
     /// A provider took (`accepted`) or did not take (`refused`, `unreachable`) a message, or nobody
     /// can tell (`timeout`, `lost`).
-    pub fn sms(&self, provider: &'static str, outcome: &'static str) {
+    pub fn message(&self, provider: &'static str, outcome: &'static str) {
         let labels = [provider, outcome];
-        self.shared.families.sms.with_label_values(&labels).inc();
+        let messages = &self.shared.families.messages;
+        messages.with_label_values(&labels).inc();
     }
 
     /// A store verb took this long, and whether it failed.
@@ -342,7 +343,8 @@ mod tests {
             metrics.event(kind, "sms");
         }
         metrics.event_lost();
-        metrics.sms("twilio", "accepted");
+        metrics.message("twilio", "accepted");
+        metrics.message("smtp", "refused");
         metrics.store("ping", Duration::from_micros(90), false);
         metrics.hot_map(3, 2);
         metrics.sessions(9);
@@ -387,7 +389,8 @@ mod tests {
             r#"vestibule_upstream_errors_total{upstream="nas"} 1"#,
             r#"vestibule_challenges_total{method="sms",outcome="sent"} 1"#,
             r#"vestibule_challenges_total{method="sms",outcome="verified"} 1"#,
-            r#"vestibule_sms_total{outcome="accepted",provider="twilio"} 1"#,
+            r#"vestibule_messages_total{outcome="accepted",provider="twilio"} 1"#,
+            r#"vestibule_messages_total{outcome="refused",provider="smtp"} 1"#,
             "vestibule_sessions 9",
             "vestibule_hot_map_entries 3",
             "vestibule_hot_map_evictions_total 2",

@@ -58,4 +58,4 @@ macro_rules! stubs_of_tokens {
 }
 
 stubs_of_codes!(crate::store::sqlite::Sqlite);
-stubs_of_tokens!(crate::store::memory::Memory, crate::store::sqlite::Sqlite);
+stubs_of_tokens!(crate::store::sqlite::Sqlite);

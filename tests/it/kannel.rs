@@ -159,7 +159,8 @@ async fn kannel_delivers_the_code_to_the_number() {
     });
     // The first knows a wrong password and is refused; the second is the same Kannel.
     let sms = vec![kannel.provider("wrong"), kannel.provider("kannel-password")];
-    let providers = Providers::new(&Delivery { sms }, observer).unwrap();
+    let email = None;
+    let providers = Providers::new(&Delivery { sms, email }, observer).unwrap();
     let to = Phone::from_e164("+4512345678").unwrap();
     let text = Secret::new("Files: your code is 271828 & 100%");
     assert_eq!(providers.sms(&to, &text).await, Ok("http"));

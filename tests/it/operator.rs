@@ -328,7 +328,7 @@ async fn metrics_are_well_formed_and_health_is_told() {
         "vestibule_requests_total{",
         "vestibule_gate_seconds_count",
         "vestibule_challenges_total{",
-        "vestibule_sms_total{",
+        "vestibule_messages_total{",
         "vestibule_sessions",
         "vestibule_hot_map_entries",
         "vestibule_hot_map_evictions_total",

@@ -4,11 +4,12 @@ use super::{StartError, Started, to_its_end};
 use crate::auth::ports::{
     FactorKind, FactorValue, NewChallenge, Purpose, Reserved, SendLimits, SendRequest, Store,
 };
-use crate::auth::{Asker, Auth, Deliver, DeliveryError, Mail, Settings, subject};
+use crate::auth::{Asker, Auth, Deliver, DeliveryError, Settings, subject};
 use crate::clock::Clock;
 use crate::digest::{Binding, DigestKeys};
 use crate::entropy;
 use crate::event::{EventKind, Events};
+use crate::factor::email::EmailAddress;
 use crate::factor::one_time;
 use crate::factor::phone::Phone;
 use crate::id::UserId;
@@ -43,25 +44,43 @@ impl Auth {
         if let Some(blocked) = self.store.blocked(&subjects, self.clock.now()).await? {
             return Err(StartError::Blocked(blocked));
         }
-        let recipient = Recipient::of(&message.to, &settings)?;
         let code = entropy::digits(&*self.entropy, settings.codes.length)
             .map(Secret::new)
             .map_err(|_| StartError::Unavailable)?;
-        let sending = Sending {
+        let sending = self.sending(asker, message, code)?;
+        let sent = to_its_end(async move {
+            sending.hand_over().await?;
+            sending.store_challenge().await
+        });
+        sent.await.unwrap_or(Err(StartError::Unavailable))
+    }
+
+    /// Sends a code whose challenge is stored already, behind the answer: nobody can tell from it
+    /// whether there was anything to be sent.
+    pub(in crate::auth) fn send_behind(&self, asker: Asker, message: Message, code: Secret) {
+        if let Ok(sending) = self.sending(asker, message, code) {
+            tokio::spawn(async move {
+                if let Err(error) = sending.hand_over().await {
+                    tracing::warn!(%error, "a code was not sent");
+                }
+            });
+        }
+    }
+
+    fn sending(&self, asker: Asker, message: Message, code: Secret) -> Result<Sending, StartError> {
+        let settings = self.settings.load_full();
+        Ok(Sending {
             store: Arc::clone(&self.store),
             deliver: self.deliver.load_full(),
             events: Arc::clone(&self.events),
             clock: Arc::clone(&self.clock),
             keys: self.keys.clone(),
+            recipient: Recipient::of(&message.to, &settings)?,
             asker,
             settings,
             message,
-            recipient,
             code,
-        };
-        to_its_end(sending.run())
-            .await
-            .unwrap_or(Err(StartError::Unavailable))
+        })
     }
 }
 
@@ -100,7 +119,7 @@ impl Recipient {
     fn masked(&self) -> String {
         match self {
             Self::Phone { to, .. } => to.masked(),
-            Self::Mail { to } => one_time::masked_mail(to.expose()),
+            Self::Mail { to } => masked_mail(to),
         }
     }
 
@@ -110,6 +129,10 @@ impl Recipient {
             Self::Mail { .. } => FactorKind::Email,
         }
     }
+}
+
+fn masked_mail(address: &Secret) -> String {
+    EmailAddress::parse(address.expose()).map_or_else(|_| "***".to_owned(), |it| it.masked())
 }
 
 /// Reserve → send → store, with everything it needs, so that it can outlive its request.
@@ -127,7 +150,8 @@ struct Sending {
 }
 
 impl Sending {
-    async fn run(self) -> Result<Started, StartError> {
+    /// Reserve → send.
+    async fn hand_over(&self) -> Result<(), StartError> {
         let kind = self.recipient.kind().as_str();
         let request = SendRequest {
             user: self.message.user,
@@ -158,7 +182,8 @@ impl Sending {
                 }
             });
         }
-        self.store_challenge().await
+        self.emit(EventKind::Challenged, kind);
+        Ok(())
     }
 
     async fn deliver(&self) -> Result<&'static str, DeliveryError> {
@@ -170,10 +195,7 @@ impl Sending {
                 self.deliver.sms(to, &text).await
             }
             Recipient::Mail { to } => {
-                let mail = Mail {
-                    subject: one_time::mail_subject(service),
-                    text: one_time::mail_text(code, service, lifetime),
-                };
+                let mail = one_time::mail(code, service, lifetime);
                 self.deliver.email(to, &mail).await
             }
         }
@@ -201,7 +223,6 @@ impl Sending {
             expires_at,
         };
         self.store.put_challenge(challenge).await?;
-        self.emit(EventKind::Challenged, self.recipient.kind().as_str());
         Ok(Started {
             sent_at: now,
             expires_at,

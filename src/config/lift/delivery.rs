@@ -1,4 +1,4 @@
-//! The SMS providers.
+//! The SMS providers; [`super::mail`] is beside them.
 
 use super::Lift;
 use super::syntax;
@@ -14,9 +14,8 @@ const PLACEHOLDERS: [&str; 2] = ["{phone}", "{text}"];
 
 impl Lift<'_> {
     pub(super) fn delivery(&mut self, raw: &raw::Delivery, at: At<'_>) -> Option<Delivery> {
-        if raw.email.is_some() {
-            self.later(at.key("email"), "codes by e-mail");
-        }
+        let email = raw.email.as_ref();
+        let email = email.map(|email| self.email(email, at.key("email")));
         let at = at.key("sms");
         let lifted: Vec<_> = raw
             .sms
@@ -25,7 +24,11 @@ impl Lift<'_> {
             .map(|(index, provider)| self.sms_provider(provider, at.index(index)))
             .collect();
         let sms = lifted.into_iter().collect::<Option<_>>()?;
-        Some(Delivery { sms })
+        let email = match email {
+            Some(email) => Some(email?),
+            None => None,
+        };
+        Some(Delivery { sms, email })
     }
 
     fn sms_provider(&mut self, raw: &raw::SmsProvider, at: At<'_>) -> Option<SmsProvider> {

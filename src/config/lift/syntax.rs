@@ -48,7 +48,7 @@ pub(super) fn host(text: &str) -> Checked<String> {
 }
 
 /// A host name or an IPv4 address.
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -282,6 +282,29 @@ pub(super) fn url(text: &str) -> Checked<bool> {
         }
         _ => Err(format!("{text:?}: a URL starts with https:// or http://")),
     }
+}
+
+/// Who signs tokens: a URL without query and fragment (OpenID Connect Discovery 1.0 section 3).
+pub(super) fn issuer(text: &str) -> Checked<String> {
+    let wrong =
+        || format!("{text:?} is not an issuer: write a URL, like https://files.example.org");
+    let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+    let is_http = matches!(uri.scheme_str(), Some("https" | "http"));
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    if !is_http || !has_host || text.contains(['?', '#', '@']) {
+        return Err(wrong());
+    }
+    Ok(text.to_owned())
+}
+
+/// Whom a signed token is for.
+pub(super) fn audience(text: &str) -> Checked<&str> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(format!(
+            "{text:?} is not an audience: write a name or a URL, as the backend knows itself"
+        ));
+    }
+    Ok(text)
 }
 
 /// An origin as browsers send it (RFC 6454): scheme, host, and a port that is not the default.

@@ -15,7 +15,7 @@ store:
 codes: {length: 3}
 limits: {countries: [UK, dk]}
 delivery:
-  email: {smtp: "smtp://127.0.0.1:25"}
+  email: {smtp: "smtp://u:hunter2@mail.example.org", from: no-reply, username: files, timeout: 0s}
 identities:
   local: {accounts: {}}
   staff: {jwt: {issuer: x}}
@@ -33,7 +33,8 @@ routes:
       - {paths: [], require: none}
       - {methods: [delete], require: tow_factor, within: 10m}
       - {paths: [/x], require: token, within: 10m}
-    forward: {token: vestibule, assertion: true}
+    forward: {token: vestibul, audience: ""}
+tokens: {issuer: files.example.org, algorithm: HS256, access_lifetime: 0s}
 "#;
     let expected = [
         r#"c.yaml:2:14: listeners[0].address: ":8080" is not an IP address and a port: write it like 0.0.0.0:8080"#,
@@ -45,19 +46,24 @@ routes:
         "c.yaml:8:9: store.key.fil: unknown key: did you mean `file`?",
         "c.yaml:9:17: codes.length: a code has 4 to 10 digits; 6 is usual",
         r#"c.yaml:10:22: limits.countries[0]: "UK": the United Kingdom is GB"#,
-        "c.yaml:12:10: delivery.email: codes by e-mail: not supported by this version: remove it",
+        "c.yaml:12:10: delivery.email.password: is missing: write {file: PATH}, or remove `username` where nobody signs in",
+        "c.yaml:12:17: delivery.email.smtp: the URL has an `@`: write the name and password beside it, as `username` and `password`",
+        r#"c.yaml:12:60: delivery.email.from: "no-reply" is not a sender, like "Files <no-reply@example.org>""#,
+        "c.yaml:12:96: delivery.email.timeout: must be longer than 0s",
         "c.yaml:15:16: identities.staff.jwt: tokens signed by others: not supported by this version: remove it",
         r#"c.yaml:18:15: upstreams.files.servers[0]: "http://127.0.0.1:5000": write host:port; TLS is switched on by `tls: true`, a path cannot be set"#,
         r#"c.yaml:21:13: routes[0].hosts[0]: "files.example.org:443": hosts match without the port: remove it"#,
         r#"c.yaml:22:15: routes[0].upstream: there is no upstream "file"; defined: files (line 18)"#,
-        "c.yaml:24:25: routes[0].dialects[1]: the dialect conduit: not supported by this version: remove it",
         r#"c.yaml:26:18: routes[0].rules[0].paths[0]: "/public/*": `*` is no wildcard here: a path that ends in / matches everything below it"#,
         "c.yaml:27:17: routes[0].rules[1].paths: is empty: write what the rule matches, or remove the key to match all",
         r#"c.yaml:28:20: routes[0].rules[2].methods[0]: "delete": write methods in upper case, like DELETE"#,
         r#"c.yaml:28:38: routes[0].rules[2].require: "tow_factor" is not one of the known words: did you mean `two_factor`?"#,
         "c.yaml:29:47: routes[0].rules[3].within: goes with `require: two_factor` only",
-        "c.yaml:30:22: routes[0].forward.token: forwarding Vestibule's own token: not supported by this version: remove it",
-        "c.yaml:30:44: routes[0].forward.assertion: a signed assertion: not supported by this version: remove it",
+        r#"c.yaml:30:22: routes[0].forward.token: "vestibul" is not one of the known words: did you mean `vestibule`?"#,
+        r#"c.yaml:30:42: routes[0].forward.audience: "" is not an audience: write a name or a URL, as the backend knows itself"#,
+        r#"c.yaml:31:18: tokens.issuer: "files.example.org" is not an issuer: write a URL, like https://files.example.org"#,
+        r#"c.yaml:31:48: tokens.algorithm: "HS256" is not one of the known words: did you mean `RS256`?"#,
+        "c.yaml:31:72: tokens.access_lifetime: must be longer than 0s",
     ];
     let found = bad(text);
     for (found, expected) in found.iter().zip(&expected) {
@@ -148,6 +154,19 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("    - twilio", "    - http: {url: https://a/, json: '{\"to\": \"{phone}\", {text}}'}\n    - twilio", "8:37: delivery.sms[0].http.json", "is not JSON"),
     ("    - twilio", "    - http: {url: https://a/, method: GET, form: {to: \"{phone}{text}\"}}\n    - twilio", "8:39: delivery.sms[0].http.method", "a GET has no body"),
     ("    - twilio", "    - http: {url: https://a/, headers: {\"a b\": \"{phone}{text}\"}}\n    - twilio", "8:48: delivery.sms[0].http.headers.\"a b\"", "is not a header name"),
+    ("identities:", "  email: {from: a@b}\nidentities:", "9:10: delivery.email.smtp", "is missing: write the server"),
+    ("identities:", "  email: {smtp: \"smtps://a\"}\nidentities:", "9:10: delivery.email.from", "is missing: write the sender"),
+    ("identities:", "  email: {smtp: [a], from: a@b}\nidentities:", "9:17: delivery.email.smtp", "expected a string"),
+    ("identities:", "  email: {smtp: mail.example.org, from: a@b}\nidentities:", "9:17: delivery.email.smtp", "like smtps://mail.example.org"),
+    ("identities:", "  email: {smtp: \"http://a\", from: a@b}\nidentities:", "9:17: delivery.email.smtp", "starts with smtps://"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: \"a@b, c@d\"}\nidentities:", "9:36: delivery.email.from", "is not a sender"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, password: {env: TWILIO_AUTH_TOKEN}}\nidentities:", "9:10: delivery.email.username", "is missing: write it, or remove `password`"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, username: \"a\\0b\", password: {env: TWILIO_AUTH_TOKEN}}\nidentities:", "9:51: delivery.email.username", "a name that a server could know"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, username: a, password: {file: no.password}}\nidentities:", "9:71: delivery.email.password.file", "cannot read no.password"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, ca: no.pem}\nidentities:", "9:45: delivery.email.ca", "cannot read no.pem"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, ca: /etc/vestibule/tls/files.pem}\nidentities:", "9:45: delivery.email.ca", "is not a PEM file of certificates"),
+    ("identities:", "  email: {smtp: \"smtp://127.0.0.1\", from: a@b, ca: /etc/vestibule/tls/files.pem}\nidentities:", "9:52: delivery.email.ca", "has no effect"),
+    ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, tls: true}\nidentities:", "9:41: delivery.email.tls", "unknown key"),
     ("{accounts: {}}", "{}", "10:10: identities.local", "write either `learn: {…}` or `accounts: {}`"),
     ("{accounts: {}}", "{introspection: {}}", "10:26: identities.local.introspection", "not supported by this version"),
     ("{accounts: {}}", "{account: {}}", "10:11: identities.local.account", "did you mean `accounts`?"),
@@ -173,8 +192,14 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     (ROUTE, "    identity: local\n    credentials: [{cookie: vestibule_device}]\n", "18:28: routes[0].credentials[0].cookie", "Vestibule's own"),
     (ROUTE, "    identity: local\n    credentials: [{query: deviceId}]\n", "18:27: routes[0].credentials[0].query", "a token cannot travel in it"),
     (ROUTE, "    identity: local\n    credentials: [{path: \"/s/{id}\"}]\n", "18:26: routes[0].credentials[0].path", "the last segment must be {token}"),
-    (ROUTE, "    identity: local\n    dialects: [ziik]\n", "18:16: routes[0].dialects[0]", "not supported by this version"),
-    (ROUTE, "    identity: local\n    dialects: [b2core]\n", "18:16: routes[0].dialects[0]", "not supported by this version"),
+    (ROUTE, "    identity: local\n    forward: {token: vestibul}\n", "18:22: routes[0].forward.token", "did you mean `vestibule`?"),
+    (ROUTE, "    identity: local\n    forward: {assertion: true, audience: \"a\\nb\"}\n", "18:42: routes[0].forward.audience", "a name or a URL"),
+    (ROUTE, "    identity: local\n    token_algorithm: HS256\n", "18:22: routes[0].token_algorithm", "is not one of the known words"),
+    ("store:\n", "tokens: {issuer: files.example.org}\nstore:\n", "3:18: tokens.issuer", "write a URL, like https://"),
+    ("store:\n", "tokens: {issuer: \"https://a.org/?x\"}\nstore:\n", "3:18: tokens.issuer", "write a URL, like https://"),
+    ("store:\n", "tokens: {algorithm: HS256}\nstore:\n", "3:21: tokens.algorithm", "is not one of the known words"),
+    ("store:\n", "tokens: {access_lifetime: 0s}\nstore:\n", "3:27: tokens.access_lifetime", "must be longer than 0s"),
+    ("store:\n", "tokens: {refresh_lifetime: 30}\nstore:\n", "3:28: tokens.refresh_lifetime", "is not a time"),
     (ROUTE, "    identity: local\n    phone_region: DNK\n", "18:19: routes[0].phone_region", "two letters of ISO 3166"),
     (ROUTE, "    identity: local\n    cors: {origins: [\"*\"]}\n", "18:22: routes[0].cors.origins[0]", "name each origin"),
     (ROUTE, "    identity: local\n    rules: [{paths: [/a/../b], require: none}]\n", "18:22: routes[0].rules[0].paths[0]", "without `.` and `..`"),

@@ -39,7 +39,9 @@ impl Fake {
                 "/run/credentials/vestibule/sms.authorization",
                 "Bearer sms-hunter2\n",
             )
+            .with_file("/run/credentials/vestibule/mail.password", "mail-hunter2\n")
             .with_file("/etc/vestibule/kannel.password", "kannel-hunter2\n")
+            .with_file("/etc/vestibule/mail.password", "mail-hunter2\n")
             .with_file("/etc/vestibule/tls/files.pem", "cert")
             .with_file("/etc/vestibule/tls/files.key", "key")
             .with_file("/etc/vestibule/tls/media.pem", "cert")

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod inbox;
 pub(crate) mod iogates;
 pub(crate) mod nginx;
+pub(crate) mod smtpd;
 
 pub(crate) use config::Setup;
 pub(crate) use gateway::Gateway;

@@ -1,0 +1,225 @@
+//! What can go wrong in a call of any dialect, in one set of words. Each dialect has its own status
+//! and shape for it.
+
+use super::decode::{BadBody, BadField};
+use super::{Call, Reply, encode};
+use crate::auth::challenge::{StartError, VerifyError};
+use crate::auth::enrol::{EnrolError, ResetError};
+use crate::auth::lockout::Blocked;
+use crate::auth::ports::StoreError;
+use crate::auth::sign_in::SignInError;
+use crate::auth::wizard::WizardError;
+use crate::gate::Unavailable;
+use crate::identity::credential::BadCredential;
+use crate::identity::device::BadDevice;
+use http::StatusCode;
+
+/// Why a call is refused. Its text is for people: what was wrong, and what to do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Body(#[from] BadBody),
+    #[error(transparent)]
+    Device(#[from] BadDevice),
+    #[error(transparent)]
+    Credential(#[from] BadCredential),
+    /// A field that is missing or cannot be taken.
+    #[error("{text}")]
+    Field { name: &'static str, text: String },
+    #[error("send the token as `Authorization: Bearer`")]
+    NoToken,
+    #[error("the token is unknown or has ended: sign in again")]
+    UnknownToken,
+    #[error("wrong user name, mail address or password")]
+    WrongSignIn,
+    #[error("verify your second factor first: this would change what protects you")]
+    NotVerified,
+    #[error("a second factor can only be set up for you by who runs this service: ask them")]
+    NoSelfEnrolment,
+    #[error("you may not change other users: ask who runs this service")]
+    NotAllowed,
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// The user has no such factor, or nothing is pending.
+    #[error("{0}")]
+    Nothing(&'static str),
+    #[error("codes cannot be sent there: use another number, or ask who runs this service")]
+    RecipientRefused,
+    #[error("{}", wrong_code(*.left))]
+    CodeWrong { left: Option<u32> },
+    #[error("the code has expired or was used: ask for a new one")]
+    CodeGone,
+    #[error("locked after too many wrong codes: ask who runs this service to unlock you")]
+    Locked,
+    #[error("too many tries: wait {retry_after_secs} seconds")]
+    TooMany { retry_after_secs: u64 },
+    #[error("the message could not be sent: try again in a minute")]
+    NotSent,
+    #[error("this cannot be checked now: try again in a few seconds")]
+    Unavailable,
+}
+
+fn wrong_code(left: Option<u32>) -> String {
+    match left {
+        None => "wrong code: look at the newest one and try again".to_owned(),
+        Some(0) => "wrong code, and it is void now: ask for a new one".to_owned(),
+        Some(1) => "wrong code: 1 try left".to_owned(),
+        Some(left) => format!("wrong code: {left} tries left"),
+    }
+}
+
+impl Trouble {
+    /// A field that is not there.
+    pub(super) fn missing(name: &'static str) -> Self {
+        Self::field(name, format!("`{name}` is missing"))
+    }
+
+    /// A field that cannot be taken.
+    pub(super) fn field(name: &'static str, text: impl Into<String>) -> Self {
+        Self::Field {
+            name,
+            text: text.into(),
+        }
+    }
+
+    /// What its answer has besides the dialect's own body.
+    pub(super) fn dress(&self, reply: Reply, call: &Call) -> Reply {
+        let reply = match reply.status() {
+            StatusCode::UNAUTHORIZED => {
+                encode::www_authenticate(reply, &call.route, self.error_code())
+            }
+            _ => reply,
+        };
+        match self.retry_after_secs() {
+            Some(secs) => encode::retry_after(reply, secs),
+            None => reply,
+        }
+    }
+
+    /// The error code of RFC 6750 or RFC 9470 for a 401.
+    pub(super) fn error_code(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownToken => Some("invalid_token"),
+            Self::CodeWrong { .. } => Some("insufficient_user_authentication"),
+            _ => None,
+        }
+    }
+
+    /// When to try again.
+    pub(super) fn retry_after_secs(&self) -> Option<u64> {
+        match self {
+            Self::TooMany { retry_after_secs } => Some(*retry_after_secs),
+            Self::NotSent => Some(encode::RETRY_SEND_SECS),
+            Self::Unavailable => Some(encode::RETRY_STORE_SECS),
+            _ => None,
+        }
+    }
+}
+
+impl From<BadField> for Trouble {
+    fn from(error: BadField) -> Self {
+        Self::field(error.name(), error.to_string())
+    }
+}
+
+impl From<Unavailable> for Trouble {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a call could not be answered");
+        Self::Unavailable
+    }
+}
+
+impl From<Blocked> for Trouble {
+    fn from(blocked: Blocked) -> Self {
+        match blocked {
+            Blocked::Delayed { retry_after_secs } => Self::TooMany { retry_after_secs },
+            Blocked::Locked => Self::Locked,
+        }
+    }
+}
+
+impl From<StartError> for Trouble {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::NoRecipient => {
+                Self::Nothing("no number is known for you: set up a second factor first")
+            }
+            StartError::RecipientRefused => Self::RecipientRefused,
+            StartError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
+            StartError::Blocked(blocked) => blocked.into(),
+            StartError::NotSent => Self::NotSent,
+            StartError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+/// `VerifyError::Malformed` is about a field, whose name the dialect knows: see `Local::verified`.
+impl From<VerifyError> for Trouble {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Malformed => Self::field("code", "the code must be a row of digits"),
+            VerifyError::Wrong { left } => Self::CodeWrong { left },
+            VerifyError::Gone => Self::CodeGone,
+            VerifyError::NeverSent => Self::Nothing("there is nothing to verify: ask for a code"),
+            VerifyError::Forbidden => Self::NotVerified,
+            VerifyError::Blocked(blocked) => blocked.into(),
+            VerifyError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<SignInError> for Trouble {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => Self::WrongSignIn,
+            SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
+            SignInError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<WizardError> for Trouble {
+    fn from(error: WizardError) -> Self {
+        match error {
+            WizardError::NotFound => {
+                Self::NotFound("there is no such procedure (any more): begin again")
+            }
+            WizardError::OtherStep => Self::field("uuid", "this procedure waits for another step"),
+            WizardError::NotEnabled => Self::Nothing("this method is not enabled"),
+            WizardError::WrongKey => Self::field("key", "the key is not the one of this procedure"),
+            WizardError::Password(error) => error.into(),
+            WizardError::Start(error) => error.into(),
+            WizardError::Code(error) => error.into(),
+            WizardError::Enrol(error) => error.into(),
+            WizardError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<ResetError> for Trouble {
+    fn from(error: ResetError) -> Self {
+        match error {
+            ResetError::NotVerified => Self::NotVerified,
+            ResetError::NotAllowed => Self::NotAllowed,
+            ResetError::NoSuchUser => Self::NotFound("there is no such user"),
+            ResetError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<EnrolError> for Trouble {
+    fn from(error: EnrolError) -> Self {
+        match error {
+            EnrolError::NotVerified => Self::NotVerified,
+            EnrolError::NoSelfEnrolment => Self::NoSelfEnrolment,
+            EnrolError::Start(error) => error.into(),
+            EnrolError::Unavailable => Self::Unavailable,
+        }
+    }
+}
