@@ -10,11 +10,11 @@ pub mod sqlite;
 mod stub;
 mod vault;
 
-#[cfg(any())]
+#[cfg(test)]
 mod contract;
-#[cfg(any())]
+#[cfg(test)]
 mod fixture;
-#[cfg(any())]
+#[cfg(test)]
 mod model;
 
 use crate::auth::ports::{Store, StoreError};

@@ -74,6 +74,7 @@ async fn find<'e>(
 pub(super) async fn put(
     conn: &mut SqliteConnection,
     new: &NewSession,
+    factor: Factor,
     now: Timestamp,
 ) -> Stored<Session> {
     let old: Option<i64> = sqlx::query_scalar("DELETE FROM sessions WHERE key = ?1 RETURNING id")
@@ -91,7 +92,7 @@ pub(super) async fn put(
     .bind(&new.key.0[..])
     .bind(&new.token.0[..])
     .bind(new.user.0)
-    .bind("sms")
+    .bind(factor.as_str())
     .bind(new.device_label.as_deref())
     .bind(new.verified_at.0)
     .bind(new.expires_at.0)
