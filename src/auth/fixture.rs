@@ -1,6 +1,8 @@
 //! What tests of the use cases and of the endpoints over them stand on: the in-memory store with
 //! verbs that can be made to fail, an inbox, a recorder of events and a clock moved by hand.
 
+use super::challenge::{Accept, Typed};
+use super::enrol::NewFactor;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::*;
 use super::signing::Signer;
@@ -15,6 +17,7 @@ use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Event, EventKind, Events};
 use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
+use crate::factor::totp::TotpSecret;
 use crate::gate::session::{Holder, Session};
 use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
 use crate::secret::{Sealed, Secret};
@@ -252,6 +255,32 @@ impl World {
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()
+    }
+
+    /// Enrols an authenticator for a user. Its codes from `START` on are not spent.
+    pub(crate) async fn authenticator(&self, user: UserId) -> TotpSecret {
+        let secret = self.auth.new_totp_secret().unwrap();
+        let caller = Caller {
+            standing: Standing::Verified,
+            ..self.caller(user, "enrolment").await
+        };
+        let new = NewFactor {
+            value: FactorValue::Totp(secret.clone()),
+            bound_to: caller.pair.into(),
+            replaces_others: false,
+            sudo: false,
+        };
+        self.auth.propose(&caller, new).await.unwrap();
+        let earlier = secret.code_at(START.before(Duration::from_secs(30)));
+        let typed = Typed {
+            code: &earlier,
+            accept: Accept::Enrolment,
+            pair: caller.pair,
+            device_label: None,
+            issue: None,
+        };
+        self.auth.verify(&caller, typed).await.unwrap();
+        secret
     }
 
     /// A caller with a token of the user on a device of that name; no more has been shown yet.

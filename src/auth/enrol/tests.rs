@@ -345,7 +345,7 @@ async fn an_address_is_confirmed_by_mail() {
     let bob = bob(&world).await;
     let value = FactorValue::Email(Secret::new("bob@example.org"));
     let started = world.auth.send_enrolment(&bob, new(&bob, value)).await;
-    assert_eq!(started.unwrap().masked_recipient, "b****b@example.org");
+    assert_eq!(started.unwrap().masked_recipient, "b****@example.org");
     assert_eq!(world.inbox.last().0, "bob@example.org");
     let typed = world.inbox.code();
     let verified = verify(&world, &bob, &typed, Accept::Enrolment).await;
