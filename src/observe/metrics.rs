@@ -443,7 +443,7 @@ mod tests {
         assert_eq!(of(Refused, "sms not sent"), Some(("sms", "failed")));
         for method in ["totp", "email", "backup_code"] {
             let detail = format!("{method} wrong code");
-            assert_eq!(of(Refused, &detail), Some((method, "wrong")));
+            assert_eq!(challenge_of(Refused, &detail), Some((method, "wrong")));
             assert_eq!(of(Verified, method), Some((method, "verified")));
         }
         assert_eq!(of(Refused, "wrong code"), None);
