@@ -493,6 +493,37 @@ async fn a_verb_that_is_dropped_half_way_happens_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn wizards_without_a_token_are_bounded_in_all() {
+    let f = Fixture::sqlite().await;
+    f.open_wizard(f.wizard("oldest")).await;
+    let mut signed_in = f.wizard("signed in");
+    signed_in.token = Some(f.digest("t"));
+    f.open_wizard(signed_in).await;
+    f.open_wizard(f.wizard("second")).await;
+    // Each from an address of its own.
+    run(
+        &f.path(),
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99998)
+         INSERT INTO wizards (digest, kind, stage, realm, opener, expires_at)
+         SELECT randomblob(32), 'sign_in', 'opened', 'files', randomblob(32), 1800000600 FROM n",
+    )
+    .await;
+    let other = f.keys.subject("address", "192.0.2.2");
+    let open = async |name: &str| {
+        let found = f.store.wizard(f.wizard_digest(name), NOW).await;
+        found.unwrap().is_some()
+    };
+    assert!(open("oldest").await, "as many as there may be");
+    for (name, dropped) in [("last", "oldest"), ("very last", "second")] {
+        assert!(open(dropped).await);
+        let opened = f.store.open_wizard(f.wizard(name), other, NOW).await;
+        opened.unwrap();
+        assert!(open(name).await && !open(dropped).await, "{name}");
+    }
+    assert!(open("signed in").await);
+}
+
+#[tokio::test]
 async fn readers_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("r.db");
