@@ -15,9 +15,12 @@ use std::time::Duration;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use vestibule::auth::ports::{FactorKind, NewShare, NewUser, Store, Which};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
-use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing, subject};
+use vestibule::auth::signing::Signer;
+use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
 use vestibule::clock::{Clock as _, ManualClock, Timestamp};
-use vestibule::config::model::{Codes, Limits, Lockout, Requirement, Sessions, StoreEngine};
+use vestibule::config::model::{
+    Codes, Limits, Lockout, Requirement, Sessions, SigningAlgorithm, StoreEngine, Tokens,
+};
 use vestibule::digest::{DigestKeys, RealmKeys};
 use vestibule::entropy::{self, Entropy, NoEntropy, OsEntropy};
 use vestibule::event::NoEvents;
@@ -334,7 +337,13 @@ fn auth(
 ) -> Auth {
     let secs = Duration::from_secs;
     let deliver: Box<dyn Deliver> = Box::new(ToProvider(Arc::clone(provider)));
+    let signer = Signer::new(
+        Arc::clone(&store) as _,
+        Arc::clone(clock) as _,
+        Arc::clone(entropy) as _,
+    );
     Auth {
+        signer: Arc::new(signer),
         store,
         keys: keys.clone(),
         clock: Arc::clone(clock) as _,
@@ -371,6 +380,12 @@ fn auth(
             sudo: secs(5 * MINUTE),
             sends_mail: false,
             service_name: "Files".to_owned(),
+            tokens: Tokens {
+                issuer: "https://files.example.org".to_owned(),
+                algorithm: SigningAlgorithm::EdDsa,
+                access_lifetime: secs(HOUR),
+                refresh_lifetime: secs(30 * DAY),
+            },
         }),
         hashing: Arc::new(tokio::sync::Semaphore::new(1)),
         guesses: Default::default(),
