@@ -62,7 +62,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("askama", &["src/local/"]),
     ("totp_rs", &["src/factor/totp.rs"]),
     ("lettre", &["src/delivery/"]),
-    ("jsonwebtoken", &["src/identity/jwt.rs"]),
+    (
+        "jsonwebtoken",
+        &["src/identity/jwt.rs", "src/auth/signing.rs"],
+    ),
     (
         "reqwest",
         &[
