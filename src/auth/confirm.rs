@@ -83,7 +83,6 @@ impl Auth {
             return Err(StartError::Blocked(blocked).into());
         }
         let user = self.store.user_by_email(at.realm, email).await?;
-        // Asked for nobody as well, so that it takes as long.
         let id = user.as_ref().map_or(UserId(0), |user| user.id);
         let factors = self.factors(id).await?;
         // The address that was typed must be the factor, not only what a profile once said.
