@@ -4,7 +4,7 @@
 //! the step that judges the code ends it.
 
 use super::challenge::{Message, StartError, Started, VerifyError};
-use super::enrol::EnrolError;
+use super::enrol::{EnrolError, NewFactor};
 use super::ports::{
     Advance, Attempt, Authority, Deeds, FactorKind, FactorSet, FactorValue, NewSession, Passed,
     Purpose, Stage, StoreError, Wizard, WizardKind,
@@ -215,7 +215,7 @@ impl Auth {
         realm: &str,
         kind: FactorKind,
     ) -> Result<Opened, WizardError> {
-        self.authority(caller, false).await?;
+        self.may_enrol(caller, false).await?;
         let name = self.wizard_name()?;
         let mut wizard = self.callers_wizard(&name, WizardKind::Enable, realm, caller, kind);
         let key = match kind {
@@ -225,8 +225,8 @@ impl Auth {
         if let Some(key) = &key {
             wizard.stage = Stage::Code;
             let value = FactorValue::Totp(key.clone());
-            self.propose(caller, wizard.digest.into(), value, false, false)
-                .await?;
+            let new = new_factor(&wizard, value);
+            self.propose(caller, new).await?;
         }
         self.open(wizard, caller.address).await?;
         Ok(Opened { name, key })
@@ -243,11 +243,8 @@ impl Auth {
         if wizard.kind != WizardKind::Enable || wizard.factor != Some(FactorKind::Sms) {
             return Err(WizardError::OtherStep);
         }
-        let bound_to = Binding::from(wizard.digest);
-        let value = FactorValue::Sms(phone);
-        let started = self
-            .send_enrolment(caller, bound_to, value, false, false)
-            .await?;
+        let new = new_factor(&wizard, FactorValue::Sms(phone));
+        let started = self.send_enrolment(caller, new).await?;
         self.advance(&wizard, Stage::Code, None, None).await?;
         Ok(started)
     }
@@ -296,7 +293,10 @@ impl Auth {
             return Err(WizardError::OtherStep);
         }
         let authority = match wizard.kind {
-            WizardKind::Enable => self.authority(caller, false).await?,
+            WizardKind::Enable => {
+                self.may_enrol(caller, false).await?;
+                caller.confirms_by(self.settings.load().sends_mail)
+            }
             WizardKind::Disable => {
                 self.may_disable(caller, kind).await?;
                 Authority::Verified
@@ -304,8 +304,7 @@ impl Auth {
             _ => return Err(WizardError::NotFound),
         };
         if wizard.kind == WizardKind::Enable && kind == FactorKind::Totp {
-            self.same_key(caller.holder.user, wizard.digest.into(), key)
-                .await?;
+            self.same_key(caller, wizard.digest.into(), key).await?;
         }
         let then = Deeds {
             sessions: vec![self.session_of(caller).await?],
@@ -330,19 +329,17 @@ impl Auth {
         if factors.of(kind).is_none() {
             return Err(WizardError::NotEnabled);
         }
-        match self.authority(caller, false).await? {
-            Authority::Verified => Ok(factors),
-            Authority::First { .. } => Err(EnrolError::NotVerified.into()),
-        }
+        self.may_enrol(caller, false).await?;
+        Ok(factors)
     }
 
     async fn same_key(
         &self,
-        user: UserId,
+        caller: &Caller,
         bound_to: Binding,
         key: Option<&str>,
     ) -> Result<(), WizardError> {
-        let pending = self.pending_enrolment(user, bound_to).await?;
+        let pending = self.pending_enrolment(caller, bound_to).await?;
         let said = key.and_then(|key| TotpSecret::parse(key).ok());
         match pending.map(|pending| pending.value) {
             Some(FactorValue::Totp(secret)) if said.as_ref() == Some(&secret) => Ok(()),
@@ -364,7 +361,7 @@ impl Auth {
         let bound_to = Binding::from(wizard.digest);
         let user = asker.user.ok_or(WizardError::NotFound)?;
         let tries = match (wizard.kind, kind) {
-            (WizardKind::Enable, _) => self.try_enrolment(bound_to, &code).await?,
+            (WizardKind::Enable, _) => Some(self.try_enrolment(bound_to, &code).await?),
             (_, FactorKind::Totp) => self.try_totp(user, &code).await?,
             (WizardKind::Disable, _) => Some(self.try_sent(bound_to, Purpose::Disable, &code)),
             _ => Some(self.try_sent(bound_to, Purpose::Verify, &code)),
@@ -500,6 +497,16 @@ impl Auth {
             route: at.route.to_owned(),
             address: at.address,
         }
+    }
+}
+
+/// Beside what the user has already.
+fn new_factor(wizard: &Wizard, value: FactorValue) -> NewFactor {
+    NewFactor {
+        value,
+        bound_to: wizard.digest.into(),
+        replaces_others: false,
+        sudo: false,
     }
 }
 
