@@ -17,4 +17,5 @@ mod operator;
 mod protocols;
 mod races;
 mod timing;
+mod tokens;
 mod transfer;
