@@ -20,7 +20,6 @@ impl Call {
             query: self.query.as_deref(),
             headers: &self.headers,
             lines: Lines::read(&self.headers),
-            lines: Lines::read(&self.headers),
             destination: None,
             has_encoded_slash: false,
             client: Client {
