@@ -18,4 +18,5 @@ mod outside;
 mod protocols;
 mod races;
 mod timing;
+mod tokens;
 mod transfer;

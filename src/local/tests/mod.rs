@@ -4,6 +4,7 @@ mod iogates;
 mod portal;
 mod refusal;
 mod sign_in;
+mod tokens;
 
 use super::{Call, Local, Reply, table};
 use crate::auth::fixture::{REALM, World};
