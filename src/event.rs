@@ -23,11 +23,13 @@ pub enum EventKind {
     Revoked,
     /// A user's second factor was reset.
     Reset,
+    /// A factor was turned off.
+    Disabled,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Enrolled,
         Self::SignedIn,
         Self::Challenged,
@@ -36,6 +38,7 @@ impl EventKind {
         Self::Locked,
         Self::Revoked,
         Self::Reset,
+        Self::Disabled,
     ];
 
     /// The name in the store, the log and the metrics.
@@ -50,6 +53,7 @@ impl EventKind {
             Self::Locked => "locked",
             Self::Revoked => "revoked",
             Self::Reset => "reset",
+            Self::Disabled => "disabled",
         }
     }
 }

@@ -88,10 +88,14 @@ impl Counter {
     /// Whether the subject is delayed at `now`, locked or not: what a backup code has to wait for.
     #[must_use]
     pub fn delayed(&self, now: Timestamp) -> Option<Blocked> {
-        let left = self.delayed_until.secs_since(now);
-        (left > 0).then_some(Blocked::Delayed {
-            retry_after_secs: left,
-        })
+        self.delay_secs(now)
+            .map(|retry_after_secs| Blocked::Delayed { retry_after_secs })
+    }
+
+    /// For how many seconds.
+    #[must_use]
+    pub fn delay_secs(&self, now: Timestamp) -> Option<u64> {
+        Some(self.delayed_until.secs_since(now)).filter(|left| *left > 0)
     }
 
     /// The counter after one more failure at `now`.

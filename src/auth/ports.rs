@@ -187,6 +187,9 @@ pub struct Subjects {
 pub trait Failures: Send + Sync {
     /// Whether any subject is delayed or locked; the longest block wins.
     async fn blocked(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<Blocked>>;
+    /// For how many seconds any subject is delayed, locked or not: what a backup code has to wait
+    /// for.
+    async fn delayed(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<u64>>;
     /// Counts one failure against each subject.
     async fn failed(
         &self,

@@ -67,48 +67,32 @@ impl Local {
         }))
     }
 
-    /// What the gate would let this pair through.
+    /// How far the gate would let this pair through: one question, since it tells a pair that was
+    /// never verified from one that was verified too long ago.
     async fn standing(
         &self,
         call: &Call,
         presented: Presented<'_>,
         holder: &Holder,
     ) -> Result<Standing, Unavailable> {
-        if !self.is_verified(call, presented, holder, None).await? {
-            return Ok(Standing::Token);
-        }
-        let sudo = self.auth.settings.load().sudo;
-        let is_recent = self
-            .is_verified(call, presented, holder, Some(sudo))
-            .await?;
-        Ok(if is_recent {
-            Standing::Sudo
-        } else {
-            Standing::Verified
-        })
-    }
-
-    /// Whether the gate would let this pair through a path that asks for a second factor.
-    async fn is_verified(
-        &self,
-        call: &Call,
-        presented: Presented<'_>,
-        holder: &Holder,
-        within: Option<std::time::Duration>,
-    ) -> Result<bool, Unavailable> {
         let question = Question {
             realm: &call.route.config.identity,
             keys: &call.route.keys,
-            requirement: Requirement::TwoFactor { within },
+            requirement: Requirement::TwoFactor {
+                within: Some(self.auth.settings.load().sudo),
+            },
             presented: Some(presented),
             // The pair is asked about, not a path: the one that every holder may open.
             path: holder.scope().unwrap_or("/"),
             destination: None,
         };
         match self.gate.admit(&question).await {
-            Decision::Permit(_) => Ok(true),
+            Decision::Permit(_) => Ok(Standing::Sudo),
+            Decision::Refuse(Refusal::SecondFactorRequired { fresh: true, .. }) => {
+                Ok(Standing::Verified)
+            }
             Decision::Refuse(Refusal::Unavailable) => Err(Unavailable),
-            Decision::Refuse(_) => Ok(false),
+            Decision::Refuse(_) => Ok(Standing::Token),
         }
     }
 

@@ -7,6 +7,7 @@ use super::signed::Signed;
 use super::trouble::Trouble;
 use super::{Call, Local, Reply, encode, origin, target};
 use crate::auth::challenge::{Accept, Verified};
+use crate::auth::enrol::NewFactor;
 use crate::auth::ports::{Disable, FactorKind, FactorValue, Stage, Wizard, WizardKind};
 use crate::auth::tokens::{IssueTo, RefreshForm};
 use crate::auth::{Auth, subject};
@@ -97,11 +98,8 @@ impl Local {
         match method.as_deref() {
             Some("sms") => {
                 let value = FactorValue::Sms(phone(call, &body)?);
-                let bound_to = by.caller.pair.into();
-                let sudo = true;
-                self.auth
-                    .send_enrolment(&by.caller, bound_to, value, false, sudo)
-                    .await?;
+                let new = new_factor(&by, value);
+                self.auth.send_enrolment(&by.caller, new).await?;
                 Ok(says("Verification code sent"))
             }
             Some("authenticator") => {
@@ -121,12 +119,8 @@ impl Local {
     async fn enable_authenticator(&self, call: &Call, by: &Signed) -> Result<String, Trouble> {
         let secret = self.auth.new_totp_secret()?;
         let uri = self.auth.totp_uri(&secret, &by.caller.holder.name);
-        let bound_to = by.caller.pair.into();
-        let sudo = true;
-        let value = FactorValue::Totp(secret);
-        self.auth
-            .propose(&by.caller, bound_to, value, false, sudo)
-            .await?;
+        let new = new_factor(by, FactorValue::Totp(secret));
+        self.auth.propose(&by.caller, new).await?;
         let name = entropy::token(&*self.auth.entropy).map_err(|_| Trouble::Unavailable)?;
         let now = self.auth.clock.now();
         let image = Wizard {
@@ -243,6 +237,16 @@ impl Local {
         let sudo = true;
         self.auth.disable(&by.caller, Disable::All, sudo).await?;
         Ok(says("2FA disabled"))
+    }
+}
+
+/// Beside the factors that there are.
+fn new_factor(by: &Signed, value: FactorValue) -> NewFactor {
+    NewFactor {
+        value,
+        bound_to: by.caller.pair.into(),
+        replaces_others: false,
+        sudo: true,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::decode::{BadBody, BadField};
 use super::{Call, Reply, encode};
 use crate::auth::challenge::{StartError, VerifyError};
-use crate::auth::enrol::EnrolError;
+use crate::auth::enrol::{EnrolError, ResetError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::StoreError;
 use crate::auth::sign_in::SignInError;
@@ -209,6 +209,17 @@ impl From<EnrolError> for Trouble {
             EnrolError::NoSelfEnrolment => Self::NoSelfEnrolment,
             EnrolError::Start(error) => error.into(),
             EnrolError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<ResetError> for Trouble {
+    fn from(error: ResetError) -> Self {
+        match error {
+            ResetError::NotVerified => Self::NotVerified,
+            ResetError::NotAllowed => Self::NotAllowed,
+            ResetError::NoSuchUser => Self::NotFound("there is no such user"),
+            ResetError::Unavailable => Self::Unavailable,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::trouble::Trouble;
 use super::{Call, Local, Reply, encode, target};
 use crate::auth::Standing;
 use crate::auth::challenge::Accept;
+use crate::auth::enrol::NewFactor;
 use crate::auth::ports::{Disable, FactorKind, FactorValue};
 use crate::factor::phone::Phone;
 use crate::factor::totp::{self, TotpSecret};
@@ -114,7 +115,7 @@ impl Local {
     /// What this pair has set and not verified yet.
     async fn pending(&self, by: &Signed) -> Result<Option<FactorValue>, Trouble> {
         let bound_to = by.caller.pair.into();
-        let pending = self.auth.pending_enrolment(by.caller.holder.user, bound_to);
+        let pending = self.auth.pending_enrolment(&by.caller, bound_to);
         Ok(pending.await?.map(|pending| pending.value))
     }
 
@@ -135,9 +136,8 @@ impl Local {
         };
         match value {
             Some(value) => {
-                let bound_to = by.caller.pair.into();
                 self.auth
-                    .propose(&by.caller, bound_to, value, true, false)
+                    .propose(&by.caller, new_factor(&by, value))
                     .await?;
             }
             None => {
@@ -151,7 +151,7 @@ impl Local {
         let by = self.signed(call, &Fields::body(call)?).await?;
         let Some(FactorValue::Totp(secret)) = self.pending(&by).await? else {
             // With a verified factor, an unverified token is not told more than that.
-            self.auth.authority(&by.caller, false).await?;
+            self.auth.may_enrol(&by.caller, false).await?;
             return Err(NO_KEY);
         };
         let uri = self.auth.totp_uri(&secret, &by.caller.holder.name);
@@ -170,11 +170,8 @@ impl Local {
         let by = self.signed(call, &Fields::body(call)?).await?;
         match self.pending(&by).await? {
             Some(value @ FactorValue::Sms(_)) => {
-                let bound_to = by.caller.pair.into();
-                let sending = self
-                    .auth
-                    .send_enrolment(&by.caller, bound_to, value, true, false);
-                sending.await?;
+                let new = new_factor(&by, value);
+                self.auth.send_enrolment(&by.caller, new).await?;
             }
             Some(_) => return Err(NOT_SMS),
             None => {
@@ -211,6 +208,16 @@ impl Local {
         // Scans the map. What the store has ended stays ended if this is cut short: the feed tells.
         let _ = tokio::task::spawn_blocking(move || gate.forget(Which::User(user))).await;
         Ok(encode::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+/// A new method takes the place of the one before.
+fn new_factor(by: &Signed, value: FactorValue) -> NewFactor {
+    NewFactor {
+        value,
+        bound_to: by.caller.pair.into(),
+        replaces_others: true,
+        sudo: false,
     }
 }
 

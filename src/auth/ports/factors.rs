@@ -74,6 +74,15 @@ pub struct Enrolled {
     pub value: FactorValue,
 }
 
+impl Enrolled {
+    /// Whether it is a factor here: an address that the operator or the profile gave is one only
+    /// where mail can be sent (`email_counts`); what the user enrolled goes on protecting.
+    #[must_use]
+    pub fn counts(&self, email_counts: bool) -> bool {
+        email_counts || self.id.is_some() || self.value.kind() != FactorKind::Email
+    }
+}
+
 /// The verified factors of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactorSet {

@@ -28,6 +28,7 @@ macro_rules! store_verbs {
             }
             Failures {
                 fn blocked(subjects: &[SubjectDigest], now: Timestamp) -> Option<Blocked>;
+                fn delayed(subjects: &[SubjectDigest], now: Timestamp) -> Option<u64>;
                 fn failed(subjects: &[(SubjectDigest, LockoutPolicy)], now: Timestamp) -> ();
                 fn succeeded(subjects: &[SubjectDigest]) -> ();
             }

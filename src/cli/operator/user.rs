@@ -3,8 +3,8 @@
 use super::command::{UserAdd, Whom};
 use super::output::{NewUser as NewUserAnswer, Output, UserLine};
 use super::{Operator, OperatorError, email, masked_email, phone};
+use crate::auth::enrol;
 use crate::auth::ports::{NewUser, User, Which};
-use crate::auth::subject;
 use crate::event::EventKind;
 use crate::id::UserId;
 use std::collections::BTreeMap;
@@ -45,8 +45,7 @@ impl Operator {
 
     pub(super) async fn user_reset(&self, whom: &Whom) -> Result<Output, OperatorError> {
         let id = self.find_user(whom).await?.id;
-        let subject = subject::user(&self.keys, id);
-        self.store.reset_user(id, subject, self.clock.now()).await?;
+        enrol::reset_user(&*self.store, &self.keys, id, self.clock.now()).await?;
         self.forget(Which::User(id));
         self.emit(EventKind::Reset, Some(id), "second factor".to_owned());
         Ok(Output::UserReset { id })

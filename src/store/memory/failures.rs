@@ -45,6 +45,14 @@ impl Failures for Memory {
         Ok(self.lock()?.longest_block(subjects, now))
     }
 
+    async fn delayed(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<u64>> {
+        let state = self.lock()?;
+        let counters = subjects.iter().filter_map(|it| state.failures.get(it));
+        Ok(counters
+            .filter_map(|(counter, _)| counter.delay_secs(now))
+            .max())
+    }
+
     async fn failed(
         &self,
         subjects: &[(SubjectDigest, LockoutPolicy)],

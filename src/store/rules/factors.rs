@@ -42,9 +42,7 @@ pub(in crate::store) fn enrolled(
 pub(in crate::store) fn may_enrol(authority: Authority, factors: &[Enrolled]) -> bool {
     match authority {
         Authority::Verified => true,
-        Authority::First { email_counts } => factors
-            .iter()
-            .all(|one| one.value.kind() == FactorKind::Email && !email_counts),
+        Authority::First { email_counts } => !factors.iter().any(|one| one.counts(email_counts)),
     }
 }
 

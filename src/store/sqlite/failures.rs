@@ -80,6 +80,15 @@ impl Failures for Sqlite {
         longest_block(&mut conn, subjects, now).await
     }
 
+    async fn delayed(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<u64>> {
+        let mut conn = self.readers.acquire().await?;
+        let mut longest = None;
+        for subject in subjects {
+            longest = longest.max(counter(&mut *conn, *subject).await?.delay_secs(now));
+        }
+        Ok(longest)
+    }
+
     async fn failed(
         &self,
         subjects: &[(SubjectDigest, LockoutPolicy)],

@@ -1,0 +1,142 @@
+//! One attempt, with its audit.
+
+use super::{VerifyError, to_its_end};
+use crate::auth::lockout::Blocked;
+use crate::auth::ports::{Attempt, Attempted, FactorKind, Passed, Store, Try};
+use crate::auth::{Asker, Auth};
+use crate::clock::Timestamp;
+use crate::digest::SubjectDigest;
+use crate::event::{EventKind, Events};
+use crate::gate::session::Factor;
+use crate::id::UserId;
+use std::sync::Arc;
+
+impl Auth {
+    /// Judges an attempt, with its audit, even if the client hangs up.
+    pub(in crate::auth) async fn judge(
+        &self,
+        asker: Asker,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Result<Passed, VerifyError> {
+        let judge = Judge {
+            store: Arc::clone(&self.store),
+            events: Arc::clone(&self.events),
+            asker,
+        };
+        to_its_end(judge.run(attempt, now))
+            .await
+            .unwrap_or(Err(VerifyError::Unavailable))
+    }
+}
+
+/// One attempt and its audit, with everything it needs, so that it can outlive its request.
+struct Judge {
+    store: Arc<dyn Store>,
+    events: Arc<dyn Events>,
+    asker: Asker,
+}
+
+impl Judge {
+    async fn run(self, attempt: Attempt, now: Timestamp) -> Result<Passed, VerifyError> {
+        let user = attempt.subjects.user.0;
+        let meant = self.meant(&attempt.tries, now).await;
+        // Backup codes are judged in the locked state too, which is then no news.
+        let was_locked = self.is_locked(user, now).await;
+        let disabled = attempt.then.disable;
+        let usual = usual_of(&attempt);
+        match self.store.attempt(attempt, now).await? {
+            Attempted::Right(passed) => {
+                self.passed(&passed, disabled);
+                Ok(passed)
+            }
+            Attempted::Wrong { left } => {
+                self.refused(meant, "wrong code");
+                if !was_locked && self.is_locked(user, now).await {
+                    self.asker
+                        .emit(&*self.events, EventKind::Locked, "wrong codes");
+                }
+                Err(VerifyError::Wrong { left })
+            }
+            Attempted::Gone => {
+                let gone = match usual {
+                    Some(user) => self.usual(user).await,
+                    None => meant,
+                };
+                self.refused(gone, "expired");
+                Err(VerifyError::Gone)
+            }
+            Attempted::Forbidden => {
+                self.refused(meant, "enrolment not allowed");
+                Err(VerifyError::Forbidden)
+            }
+            Attempted::NeverSent => Err(VerifyError::NeverSent),
+            Attempted::Blocked(blocked) => Err(VerifyError::Blocked(blocked)),
+        }
+    }
+
+    fn passed(&self, passed: &Passed, disabled: Option<FactorKind>) {
+        let emit = |kind, detail| self.asker.emit(&*self.events, kind, detail);
+        let factor = passed.factor.as_str();
+        if passed.has_enrolled {
+            emit(EventKind::Enrolled, factor);
+        }
+        emit(EventKind::Verified, factor);
+        if let Some(disabled) = disabled {
+            emit(EventKind::Disabled, disabled.as_str());
+        }
+    }
+
+    /// An event whose detail begins with the factor's name: by it the metrics tell the methods
+    /// apart.
+    fn refused(&self, factor: Option<Factor>, what: &str) {
+        let detail = match factor {
+            Some(factor) => format!("{} {what}", factor.as_str()),
+            None => what.to_owned(),
+        };
+        self.asker.emit(&*self.events, EventKind::Refused, &detail);
+    }
+
+    /// The factor that a code is taken for if it is wrong: that of the challenge which waits for
+    /// one, else what else it may be. For the audit alone, so that no answer is none.
+    async fn meant(&self, tries: &[Try], now: Timestamp) -> Option<Factor> {
+        for one in tries {
+            match one {
+                Try::Sent {
+                    bound_to, purpose, ..
+                } => {
+                    let pending = self.store.pending(*bound_to, *purpose, now).await;
+                    if let Ok(Some(pending)) = pending {
+                        return Some(pending.factor.factor());
+                    }
+                }
+                Try::NewTotp { .. } | Try::Totp { .. } => return Some(Factor::Totp),
+                Try::Backup { .. } => return Some(Factor::BackupCode),
+            }
+        }
+        None
+    }
+
+    /// The factor that codes are usually sent by. Of a challenge that is over, the store tells
+    /// nothing any more.
+    async fn usual(&self, user: UserId) -> Option<Factor> {
+        let factors = self.store.factors(user).await.ok()?;
+        let mut kinds = factors.enrolled.iter().map(|one| one.value.kind());
+        kinds
+            .find(|kind| *kind != FactorKind::Totp)
+            .map(FactorKind::factor)
+    }
+
+    async fn is_locked(&self, user: SubjectDigest, now: Timestamp) -> bool {
+        matches!(
+            self.store.blocked(&[user], now).await,
+            Ok(Some(Blocked::Locked))
+        )
+    }
+}
+
+/// Whose usual factor stands for the challenge, if it is one that a code was sent for.
+fn usual_of(attempt: &Attempt) -> Option<UserId> {
+    let is_sent = |one: &Try| matches!(one, Try::Sent { .. });
+    attempt.user.filter(|_| attempt.tries.iter().any(is_sent))
+}
