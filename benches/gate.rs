@@ -364,7 +364,10 @@ fn config() -> model::Config {
         phone_region: None,
         forward: Forward {
             token: ForwardToken::Original,
+            assertion: false,
+            audience: "files".to_owned(),
         },
+        token_algorithm: model::Algorithm::EdDsa,
         cors_origins: Vec::new(),
         encoded_slashes: false,
         body_bytes_max: None,
@@ -419,6 +422,12 @@ fn config() -> model::Config {
             address_factor: 1,
         },
         sudo: second,
+        tokens: model::Tokens {
+            issuer: "https://files.example.org".to_owned(),
+            algorithm: model::Algorithm::EdDsa,
+            access_lifetime: second,
+            refresh_lifetime: second,
+        },
         delivery: model::Delivery::default(),
         identities: [("local".to_owned(), Identity::Accounts)].into(),
         upstreams: Default::default(),

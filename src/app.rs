@@ -8,6 +8,7 @@ mod learner;
 mod probe;
 
 use crate::auth::ports::{Store, StoreError};
+use crate::auth::signing::Signer;
 use crate::auth::{Auth, Deliver, Settings};
 use crate::cli::operator::Operator;
 use crate::clock::{Clock, SystemClock};
@@ -79,6 +80,7 @@ struct Base {
     metrics: Metrics,
     store: Arc<dyn Store>,
     keys: DigestKeys,
+    signer: Arc<Signer>,
     audit: Audit,
 }
 
@@ -253,6 +255,11 @@ impl Base {
         let engine = &config.store.engine;
         let (store, keys) = store::open(engine, &config.store.key, Arc::clone(&entropy)).await?;
         let store: Arc<dyn Store> = Arc::new(Timed::new(store, metrics.clone()));
+        let signer = Signer::new(
+            Arc::clone(&store) as _,
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
         let audit = Audit::start(store.clone(), Arc::clone(&clock), metrics.clone());
         Ok(Self {
             clock,
@@ -260,6 +267,7 @@ impl Base {
             metrics,
             store,
             keys,
+            signer: Arc::new(signer),
             audit,
         })
     }
@@ -292,6 +300,7 @@ impl Base {
     fn auth(&self, config: &Config) -> Result<Auth, crate::delivery::SetupError> {
         Ok(Auth {
             store: Arc::clone(&self.store),
+            signer: Arc::clone(&self.signer),
             keys: self.keys.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -377,6 +386,7 @@ fn settings(config: &Config) -> Settings {
         limits: config.limits.clone(),
         lockout: config.lockout,
         sudo: config.sudo,
+        tokens: config.tokens.clone(),
         sends_mail: config.delivery.email.is_some(),
         service_name: host.cloned().unwrap_or_else(|| "file access".to_owned()),
     }

@@ -130,7 +130,10 @@ pub(crate) mod tests {
             phone_region: None,
             forward: Forward {
                 token: ForwardToken::Original,
+                assertion: false,
+                audience: "files".to_owned(),
             },
+            token_algorithm: crate::config::model::Algorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
             body_bytes_max: None,

@@ -133,23 +133,6 @@ impl Auth {
         self.send(caller.asker(&self.keys), message).await
     }
 
-    /// The session that a right code makes for the caller's pair. It does not outlive the token that
-    /// it stands on: a share link has an end.
-    pub(super) async fn session_of(&self, caller: &Caller) -> Result<NewSession, VerifyError> {
-        let now = self.clock.now();
-        let live = self.store.token(caller.token, now).await?;
-        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
-        let longest = now.after(self.settings.load().sessions.lifetime);
-        Ok(NewSession {
-            key: caller.pair,
-            token: caller.token,
-            user: caller.holder.user,
-            device_label: caller.device_label.clone(),
-            verified_at: now,
-            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
-        })
-    }
-
     /// Verifies a code that the caller typed, and with it the pair.
     pub async fn verify(&self, caller: &Caller, typed: Typed<'_>) -> Result<Verified, VerifyError> {
         let tries = self.tries(caller, &typed).await?;
@@ -193,6 +176,23 @@ impl Auth {
         })
     }
 
+    /// The session that a right code makes for the caller's pair. It does not outlive the token that
+    /// it stands on: a share link has an end.
+    pub(super) async fn session_of(&self, caller: &Caller) -> Result<NewSession, VerifyError> {
+        let now = self.clock.now();
+        let live = self.store.token(caller.token, now).await?;
+        let (token, _) = live.ok_or(VerifyError::NeverSent)?;
+        let longest = now.after(self.settings.load().sessions.lifetime);
+        Ok(NewSession {
+            key: caller.pair,
+            token: caller.token,
+            user: caller.holder.user,
+            device_label: caller.device_label.clone(),
+            verified_at: now,
+            expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
+        })
+    }
+
     /// Whom a wrong code counts against.
     pub(super) fn subjects(&self, asker: &Asker) -> Subjects {
         let lockout = self.settings.load().lockout;
@@ -208,7 +208,7 @@ impl Auth {
 
 impl Caller {
     /// Whether the caller may confirm an enrolment at all.
-    pub(super) fn may_confirm(&self) -> bool {
+    fn may_confirm(&self) -> bool {
         self.self_enrolment || self.standing >= Standing::Verified
     }
 

@@ -3,6 +3,7 @@
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::*;
+use super::signing::Signer;
 use super::{Auth, Deliver, DeliveryError, Settings};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
@@ -189,11 +190,17 @@ impl World {
         let inbox = Arc::new(Inbox::default());
         let events = Arc::new(Recorder::default());
         let deliver: Box<dyn Deliver> = Box::new(ToInbox(Arc::clone(&inbox)));
+        let signer = Signer::new(
+            Arc::clone(&store) as _,
+            Arc::clone(&clock) as _,
+            Arc::clone(&entropy),
+        );
         let auth = Arc::new(Auth {
             store: Arc::clone(&store) as _,
             keys: DigestKeys::derive(&[3; 32]),
             clock: Arc::clone(&clock) as _,
             entropy,
+            signer: Arc::new(signer),
             deliver: ArcSwap::from_pointee(deliver),
             events: Arc::clone(&events) as _,
             settings: ArcSwap::from_pointee(settings()),
@@ -292,6 +299,12 @@ fn settings() -> Settings {
             address_factor: 10,
         },
         sudo: Duration::from_secs(600),
+        tokens: model::Tokens {
+            issuer: "https://files.example.org".to_owned(),
+            algorithm: Algorithm::EdDsa,
+            access_lifetime: HOUR,
+            refresh_lifetime: 24 * 30 * HOUR,
+        },
         sends_mail: true,
         service_name: "Files".to_owned(),
     }

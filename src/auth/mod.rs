@@ -8,6 +8,7 @@ pub(crate) mod fixture;
 pub mod lockout;
 pub mod ports;
 pub mod sign_in;
+pub mod signing;
 pub mod subject;
 pub mod tokens;
 pub mod wizard;
@@ -64,6 +65,7 @@ pub struct Settings {
     pub lockout: model::Lockout,
     /// How recent a verification must be for the most sensitive changes.
     pub sudo: Duration,
+    pub tokens: model::Tokens,
     /// Whether mail can be sent: only then an address is a factor.
     pub sends_mail: bool,
     /// Shown in messages, e.g. `Files`.
@@ -76,6 +78,7 @@ pub struct Auth {
     pub keys: DigestKeys,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub signer: Arc<signing::Signer>,
     pub deliver: ArcSwap<Box<dyn Deliver>>,
     pub events: Arc<dyn Events>,
     pub settings: ArcSwap<Settings>,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What a client is told to wait where only an operator can end the wait.
-const LOCKED_RETRY_SECS: u64 = 3600;
+pub(super) const LOCKED_RETRY_SECS: u64 = 3600;
 
 /// A token was issued.
 #[derive(Clone, Debug)]

@@ -26,6 +26,7 @@ pub struct Config {
     pub limits: Limits,
     pub lockout: Lockout,
     pub sudo: Duration,
+    pub tokens: Tokens,
     pub delivery: Delivery,
     pub identities: BTreeMap<String, Identity>,
     pub upstreams: BTreeMap<String, Upstream>,
@@ -148,6 +149,46 @@ pub struct Lockout {
     pub lock_at: u32,
     /// The bounds for one client address are those for a user times this.
     pub address_factor: u32,
+}
+
+/// Vestibule's own tokens.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Who has signed them (`iss`).
+    pub issuer: String,
+    /// Of routes that do not name one of their own.
+    pub algorithm: Algorithm,
+    pub access_lifetime: Duration,
+    pub refresh_lifetime: Duration,
+}
+
+/// A signature algorithm (RFC 7518, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Ed25519.
+    EdDsa,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, for clients that know nothing newer.
+    Rs256,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 2] = [Self::EdDsa, Self::Rs256];
+
+    /// The name in the header of a token, in a JWKS and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+        }
+    }
+
+    /// The algorithm of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
 }
 
 /// How codes reach people.
@@ -305,6 +346,8 @@ pub struct Route {
     /// ISO 3166 alpha-2: how a phone without `+` is read.
     pub phone_region: Option<String>,
     pub forward: Forward,
+    /// What tokens of this route are signed with.
+    pub token_algorithm: Algorithm,
     pub cors_origins: Vec<String>,
     pub encoded_slashes: bool,
     /// Bytes of a request body; more is 413. `None`: as the upstream likes.
@@ -356,16 +399,22 @@ pub enum Requirement {
 }
 
 /// What the upstream receives in the token's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub token: ForwardToken,
+    /// Whether `X-Vestibule-Assertion` is sent.
+    pub assertion: bool,
+    /// Whom a signed token or assertion is for (`aud`).
+    pub audience: String,
 }
 
 /// Which token is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardToken {
-    /// The client's own.
+    /// The client's own, or the one that it stands for.
     Original,
+    /// One that is signed for the upstream.
+    Vestibule,
     /// None: the credential is removed from the request.
     Remove,
 }

@@ -5,6 +5,7 @@
 //! the published JSON Schema says to people's editors.
 
 mod delivery;
+mod tokens;
 
 pub(super) use delivery::{Delivery, Email, HttpSms, SmsMethod, SmsProvider, Twilio};
 
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+pub(super) use tokens::{Algorithm, Forward, ForwardToken, Tokens};
 
 /// The configuration of Vestibule, a second factor in front of a file server.
 #[derive(Deserialize, JsonSchema)]
@@ -46,6 +48,8 @@ pub(super) struct Config {
     /// version asks for it yet.
     #[serde(default = "sudo")]
     pub(super) sudo: Period,
+    #[serde(default)]
+    pub(super) tokens: Tokens,
     #[serde(default)]
     pub(super) delivery: Delivery,
     /// How a token becomes a user, by a name of your own.
@@ -403,6 +407,8 @@ pub(super) struct Route {
     pub(super) phone_region: Option<String>,
     #[serde(default)]
     pub(super) forward: Forward,
+    /// What tokens of this route are signed with, in place of `tokens.algorithm`.
+    pub(super) token_algorithm: Option<Algorithm>,
     pub(super) cors: Option<Cors>,
     /// What becomes of a path with an encoded `/` (`%2F`): answered 400, or kept for a backend that needs it.
     #[serde(default)]
@@ -462,27 +468,6 @@ pub(super) enum Require {
     SuccessToken,
     /// Closed to all.
     Deny,
-}
-
-/// What the upstream receives.
-#[derive(Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Forward {
-    pub(super) token: ForwardToken,
-    #[schemars(skip)]
-    pub(super) assertion: bool,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ForwardToken {
-    /// The client's own token.
-    #[default]
-    Original,
-    #[schemars(skip)]
-    Vestibule,
-    /// None: the credential is taken out of the request.
-    None,
 }
 
 /// Pages of other origins that may call this host.

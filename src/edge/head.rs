@@ -252,7 +252,7 @@ pub(crate) fn target(
 fn without_token(route: &Route, query: &str) -> Option<String> {
     match route.config.forward.token {
         ForwardToken::Original => None,
-        ForwardToken::Remove => {
+        ForwardToken::Remove | ForwardToken::Vestibule => {
             let names: Vec<&str> = route
                 .config
                 .credentials
@@ -293,7 +293,10 @@ pub(super) mod tests {
                 phone_region: None,
                 forward: model::Forward {
                     token: ForwardToken::Original,
+                    assertion: false,
+                    audience: "files".to_owned(),
                 },
+                token_algorithm: model::Algorithm::EdDsa,
                 cors_origins: vec!["https://app.example.org".to_owned()],
                 encoded_slashes: false,
                 body_bytes_max: None,

@@ -229,6 +229,12 @@ fn config(identity: Identity, server: String) -> model::Config {
         limits: settings.limits.clone(),
         lockout: settings.lockout,
         sudo: Duration::from_secs(600),
+        tokens: model::Tokens {
+            issuer: "https://files.example.org".to_owned(),
+            algorithm: model::Algorithm::EdDsa,
+            access_lifetime: Duration::from_secs(600),
+            refresh_lifetime: Duration::from_secs(600),
+        },
         delivery: model::Delivery::default(),
         identities: BTreeMap::from([("id".to_owned(), identity.clone())]),
         upstreams: BTreeMap::new(),

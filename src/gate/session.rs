@@ -65,6 +65,21 @@ pub struct Terms {
     pub original: Option<Sealed>,
 }
 
+impl Terms {
+    /// The terms of a token that is limited to `scope` or stands for `original`; `None` for a plain
+    /// one.
+    #[must_use]
+    pub fn of(scope: Option<&str>, original: Option<Sealed>) -> Option<Arc<Self>> {
+        let is_plain = scope.is_none() && original.is_none();
+        (!is_plain).then(|| {
+            Arc::new(Self {
+                scope: scope.map(Into::into),
+                original,
+            })
+        })
+    }
+}
+
 impl Holder {
     /// A holder whose token is limited to `scope`, if one is given.
     #[must_use]
@@ -72,12 +87,7 @@ impl Holder {
         Self {
             user,
             name: name.into(),
-            terms: scope.map(|scope| {
-                Arc::new(Terms {
-                    scope: Some(scope.into()),
-                    original: None,
-                })
-            }),
+            terms: Terms::of(scope, None),
         }
     }
 

@@ -240,7 +240,15 @@ impl Local {
     }
 }
 
-/// Beside the factors that there are.
+fn tokens(verified: &Verified) -> Result<Value, Trouble> {
+    let (drawn, _) = verified.issued.as_ref().ok_or(Trouble::Unavailable)?;
+    Ok(json!({
+        "accessToken": drawn.access.expose(),
+        "refreshToken": drawn.refresh.expose(),
+    }))
+}
+
+/// Beside what the user has already.
 fn new_factor(by: &Signed, value: FactorValue) -> NewFactor {
     NewFactor {
         value,
@@ -250,21 +258,13 @@ fn new_factor(by: &Signed, value: FactorValue) -> NewFactor {
     }
 }
 
-fn tokens(verified: &Verified) -> Result<Value, Trouble> {
-    let (drawn, _) = verified.issued.as_ref().ok_or(Trouble::Unavailable)?;
-    Ok(json!({
-        "accessToken": drawn.access.expose(),
-        "refreshToken": drawn.refresh.expose(),
-    }))
-}
-
 /// The new tokens stand for the one that asks.
 fn issue_to<'a>(call: &'a Call, by: &'a Signed) -> IssueTo<'a> {
     IssueTo {
         realm: &call.route.config.identity,
         keys: &call.route.keys,
         device: by.device.as_deref(),
-        algorithm: crate::auth::ports::Algorithm::EdDsa,
+        algorithm: call.route.config.token_algorithm,
         refresh: RefreshForm::Opaque,
         stands_for: Some(&by.token),
     }

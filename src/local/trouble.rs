@@ -202,17 +202,6 @@ impl From<WizardError> for Trouble {
     }
 }
 
-impl From<EnrolError> for Trouble {
-    fn from(error: EnrolError) -> Self {
-        match error {
-            EnrolError::NotVerified => Self::NotVerified,
-            EnrolError::NoSelfEnrolment => Self::NoSelfEnrolment,
-            EnrolError::Start(error) => error.into(),
-            EnrolError::Unavailable => Self::Unavailable,
-        }
-    }
-}
-
 impl From<ResetError> for Trouble {
     fn from(error: ResetError) -> Self {
         match error {
@@ -220,6 +209,17 @@ impl From<ResetError> for Trouble {
             ResetError::NotAllowed => Self::NotAllowed,
             ResetError::NoSuchUser => Self::NotFound("there is no such user"),
             ResetError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<EnrolError> for Trouble {
+    fn from(error: EnrolError) -> Self {
+        match error {
+            EnrolError::NotVerified => Self::NotVerified,
+            EnrolError::NoSelfEnrolment => Self::NoSelfEnrolment,
+            EnrolError::Start(error) => error.into(),
+            EnrolError::Unavailable => Self::Unavailable,
         }
     }
 }

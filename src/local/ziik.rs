@@ -170,8 +170,8 @@ impl Local {
         let by = self.signed(call, &Fields::body(call)?).await?;
         match self.pending(&by).await? {
             Some(value @ FactorValue::Sms(_)) => {
-                let new = new_factor(&by, value);
-                self.auth.send_enrolment(&by.caller, new).await?;
+                let sending = self.auth.send_enrolment(&by.caller, new_factor(&by, value));
+                sending.await?;
             }
             Some(_) => return Err(NOT_SMS),
             None => {
@@ -211,7 +211,7 @@ impl Local {
     }
 }
 
-/// A new method takes the place of the one before.
+/// What replaces the settings once it is verified.
 fn new_factor(by: &Signed, value: FactorValue) -> NewFactor {
     NewFactor {
         value,

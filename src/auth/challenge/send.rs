@@ -97,8 +97,8 @@ impl Recipient {
                 to: phone.clone(),
                 prefix: allowed_prefix(phone, &settings.limits.countries)?,
             }),
-            FactorValue::Email(to) if settings.sends_mail => Ok(Self::Mail { to: to.clone() }),
-            FactorValue::Email(_) | FactorValue::Totp(_) => Err(StartError::NoRecipient),
+            FactorValue::Email(to) => Ok(Self::Mail { to: to.clone() }),
+            FactorValue::Totp(_) => Err(StartError::NoRecipient),
         }
     }
 

@@ -2,35 +2,8 @@
 
 use super::{Stored, async_trait};
 use crate::clock::Timestamp;
+pub use crate::config::model::Algorithm;
 use crate::secret::Secret;
-
-/// A signature algorithm (RFC 7518, RFC 8037).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// Ed25519.
-    EdDsa,
-    /// RSASSA-PKCS1-v1_5 with SHA-256, for clients that know nothing newer.
-    Rs256,
-}
-
-impl Algorithm {
-    /// The name in the header of a token, in a JWKS and in the store.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::EdDsa => "EdDSA",
-            Self::Rs256 => "RS256",
-        }
-    }
-
-    /// The algorithm of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::EdDsa, Self::Rs256]
-            .into_iter()
-            .find(|one| one.as_str() == name)
-    }
-}
 
 /// A key pair with its times.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod mail;
 mod routes;
 mod sections;
 mod syntax;
+mod tokens;
 mod upstreams;
 
 use super::error::{Place, Problem};
@@ -88,6 +89,7 @@ impl Lift<'_> {
         let identities = self.identities(raw.identities.as_ref(), root.key("identities"));
         let upstreams = self.upstreams(raw.upstreams.as_ref(), root.key("upstreams"));
         let routes = self.routes(raw, root.key("routes"));
+        let tokens = self.tokens(&raw.tokens, routes.as_deref(), root.key("tokens"));
         let log = self.log(&raw.log, root.key("log"));
         self.unused(raw);
         Some(model::Config {
@@ -102,6 +104,7 @@ impl Lift<'_> {
             limits,
             lockout,
             sudo: raw.sudo.0,
+            tokens: tokens?,
             delivery: delivery?,
             identities,
             upstreams: upstreams?,

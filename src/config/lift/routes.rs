@@ -2,9 +2,7 @@
 
 use super::Lift;
 use super::syntax;
-use crate::config::model::{
-    CredentialSource, Dialect, Forward, ForwardToken, Requirement, Route, Rule,
-};
+use crate::config::model::{CredentialSource, Dialect, Requirement, Route, Rule};
 use crate::config::raw;
 use crate::config::tree::At;
 use crate::config::values::Credential;
@@ -27,7 +25,7 @@ impl Lift<'_> {
             let name = self.route_name(route, at, &mut names);
             let own_hosts = self.hosts(route, at.key("hosts"), &mut hosts);
             self.references(raw, route, at);
-            let route = self.route(route, at);
+            let route = self.route(route, raw.tokens.algorithm, at);
             lifted.push(
                 name.zip(own_hosts)
                     .zip(route)
@@ -43,14 +41,14 @@ impl Lift<'_> {
     }
 
     /// Everything but the name and the hosts, which are checked across routes.
-    fn route(&mut self, raw: &raw::Route, at: At<'_>) -> Option<Route> {
+    fn route(&mut self, raw: &raw::Route, algorithm: raw::Algorithm, at: At<'_>) -> Option<Route> {
         let credentials = self.credentials(&raw.credentials, at.key("credentials"));
         let dialects = self.dialects(&raw.dialects, at.key("dialects"));
         let rules = self.rules(raw, at);
         let at_region = at.key("phone_region");
         let region = raw.phone_region.as_deref();
         let phone_region = region.and_then(|text| self.checked(syntax::country(text), at_region));
-        let forward = self.forward(&raw.forward, at.key("forward"));
+        let forward = self.forward(&raw.forward, raw.name.as_deref(), at.key("forward"));
         if raw.require == raw::Require::None {
             self.warn(
                 at.key("require"),
@@ -70,6 +68,7 @@ impl Lift<'_> {
             self_enrolment: raw.self_enrolment,
             phone_region,
             forward: forward?,
+            token_algorithm: raw.token_algorithm.unwrap_or(algorithm).into(),
             cors_origins: self.origins(raw.cors.as_ref(), at.key("cors")),
             encoded_slashes: matches!(raw.encoded_slashes, raw::EncodedSlashes::Keep),
             body_bytes_max: raw.body_bytes_max,
@@ -251,21 +250,6 @@ impl Lift<'_> {
             dialects.push(dialect);
         }
         dialects
-    }
-
-    fn forward(&mut self, raw: &raw::Forward, at: At<'_>) -> Option<Forward> {
-        if raw.assertion {
-            self.later(at.key("assertion"), "a signed assertion");
-        }
-        let token = match raw.token {
-            raw::ForwardToken::Original => Some(ForwardToken::Original),
-            raw::ForwardToken::None => Some(ForwardToken::Remove),
-            raw::ForwardToken::Vestibule => {
-                self.later(at.key("token"), "forwarding Vestibule's own token");
-                None
-            }
-        };
-        Some(Forward { token: token? })
     }
 
     fn origins(&mut self, raw: Option<&raw::Cors>, at: At<'_>) -> Vec<String> {

@@ -284,6 +284,29 @@ pub(super) fn url(text: &str) -> Checked<bool> {
     }
 }
 
+/// Who signs tokens: a URL without query and fragment (OpenID Connect Discovery 1.0 section 3).
+pub(super) fn issuer(text: &str) -> Checked<String> {
+    let wrong =
+        || format!("{text:?} is not an issuer: write a URL, like https://files.example.org");
+    let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+    let is_http = matches!(uri.scheme_str(), Some("https" | "http"));
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    if !is_http || !has_host || text.contains(['?', '#', '@']) {
+        return Err(wrong());
+    }
+    Ok(text.to_owned())
+}
+
+/// Whom a signed token is for.
+pub(super) fn audience(text: &str) -> Checked<&str> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(format!(
+            "{text:?} is not an audience: write a name or a URL, as the backend knows itself"
+        ));
+    }
+    Ok(text)
+}
+
 /// An origin as browsers send it (RFC 6454): scheme, host, and a port that is not the default.
 pub(super) fn origin(text: &str) -> Checked<String> {
     if text == "*" || text == "null" {

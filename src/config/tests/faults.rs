@@ -33,7 +33,8 @@ routes:
       - {paths: [], require: none}
       - {methods: [delete], require: tow_factor, within: 10m}
       - {paths: [/x], require: token, within: 10m}
-    forward: {token: vestibule, assertion: true}
+    forward: {token: vestibul, audience: ""}
+tokens: {issuer: files.example.org, algorithm: HS256, access_lifetime: 0s}
 "#;
     let expected = [
         r#"c.yaml:2:14: listeners[0].address: ":8080" is not an IP address and a port: write it like 0.0.0.0:8080"#,
@@ -58,8 +59,11 @@ routes:
         r#"c.yaml:28:20: routes[0].rules[2].methods[0]: "delete": write methods in upper case, like DELETE"#,
         r#"c.yaml:28:38: routes[0].rules[2].require: "tow_factor" is not one of the known words: did you mean `two_factor`?"#,
         "c.yaml:29:47: routes[0].rules[3].within: goes with `require: two_factor` only",
-        "c.yaml:30:22: routes[0].forward.token: forwarding Vestibule's own token: not supported by this version: remove it",
-        "c.yaml:30:44: routes[0].forward.assertion: a signed assertion: not supported by this version: remove it",
+        r#"c.yaml:30:22: routes[0].forward.token: "vestibul" is not one of the known words: did you mean `vestibule`?"#,
+        r#"c.yaml:30:42: routes[0].forward.audience: "" is not an audience: write a name or a URL, as the backend knows itself"#,
+        r#"c.yaml:31:18: tokens.issuer: "files.example.org" is not an issuer: write a URL, like https://files.example.org"#,
+        r#"c.yaml:31:48: tokens.algorithm: "HS256" is not one of the known words: did you mean `RS256`?"#,
+        "c.yaml:31:72: tokens.access_lifetime: must be longer than 0s",
     ];
     let found = bad(text);
     for (found, expected) in found.iter().zip(&expected) {
@@ -188,6 +192,14 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     (ROUTE, "    identity: local\n    credentials: [{cookie: vestibule_device}]\n", "18:28: routes[0].credentials[0].cookie", "Vestibule's own"),
     (ROUTE, "    identity: local\n    credentials: [{query: deviceId}]\n", "18:27: routes[0].credentials[0].query", "a token cannot travel in it"),
     (ROUTE, "    identity: local\n    credentials: [{path: \"/s/{id}\"}]\n", "18:26: routes[0].credentials[0].path", "the last segment must be {token}"),
+    (ROUTE, "    identity: local\n    forward: {token: vestibul}\n", "18:22: routes[0].forward.token", "did you mean `vestibule`?"),
+    (ROUTE, "    identity: local\n    forward: {assertion: true, audience: \"a\\nb\"}\n", "18:42: routes[0].forward.audience", "a name or a URL"),
+    (ROUTE, "    identity: local\n    token_algorithm: HS256\n", "18:22: routes[0].token_algorithm", "is not one of the known words"),
+    ("store:\n", "tokens: {issuer: files.example.org}\nstore:\n", "3:18: tokens.issuer", "write a URL, like https://"),
+    ("store:\n", "tokens: {issuer: \"https://a.org/?x\"}\nstore:\n", "3:18: tokens.issuer", "write a URL, like https://"),
+    ("store:\n", "tokens: {algorithm: HS256}\nstore:\n", "3:21: tokens.algorithm", "is not one of the known words"),
+    ("store:\n", "tokens: {access_lifetime: 0s}\nstore:\n", "3:27: tokens.access_lifetime", "must be longer than 0s"),
+    ("store:\n", "tokens: {refresh_lifetime: 30}\nstore:\n", "3:28: tokens.refresh_lifetime", "is not a time"),
     (ROUTE, "    identity: local\n    phone_region: DNK\n", "18:19: routes[0].phone_region", "two letters of ISO 3166"),
     (ROUTE, "    identity: local\n    cors: {origins: [\"*\"]}\n", "18:22: routes[0].cors.origins[0]", "name each origin"),
     (ROUTE, "    identity: local\n    rules: [{paths: [/a/../b], require: none}]\n", "18:22: routes[0].rules[0].paths[0]", "without `.` and `..`"),

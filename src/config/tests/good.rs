@@ -44,7 +44,21 @@ fn defaults_are_those_of_the_documents() {
     let route = &config.routes[0];
     assert_eq!(route.require, Requirement::TwoFactor { within: None });
     assert_eq!(route.credentials, [CredentialSource::Bearer]);
-    assert_eq!(route.forward.token, ForwardToken::Original);
+    assert_eq!(
+        route.forward,
+        Forward {
+            token: ForwardToken::Original,
+            assertion: false,
+            audience: "files".to_owned(),
+        }
+    );
+    assert_eq!(route.token_algorithm, Algorithm::EdDsa);
+    let tokens = &config.tokens;
+    assert_eq!(tokens.issuer, "https://files.example.org");
+    assert_eq!(
+        (tokens.access_lifetime, tokens.refresh_lifetime),
+        (secs(3600), secs(30 * 86_400))
+    );
     assert!(!route.self_enrolment && !route.encoded_slashes);
     assert!(route.dialects.is_empty() && route.rules.is_empty() && route.cors_origins.is_empty());
     assert_eq!(
@@ -245,6 +259,11 @@ fn the_references_values_are_the_defaults() {
         assert_eq!(reference, default);
     }
     assert_eq!(reference.sudo, default.sudo);
+    assert_eq!(
+        format!("{:?}", reference.tokens),
+        format!("{:?}", default.tokens)
+    );
+    assert_eq!(reference.routes[0].forward, default.routes[0].forward);
 }
 
 #[test]
@@ -297,4 +316,36 @@ fn tls_towards_a_backend_takes_the_servers_name() {
         Some("files.org")
     );
     assert_eq!(name("[\"files.org:443\"], tls: false"), None);
+}
+
+#[test]
+fn a_routes_tokens_are_signed_as_it_says_or_as_all() {
+    let with = |top: &str, own: &str| {
+        let text = small("store:\n", &format!("{top}store:\n")).replace(
+            ROUTE,
+            &format!("{ROUTE}    forward: {{token: vestibule, assertion: true}}\n{own}"),
+        );
+        let config = good(&text);
+        assert_eq!(warned(&text), [] as [&str; 0]);
+        (
+            config.routes[0].token_algorithm,
+            config.routes[0].forward.clone(),
+        )
+    };
+    let (algorithm, forward) = with("tokens: {algorithm: RS256}\n", "");
+    assert_eq!(algorithm, Algorithm::Rs256);
+    assert_eq!(forward.token, ForwardToken::Vestibule);
+    assert!(forward.assertion && forward.audience == "files");
+    let own = with(
+        "tokens: {algorithm: RS256}\n",
+        "    token_algorithm: EdDSA\n",
+    );
+    assert_eq!(own.0, Algorithm::EdDsa);
+}
+
+#[test]
+fn the_issuer_is_the_first_host_that_is_one() {
+    let issuer = |hosts: &str| good(&small("[files.example.org]", hosts)).tokens.issuer;
+    assert_eq!(issuer("[\"*.a.org\", b.org, c.org]"), "https://b.org");
+    assert_eq!(issuer("[\"*\"]"), "vestibule");
 }

@@ -45,7 +45,7 @@ impl Device {
             realm: &call.route.config.identity,
             keys: &call.route.keys,
             device: self.name.as_deref(),
-            algorithm: crate::auth::ports::Algorithm::EdDsa,
+            algorithm: call.route.config.token_algorithm,
             refresh: RefreshForm::Jwt,
             stands_for: None,
         }

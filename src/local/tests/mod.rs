@@ -86,7 +86,10 @@ impl Site {
             phone_region: None,
             forward: Forward {
                 token: ForwardToken::Original,
+                assertion: false,
+                audience: "files".to_owned(),
             },
+            token_algorithm: model::Algorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
             body_bytes_max: None,

@@ -6,6 +6,7 @@ mod codes;
 mod factors;
 mod failures;
 mod families;
+mod keys;
 mod state;
 mod wizards;
 
@@ -242,6 +243,7 @@ impl Shares for Memory {
             return Ok(false);
         };
         state.end(Which::User(share.user), now);
+        state.end_families_of(share.user, now);
         // Its recipient goes with it: nothing else would ever remove that phone number.
         state.forget_user(share.user);
         state.tokens.retain(|_, token| token.user != share.user);

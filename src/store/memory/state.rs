@@ -1,18 +1,19 @@
 //! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
 
+use super::families::Kept;
 use super::no_such;
 use super::wizards::Opened;
 use crate::auth::lockout::Counter;
 use crate::auth::ports::{
     BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose, Revocation,
-    SendLimit, SendRequest, Share, StoreError, Stored, Token, User, Which,
+    SendLimit, SendRequest, Share, SigningKey, StoreError, Stored, Token, User, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{
     Binding, RecipientDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest, WizardDigest,
 };
 use crate::event::Event;
-use crate::gate::session::{Factor, Holder, Session};
+use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::id::{SendId, SessionId, ShareId, UserId};
 use crate::store::rules::{self, Challenge, Cutoffs, FactorRow, Window};
 use std::cmp::Reverse;
@@ -36,6 +37,9 @@ pub(super) struct State {
     pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
     pub(super) shares: BTreeMap<ShareId, Share>,
     pub(super) audit: Vec<(Timestamp, Event)>,
+    pub(super) kept: Kept,
+    /// Oldest first.
+    pub(super) signing_keys: Vec<SigningKey>,
 }
 
 /// The last number given out of each kind.
@@ -134,9 +138,11 @@ impl State {
         for id in others {
             self.end(Which::Session(id), token.issued_at);
         }
+        self.end_born(token.digest, token.user, token.issued_at);
         if let Some(share) = token.share {
             self.make_room(share);
         }
+        self.leave_family(token.digest);
         self.tokens.insert(token.digest, token);
     }
 
@@ -145,7 +151,7 @@ impl State {
         let opened: HashSet<_> = self.sessions.values().map(|held| held.new.token).collect();
         let is_spare = |token: &&Token| {
             let of_share = token.share == Some(share) && token.issued_pair.is_some();
-            of_share && !opened.contains(&token.digest)
+            of_share && !self.is_kin(token) && !opened.contains(&token.digest)
         };
         let mut spare: Vec<_> = self
             .tokens
@@ -177,13 +183,14 @@ impl State {
             .flatten()
             .min()
             .unwrap_or(Timestamp(i64::MAX))
+            .min(self.end_of_kin(token))
     }
 
     pub(super) fn holder(&self, token: &Token) -> Option<Holder> {
         Some(Holder {
             user: token.user,
             name: self.users.get(&token.user)?.name.as_str().into(),
-            terms: Holder::limited(token.user, "", token.scope.as_deref()).terms,
+            terms: Terms::of(token.scope.as_deref(), Self::sealed_original(token)),
         })
     }
 
@@ -221,6 +228,7 @@ impl State {
             .live_session(&record, now)
             .ok_or(StoreError::Damaged("session"))?;
         record.id = SessionId(next(&mut self.last.session));
+        self.keep_proof(&record.new, factor);
         if let Some(old) = self.sessions.insert(record.new.key, record) {
             self.announce(Which::Session(old.id), now);
         }
@@ -244,6 +252,7 @@ impl State {
             .values()
             .filter(|record| ends(record) && self.live_session(record, now).is_some())
             .count();
+        self.drop_proofs(which);
         self.sessions.retain(|_, record| !ends(record));
         self.announce(which, now);
         ended as u64
@@ -283,6 +292,8 @@ impl State {
             + self.sends.len()
             + self.failures.len()
             + self.audit.len()
+            + self.signing_keys.len()
+            + self.kept_rows()
     }
 
     pub(super) fn purge(&mut self, now: Timestamp) -> u64 {
@@ -294,6 +305,10 @@ impl State {
             let ends = [token.expires_at, share.and_then(|share| share.expires_at)];
             ends.into_iter().flatten().all(|at| at >= keep.tokens)
         });
+        self.purge_families(keep.tokens);
+        let tokens = &self.tokens;
+        self.signing_keys
+            .retain(|key| key.ends_at.is_none_or(|end| end >= keep.tokens));
         self.sessions.retain(|_, record| {
             record.new.expires_at > now && tokens.contains_key(&record.new.token)
         });

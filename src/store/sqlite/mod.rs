@@ -8,6 +8,8 @@
 mod audit;
 mod challenges;
 mod failures;
+mod families;
+mod keys;
 mod opening;
 mod sessions;
 mod shares;
