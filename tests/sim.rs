@@ -723,6 +723,7 @@ impl World {
                 token: &known.text,
                 device,
             }),
+            success_token: None,
             path: known.scope.unwrap_or("/"),
             destination: None,
         };
@@ -1093,6 +1094,7 @@ impl World {
                 token: &self.model.tokens[token].text,
                 device,
             }),
+            success_token: None,
             path,
             destination: None,
         };

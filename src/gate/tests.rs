@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use tokio::sync::Semaphore;
 
 mod model;
+mod once;
 
 const START: i64 = 1_795_317_694;
 const IDLE: Duration = Duration::from_secs(1_000);
@@ -40,6 +41,9 @@ type Interlude = Box<dyn FnOnce() + Send>;
 struct Script {
     holders: Mutex<HashMap<String, (Holder, Option<SessionKey>)>>,
     sessions: Mutex<HashMap<SessionKey, Session>>,
+    /// With the token that each is good with.
+    successes: Mutex<HashMap<String, (Option<String>, Holder)>>,
+    spend_calls: AtomicUsize,
     down: AtomicBool,
     holder_calls: AtomicUsize,
     session_calls: AtomicUsize,
@@ -80,6 +84,26 @@ impl Witness for Script {
         interlude.into_iter().for_each(|run| run());
         Ok(found)
     }
+
+    async fn spend_success(
+        &self,
+        realm: &str,
+        success: &str,
+        token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        assert_eq!(realm, "files");
+        self.spend_calls.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Unavailable);
+        }
+        let mut successes = self.successes.lock().unwrap();
+        let good_with = |(wanted, _): &(Option<String>, Holder)| wanted.as_deref() == token;
+        if !successes.get(success).is_some_and(good_with) {
+            return Ok(None);
+        }
+        Ok(successes.remove(success).map(|(_, holder)| holder))
+    }
 }
 
 fn then(after: &Mutex<VecDeque<Interlude>>, run: impl FnOnce() + Send + 'static) {
@@ -104,6 +128,8 @@ impl World {
         let script = Arc::new(Script {
             holders: Mutex::default(),
             sessions: Mutex::default(),
+            successes: Mutex::default(),
+            spend_calls: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             holder_calls: AtomicUsize::new(0),
             session_calls: AtomicUsize::new(0),
@@ -161,6 +187,7 @@ impl World {
             keys: &self.keys,
             requirement: TWO_FACTOR,
             presented,
+            success_token: None,
             path: "/a/b",
             destination: None,
         }
@@ -248,7 +275,7 @@ async fn open_closed_and_tokenless_requests_ask_nobody() {
         assert_eq!(refusal(world.decide(&question).await), Refusal::Denied);
         assert_eq!(refusal(world.gate.admit(&question).await), Refusal::Denied);
     }
-    for requirement in [TWO_FACTOR, Requirement::Token, Requirement::SuccessToken] {
+    for requirement in [TWO_FACTOR, Requirement::Token] {
         let mut question = world.question(None);
         question.requirement = requirement;
         assert_eq!(refusal(world.decide(&question).await), Refusal::NoToken);
@@ -282,7 +309,9 @@ async fn a_token_is_enough_only_where_the_path_says_so() {
     );
     question.requirement = Requirement::SuccessToken;
     let refused = refusal(world.decide(&question).await);
-    assert!(matches!(refused, Refusal::SuccessTokenRequired { holder } if holder.user == ANN));
+    assert!(
+        matches!(refused, Refusal::SuccessTokenRequired { holder: Some(holder) } if holder.user == ANN)
+    );
 }
 
 // --- the pair ---
