@@ -246,6 +246,7 @@ fn vestibule(
         r#"threads: 1
 log: {{level: {level}}}
 listeners: [{{address: "{address}"}}]
+connections: {{per_address_max: 16384}}
 store: {{url: "sqlite:{store}", key: "{STORE_KEY}"}}
 identities: {{{REALM}: {{accounts: {{}}}}}}
 upstreams: {{files: {{servers: ["{origin}"]}}}}

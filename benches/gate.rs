@@ -394,6 +394,7 @@ fn config() -> model::Config {
         },
         connections: model::Connections {
             max: 1,
+            per_address_max: 1_024,
             head_bytes_max: 1,
             headers_max: 1,
         },

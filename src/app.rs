@@ -308,6 +308,7 @@ impl Base {
             events: Arc::new(self.audit.clone()),
             settings: ArcSwap::from_pointee(settings(config)),
             hashing: Arc::new(Semaphore::new(hashing_at_once())),
+            guesses: Default::default(),
         })
     }
 
@@ -362,6 +363,7 @@ fn listen_limits(config: &Config) -> listen::Limits {
     listen::Limits {
         timeouts: config.timeouts.clone(),
         connections: config.connections.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
     }
 }
 

@@ -373,6 +373,7 @@ fn auth(
             service_name: "Files".to_owned(),
         }),
         hashing: Arc::new(tokio::sync::Semaphore::new(1)),
+        guesses: Default::default(),
     }
 }
 

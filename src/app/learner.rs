@@ -1,13 +1,13 @@
 //! What a watched sign-in teaches: whose its token is, and on which device.
 
 use crate::auth::Auth;
+use crate::auth::backend::Guess;
 use crate::edge::watch::{Exchange, Learner};
 use crate::event::{Event, EventKind, Events};
 use crate::factor::phone::Phone;
 use crate::identity::learn;
 use crate::identity::witness::{LearnedToken, StoreWitness};
 use crate::observe::audit::Audit;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Reads exchanges and hands them to the witness.
@@ -38,6 +38,9 @@ impl Learner for UpstreamLearner {
         ) else {
             return;
         };
+        if let Some(guess) = exchange.guess {
+            self.count(guess, true);
+        }
         let region = exchange.phone_region.as_deref();
         self.witness.learned(LearnedToken {
             realm: exchange.realm,
@@ -60,11 +63,22 @@ impl Learner for UpstreamLearner {
         });
     }
 
-    fn refused(&self, route: &str, address: IpAddr) {
-        let (auth, route) = (Arc::clone(&self.auth), route.to_owned());
+    fn refused(&self, guess: Guess) {
+        self.count(guess, false);
+    }
+}
+
+impl UpstreamLearner {
+    fn count(&self, guess: Guess, is_right: bool) {
+        let auth = Arc::clone(&self.auth);
         tokio::spawn(async move {
-            if let Err(error) = auth.backend_refused(&route, address).await {
-                tracing::error!(%error, "a wrong password at the backend was not counted");
+            let counted = if is_right {
+                auth.backend_accepted(guess).await
+            } else {
+                auth.backend_refused(guess).await
+            };
+            if let Err(error) = counted {
+                tracing::error!(%error, "a sign-in at the backend was not counted");
             }
         });
     }

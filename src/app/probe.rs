@@ -1,23 +1,41 @@
 //! Asks a backend whose a token is, for tokens that were issued before Vestibule came.
+//!
+//! The question looks like a forwarded request: the upstream's own host, headers and TLS name, and
+//! the next server where one cannot be reached. Only `authorization` is always the token's: a
+//! backend that were asked in Vestibule's own name would say that every token is Vestibule's.
 
-use crate::config::model::{Config, Identity, Learn, Upstream};
+use crate::config::model::{Config, Identity, Learn, Route, Upstream};
 use crate::gate::Unavailable;
 use crate::identity::learn;
 use crate::identity::witness::{LearnedToken, Probe, Probes};
 use crate::secret::Secret;
 use async_trait::async_trait;
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderValue};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The largest profile that is read.
 const PROFILE_BYTES_MAX: usize = 64 << 10;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Servers asked for one token.
+const TRIES_MAX: usize = 3;
 
 /// One `learn` identity's backend.
 pub(super) struct UpstreamProbe {
+    servers: Vec<Server>,
+    /// The server that answered last: one that is down costs a wait once.
+    first: AtomicUsize,
+    learn: Learn,
+}
+
+/// Where a profile is asked for.
+struct Server {
     client: reqwest::Client,
     url: String,
-    learn: Learn,
+    headers: HeaderMap,
     phone_region: Option<String>,
 }
 
@@ -29,49 +47,125 @@ pub(super) fn all(config: &Config) -> Result<Probes, reqwest::Error> {
             continue;
         };
         let Some(path) = &learn.probe else { continue };
-        let Some(route) = config.routes.iter().find(|route| &route.identity == name) else {
+        let mut servers = Vec::new();
+        for route in config.routes.iter().filter(|it| &it.identity == name) {
+            if let Some(upstream) = config.upstreams.get(&route.upstream) {
+                for server in &upstream.servers {
+                    servers.push(Server::new(route, upstream, server, path)?);
+                }
+            }
+        }
+        if servers.is_empty() {
             continue;
-        };
-        let upstream = config.upstreams.get(&route.upstream);
-        let Some(url) = upstream.and_then(|upstream| url(upstream, path)) else {
-            continue;
-        };
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(PROBE_TIMEOUT)
-            .build()?;
+        }
         let probe = UpstreamProbe {
-            client,
-            url,
+            servers,
+            first: AtomicUsize::new(0),
             learn: learn.clone(),
-            phone_region: route.phone_region.clone(),
         };
         probes.insert(name.clone(), Arc::new(probe));
     }
     Ok(probes)
 }
 
-fn url(upstream: &Upstream, path: &str) -> Option<String> {
-    let server = upstream.servers.first()?;
-    let scheme = if upstream.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    Some(format!("{scheme}://{server}{path}"))
+impl Server {
+    /// `server` is `host:port`, `path` the profile's.
+    fn new(
+        route: &Route,
+        upstream: &Upstream,
+        server: &str,
+        path: &str,
+    ) -> Result<Self, reqwest::Error> {
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .http1_only()
+            .connect_timeout(upstream.timeouts.connect)
+            .timeout(PROBE_TIMEOUT);
+        let (builder, url) = match (&upstream.tls, server.rsplit_once(':')) {
+            (Some(tls), Some((host, port))) => (
+                builder.dns_resolver(Arc::new(Fixed(host.to_owned()))),
+                format!("https://{}:{port}{path}", tls.server_name),
+            ),
+            _ => (builder, format!("http://{server}{path}")),
+        };
+        Ok(Self {
+            client: builder.build()?,
+            url,
+            headers: headers(route, upstream, server),
+            phone_region: route.phone_region.clone(),
+        })
+    }
+}
+
+/// What the upstream is configured to get. Its `Host` without a `host` of its own is the client's:
+/// here, the first name under which clients come.
+fn headers(route: &Route, upstream: &Upstream, server: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &upstream.headers {
+        if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+    let named = route.hosts.iter().find(|host| !host.contains('*'));
+    let host = upstream.host.as_deref().or(named.map(String::as_str));
+    if let Ok(host) = HeaderValue::from_str(host.unwrap_or(server)) {
+        headers.insert(HOST, host);
+    }
+    headers.remove(AUTHORIZATION);
+    headers
+}
+
+/// Connects to one host whatever name the certificate has.
+struct Fixed(String);
+
+impl Resolve for Fixed {
+    fn resolve(&self, _name: Name) -> Resolving {
+        // An IPv6 address stands in brackets in `host:port`.
+        let host = self.0.trim_matches(['[', ']']).to_owned();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            Ok(Box::new(found) as Addrs)
+        })
+    }
+}
+
+impl UpstreamProbe {
+    /// The first answer's head, with the server it came from.
+    async fn ask(&self, token: &str) -> Option<(&Server, reqwest::Response)> {
+        let (count, first) = (self.servers.len(), self.first.load(Ordering::Relaxed));
+        for index in (first..).map(|n| n % count).take(count.min(TRIES_MAX)) {
+            let server = self.servers.get(index)?;
+            let request = server.client.get(&server.url).bearer_auth(token);
+            match request.headers(server.headers.clone()).send().await {
+                Ok(answer) => {
+                    self.first.store(index, Ordering::Relaxed);
+                    return Some((server, answer));
+                }
+                Err(error) => {
+                    let can_be_tried_elsewhere = error.is_connect();
+                    failed(error);
+                    if !can_be_tried_elsewhere {
+                        return None;
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+fn failed(error: reqwest::Error) -> Unavailable {
+    // Without the URL's query and never with the header: only the kind of failure.
+    tracing::warn!(error = %error.without_url(), "the backend's profile cannot be asked for");
+    Unavailable
 }
 
 #[async_trait]
 impl Probe for UpstreamProbe {
     async fn probe(&self, realm: &str, token: &str) -> Result<Option<LearnedToken>, Unavailable> {
-        let failed = |error: reqwest::Error| {
-            // Without the URL's query and never with the header: only the kind of failure.
-            tracing::warn!(error = %error.without_url(), "the backend's profile cannot be asked for");
-            Unavailable
-        };
-        let request = self.client.get(&self.url).bearer_auth(token);
-        let mut answer = request.send().await.map_err(failed)?;
+        let (server, mut answer) = self.ask(token).await.ok_or(Unavailable)?;
         let status = answer.status();
         if status.is_server_error() {
             return Err(Unavailable);
@@ -86,7 +180,7 @@ impl Probe for UpstreamProbe {
             }
             body.extend_from_slice(&piece);
         }
-        let region = self.phone_region.as_deref();
+        let region = server.phone_region.as_deref();
         Ok(
             learn::parse_profile(&self.learn, &body).map(|profile| LearnedToken {
                 realm: realm.to_owned(),
@@ -101,5 +195,127 @@ impl Probe for UpstreamProbe {
                 lifetime: self.learn.lifetime,
             }),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::sync::Mutex;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// A backend that writes down what it gets and knows every token.
+    async fn backend() -> (SocketAddr, Arc<Mutex<Vec<Vec<u8>>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.unwrap_or(0);
+                request.truncate(read);
+                written.lock().unwrap().push(request);
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n{\"username\":\"ann\"}";
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        (address, seen)
+    }
+
+    /// An address where nobody listens.
+    async fn nobody() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    fn probe(upstream: &str, hosts: &str) -> Arc<dyn Probe> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let text = format!(
+            "listeners: [{{address: 127.0.0.1:0}}]
+store: {{url: \"memory:\", key: BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=}}
+identities: {{id: {{learn: {{endpoint: /in, token: /token, user: /username, probe: /me}}}}}}
+upstreams: {{files: {{{upstream}}}}}
+routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id}}]
+"
+        );
+        let parsed = crate::config::parse(&text, Path::new("/c.yaml"), &crate::config::System);
+        let (config, _) = parsed.unwrap_or_else(|errors| panic!("{errors}"));
+        all(&config).unwrap().remove("id").unwrap()
+    }
+
+    fn texts(seen: &Mutex<Vec<Vec<u8>>>) -> Vec<String> {
+        let taken = std::mem::take(&mut *seen.lock().unwrap());
+        taken
+            .iter()
+            .map(|it| String::from_utf8_lossy(it).to_ascii_lowercase())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn the_question_is_what_the_upstream_is_configured_to_get() {
+        let (address, seen) = backend().await;
+        let upstream = format!(
+            "servers: [\"{address}\"], host: inside.test, \
+             headers: {{x-api-key: hunter2, authorization: Basic us}}"
+        );
+        let learned = probe(&upstream, "files.test").probe("id", "t0ken").await;
+        assert_eq!(learned.unwrap().unwrap().user, "ann");
+        let request = texts(&seen).remove(0);
+        assert!(request.starts_with("get /me http/1.1\r\n"), "{request}");
+        for line in [
+            "host: inside.test",
+            "x-api-key: hunter2",
+            "authorization: bearer t0ken",
+        ] {
+            assert!(request.contains(&format!("\r\n{line}\r\n")), "{request}");
+        }
+        assert!(!request.contains("basic us"), "asked in our own name");
+    }
+
+    #[tokio::test]
+    async fn the_host_is_what_a_client_would_ask_for() {
+        let (address, seen) = backend().await;
+        let upstream = format!("servers: [\"{address}\"]");
+        for (hosts, host) in [
+            ("\"*.test\", files.test", "files.test".to_owned()),
+            ("\"*\"", address.to_string()),
+        ] {
+            let learned = probe(&upstream, hosts).probe("id", "t0ken").await;
+            assert!(learned.unwrap().is_some());
+            let request = texts(&seen).remove(0);
+            assert!(
+                request.contains(&format!("\r\nhost: {host}\r\n")),
+                "{request}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_server_is_asked_where_one_is_down() {
+        let (address, seen) = backend().await;
+        let (down, also_down) = (nobody().await, nobody().await);
+        let upstream = format!("servers: [\"{down}\", \"{address}\"]");
+        let probe_two = probe(&upstream, "files.test");
+        for _ in 0..2 {
+            assert!(probe_two.probe("id", "t0ken").await.unwrap().is_some());
+        }
+        assert_eq!(texts(&seen).len(), 2);
+        let upstream = format!("servers: [\"{down}\", \"{also_down}\"]");
+        let answer = probe(&upstream, "files.test").probe("id", "t0ken").await;
+        assert!(answer.is_err(), "unknown is not the same as not taken");
+    }
+
+    #[tokio::test]
+    async fn the_tls_name_is_the_configured_one() {
+        let (address, seen) = backend().await;
+        let upstream = format!("servers: [\"{address}\"], tls: {{server_name: inside.test}}");
+        // Its answer is no TLS: what counts is which name was asked for (RFC 6066, in the clear).
+        let answer = probe(&upstream, "files.test").probe("id", "t0ken").await;
+        assert!(answer.is_err());
+        assert!(texts(&seen).remove(0).contains("inside.test"));
     }
 }

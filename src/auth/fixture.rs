@@ -205,6 +205,7 @@ impl World {
             events: Arc::clone(&events) as _,
             settings: ArcSwap::from_pointee(settings()),
             hashing: Arc::new(tokio::sync::Semaphore::new(1)),
+            guesses: Default::default(),
         });
         Self {
             auth,

@@ -1,7 +1,9 @@
 //! The use cases every dialect shares, over ports that the store and delivery implement.
 
+pub mod backend;
 pub mod challenge;
 pub mod confirm;
+pub mod crowd;
 pub mod enrol;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -84,6 +86,8 @@ pub struct Auth {
     pub settings: ArcSwap<Settings>,
     /// argon2id at work at once; further sign-ins wait for their turn.
     pub hashing: Arc<tokio::sync::Semaphore>,
+    /// Sign-ins that a backend is judging, by whom they count for.
+    pub guesses: crowd::Crowd<SubjectDigest>,
 }
 
 /// How far a caller has shown who it is.

@@ -110,29 +110,6 @@ impl Auth {
         Ok(user)
     }
 
-    /// Whether an address may try a sign-in that a backend judges (identity `learn`). Wrong
-    /// passwords there count against the address like those of Vestibule's own accounts; the
-    /// account's own count is the backend's, since the name is not known before it is forwarded.
-    pub async fn may_try_backend(&self, address: IpAddr) -> Result<(), SignInError> {
-        self.not_blocked(&[subject::address(&self.keys, address)])
-            .await
-    }
-
-    /// The backend refused a sign-in.
-    pub async fn backend_refused(&self, route: &str, address: IpAddr) -> Result<(), SignInError> {
-        let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-        let failed = [(subject::address(&self.keys, address), policy)];
-        self.store.failed(&failed, self.clock.now()).await?;
-        self.events.emit(Event {
-            kind: EventKind::Refused,
-            user: None,
-            route: route.to_owned(),
-            address: Some(address),
-            detail: "wrong password at the backend".to_owned(),
-        });
-        Ok(())
-    }
-
     /// Exchanges a share token for a token of its own, limited to the share's path.
     pub async fn open_share(
         &self,
@@ -183,7 +160,7 @@ impl Auth {
         .map_err(|_| SignInError::Unavailable)
     }
 
-    async fn not_blocked(&self, subjects: &[SubjectDigest]) -> Result<(), SignInError> {
+    pub(super) async fn not_blocked(&self, subjects: &[SubjectDigest]) -> Result<(), SignInError> {
         let blocked = self.store.blocked(subjects, self.clock.now()).await?;
         blocked.map_or(Ok(()), |blocked| {
             Err(SignInError::TooMany {

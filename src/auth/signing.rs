@@ -253,3 +253,6 @@ fn name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
         Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
     }
 }
+
+#[cfg(test)]
+mod tests;

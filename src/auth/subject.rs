@@ -4,7 +4,7 @@
 
 use crate::digest::{DigestKeys, SubjectDigest};
 use crate::id::UserId;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A user: wrong codes, over all factors, devices and dialects.
 #[must_use]
@@ -33,11 +33,20 @@ pub fn unauthorized(keys: &DigestKeys, realm: &str, address: &str) -> SubjectDig
     keys.subject("unauthorized", &format!("{realm}/{}", mailbox(address)))
 }
 
-/// A client's address: an IPv4 address, or the /64 of an IPv6 one, since a /64 is what one
-/// customer gets and can walk through at will.
+/// What a client can be told apart by: its IPv4 address, or the /64 of an IPv6 one, since a /64
+/// is what one customer gets and can walk through at will.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+/// A client's address: wrong codes, passwords and share links.
 #[must_use]
 pub fn address(keys: &DigestKeys, address: IpAddr) -> SubjectDigest {
-    let value = match address.to_canonical() {
+    let value = match network(address) {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
@@ -61,6 +70,9 @@ mod tests {
         assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
         assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
         assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
+        let as_network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(as_network("2001:db8:1:2:ffff::9"), "2001:db8:1:2::");
+        assert_eq!(as_network("::ffff:192.0.2.1"), "192.0.2.1");
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct Timeouts {
 pub struct Connections {
     /// Open client connections over all listeners; further ones wait in the kernel's queue.
     pub max: usize,
+    /// Of these, how many one client address may hold (IPv6: one /64); further ones are closed.
+    pub per_address_max: usize,
     /// Bytes of a request head (start line and headers); more is 431.
     pub head_bytes_max: usize,
     /// Header fields of a request; more is 431.

@@ -140,6 +140,9 @@ impl Default for Timeouts {
 pub(super) struct Connections {
     /// Open client connections over all listeners; further ones wait in the kernel's queue.
     pub(super) max: u32,
+    /// Of these, how many one client address may hold (IPv6: one /64); further ones are closed at
+    /// once. Trusted proxies may hold all.
+    pub(super) per_address_max: u32,
     /// Bytes of a request's start line and headers; more is answered 431.
     pub(super) head_bytes_max: u32,
     /// Header fields of a request; more is answered 431.
@@ -150,6 +153,7 @@ impl Default for Connections {
     fn default() -> Self {
         Self {
             max: 16_384,
+            per_address_max: 1_024,
             head_bytes_max: 32_768,
             headers_max: 100,
         }

@@ -82,18 +82,17 @@ impl Gateway {
         if let Some(verdict) = place(&head, route, ctx, uri.path()) {
             return verdict;
         }
-        match self.admit(&head, request, route, ctx).await {
-            Ok(()) => {
-                // A body that stalls is only noticed by the upstream's silence.
-                if !has_body && head.is_websocket_upgrade() {
-                    ctx.forward.flow = Flow::Upgrade;
-                } else if !has_body && head::wants_events(head.headers) {
-                    ctx.forward.flow = Flow::Events;
-                }
-                Verdict::Forward
-            }
-            Err(verdict) => verdict,
+        if let Err(verdict) = self.admit(&head, request, route, ctx).await {
+            return verdict;
         }
+        // A body that stalls is only noticed by the upstream's silence.
+        if !has_body && head.is_websocket_upgrade() {
+            ctx.forward.flow = Flow::Upgrade;
+        } else if !has_body && head::wants_events(head.headers) {
+            ctx.forward.flow = Flow::Events;
+        }
+        let allowed = self.allow_sign_in(session, ctx).await;
+        allowed.err().unwrap_or(Verdict::Forward)
     }
 
     /// Asks for a permit and, given one, keeps what forwarding needs.
@@ -113,7 +112,6 @@ impl Gateway {
         if sign_in.is_some() {
             // Whoever signs in has no token yet.
             requirement = Requirement::Nothing;
-            self.may_sign_in(head, route).await?;
         }
         let token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
@@ -171,13 +169,28 @@ impl Gateway {
         }
     }
 
-    /// Whether this address may try another password at the backend.
-    async fn may_sign_in(&self, head: &RequestHead<'_>, route: &Route) -> Result<(), Verdict> {
-        let allowed = self.local.auth.may_try_backend(head.client.address).await;
-        allowed.map_err(|error| {
+    /// Reads a sign-in for the backend whole, and asks whether its account and its address may try
+    /// another password there.
+    async fn allow_sign_in(&self, session: &mut Session, ctx: &mut Ctx) -> Result<(), Verdict> {
+        let (Some(watch), Some(route)) = (&mut ctx.watch, &ctx.route) else {
+            return Ok(());
+        };
+        let downstream = &mut session.downstream_session;
+        // Pingora forwards out of this buffer what was read before.
+        downstream.enable_retry_buffering();
+        let limit = ctx.snapshot.config.timeouts.body;
+        let body = body::collect(downstream, watch::HELD_MAX, limit).await;
+        let body = body.map_err(|bad| refused(bad.status(), &bad.to_string()))?;
+        let names = watch.request(body);
+        let names = names.map_err(|many| refused(StatusCode::BAD_REQUEST, &many.to_string()))?;
+        let (auth, to) = (&self.local.auth, watch.exchange());
+        let guess = auth.may_try_backend(&to.realm, &names, &to.route, to.address);
+        let guess = guess.await.map_err(|error| {
             let reply = crate::local::iogates::sign_in_refused(error, route);
             Verdict::Answer(Outcome::Denied, reply)
-        })
+        })?;
+        watch.allow(guess);
+        Ok(())
     }
 
     async fn decide(&self, question: &Question<'_>) -> Decision {

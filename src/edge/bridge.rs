@@ -260,6 +260,7 @@ mod tests {
         };
         let connections = crate::config::model::Connections {
             max: 10,
+            per_address_max: 1_024,
             head_bytes_max: 1 << 16,
             headers_max: 4,
         };

@@ -10,10 +10,13 @@
 use super::conn::{About, Conn, HeadDeadlines, NoHead};
 use super::scan::HeadBounds;
 use super::tls::{Expiry, Loaded, ServerTls, TlsError};
+use crate::auth::crowd::{Crowd, Seat};
+use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::config::model::{self, Connections, Timeouts};
 use crate::observe::metrics::{Metrics, Outcome};
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora::protocols::SocketDigest;
 use pingora::protocols::http::ServerSession;
@@ -22,7 +25,7 @@ use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::tls::SslDigest;
 use pingora::server::ShutdownWatch;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,6 +76,8 @@ pub struct Reload {
 pub struct Limits {
     pub timeouts: Timeouts,
     pub connections: Connections,
+    /// Whom `connections.per_address_max` does not bind.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Why the gateway cannot listen.
@@ -118,13 +123,19 @@ struct Shared {
     /// As configured, with port 0 where that was asked for.
     listeners: Vec<(SocketAddr, Option<ServerTls>)>,
     open: AtomicUsize,
+    /// By address; an IPv6 client counts as its /64, as it does for wrong passwords.
+    crowd: Crowd<IpAddr>,
     /// Told when a connection ends, or when more of them may be open.
     room: Notify,
     metrics: Metrics,
 }
 
 /// One connection's place under `connections.max`.
-struct Place(Arc<Shared>);
+struct Place {
+    shared: Arc<Shared>,
+    /// Its place under `connections.per_address_max`; a trusted proxy needs none.
+    _seat: Option<Seat<IpAddr>>,
+}
 
 impl Listeners {
     /// Loads the certificates and binds all addresses, or none. Call it inside a Tokio runtime.
@@ -151,6 +162,7 @@ impl Listeners {
             limits: ArcSwap::from_pointee(limits),
             listeners: configured,
             open: AtomicUsize::new(0),
+            crowd: Crowd::default(),
             room: Notify::new(),
             metrics,
         });
@@ -288,8 +300,10 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Shared {
-    /// Waits for a place under `connections.max`.
-    async fn place(self: &Arc<Self>) -> Place {
+    /// A place for `peer`, or `None` if it holds too many. Waits for one under `connections.max`,
+    /// where those that wait count for their address.
+    async fn place(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let seat = self.seat(peer)?;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             // Registered before the look, so that no news is missed between the two.
@@ -302,10 +316,29 @@ impl Shared {
                 });
             if let Ok(before) = taken {
                 self.metrics.connections(gauge(before + 1));
-                return Place(self.clone());
+                return Some(Place {
+                    shared: self.clone(),
+                    _seat: seat,
+                });
             }
             room.await;
         }
+    }
+
+    /// The outer `None`: refused; the inner one: a trusted proxy.
+    fn seat(&self, peer: IpAddr) -> Option<Option<Seat<IpAddr>>> {
+        let limits = self.limits.load();
+        let peer = peer.to_canonical();
+        if limits.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+            return Some(None);
+        }
+        let max = limits.connections.per_address_max;
+        let seat = self.crowd.seat(subject::network(peer), max);
+        if seat.is_none() {
+            self.metrics.connection_refused();
+            tracing::debug!(%peer, "connection refused: connections.per_address_max");
+        }
+        seat.map(Some)
     }
 }
 
@@ -320,9 +353,10 @@ impl std::fmt::Debug for Shared {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let before = self.0.open.fetch_sub(1, Ordering::AcqRel);
-        self.0.metrics.connections(gauge(before.saturating_sub(1)));
-        self.0.room.notify_one();
+        let shared = &self.shared;
+        let before = shared.open.fetch_sub(1, Ordering::AcqRel);
+        shared.metrics.connections(gauge(before.saturating_sub(1)));
+        shared.room.notify_one();
     }
 }
 
@@ -389,7 +423,11 @@ where
     async fn accept(&self, socket: &TcpListener) -> (TcpStream, SocketAddr, Place) {
         loop {
             match socket.accept().await {
-                Ok((stream, peer)) => return (stream, peer, self.shared.place().await),
+                Ok((stream, peer)) => {
+                    if let Some(place) = self.shared.place(peer.ip()).await {
+                        return (stream, peer, place);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::error!(%error, "a connection cannot be accepted; trying again");
@@ -631,9 +669,11 @@ mod tests {
             },
             connections: Connections {
                 max: 64,
+                per_address_max: 1_024,
                 head_bytes_max: 1024,
                 headers_max: 16,
             },
+            trusted_proxies: Vec::new(),
         }
     }
 
@@ -762,6 +802,21 @@ mod tests {
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    #[tokio::test]
+    async fn small_answers_leave_at_once_and_lost_clients_are_noticed() {
+        let listener = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (stream, peer) = accepted.unwrap();
+        about(&stream, peer).unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert!(
+            tokio::net::TcpSocket::from_std_stream(stream.into_std().unwrap())
+                .keepalive()
+                .unwrap()
+        );
+    }
 
     #[tokio::test]
     async fn requests_follow_each_other_on_one_connection() {
@@ -933,6 +988,36 @@ mod tests {
         reload.apply();
         assert_eq!(answer(&mut third).await.0, 200);
         assert_eq!(edge.control.open(), 2);
+    }
+
+    #[tokio::test]
+    async fn one_address_cannot_take_every_place() {
+        let mut limits = limits();
+        limits.connections.per_address_max = 2;
+        let edge = Edge::start(limits.clone());
+        let mut first = edge.connect().await;
+        let mut second = edge.connect().await;
+        assert_eq!(ask(&mut first, GET).await.0, 200);
+        assert_eq!(ask(&mut second, GET).await.0, 200);
+        ended(&mut edge.connect().await).await;
+        // Another address of the same network still gets in.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut other = socket.connect(edge.address).await.unwrap();
+        assert_eq!(ask(&mut other, GET).await.0, 200);
+        assert_eq!(edge.control.open(), 3);
+        // One that ends makes room for the next.
+        drop(first);
+        edge.until_open(2).await;
+        let mut third = edge.connect().await;
+        assert_eq!(ask(&mut third, GET).await.0, 200);
+        ended(&mut edge.connect().await).await;
+        // A trusted proxy speaks for many.
+        limits.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        let listeners = [listener(None)];
+        let reload = edge.control.prepare(&listeners, limits, now());
+        reload.unwrap().apply();
+        assert_eq!(ask(&mut edge.connect().await, GET).await.0, 200);
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use crate::route::{Route, Routes};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HOST};
+use http::header::{ACCEPT_ENCODING, EXPECT, HOST};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::apps::HttpServerOptions;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -294,8 +294,9 @@ impl ProxyHttp for Gateway {
             headers::remove_token(request, &route.config.credentials)?;
         }
         if ctx.watch.is_some() {
-            // The answer must be readable here.
+            // The answer must be readable here, and the body is.
             request.remove_header(&ACCEPT_ENCODING);
+            request.remove_header(&EXPECT);
         }
         let told = headers::Told {
             client,
@@ -327,9 +328,6 @@ impl ProxyHttp for Gateway {
                     )
                     .into_down()
                 })?;
-            if let Some(watch) = &mut ctx.watch {
-                watch.request(piece);
-            }
         }
         if let Some(pulse) = &ctx.pulse {
             if end_of_stream {
@@ -358,8 +356,8 @@ impl ProxyHttp for Gateway {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
             );
             // Told of the head, so that a body too long to be watched is no way around the count.
-            if is_refusal && let (Some(route), Some(client)) = (&ctx.route, &ctx.client) {
-                self.learner.refused(&route.config.name, client.address);
+            if is_refusal && let Some(guess) = &watch.exchange().guess {
+                self.learner.refused(guess.clone());
             }
         }
         if is_upgrade || !response.status.is_informational() {

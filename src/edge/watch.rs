@@ -1,11 +1,14 @@
 //! Watches an upstream's own sign-in, so that its tokens become known here.
 //!
-//! Only the exchange that the identity's `learn.endpoint` names is watched, and only up to a
-//! bound: what is larger, compressed or broken off is passed on and not learned from. The answer
-//! is held (at most 64 KiB) until it is whole, so that a token is known before its client is.
+//! Only the exchange that the identity's `learn.endpoint` names is watched. The request is read
+//! whole (at most 64 KiB; more is refused) before it is forwarded, so that too many guesses at one
+//! account stay here. The answer is held until it is whole, so that a token is known before its
+//! client is; one that is larger, compressed or broken off is passed on and not learned from.
 
+use crate::auth::backend::Guess;
 use crate::config::model::{Identity, Learn};
 use crate::digest::RealmKeys;
+use crate::identity::learn::{self, TooManyNames};
 use crate::request::RequestHead;
 use crate::route::Route;
 use bytes::{Bytes, BytesMut};
@@ -15,8 +18,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What is held of a request or of an answer, in bytes.
-const HELD_MAX: usize = 64 << 10;
+/// What is held of a request or of an answer, in bytes. Pingora forwards no more than this of a
+/// body that was read before.
+pub(crate) const HELD_MAX: usize = 64 << 10;
 
 /// A sign-in as it was seen on its way through, whole.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ pub struct Exchange {
     pub route: String,
     /// The client's address.
     pub address: IpAddr,
+    /// Whom it counts for; `None` until it was allowed.
+    pub guess: Option<Guess>,
 }
 
 impl fmt::Debug for Exchange {
@@ -55,8 +61,8 @@ pub trait Learner: Send + Sync + 'static {
     /// Hands over one exchange.
     fn learned(&self, exchange: Exchange);
 
-    /// The backend refused a sign-in (401 or 403): one wrong password more from this address.
-    fn refused(&self, route: &str, address: IpAddr);
+    /// The backend refused a sign-in (401 or 403): one wrong password more.
+    fn refused(&self, guess: Guess);
 }
 
 /// The watched endpoint, if this request is a sign-in.
@@ -72,7 +78,6 @@ pub(crate) fn sign_in<'r>(route: &'r Route, head: &RequestHead<'_>) -> Option<&'
 /// One exchange while it goes by. No `Debug`: it holds a password and a token.
 pub(crate) struct Watch {
     exchange: Exchange,
-    request: BytesMut,
     response: BytesMut,
     /// Where the head says it, the length of the answer.
     declared: Option<u64>,
@@ -109,24 +114,30 @@ impl Watch {
                 phone_region: route.config.phone_region.clone(),
                 route: route.config.name.clone(),
                 address: head.client.address,
+                guess: None,
             },
-            request: BytesMut::new(),
             response: BytesMut::new(),
             declared: None,
             state: State::Watching,
         }
     }
 
-    /// A piece of the request goes by.
-    pub(crate) fn request(&mut self, piece: &[u8]) {
-        if self.state == State::Over {
-            return;
-        }
-        if self.request.len() + piece.len() > HELD_MAX {
-            self.state = State::Over;
-            return;
-        }
-        self.request.extend_from_slice(piece);
+    /// The request's body, whole: whose password it tries.
+    pub(crate) fn request(&mut self, body: Bytes) -> Result<Vec<String>, TooManyNames> {
+        let content_type = self.exchange.request_content_type.as_deref();
+        let names = learn::requested_names(&self.exchange.learn, content_type, &body);
+        self.exchange.request_body = body;
+        names
+    }
+
+    /// It may be forwarded.
+    pub(crate) fn allow(&mut self, guess: Guess) {
+        self.exchange.guess = Some(guess);
+    }
+
+    /// What is known of it so far.
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 
     /// The head of the answer goes by.
@@ -166,7 +177,6 @@ impl Watch {
         let whole = self.response.split().freeze();
         *piece = (!whole.is_empty()).then(|| whole.clone());
         Some(Exchange {
-            request_body: self.request.split().freeze(),
             response_body: whole,
             ..self.exchange.clone()
         })
@@ -201,8 +211,8 @@ mod tests {
         for (name, value) in answer {
             headers.insert(*name, HeaderValue::from_static(value));
         }
-        watch.request(b"{\"username\":");
-        watch.request(b"\"ann\"}");
+        let names = watch.request(Bytes::from_static(b"{\"username\":\"ann\"}"));
+        assert_eq!(names.unwrap(), ["ann"]);
         watch.response_head(StatusCode::CONTINUE, &HeaderMap::new());
         watch.response_head(StatusCode::CREATED, &headers);
         watch
@@ -279,11 +289,6 @@ mod tests {
         assert_eq!(piece(&mut large, &HALF, false).0, [HALF, HALF].concat());
         let (passed, exchange) = piece(&mut large, b"rest", true);
         assert_eq!(passed, b"rest");
-        assert!(exchange.is_none());
-        let mut asked_too_much = watch(&[]);
-        asked_too_much.request(&[7; HELD_MAX]);
-        let (passed, exchange) = piece(&mut asked_too_much, b"ab", true);
-        assert_eq!(passed, b"ab");
         assert!(exchange.is_none());
     }
 }

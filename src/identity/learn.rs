@@ -6,11 +6,24 @@
 use super::{credential, device};
 use crate::config::model::Learn;
 use crate::secret::Secret;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
 /// Bytes of the longest user name that is learned: it goes into a header of every request.
 const USER_BYTES_MAX: usize = 256;
+
+/// Fields of a sign-in request that hold the user's name, beside the one that is called like the
+/// name in the answer.
+const NAME_FIELDS: [&str; 2] = ["username", "email"];
+/// Different names in one sign-in. More are no mistake of a client, but a way to hide the one that
+/// counts, or to make others wait.
+const NAMES_MAX: usize = 3;
+
+/// A sign-in request that cannot be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sign-in names more than {NAMES_MAX} users: send one user name")]
+pub struct TooManyNames;
 
 /// What one successful sign-in taught.
 #[derive(Clone, PartialEq, Eq)]
@@ -115,18 +128,71 @@ fn plain(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The `deviceId` of a sign-in request. JSON is read as JSON whatever its type says.
+/// Whose password a sign-in request tries: each different name in it, for what another reader of
+/// the same bytes would pick cannot be known. None where it is neither JSON nor a form.
+pub fn requested_names(
+    learn: &Learn,
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Result<Vec<String>, TooManyNames> {
+    let of_answer = learn.user.rsplit('/').next().unwrap_or_default();
+    let mut names: Vec<String> = Vec::new();
+    for (field, value) in requested(content_type, body) {
+        let is_name = field == of_answer || NAME_FIELDS.contains(&field.as_str());
+        if !is_name || names.contains(&value) {
+            continue;
+        }
+        if names.len() == NAMES_MAX {
+            return Err(TooManyNames);
+        }
+        names.push(value);
+    }
+    Ok(names)
+}
+
+/// The `deviceId` of a sign-in request.
 fn requested_device(content_type: Option<&str>, body: &[u8]) -> Option<String> {
-    let device = if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
-        fields.get("deviceId").and_then(plain)
-    } else if content_type.is_none_or(is_form) {
-        form_urlencoded::parse(body)
-            .find(|(name, _)| name == "deviceId")
-            .map(|(_, value)| value.into_owned())
-    } else {
-        None
-    };
-    device.filter(|device| device::is_device(device))
+    let mut fields = requested(content_type, body).into_iter();
+    let (_, device) = fields.find(|(field, _)| field == "deviceId")?;
+    Some(device).filter(|device| device::is_device(device))
+}
+
+/// The texts of a request in their order. JSON is read as JSON whatever its type says.
+fn requested(content_type: Option<&str>, body: &[u8]) -> Vec<(String, String)> {
+    if let Ok(Fields(fields)) = serde_json::from_slice(body) {
+        let text = |(field, value)| Some((field, plain(&value)?));
+        return fields.into_iter().filter_map(text).collect();
+    }
+    if !content_type.is_none_or(is_form) {
+        return Vec::new();
+    }
+    form_urlencoded::parse(body)
+        .map(|(field, value)| (field.into_owned(), value.into_owned()))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+/// The members of a JSON object: `serde_json`'s own map would keep the last of two equal names.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 fn is_form(content_type: &str) -> bool {
@@ -201,6 +267,42 @@ mod tests {
                 "{content_type:?} {request}"
             );
         }
+    }
+
+    #[test]
+    fn every_name_that_a_backend_could_read_is_found() {
+        let json = Some("application/json");
+        for (content_type, request, names) in [
+            (json, r#"{"username":" ann ","password":"x"}"#, &["ann"][..]),
+            (
+                None,
+                r#"{"username":"ann","username":"bob"}"#,
+                &["ann", "bob"],
+            ),
+            (FORM, r#"{"email":"a@b.c","username":"a@b.c"}"#, &["a@b.c"]),
+            (
+                FORM,
+                "username=ann&password=x&username=b+c",
+                &["ann", "b c"],
+            ),
+            (FORM, "username=&password=x", &[]),
+            (json, r#"{"username":{"$ne":null},"user":"ann"}"#, &[]),
+            (json, "username=ann", &[]),
+            (Some("multipart/form-data"), "username=ann", &[]),
+            (json, "", &[]),
+        ] {
+            let found = requested_names(&iogates(), content_type, request.as_bytes());
+            assert_eq!(found.unwrap(), names, "{request}");
+        }
+        let other = Learn {
+            user: "/result/login".to_owned(),
+            ..iogates()
+        };
+        let request = br#"{"login":"ann","username":"bob"}"#;
+        let found = requested_names(&other, None, request);
+        assert_eq!(found.unwrap(), ["ann", "bob"]);
+        let many = b"username=a&username=b&username=c&username=d";
+        assert_eq!(requested_names(&other, FORM, many), Err(TooManyNames));
     }
 
     #[test]
@@ -291,6 +393,7 @@ mod tests {
         fn any_bytes_are_read_or_not(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&iogates(), FORM, &body, StatusCode::OK, ANSWER.as_bytes());
             let _ = parse(&iogates(), FORM, &body, StatusCode::OK, &body);
+            let _ = requested_names(&iogates(), FORM, &body);
             let _ = parse_profile(&iogates(), &body);
         }
     }

@@ -34,6 +34,7 @@ pub(super) struct Families {
     pub(super) events: IntCounterVec,
     pub(super) events_lost: IntCounter,
     pub(super) connections: IntGauge,
+    pub(super) connections_refused: IntCounter,
     pub(super) certificate_expiry: IntGaugeVec,
     pub(super) config_reloads: IntCounterVec,
 }
@@ -88,6 +89,10 @@ impl Families {
                 "Events that are in the log but not in the audit trail.",
             )?,
             connections: to.gauge("connections", "Open client connections.")?,
+            connections_refused: to.counter(
+                "connections_refused_total",
+                "Connections closed because their address held too many.",
+            )?,
             certificate_expiry: to.gauges(
                 "certificate_expiry_timestamp_seconds",
                 "When a certificate in use ends, in seconds since 1970.",

@@ -264,6 +264,11 @@ impl Metrics {
         self.shared.families.connections.set(open);
     }
 
+    /// A connection was closed because its address held too many.
+    pub fn connection_refused(&self) {
+        self.shared.families.connections_refused.inc();
+    }
+
     /// The certificates in use, by their configured name (the file), with the end of their validity.
     /// Those of an earlier config are forgotten.
     pub fn certificates<'a>(&self, expiry: impl IntoIterator<Item = (&'a str, Timestamp)>) {

@@ -3,16 +3,20 @@
 use super::open;
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Attempt, Attempted, NewChallenge, NewSession, NewUser, Purpose, Reserved, SendLimit,
-    SendLimits, SendRequest, Store, Subjects, Token,
+    Attempt, Attempted, Authority, BackupCodes, Deeds, FactorKind, FactorValue, NewChallenge,
+    NewSession, NewUser, Passed, Purpose, Reserved, SendLimit, SendLimits, SendRequest, Stage,
+    Store, Subjects, Token, Try, Wizard, WizardKind,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
-use crate::digest::{DigestKeys, SessionKey, SubjectDigest, TokenDigest};
+use crate::digest::{
+    Binding, CodeDigest, DigestKeys, SessionKey, SubjectDigest, TokenDigest, WizardDigest,
+};
 use crate::entropy::OsEntropy;
 use crate::factor::phone::Phone;
-use crate::gate::session::{Factor, Session};
-use crate::id::UserId;
+use crate::factor::totp::TotpSecret;
+use crate::gate::session::Session;
+use crate::id::{FactorId, UserId};
 use crate::secret::Secret;
 use base64::Engine as _;
 use std::path::PathBuf;
@@ -120,6 +124,7 @@ impl Fixture {
             issued_pair: Some(self.pair(token)),
             scope: None,
             share: None,
+            born: None,
             issued_at: NOW,
             expires_at: None,
         }
@@ -141,17 +146,45 @@ impl Fixture {
         self.keys.subject("address", "192.0.2.1")
     }
 
+    pub(super) fn binding(&self, token: &str) -> Binding {
+        self.pair(token).into()
+    }
+
+    pub(super) fn code(&self, bound_to: Binding, purpose: Purpose, code: &str) -> CodeDigest {
+        self.keys.code(bound_to, purpose.as_str(), code)
+    }
+
     pub(super) fn challenge(&self, user: UserId, token: &str, code: &str) -> NewChallenge {
-        let pair = self.pair(token);
+        let bound_to = self.binding(token);
         NewChallenge {
-            pair,
-            user,
+            bound_to,
+            user: Some(user),
             purpose: Purpose::Verify,
-            factor: Factor::Sms,
-            code: self.keys.code(pair, Purpose::Verify.as_str(), code),
+            factor: FactorKind::Sms,
+            code: Some(self.code(bound_to, Purpose::Verify, code)),
+            value: None,
+            replaces_others: false,
             attempts: 5,
             created_at: NOW,
             expires_at: after(600),
+        }
+    }
+
+    /// A pending enrolment; of an authenticator, no code is sent.
+    pub(super) fn enrolment(
+        &self,
+        user: UserId,
+        token: &str,
+        value: FactorValue,
+        code: &str,
+    ) -> NewChallenge {
+        let sent = self.code(self.binding(token), Purpose::Enrol, code);
+        NewChallenge {
+            purpose: Purpose::Enrol,
+            factor: value.kind(),
+            code: (value.kind() != FactorKind::Totp).then_some(sent),
+            value: Some(value),
+            ..self.challenge(user, token, code)
         }
     }
 
@@ -160,27 +193,59 @@ impl Fixture {
         self.store.put_challenge(challenge).await.unwrap();
     }
 
-    pub(super) fn attempt(&self, user: UserId, token: &str, code: &str) -> Attempt {
-        let pair = self.pair(token);
+    pub(super) fn sent(&self, token: &str, purpose: Purpose, code: &str) -> Try {
+        let bound_to = self.binding(token);
+        Try::Sent {
+            bound_to,
+            purpose,
+            code: self.code(bound_to, purpose, code),
+        }
+    }
+
+    /// An attempt with nothing but its tries, that makes nothing.
+    pub(super) fn bare(&self, user: Option<UserId>, tries: Vec<Try>) -> Attempt {
+        let subject = self.user_subject(user.unwrap_or(UserId(0)));
         Attempt {
-            pair,
-            purpose: Purpose::Verify,
             user,
-            code: self.keys.code(pair, Purpose::Verify.as_str(), code),
+            tries,
             subjects: Subjects {
-                user: (self.user_subject(user), POLICY),
+                user: (subject, POLICY),
                 address: (self.address_subject(), WIDE),
             },
-            session: NewSession {
-                key: pair,
-                token: self.digest(token),
-                user,
-                factor: Factor::Sms,
-                device_label: Some("fedcba9876543210".to_owned()),
-                verified_at: NOW,
-                expires_at: after(3600),
-            },
+            token: None,
+            wizard: None,
+            authority: Authority::Verified,
+            then: Deeds::default(),
         }
+    }
+
+    pub(super) fn new_session(&self, user: UserId, token: &str) -> NewSession {
+        NewSession {
+            key: self.pair(token),
+            token: self.digest(token),
+            user,
+            device_label: Some("fedcba9876543210".to_owned()),
+            verified_at: NOW,
+            expires_at: after(3600),
+        }
+    }
+
+    /// An attempt at a code that was sent to verify a pair.
+    pub(super) fn attempt(&self, user: UserId, token: &str, code: &str) -> Attempt {
+        Attempt {
+            token: Some(self.digest(token)),
+            then: Deeds {
+                sessions: vec![self.new_session(user, token)],
+                ..Deeds::default()
+            },
+            ..self.bare(Some(user), vec![self.sent(token, Purpose::Verify, code)])
+        }
+    }
+
+    /// What became of an attempt with these tries alone.
+    pub(super) async fn try_all(&self, user: UserId, tries: Vec<Try>) -> Attempted {
+        let attempt = self.bare(Some(user), tries);
+        self.store.attempt(attempt, NOW).await.unwrap()
     }
 
     pub(super) async fn try_code(&self, user: UserId, token: &str, code: &str) -> Attempted {
@@ -191,10 +256,74 @@ impl Fixture {
     /// The session of a pair that has just been verified.
     pub(super) async fn verify(&self, user: UserId, token: &str) -> Session {
         self.send_code(user, token, "123456").await;
-        match self.try_code(user, token, "123456").await {
-            Attempted::Verified(session) => session,
-            other => panic!("not verified: {other:?}"),
+        let passed = passed(self.try_code(user, token, "123456").await);
+        passed.sessions.into_iter().next().unwrap()
+    }
+
+    /// Enrols a factor by a verified session; an authenticator with a code of `step`.
+    pub(super) async fn enrol(&self, user: UserId, value: FactorValue, step: i64) -> FactorId {
+        let kind = value.kind();
+        let challenge = self.enrolment(user, "enrolling", value, "424242");
+        let id = self.store.put_challenge(challenge).await.unwrap();
+        let one = match kind {
+            FactorKind::Totp => self.new_totp("enrolling", id, Some(step)),
+            FactorKind::Sms | FactorKind::Email => self.sent("enrolling", Purpose::Enrol, "424242"),
+        };
+        assert!(passed(self.try_all(user, vec![one]).await).has_enrolled);
+        let factors = self.store.factors(user).await.unwrap();
+        factors.of(kind).unwrap().id.unwrap()
+    }
+
+    pub(super) fn new_totp(
+        &self,
+        token: &str,
+        challenge: crate::id::ChallengeId,
+        step: Option<i64>,
+    ) -> Try {
+        Try::NewTotp {
+            bound_to: self.binding(token),
+            challenge,
+            step,
         }
+    }
+
+    /// What is stored of a backup code.
+    pub(super) fn backup_code(&self, code: &str) -> CodeDigest {
+        self.code(Binding([0; 32]), Purpose::Verify, code)
+    }
+
+    pub(super) async fn give_backup_codes(&self, user: UserId, salt: u8, codes: &[&str]) {
+        let codes = BackupCodes {
+            salt: [salt; 16],
+            codes: codes.iter().map(|code| self.backup_code(code)).collect(),
+        };
+        self.store.put_backup_codes(user, codes, NOW).await.unwrap();
+    }
+
+    pub(super) fn wizard_digest(&self, name: &str) -> WizardDigest {
+        self.keys.wizard(name)
+    }
+
+    /// A wizard that nobody has signed in to open.
+    pub(super) fn wizard(&self, name: &str) -> Wizard {
+        Wizard {
+            digest: self.wizard_digest(name),
+            kind: WizardKind::SignIn,
+            stage: Stage::Opened,
+            realm: REALM.to_owned(),
+            user: None,
+            factor: None,
+            token: None,
+            device_label: None,
+            subject: None,
+            shown: None,
+            expires_at: after(600),
+        }
+    }
+
+    pub(super) async fn open_wizard(&self, wizard: Wizard) {
+        let opener = self.address_subject();
+        self.store.open_wizard(wizard, opener, NOW).await.unwrap();
     }
 
     pub(super) fn send_request(&self, user: UserId) -> SendRequest {
@@ -211,6 +340,27 @@ impl Fixture {
             },
         }
     }
+}
+
+/// What a right code came to.
+#[track_caller]
+pub(super) fn passed(attempted: Attempted) -> Passed {
+    match attempted {
+        Attempted::Right(passed) => passed,
+        other => panic!("not right: {other:?}"),
+    }
+}
+
+pub(super) fn sms(number: &str) -> FactorValue {
+    FactorValue::Sms(Phone::from_e164(number).unwrap())
+}
+
+pub(super) fn mail(address: &str) -> FactorValue {
+    FactorValue::Email(Secret::new(address))
+}
+
+pub(super) fn totp(secret: &str) -> FactorValue {
+    FactorValue::Totp(TotpSecret::from_bytes(secret.as_bytes()))
 }
 
 /// `None` if the send is granted, else the limit that was met and the wait.

@@ -7,14 +7,13 @@
 pub mod memory;
 mod rules;
 pub mod sqlite;
-mod stub;
 mod vault;
 
-#[cfg(any())]
+#[cfg(test)]
 mod contract;
-#[cfg(any())]
+#[cfg(test)]
 mod fixture;
-#[cfg(any())]
+#[cfg(test)]
 mod model;
 
 use crate::auth::ports::{Store, StoreError};

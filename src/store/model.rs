@@ -155,8 +155,10 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         Step::Attempt(user, token, code, policy) => {
             let mut attempt = f.attempt(user, token, code);
             attempt.subjects.user.1 = policy;
-            attempt.session.verified_at = now;
-            attempt.session.expires_at = later(20_000);
+            for session in &mut attempt.then.sessions {
+                session.verified_at = now;
+                session.expires_at = later(20_000);
+            }
             said(f.store.attempt(attempt, now).await)
         }
         Step::Reserve(user, number, max) => {

@@ -1,7 +1,7 @@
 //! Malformed, oversized, slow and cut-off requests: answered as they should be, never forwarded.
 
 use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, Setup};
+use crate::support::{Gateway, Site};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -35,16 +35,16 @@ fn status(answer: &str) -> &str {
     answer.split_whitespace().nth(1).unwrap_or("closed")
 }
 
+/// Everything is open: what is refused here is refused for its form alone.
 async fn open_gateway(change: &[(&str, &str)]) -> (Gateway, Backend) {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    // Everything is open: what is refused here is refused for its form alone.
-    let mut setup = Setup::accounts(backend.address, inbox.address)
-        .with("require: two_factor", "require: none");
-    for (from, to) in change {
-        setup = setup.with(from, to);
-    }
-    (Gateway::start(&setup), backend)
+    let site = Site::accounts_with(|setup| {
+        let open = setup.with("require: two_factor", "require: none");
+        change
+            .iter()
+            .fold(open, |setup, (from, to)| setup.with(from, to))
+    })
+    .await;
+    (site.gateway, site.backend)
 }
 
 // The backend answers on another thread while this one blocks on its socket.
@@ -194,7 +194,7 @@ async fn slow_and_cut_off_requests_end() {
     for byte in
         b"GET /slow HTTP/1.1\r\nHost: f\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".iter()
     {
-        if slow.write_all(&[*byte]).is_err() || started.elapsed() > Duration::from_secs(5) {
+        if slow.write_all(&[*byte]).is_err() || started.elapsed() > Duration::from_secs(2) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(60)).await;
@@ -226,9 +226,9 @@ async fn slow_and_cut_off_requests_end() {
 // The backend answers on another thread while this one blocks on its socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_behind_a_refused_body_are_never_a_request() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&Setup::accounts(backend.address, inbox.address));
+    let Site {
+        backend, gateway, ..
+    } = Site::accounts().await;
     let smuggled = "GET /public/smuggled HTTP/1.1\r\nHost: f\r\n\r\n";
     let request = format!(
         "POST /x HTTP/1.1\r\nHost: f\r\nContent-Length: {}\r\n\r\n{smuggled}",

@@ -3,8 +3,7 @@
 //! The endpoints come from the program's own list, so a new one changes the table until its rows
 //! have been looked at.
 
-use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, PASSWORD, Setup};
+use crate::support::{Gateway, Inbox, PASSWORD, Site};
 use std::fmt::Write as _;
 use vestibule::local::table::{ENDPOINTS, Endpoint};
 
@@ -99,9 +98,12 @@ async fn row(gateway: &Gateway, endpoint: &Endpoint, method: &str, caller: &Call
 
 #[tokio::test]
 async fn every_endpoint_and_every_kind_of_caller() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&Setup::accounts(backend.address, inbox.address));
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::accounts().await;
     let callers = callers(&gateway, &inbox).await;
     let mut table = String::new();
     for endpoint in ENDPOINTS {

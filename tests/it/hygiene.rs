@@ -1,22 +1,25 @@
 //! Header hygiene in both directions, and policy on the paths of a request.
 
 use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup};
+use crate::support::{Gateway, PASSWORD, PHONE, Setup, Site};
 use serde_json::Value;
 
-async fn verified(setup: impl Fn(Setup) -> Setup) -> (Gateway, Backend, Inbox, String) {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&setup(Setup::accounts(backend.address, inbox.address)));
+async fn verified(change: impl FnOnce(Setup) -> Setup) -> (Gateway, Backend, String) {
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::accounts_with(change).await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
-    (gateway, backend, inbox, token)
+    (gateway, backend, token)
 }
 
 #[tokio::test]
 async fn a_client_cannot_speak_in_vestibules_name() {
-    let (gateway, backend, _inbox, token) = verified(|it| it).await;
+    let (gateway, backend, token) = verified(|it| it).await;
     let mut request = gateway.get("/x", &token, "laptop");
     for name in [
         "X-Vestibule-User",
@@ -45,7 +48,7 @@ async fn a_client_cannot_speak_in_vestibules_name() {
 
 #[tokio::test]
 async fn a_trusted_proxy_may_name_the_client_but_not_the_user() {
-    let (gateway, backend, _inbox, token) =
+    let (gateway, backend, token) =
         verified(|it| it.with("store:", "trusted_proxies: [127.0.0.1/32]\nstore:")).await;
     let request = gateway
         .get("/x", &token, "laptop")
@@ -59,7 +62,7 @@ async fn a_trusted_proxy_may_name_the_client_but_not_the_user() {
 
 #[tokio::test]
 async fn two_tokens_or_two_devices_in_one_request_are_400() {
-    let (gateway, backend, _inbox, token) = verified(|it| it).await;
+    let (gateway, backend, token) = verified(|it| it).await;
     let before = backend.seen().len();
     let both = gateway
         .get("/x?token=another-token", &token, "laptop")
@@ -94,7 +97,7 @@ async fn two_tokens_or_two_devices_in_one_request_are_400() {
 
 #[tokio::test]
 async fn every_place_for_a_token_works() {
-    let (gateway, _backend, _inbox, token) = verified(|it| it).await;
+    let (gateway, _backend, token) = verified(|it| it).await;
     let cookie = gateway
         .http
         .get(gateway.url("/x"))
@@ -116,7 +119,7 @@ async fn every_place_for_a_token_works() {
 
 #[tokio::test]
 async fn webdav_destinations_obey_the_policy() {
-    let (gateway, backend, _inbox, token) = verified(|it| it).await;
+    let (gateway, backend, token) = verified(|it| it).await;
     let copy = reqwest::Method::from_bytes(b"COPY").expect("method");
     let to = |destination: &str| {
         gateway
@@ -139,7 +142,7 @@ async fn webdav_destinations_obey_the_policy() {
 
 #[tokio::test]
 async fn a_browser_is_sent_to_the_challenge_page_and_an_api_client_is_not() {
-    let (gateway, _backend, _inbox, _token) = verified(|it| it).await;
+    let (gateway, _backend, _token) = verified(|it| it).await;
     let token = gateway.sign_in("anna", PASSWORD, "browser").await;
     let page = gateway
         .http
@@ -179,7 +182,7 @@ async fn a_browser_is_sent_to_the_challenge_page_and_an_api_client_is_not() {
 
 #[tokio::test]
 async fn a_foreign_page_cannot_open_a_websocket_or_read_answers() {
-    let (gateway, backend, _inbox, token) = verified(|it| {
+    let (gateway, backend, token) = verified(|it| {
         it.with(
             "    phone_region: DK",
             "    phone_region: DK\n    cors: {origins: [\"https://app.example.org\"]}",

@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod demo;
+mod floods;
 mod golden;
 mod hygiene;
 mod kannel;
@@ -15,4 +16,5 @@ mod main_job;
 mod operator;
 mod protocols;
 mod races;
+mod timing;
 mod transfer;

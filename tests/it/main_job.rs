@@ -1,8 +1,9 @@
 //! The main job: a file share behind a second factor, from sign-in to the file.
 
 use crate::support::copyparty::Copyparty;
-use crate::support::iogates::{self, Backend};
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, secret, wait_for};
+use crate::support::iogates;
+use crate::support::tls::certificate;
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, Site, secret, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -71,9 +72,12 @@ async fn a_file_is_reached_after_the_second_factor_and_not_before() {
 
 #[tokio::test]
 async fn a_backend_with_accounts_is_learned_from() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&Setup::learn(backend.address, inbox.address));
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::learn().await;
     secret(iogates::PASSWORD);
     let token = gateway
         .sign_in(iogates::USER, iogates::PASSWORD, "uploader")
@@ -116,10 +120,13 @@ async fn a_backend_with_accounts_is_learned_from() {
 
 #[tokio::test]
 async fn a_token_from_before_is_asked_for_once() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::learn().await;
     backend.issue_unseen("issued-before-vestibule-came");
-    let gateway = Gateway::start(&Setup::learn(backend.address, inbox.address));
     let token = "issued-before-vestibule-came";
     gateway
         .verify(&inbox, token, "old-client", iogates::PHONE)
@@ -140,15 +147,21 @@ async fn a_token_from_before_is_asked_for_once() {
 
 #[tokio::test]
 async fn wrong_passwords_at_a_backend_are_throttled_by_address() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let setup = Setup::learn(backend.address, inbox.address).with(
-        "codes:",
-        "lockout: {delay_every: 1, address_factor: 4, first_delay: 1h}\ncodes:",
-    );
-    let gateway = Gateway::start(&setup);
-    let guess = || {
-        let body = json!({"username": iogates::USER, "password": "wrong again", "deviceId": "x"});
+    let Site {
+        backend, gateway, ..
+    } = Site::learn_with(|setup| {
+        setup.with(
+            "codes:",
+            "lockout: {delay_every: 1, address_factor: 4, first_delay: 1h}\ncodes:",
+        )
+    })
+    .await;
+    let mut names = 0;
+    let mut guess = || {
+        // Each account has its own count.
+        names += 1;
+        let body =
+            json!({"username": format!("user{names}"), "password": "wrong again", "deviceId": "x"});
         gateway
             .http
             .post(gateway.url("/api/authtoken"))
@@ -167,4 +180,54 @@ async fn wrong_passwords_at_a_backend_are_throttled_by_address() {
     let before = backend.seen().len();
     assert_eq!(guess().await.expect("answer").status(), 429);
     assert_eq!(backend.seen().len(), before, "not forwarded");
+}
+
+#[tokio::test]
+async fn wrong_passwords_at_a_backend_are_throttled_by_account_wherever_they_come_from() {
+    let dir = tempfile::tempdir().expect("folder");
+    certificate(dir.path(), "files.test");
+    let Site {
+        backend, gateway, ..
+    } = Site::learn_with(|setup| {
+        setup
+            .with_tls(dir.path(), &["files.test"])
+            .with(
+                "codes:",
+                "lockout: {delay_every: 3, first_delay: 1h}\ncodes:",
+            )
+            .with("store:", "trusted_proxies: [127.0.0.1/32]\nstore:")
+    })
+    .await;
+    // Over HTTP/2, whose bodies are read in another way.
+    let url = format!("https://{}/api/authtoken", gateway.listeners[1]);
+    let mut address = 0_u8;
+    let mut attempt = |name: &str, password: &str| {
+        address += 1;
+        let body = json!({"username": name, "password": password, "deviceId": "x"});
+        gateway
+            .http
+            .post(&url)
+            .header("X-Forwarded-For", format!("198.51.100.{address}"))
+            .body(body.to_string())
+            .send()
+    };
+    for _ in 0..3 {
+        let answer = attempt(iogates::USER, "wrong again").await.expect("answer");
+        assert_eq!(answer.status(), 401);
+        assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    }
+    let throttled = wait_for("the delay", Duration::from_secs(5), async || {
+        let answer = attempt(iogates::USER, "wrong again").await.expect("answer");
+        (answer.status() == 429).then_some(answer)
+    })
+    .await;
+    assert!(throttled.headers().contains_key("retry-after"));
+    let before = backend.seen().len();
+    let right = attempt(iogates::USER, iogates::PASSWORD)
+        .await
+        .expect("answer");
+    assert_eq!(right.status(), 429, "or a guesser would know by the answer");
+    assert_eq!(backend.seen().len(), before, "not forwarded");
+    let other = attempt("somebody", "wrong again").await.expect("answer");
+    assert_eq!(other.status(), 401, "others are left alone");
 }

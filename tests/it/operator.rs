@@ -1,23 +1,15 @@
 //! The operator's side: the command line, the admin listener, reloads and mistakes.
 
 use crate::support::gateway::{command, write_config};
-use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, program, wait_for};
+use crate::support::{PASSWORD, PHONE, Setup, Site, program, wait_for};
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-async fn world() -> (Gateway, Backend, Inbox, Setup) {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let setup = Setup::accounts(backend.address, inbox.address);
-    (Gateway::start(&setup), backend, inbox, setup)
-}
-
 #[tokio::test]
 async fn a_revoked_session_is_refused_within_a_second() {
-    let (gateway, _backend, inbox, _setup) = world().await;
+    let Site { gateway, inbox, .. } = Site::accounts().await;
     let id = gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
@@ -69,7 +61,12 @@ async fn a_revoked_session_is_refused_within_a_second() {
 
 #[tokio::test]
 async fn a_share_link_opens_its_folder_and_no_other() {
-    let (gateway, backend, inbox, _setup) = world().await;
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::accounts().await;
     let share = gateway.cli_json(&[
         "share",
         "add",
@@ -145,13 +142,13 @@ async fn a_share_link_opens_its_folder_and_no_other() {
 
 #[tokio::test]
 async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let setup = Setup::accounts(backend.address, inbox.address).with(
-        "codes:",
-        "lockout: {delay_every: 3, first_delay: 1s, max_delay: 1s, lock_at: 7}\ncodes:",
-    );
-    let gateway = Gateway::start(&setup);
+    let Site { gateway, inbox, .. } = Site::accounts_with(|setup| {
+        setup.with(
+            "codes:",
+            "lockout: {delay_every: 3, first_delay: 1s, max_delay: 1s, lock_at: 7}\ncodes:",
+        )
+    })
+    .await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let mut token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let mut seen = Vec::new();
@@ -214,11 +211,10 @@ async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
 
 #[tokio::test]
 async fn what_happened_is_in_the_audit_trail() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let setup = Setup::accounts(backend.address, inbox.address)
-        .with("codes:", "lockout: {delay_every: 0, lock_at: 2}\ncodes:");
-    let gateway = Gateway::start(&setup);
+    let Site { gateway, inbox, .. } = Site::accounts_with(|setup| {
+        setup.with("codes:", "lockout: {delay_every: 0, lock_at: 2}\ncodes:")
+    })
+    .await;
     let id = gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
@@ -278,7 +274,7 @@ async fn what_happened_is_in_the_audit_trail() {
 
 #[tokio::test]
 async fn metrics_are_well_formed_and_health_is_told() {
-    let (gateway, _backend, inbox, _setup) = world().await;
+    let Site { gateway, inbox, .. } = Site::accounts().await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let _ = gateway
@@ -335,6 +331,7 @@ async fn metrics_are_well_formed_and_health_is_told() {
         "vestibule_upstream_seconds",
         "vestibule_store_seconds",
         "vestibule_lockouts_total",
+        "vestibule_connections_refused_total",
         "vestibule_build_info{",
         "process_",
     ] {
@@ -348,7 +345,7 @@ async fn metrics_are_well_formed_and_health_is_told() {
 
 #[tokio::test]
 async fn a_bad_config_changes_nothing_in_a_running_gateway() {
-    let (gateway, _backend, _inbox, setup) = world().await;
+    let Site { gateway, setup, .. } = Site::accounts().await;
     let url = gateway.url("/public/x");
     let status = async || {
         gateway
@@ -453,7 +450,7 @@ async fn mistakes_stop_a_start_with_one_clear_message() {
 
 #[tokio::test]
 async fn the_phone_provider_being_down_is_503_and_costs_nothing() {
-    let (gateway, _backend, inbox, _setup) = world().await;
+    let Site { gateway, inbox, .. } = Site::accounts().await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let path = format!("/api/apiauth/twofactorsms/{token}");

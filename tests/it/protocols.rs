@@ -2,12 +2,11 @@
 //! real client.
 
 use crate::support::copyparty::Copyparty;
+use crate::support::tls::certificate;
 use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, program, secret};
 use axum::response::IntoResponse as _;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -32,14 +31,6 @@ fn curl(args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Writes a certificate for `name`; returns its serial-free fingerprint text to compare by subject.
-fn certificate(dir: &Path, name: &str) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed([name.to_owned()]).expect("certificate");
-    std::fs::write(dir.join(format!("{name}.pem")), cert.pem()).expect("pem");
-    std::fs::write(dir.join(format!("{name}.key")), signing_key.serialize_pem()).expect("key");
-}
-
 /// The names in the certificate that is shown for `sni`.
 fn shown(address: SocketAddr, sni: &str, more: &[&str]) -> String {
     let script = format!(
@@ -53,18 +44,6 @@ fn shown(address: SocketAddr, sni: &str, more: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn tls_setup(origin: SocketAddr, sms: SocketAddr, dir: &Path) -> Setup {
-    let dir = dir.display();
-    Setup::accounts(origin, sms).with(
-        "  - address: 127.0.0.1:0\n",
-        &format!(
-            "  - address: 127.0.0.1:0\n  - address: 127.0.0.1:0\n    tls: {{certificates: [\
-             {{cert: {dir}/files.test.pem, key: {dir}/files.test.key}}, \
-             {{cert: {dir}/docs.test.pem, key: {dir}/docs.test.key}}]}}\n"
-        ),
-    )
-}
-
 #[tokio::test]
 async fn tls_serves_both_protocols_and_the_certificate_that_was_asked_for() {
     let inbox = Inbox::start().await;
@@ -72,7 +51,9 @@ async fn tls_serves_both_protocols_and_the_certificate_that_was_asked_for() {
     let files = Copyparty::start(&share.path().join("files")).await;
     certificate(share.path(), "files.test");
     certificate(share.path(), "docs.test");
-    let gateway = Gateway::start(&tls_setup(files.address, inbox.address, share.path()));
+    let setup = Setup::accounts(files.address, inbox.address)
+        .with_tls(share.path(), &["files.test", "docs.test"]);
+    let gateway = Gateway::start(&setup);
     let token = signed_in(&gateway, &inbox).await;
     let tls = gateway.listeners[1];
 
@@ -524,4 +505,64 @@ async fn keep_alive_serves_many_requests_on_one_connection() {
         }
         assert!(answer.starts_with(b"HTTP/1.1 200"));
     }
+}
+
+#[tokio::test]
+async fn a_silent_client_is_asked_whether_it_is_still_there() {
+    let inbox = Inbox::start().await;
+    let gateway = Gateway::start(&Setup::accounts(inbox.address, inbox.address));
+    let client = TcpStream::connect(gateway.listeners[0]).expect("connect");
+    let ends = [gateway.listeners[0], client.local_addr().expect("address")];
+    // An IPv4 address is written as its bytes stand in memory (proc_pid_net(5)).
+    let [local, remote] = ends.map(|end| format!("0100007F:{:04X}", end.port()));
+    // The kernel's clock ticks 100 times a second there: the first probe comes within 120 s,
+    // where its own default is two hours.
+    crate::support::wait_for("a keepalive timer", Duration::from_secs(10), async || {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("table");
+        let fields = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|fields| fields[1..3] == [&local, &remote])?;
+        let (kind, ticks) = fields[5].split_once(':').expect("a timer");
+        let ticks = u64::from_str_radix(ticks, 16).expect("ticks");
+        (kind == "02" && (1..=12_000).contains(&ticks)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_address_holds_no_more_connections_than_it_may() {
+    let inbox = Inbox::start().await;
+    let setup = Setup::accounts(inbox.address, inbox.address)
+        .with("store:", "connections: {per_address_max: 2}\nstore:");
+    let gateway = Gateway::start(&setup);
+    let connect = || {
+        let stream = TcpStream::connect(gateway.listeners[0]).expect("connect");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("timeout");
+        stream
+    };
+    let is_served = |stream: &mut TcpStream| {
+        let _ = stream.write_all(b"GET /x HTTP/1.1\r\nHost: f\r\n\r\n");
+        let mut answer = [0; 1024];
+        let read = stream.read(&mut answer).unwrap_or(0);
+        answer[..read].starts_with(b"HTTP/1.1 401")
+    };
+    let (mut first, mut second) = (connect(), connect());
+    assert!(is_served(&mut first) && is_served(&mut second));
+    assert!(!is_served(&mut connect()), "the third is closed");
+    drop(first);
+    crate::support::wait_for("room for one more", Duration::from_secs(20), async || {
+        is_served(&mut connect()).then_some(())
+    })
+    .await;
+    assert!(is_served(&mut second), "the others are left alone");
+    let metrics = format!("http://{}/metrics", gateway.admin.expect("admin"));
+    let metrics = gateway.http.get(metrics).send().await.expect("answer");
+    let text = metrics.text().await.expect("text");
+    let refused = text
+        .lines()
+        .find_map(|line| line.strip_prefix("vestibule_connections_refused_total "));
+    assert!(refused.is_some_and(|count| count != "0"), "{refused:?}");
 }

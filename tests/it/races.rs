@@ -1,7 +1,6 @@
 //! Many at once, and the power cut: single-use things work once, acknowledged things stay.
 
-use crate::support::iogates::Backend;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup};
+use crate::support::{Gateway, PASSWORD, PHONE, Site};
 use std::collections::HashMap;
 use tokio::task::JoinSet;
 
@@ -11,9 +10,7 @@ fn challenge_path(token: &str) -> String {
 
 #[tokio::test]
 async fn of_fifty_parallel_verifies_of_one_code_one_wins() {
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let gateway = Gateway::start(&Setup::accounts(backend.address, inbox.address));
+    let Site { gateway, inbox, .. } = Site::accounts().await;
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let path = challenge_path(&token);
@@ -42,13 +39,62 @@ async fn of_fifty_parallel_verifies_of_one_code_one_wins() {
     assert_eq!(statuses, HashMap::from([(200, 1), (403, 49)]));
 }
 
+/// The device cookie that an answer sets, as it is sent back.
+fn cookie(answer: &reqwest::Response) -> Option<String> {
+    let cookie = answer.headers().get("set-cookie")?;
+    let cookie = cookie.to_str().expect("text").split(';').next();
+    Some(crate::support::secret(cookie.expect("a cookie")))
+}
+
+#[tokio::test]
+async fn of_fifty_parallel_verifies_on_the_page_one_wins() {
+    let Site { gateway, inbox, .. } = Site::accounts().await;
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
+    let page = gateway.url("/.vestibule/challenge?return_to=/file");
+    let shown = gateway.http.get(&page).bearer_auth(&token).send().await;
+    let browser = cookie(&shown.expect("answer")).expect("a cookie");
+    let post = |form: String| {
+        gateway
+            .http
+            .post(&page)
+            .bearer_auth(&token)
+            .header("cookie", &browser)
+            .body(form)
+    };
+    let sent = post("action=send".to_owned()).send().await.expect("answer");
+    assert_eq!(sent.status(), 200);
+    let code = inbox.code_for(PHONE);
+
+    let mut tries = JoinSet::new();
+    for _ in 0..50 {
+        let request = post(format!("action=verify&code={code}"));
+        tries.spawn(async move { request.send().await.expect("answer") });
+    }
+    let answers = tries.join_all().await;
+    let mut statuses: HashMap<u16, usize> = HashMap::new();
+    for answer in &answers {
+        *statuses.entry(answer.status().as_u16()).or_default() += 1;
+    }
+    assert_eq!(statuses, HashMap::from([(303, 1), (403, 49)]));
+    let verified: Vec<String> = answers.iter().filter_map(cookie).collect();
+    assert_eq!(verified.len(), 1, "only the winner gets a new device");
+    for (cookie, status) in [(&verified[0], 200), (&browser, 401)] {
+        let file = gateway.http.get(gateway.url("/file")).bearer_auth(&token);
+        let file = file.header("cookie", cookie).send().await.expect("answer");
+        assert_eq!(file.status(), status);
+    }
+}
+
 #[tokio::test]
 async fn a_kill_in_the_middle_of_verifications_loses_nothing_and_accepts_nothing_twice() {
     const USERS: usize = 12;
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
-    let setup = Setup::accounts(backend.address, inbox.address);
-    let gateway = Gateway::start(&setup);
+    let Site {
+        gateway,
+        inbox,
+        setup,
+        ..
+    } = Site::accounts().await;
     let mut people = Vec::new();
     for n in 0..USERS {
         let (name, phone) = (format!("user{n}"), format!("+4512345{n:03}"));
@@ -109,11 +155,13 @@ async fn a_kill_in_the_middle_of_verifications_loses_nothing_and_accepts_nothing
 #[tokio::test]
 async fn sessions_and_learned_tokens_survive_a_restart() {
     use crate::support::iogates;
-    let inbox = Inbox::start().await;
-    let backend = Backend::start().await;
     // Without the probe, so that only what was learned can answer after the restart.
-    let setup = Setup::learn(backend.address, inbox.address).with(", probe: /api/profile", "");
-    let gateway = Gateway::start(&setup);
+    let Site {
+        gateway,
+        inbox,
+        setup,
+        ..
+    } = Site::learn_with(|setup| setup.with(", probe: /api/profile", "")).await;
     let verified = gateway
         .sign_in(iogates::USER, iogates::PASSWORD, "one")
         .await;

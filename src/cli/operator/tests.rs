@@ -8,7 +8,6 @@ use crate::clock::ManualClock;
 use crate::config::model::{self, Listener};
 use crate::entropy::OsEntropy;
 use crate::event::NoEvents;
-use crate::gate::session::Factor;
 use crate::store::memory::Memory;
 use std::time::Duration;
 

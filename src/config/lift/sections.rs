@@ -56,6 +56,7 @@ impl Lift<'_> {
     pub(super) fn connections(&mut self, raw: &raw::Connections, at: At<'_>) -> Connections {
         Connections {
             max: self.count(raw.max, at.key("max")),
+            per_address_max: self.count(raw.per_address_max, at.key("per_address_max")),
             head_bytes_max: self.count(raw.head_bytes_max, at.key("head_bytes_max")),
             headers_max: self.count(raw.headers_max, at.key("headers_max")),
         }

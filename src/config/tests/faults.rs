@@ -133,6 +133,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("store:", "threads: 70000\nstore:", "3:10: threads", "out of range"),
     ("store:", "threads: \"2\"\nstore:", "3:10: threads", "without quotes"),
     ("store:", "connections: {max: 0}\nstore:", "3:20: connections.max", "must be more than 0"),
+    ("store:", "connections: {per_address_max: 0}\nstore:", "3:32: connections.per_address_max", "must be more than 0"),
     ("store:", "log: {json: yes}\nstore:", "3:13: log.json", "`true` or `false`"),
     ("store:", "log: {level: inof}\nstore:", "3:14: log.level", "write error, warn, info, debug or trace"),
     ("store:", "limits:\nstore:", "3:7: limits", "is empty: write a value, or remove the key"),

@@ -95,6 +95,7 @@ fn the_reference_is_lifted_field_by_field() {
     );
     assert!(local.tls.is_none() && !local.forward_auth);
     assert_eq!(config.trusted_proxies, ["127.0.0.1/32".parse().unwrap()]);
+    assert_eq!(config.connections.per_address_max, 1024);
     assert_eq!(
         config.admin.address,
         Some("127.0.0.1:9180".parse().unwrap())

@@ -1,7 +1,7 @@
 //! Users, tokens and share links.
 
 use super::for_every_engine;
-use crate::auth::ports::{Attempted, LearnedUser, NewShare, Which};
+use crate::auth::ports::{Attempted, LearnedUser, NewShare, Purpose, Which};
 use crate::clock::Timestamp;
 use crate::factor::phone::Phone;
 use crate::id::{ShareId, UserId};
@@ -236,7 +236,8 @@ async fn a_revoked_share_takes_everything_with_it(f: Fixture) {
         assert_eq!(f.store.token(digest, NOW).await.unwrap(), None);
     }
     assert_eq!(f.store.session(f.pair("i"), NOW).await.unwrap(), None);
-    assert_eq!(f.try_code(user, "i", "111111").await, Attempted::NeverSent);
+    let sent = vec![f.sent("i", Purpose::Verify, "111111")];
+    assert_eq!(f.try_all(user, sent).await, Attempted::NeverSent);
     assert_eq!(f.store.user(user).await.unwrap(), None);
     let lines = f.store.revocations_after(0).await.unwrap();
     assert_eq!(lines.last().map(|line| line.which), Some(Which::User(user)));

@@ -1,9 +1,13 @@
 //! What every engine must do: one suite, run for each of them.
 
 mod codes;
+mod enrolment;
+mod factors;
 mod holders;
 mod sends;
 mod sessions;
+mod tries;
+mod wizards;
 
 macro_rules! for_every_engine {
     ($($test:ident),+ $(,)?) => {

@@ -4,8 +4,8 @@ use super::Memory;
 use super::state::{Sent, State, next};
 use crate::auth::lockout::{Blocked, longer};
 use crate::auth::ports::{
-    Attempt, Attempted, Codes, Deeds, Disable, NewChallenge, NewSession, Passed, Pending, Purpose,
-    Reserved, SendRequest, StoreError, Stored, Try,
+    Attempt, Attempted, Codes, Deeds, Disable, FactorKind, NewChallenge, NewSession, Passed,
+    Pending, Purpose, Reserved, SendRequest, StoreError, Stored, Try,
 };
 use crate::clock::Timestamp;
 use crate::digest::Binding;
@@ -81,7 +81,8 @@ impl State {
             Try::Totp { factor, step } => {
                 let mut kept = self.factors.iter();
                 let kept = kept.find(|((owner, _), kept)| {
-                    Some(*owner) == user && kept.row.id == *factor && kept.row.value.is_some()
+                    let is_totp = kept.row.kind == FactorKind::Totp && kept.row.value.is_some();
+                    Some(*owner) == user && kept.row.id == *factor && is_totp
                 });
                 let last_step = kept.map(|(_, kept)| kept.last_step);
                 rules::judge_totp(user, *factor, last_step, *step)

@@ -3,17 +3,16 @@
 -- keyed digests of 32 bytes.
 
 CREATE TABLE families (
-    id              INTEGER PRIMARY KEY AUTOINCREMENT,
-    user_id         INTEGER NOT NULL REFERENCES users (id),
-    device_label    TEXT,
-    scope           TEXT,
-    share_id        INTEGER,
-    born_of         BLOB,              -- the token that its tokens stand for …
-    original        BLOB,              -- … and its text
-    factor          TEXT,              -- how its device was verified last; NULL: it is not
-    verified_at     INTEGER,
-    session_ends_at INTEGER,
-    ends_at         INTEGER NOT NULL
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id      INTEGER NOT NULL REFERENCES users (id),
+    device_label TEXT,
+    scope        TEXT,
+    share_id     INTEGER,
+    born_of      BLOB,              -- the token that its tokens stand for …
+    original     BLOB,              -- … and its text
+    factor       TEXT,              -- how its device was verified last; NULL: it is not
+    verified_at  INTEGER,
+    ends_at      INTEGER NOT NULL   -- of all that it has issued, and of what its device has verified
 ) STRICT;
 CREATE INDEX families_user_id ON families (user_id);
 CREATE INDEX families_born_of ON families (born_of) WHERE born_of IS NOT NULL;

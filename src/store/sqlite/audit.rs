@@ -1,6 +1,6 @@
 //! The audit trail, health and housekeeping.
 
-use super::{Sqlite, challenges, failures, families, sessions};
+use super::{Sqlite, failures, families, sessions};
 use crate::auth::ports::{AuditTrail, StoreError, Stored, Upkeep, Which};
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
@@ -73,6 +73,8 @@ impl Upkeep for Sqlite {
                 "DELETE FROM challenges WHERE expires_at < ?1",
                 keep.challenges,
             ),
+            ("DELETE FROM wizards WHERE expires_at <= ?1", now),
+            ("DELETE FROM success_tokens WHERE expires_at <= ?1", now),
             ("DELETE FROM sends WHERE at < ?1", keep.sends),
             // The newest line stays, so that the head of the feed never goes back.
             (
@@ -97,7 +99,7 @@ impl Upkeep for Sqlite {
 
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()> {
         let mut tx = self.begin().await?;
-        challenges::void(&mut tx, user).await?;
+        self.reset_factors(&mut tx, user, now).await?;
         failures::clear(&mut tx, subject).await?;
         sessions::end(&mut tx, Which::User(user), now).await?;
         tx.commit().await?;

@@ -1,89 +1,96 @@
-//! Challenges and the limits on sending them.
+//! Challenges: what was sent, or is awaited, and for what.
 
-use crate::auth::ports::Stored;
-use crate::id::UserId;
+use super::{Sqlite, attempt, count, digest};
+use crate::auth::ports::{
+    Attempt, Attempted, Codes, FactorKind, NewChallenge, Pending, Purpose, Reserved, SendRequest,
+    StoreError, Stored,
+};
+use crate::clock::Timestamp;
+use crate::digest::{Binding, CodeDigest};
+use crate::id::{ChallengeId, SendId, UserId};
+use crate::store::rules::{self, Challenge};
+use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
+use std::fmt::Write as _;
 
-#[cfg(any())]
-/// When the `max`-th newest send that counts against the limit was made.
-async fn full_since(
-    conn: &mut SqliteConnection,
-    request: &SendRequest,
-    window: &Window,
-    now: Timestamp,
-) -> Stored<Option<Timestamp>> {
-    let Some(skipped) = window.max.checked_sub(1) else {
-        return Ok(None);
-    };
-    let (since, recipient) = (window.since(now).0, &request.recipient.0[..]);
-    let query = match window.limit {
-        SendLimit::Resend | SendLimit::User => sqlx::query_scalar(
-            "SELECT at FROM sends WHERE at > ?1 AND user_id = ?3 ORDER BY at DESC LIMIT 1 OFFSET ?2",
-        ),
-        SendLimit::Number => sqlx::query_scalar(
-            "SELECT at FROM sends WHERE at > ?1 AND recipient = ?3 ORDER BY at DESC LIMIT 1 OFFSET ?2",
-        ),
-        SendLimit::Gateway => sqlx::query_scalar(
-            "SELECT at FROM sends WHERE at > ?1 ORDER BY at DESC LIMIT 1 OFFSET ?2",
-        ),
-        SendLimit::Prefix => sqlx::query_scalar(
-            "SELECT at FROM sends WHERE at > ?1 AND prefix = ?3 ORDER BY at DESC LIMIT 1 OFFSET ?2",
-        ),
-    };
-    let query = query.bind(since).bind(skipped);
-    let query = match window.limit {
-        SendLimit::Resend | SendLimit::User => query.bind(request.user.0),
-        SendLimit::Number => query.bind(recipient),
-        SendLimit::Gateway => query,
-        SendLimit::Prefix => query.bind(request.prefix.as_str()),
-    };
-    let at: Option<i64> = query.fetch_optional(conn).await?;
-    Ok(at.map(Timestamp))
+type Row = (
+    i64,
+    Option<i64>,
+    String,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    bool,
+    bool,
+    i64,
+    i64,
+);
+
+/// Where the value of an enrolment is sealed for: it moves to no other user, kind or binding.
+fn value_place(bound_to: Binding, user: Option<UserId>, factor: FactorKind) -> String {
+    let user = user.map_or(0, |user| user.0);
+    let place = format!("challenges.value/{user}/{}/", factor.as_str());
+    bound_to.0.iter().fold(place, |mut place, byte| {
+        let _ = write!(place, "{byte:02x}");
+        place
+    })
 }
 
-#[cfg(any())]
-async fn pending(
-    conn: &mut SqliteConnection,
-    pair: SessionKey,
-    purpose: Purpose,
-) -> Stored<Option<Pending>> {
-    let row: Option<(i64, Vec<u8>, bool, i64, i64)> = sqlx::query_as(
-        "SELECT user_id, code, state = 'pending', attempts_left, expires_at
-         FROM challenges WHERE pair = ?1 AND purpose = ?2",
-    )
-    .bind(&pair.0[..])
-    .bind(purpose.as_str())
-    .fetch_optional(conn)
-    .await?;
-    let Some((user, code, is_pending, attempts_left, expires_at)) = row else {
-        return Ok(None);
-    };
-    Ok(Some(Pending {
-        user: UserId(user),
-        code: digest(&code, CodeDigest::from_slice)?,
-        is_pending,
-        attempts_left: count(attempts_left)?,
-        expires_at: Timestamp(expires_at),
-    }))
+impl Sqlite {
+    /// The challenge of a binding and purpose, whatever its state.
+    pub(super) async fn challenge<'e>(
+        &self,
+        conn: impl sqlx::SqliteExecutor<'e>,
+        bound_to: Binding,
+        purpose: Purpose,
+    ) -> Stored<Option<Challenge>> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, user_id, factor, code, value, replaces_others, state = 'pending',
+                    attempts_left, expires_at
+             FROM challenges WHERE bound_to = ?1 AND purpose = ?2",
+        )
+        .bind(&bound_to.0[..])
+        .bind(purpose.as_str())
+        .fetch_optional(conn)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let (id, user, factor, code, value, replaces_others, is_pending, left, expires_at) = row;
+        let factor = FactorKind::from_name(&factor).ok_or(StoreError::Damaged("factor"))?;
+        let user = user.map(UserId);
+        let code = code.map(|code| digest(&code, CodeDigest::from_slice));
+        let place = value_place(bound_to, user, factor);
+        let value =
+            value.map(|value| self.factor_value("challenges.value", &place, factor, &value));
+        Ok(Some(Challenge {
+            id: ChallengeId(id),
+            bound_to,
+            purpose,
+            user,
+            factor,
+            code: code.transpose()?,
+            value: value.transpose()?,
+            replaces_others,
+            is_pending,
+            attempts_left: count(left)?,
+            expires_at: Timestamp(expires_at),
+        }))
+    }
 }
 
-#[cfg(any())]
-async fn set_state(
+/// Sets the state of a challenge, and how many tries are left.
+pub(super) async fn set_state(
     conn: &mut SqliteConnection,
-    attempt: &Attempt,
+    id: ChallengeId,
     state: &'static str,
-    attempts_left: Option<u32>,
+    attempts_left: u32,
 ) -> Stored<()> {
-    sqlx::query(
-        "UPDATE challenges SET state = ?3, attempts_left = coalesce(?4, attempts_left)
-         WHERE pair = ?1 AND purpose = ?2",
-    )
-    .bind(&attempt.pair.0[..])
-    .bind(attempt.purpose.as_str())
-    .bind(state)
-    .bind(attempts_left)
-    .execute(conn)
-    .await?;
+    sqlx::query("UPDATE challenges SET state = ?2, attempts_left = ?3 WHERE id = ?1")
+        .bind(id.0)
+        .bind(state)
+        .bind(attempts_left)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -96,33 +103,28 @@ pub(super) async fn void(conn: &mut SqliteConnection, user: UserId) -> Stored<()
     Ok(())
 }
 
-#[cfg(any())]
+/// Voids codes on their way to what a factor of a user stood on.
+pub(super) async fn void_kind(
+    conn: &mut SqliteConnection,
+    user: UserId,
+    kind: FactorKind,
+) -> Stored<()> {
+    sqlx::query(
+        "UPDATE challenges SET state = 'void'
+         WHERE user_id = ?1 AND factor = ?2 AND purpose <> ?3 AND state = 'pending'",
+    )
+    .bind(user.0)
+    .bind(kind.as_str())
+    .bind(Purpose::Enrol.as_str())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 #[async_trait]
-impl Challenges for Sqlite {
+impl Codes for Sqlite {
     async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved> {
-        let mut tx = self.begin().await?;
-        let mut waits = Vec::new();
-        for window in rules::windows(&request) {
-            let full_since = full_since(&mut tx, &request, &window, now).await?;
-            waits.push((window.limit, window.wait_secs(full_since, now)));
-        }
-        if let Some((limit, retry_after_secs)) = rules::longest_wait(waits) {
-            return Ok(Reserved::No {
-                limit,
-                retry_after_secs,
-            });
-        }
-        let id = sqlx::query_scalar(
-            "INSERT INTO sends (user_id, recipient, prefix, at) VALUES (?1, ?2, ?3, ?4) RETURNING id",
-        )
-        .bind(request.user.0)
-        .bind(&request.recipient.0[..])
-        .bind(&request.prefix)
-        .bind(now.0)
-        .fetch_one(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(Reserved::Yes(SendId(id)))
+        self.reserve(request, now).await
     }
 
     async fn release_send(&self, id: SendId) -> Stored<()> {
@@ -133,50 +135,45 @@ impl Challenges for Sqlite {
         Ok(())
     }
 
-    async fn put_challenge(&self, challenge: NewChallenge) -> Stored<()> {
-        sqlx::query(
-            "INSERT OR REPLACE INTO challenges (pair, purpose, user_id, factor, code, state,
-                                                attempts_left, created_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7, ?8)",
+    async fn put_challenge(&self, new: NewChallenge) -> Stored<ChallengeId> {
+        if !rules::is_whole(&new) {
+            return Err(StoreError::Damaged("challenge"));
+        }
+        let place = value_place(new.bound_to, new.user, new.factor);
+        let value = new.value.as_ref();
+        let value = value.map(|value| self.seal_factor(&place, value));
+        let id = sqlx::query_scalar(
+            "INSERT OR REPLACE INTO challenges (bound_to, purpose, user_id, factor, code, value,
+                 replaces_others, state, attempts_left, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8, ?9, ?10) RETURNING id",
         )
-        .bind(&challenge.pair.0[..])
-        .bind(challenge.purpose.as_str())
-        .bind(challenge.user.0)
-        .bind(challenge.factor.as_str())
-        .bind(&challenge.code.0[..])
-        .bind(challenge.attempts)
-        .bind(challenge.created_at.0)
-        .bind(challenge.expires_at.0)
-        .execute(&self.writer)
+        .bind(&new.bound_to.0[..])
+        .bind(new.purpose.as_str())
+        .bind(new.user.map(|user| user.0))
+        .bind(new.factor.as_str())
+        .bind(new.code.map(|code| code.0.to_vec()))
+        .bind(value.transpose()?)
+        .bind(new.replaces_others)
+        .bind(new.attempts)
+        .bind(new.created_at.0)
+        .bind(new.expires_at.0)
+        .fetch_one(&self.writer)
         .await?;
-        Ok(())
+        Ok(ChallengeId(id))
+    }
+
+    async fn pending(
+        &self,
+        bound_to: Binding,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Stored<Option<Pending>> {
+        let challenge = self.challenge(&self.readers, bound_to, purpose).await?;
+        let open = challenge.filter(|challenge| challenge.is_open(now));
+        Ok(open.map(Challenge::into_pending))
     }
 
     async fn attempt(&self, attempt: Attempt, now: Timestamp) -> Stored<Attempted> {
-        let (user, address) = (&attempt.subjects.user, &attempt.subjects.address);
-        let mut tx = self.begin().await?;
-        if let Some(blocked) = failures::longest_block(&mut tx, &[user.0, address.0], now).await? {
-            return Ok(Attempted::Blocked(blocked));
-        }
-        let challenge = pending(&mut tx, attempt.pair, attempt.purpose).await?;
-        let is_live = tokens::is_live(&mut tx, attempt.session.token, attempt.user, now).await?;
-        let attempted = match rules::judge(challenge.as_ref(), &attempt, is_live, now) {
-            Judged::NeverSent => return Ok(Attempted::NeverSent),
-            Judged::Gone => return Ok(Attempted::Gone),
-            Judged::Wrong { left } => {
-                let state = if left == 0 { "void" } else { "pending" };
-                set_state(&mut tx, &attempt, state, Some(left)).await?;
-                failures::add(&mut tx, user, now).await?;
-                failures::add(&mut tx, address, now).await?;
-                Attempted::Wrong { left }
-            }
-            Judged::Right => {
-                set_state(&mut tx, &attempt, "used", None).await?;
-                failures::clear(&mut tx, user.0).await?;
-                Attempted::Verified(sessions::put(&mut tx, &attempt.session, now).await?)
-            }
-        };
-        tx.commit().await?;
-        Ok(attempted)
+        attempt::run(self, &attempt, now).await
     }
 }

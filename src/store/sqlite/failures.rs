@@ -8,7 +8,8 @@ use crate::digest::SubjectDigest;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
-async fn counter<'e>(
+/// A subject's counter, at zero where there is none.
+pub(super) async fn counter<'e>(
     conn: impl sqlx::SqliteExecutor<'e>,
     subject: SubjectDigest,
 ) -> Stored<Counter> {

@@ -52,7 +52,7 @@ pub(super) fn sealed_original(vault: &Vault, token: &Token) -> Stored<Option<Vec
 }
 
 /// Begins a family with an access token that is stored already. `verified`: the session that its
-/// sessions are renewed from, with the end that was asked for it.
+/// sessions are renewed from.
 pub(super) async fn issue(
     conn: &mut SqliteConnection,
     vault: &Vault,
@@ -67,8 +67,8 @@ pub(super) async fn issue(
         .transpose()?;
     let family: i64 = sqlx::query_scalar(
         "INSERT INTO families (user_id, device_label, scope, share_id, born_of, original, factor,
-                               verified_at, session_ends_at, ends_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+                               verified_at, ends_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING id",
     )
     .bind(access.user.0)
     .bind(issue.device_label.as_deref())
@@ -78,7 +78,6 @@ pub(super) async fn issue(
     .bind(original)
     .bind(verified.map(|session| session.factor.as_str()))
     .bind(verified.map(|session| session.verified_at.0))
-    .bind(verified.map(|session| session.expires_at.0))
     .bind(issue.family_ends_at.0)
     .fetch_one(&mut *conn)
     .await?;
@@ -122,14 +121,13 @@ pub(super) async fn keep_proof(
     factor: Factor,
 ) -> Stored<()> {
     sqlx::query(
-        "UPDATE families SET factor = ?3, verified_at = ?4, session_ends_at = ?5
+        "UPDATE families SET factor = ?3, verified_at = ?4
          WHERE id = (SELECT family_id FROM tokens WHERE digest = ?1) AND device_label IS ?2",
     )
     .bind(&new.token.0[..])
     .bind(new.device_label.as_deref())
     .bind(factor.as_str())
     .bind(new.verified_at.0)
-    .bind(new.expires_at.0)
     .execute(conn)
     .await?;
     Ok(())
@@ -139,16 +137,16 @@ pub(super) async fn keep_proof(
 pub(super) async fn drop_proofs(conn: &mut SqliteConnection, which: Which) -> Stored<()> {
     let (statement, target) = match which {
         Which::All => (
-            "UPDATE families SET factor = NULL, verified_at = NULL, session_ends_at = NULL",
+            "UPDATE families SET factor = NULL, verified_at = NULL",
             None,
         ),
         Which::User(user) => (
-            "UPDATE families SET factor = NULL, verified_at = NULL, session_ends_at = NULL
+            "UPDATE families SET factor = NULL, verified_at = NULL
              WHERE user_id = ?1",
             Some(user.0),
         ),
         Which::Session(session) => (
-            "UPDATE families SET factor = NULL, verified_at = NULL, session_ends_at = NULL
+            "UPDATE families SET factor = NULL, verified_at = NULL
              WHERE id = (SELECT t.family_id FROM sessions s JOIN tokens t ON t.digest = s.token
                          WHERE s.id = ?1)",
             Some(session.0),
@@ -278,7 +276,6 @@ struct Found {
     original: Option<Vec<u8>>,
     factor: Option<String>,
     verified_at: Option<i64>,
-    session_ends_at: Option<i64>,
     ends_at: i64,
 }
 
@@ -298,18 +295,13 @@ impl FromRow<'_, SqliteRow> for Found {
             original: row.try_get("original")?,
             factor: row.try_get("factor")?,
             verified_at: row.try_get("verified_at")?,
-            session_ends_at: row.try_get("session_ends_at")?,
             ends_at: row.try_get("ends_at")?,
         })
     }
 }
 
-/// How the family's device was verified last, and until when that holds.
-struct Proof {
-    factor: Factor,
-    verified_at: Timestamp,
-    ends_at: Timestamp,
-}
+/// How and when the family's device was verified last.
+type Proof = (Factor, Timestamp);
 
 impl Found {
     /// The refresh token, if it is spent or still good, and its family has not ended.
@@ -321,7 +313,7 @@ impl Found {
         Ok(sqlx::query_as(
             "SELECT f.id AS family, r.spent AS is_spent, r.issued_at, f.user_id, u.realm, u.name,
                     f.device_label, f.scope, f.share_id, f.born_of, f.original, f.factor,
-                    f.verified_at, f.session_ends_at, f.ends_at
+                    f.verified_at, f.ends_at
              FROM refresh_tokens r
              JOIN families f ON f.id = r.family_id
              JOIN users u ON u.id = f.user_id
@@ -333,18 +325,12 @@ impl Found {
         .await?)
     }
 
-    fn proof(&self, now: Timestamp) -> Stored<Option<Proof>> {
-        let (Some(factor), Some(verified_at), Some(ends_at)) =
-            (&self.factor, self.verified_at, self.session_ends_at)
-        else {
+    fn proof(&self) -> Stored<Option<Proof>> {
+        let (Some(factor), Some(verified_at)) = (&self.factor, self.verified_at) else {
             return Ok(None);
         };
         let factor = Factor::from_name(factor).ok_or(StoreError::Damaged("factor"))?;
-        Ok((now.0 < ends_at).then_some(Proof {
-            factor,
-            verified_at: Timestamp(verified_at),
-            ends_at: Timestamp(ends_at),
-        }))
+        Ok(Some((factor, Timestamp(verified_at))))
     }
 
     fn born(&self, vault: &Vault) -> Stored<Option<Born>> {
@@ -380,7 +366,7 @@ async fn renew_session(
     seen_at: Timestamp,
     now: Timestamp,
 ) -> Stored<Option<Session>> {
-    let Some(proof) = found.proof(now)? else {
+    let Some((factor, verified_at)) = found.proof()? else {
         return Ok(None);
     };
     let new = NewSession {
@@ -388,10 +374,10 @@ async fn renew_session(
         token: rotation.access,
         user: UserId(found.user_id),
         device_label: found.device_label.clone(),
-        verified_at: proof.verified_at,
-        expires_at: proof.ends_at,
+        verified_at,
+        expires_at: Timestamp(found.ends_at),
     };
-    let mut session = sessions::put(&mut *conn, &new, proof.factor, now).await?;
+    let mut session = sessions::put(&mut *conn, &new, factor, now).await?;
     sqlx::query("UPDATE sessions SET last_seen_at = ?2 WHERE id = ?1")
         .bind(session.id.0)
         .bind(seen_at.0)
@@ -407,13 +393,13 @@ impl Families for Sqlite {
         let Some(found) = Found::find(&self.readers, refresh, now).await? else {
             return Ok(None);
         };
-        let proof = found.proof(now)?;
+        let proof = found.proof()?;
         Ok(Some(Family {
             user: UserId(found.user_id),
             realm: found.realm,
             name: found.name,
             device_label: found.device_label,
-            verified_at: proof.map(|proof| proof.verified_at),
+            verified_at: proof.map(|(_, verified_at)| verified_at),
             ends_at: Timestamp(found.ends_at),
         }))
     }

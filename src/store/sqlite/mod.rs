@@ -5,18 +5,22 @@
 //! its first read on. Reading goes over a few connections that cannot write. A verb that is
 //! dropped half-way is rolled back.
 
+mod attempt;
 mod audit;
 mod challenges;
+mod factors;
 mod failures;
 mod families;
 mod keys;
 mod opening;
+mod sends;
 mod sessions;
 mod shares;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 mod tokens;
 mod users;
+mod wizards;
 
 use crate::auth::ports::{StoreError, Stored};
 use crate::digest::DigestKeys;
@@ -29,6 +33,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// How long a verb waits for its turn before it answers that the store is unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +47,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     vault: Vault,
+    keys: DigestKeys,
 }
 
 impl Sqlite {
@@ -52,8 +58,7 @@ impl Sqlite {
         entropy: Arc<dyn Entropy>,
     ) -> Result<(Self, DigestKeys), OpenError> {
         let options = options(path);
-        let data_key = opening::prepare(path, &options, store_key, &entropy).await?;
-        let keys = DigestKeys::derive(&data_key);
+        let keys = opening::prepare(path, &options, store_key, &entropy).await?;
         let pool = SqlitePoolOptions::new()
             .acquire_timeout(PATIENCE)
             .max_lifetime(None)
@@ -69,11 +74,11 @@ impl Sqlite {
         let readers = pool
             .max_connections(READERS_MAX)
             .connect_lazy_with(options.pragma("query_only", "ON"));
-        let vault = Vault::new(keys.seal_key(), entropy);
         let store = Self {
             writer,
             readers,
-            vault,
+            vault: Vault::new(keys.seal_key(), entropy),
+            keys: keys.clone(),
         };
         Ok((store, keys))
     }
@@ -85,9 +90,26 @@ impl Sqlite {
 
     /// A text, sealed for one column of one user.
     fn seal(&self, column: &str, owner: &Owner<'_>, text: Option<&str>) -> Stored<Option<Vec<u8>>> {
-        text.map(|text| self.vault.seal(&owner.place(column), text.as_bytes()))
+        text.map(|text| self.seal_bytes(&owner.place(column), text.as_bytes()))
             .transpose()
+    }
+
+    fn seal_bytes(&self, place: &str, plain: &[u8]) -> Stored<Vec<u8>> {
+        self.vault
+            .seal(place, plain)
             .map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    /// What was sealed for that place; `column` names it in the error.
+    fn unseal_bytes(
+        &self,
+        column: &'static str,
+        place: &str,
+        sealed: &[u8],
+    ) -> Stored<Zeroizing<Vec<u8>>> {
+        self.vault
+            .open(place, sealed)
+            .ok_or(StoreError::Damaged(column))
     }
 
     /// The text that was sealed for that column of that user.
@@ -100,10 +122,7 @@ impl Sqlite {
         let Some(sealed) = sealed else {
             return Ok(None);
         };
-        let plain = self
-            .vault
-            .open(&owner.place(column), &sealed)
-            .ok_or(StoreError::Damaged(column))?;
+        let plain = self.unseal_bytes(column, &owner.place(column), &sealed)?;
         let text = std::str::from_utf8(&plain).map_err(|_| StoreError::Damaged(column))?;
         Ok(Some(Secret::new(text)))
     }

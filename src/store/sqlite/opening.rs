@@ -2,9 +2,11 @@
 //!
 //! Nothing is changed in a file that is refused.
 
+use super::Owner;
+use crate::digest::DigestKeys;
 use crate::entropy::{self, Entropy};
-use crate::store::OpenError;
 use crate::store::vault::Vault;
+use crate::store::{OpenError, rules};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::fs::OpenOptions;
@@ -18,21 +20,22 @@ use zeroize::Zeroizing;
 /// Marks a file as ours (`PRAGMA application_id`): "VEST".
 const APPLICATION_ID: i64 = 0x5645_5354;
 /// The n-th (from 1) brings the schema to version n. Never change one that was released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0001_init.sql"),
+    include_str!("../migrations/0002_factors.sql"),
     include_str!("../migrations/0003_tokens.sql"),
 ];
 const DATA_KEY: &str = "meta.data_key";
 /// Tries, 100 ms apart, at switching to WAL while another process opens the same new file.
 const WAL_TRIES: u32 = 50;
 
-/// Opens or makes the file; returns its data key.
+/// Opens or makes the file; returns the keys that derive from its data key.
 pub(super) async fn prepare(
     path: &Path,
     options: &SqliteConnectOptions,
     store_key: &[u8; 32],
     entropy: &Arc<dyn Entropy>,
-) -> Result<Zeroizing<[u8; 32]>, OpenError> {
+) -> Result<DigestKeys, OpenError> {
     prepare_file(path)?;
     let failed = |error| engine_error(path, &error);
     let mut conn = options.connect().await.map_err(failed)?;
@@ -43,9 +46,14 @@ pub(super) async fn prepare(
     migrate(found, &mut tx).await.map_err(failed)?;
     let vault = Vault::new(store_key, entropy.clone());
     let data_key = data_key(path, &mut tx, &vault, entropy).await?;
+    let keys = DigestKeys::derive(&data_key);
+    let columns = Vault::new(keys.seal_key(), entropy.clone());
+    digest_addresses(&mut tx, &keys, &columns)
+        .await
+        .map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     conn.close().await.map_err(failed)?;
-    Ok(data_key)
+    Ok(keys)
 }
 
 /// Makes the file if there is none: SQLite itself would make it readable for others.
@@ -126,6 +134,38 @@ async fn migrate(found: i64, conn: &mut SqliteConnection) -> Result<(), sqlx::Er
                 "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}"
             );
             sqlx::raw_sql(sqlx::AssertSqlSafe(mark))
+                .execute(&mut *conn)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the digests of addresses that were stored before there was such a column: SQL alone cannot,
+/// since addresses are sealed. A damaged one is left to whoever reads that user.
+async fn digest_addresses(
+    conn: &mut SqliteConnection,
+    keys: &DigestKeys,
+    columns: &Vault,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<(i64, String, String, Vec<u8>)> = sqlx::query_as(
+        "SELECT id, realm, name, email FROM users
+         WHERE email IS NOT NULL AND email_digest IS NULL",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for (id, realm, name, sealed) in rows {
+        let owner = Owner {
+            realm: &realm,
+            name: &name,
+        };
+        let plain = columns.open(&owner.place("users.email"), &sealed);
+        let address = plain.as_ref().and_then(|it| std::str::from_utf8(it).ok());
+        if let Some(address) = address {
+            let digest = keys.recipient(&rules::address_key(address));
+            sqlx::query("UPDATE users SET email_digest = ?2 WHERE id = ?1")
+                .bind(id)
+                .bind(&digest.0[..])
                 .execute(&mut *conn)
                 .await?;
         }

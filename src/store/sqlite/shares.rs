@@ -106,7 +106,6 @@ impl Shares for Sqlite {
         families::end_of_user(&mut tx, UserId(user), now).await?;
         // Its recipient goes with it: nothing else would ever remove that phone number.
         for step in [
-            "DELETE FROM challenges WHERE user_id = ?1",
             "DELETE FROM tokens WHERE user_id = ?1",
             "DELETE FROM users WHERE id = ?1",
         ] {

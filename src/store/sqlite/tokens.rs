@@ -52,6 +52,24 @@ fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
     Ok((token, holder))
 }
 
+/// The live token and its holder.
+pub(super) async fn find<'e>(
+    conn: impl sqlx::SqliteExecutor<'e>,
+    digest: TokenDigest,
+    now: Timestamp,
+) -> Stored<Option<(Token, Holder)>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT user_id, issued_pair, scope, share_id, issued_at, expires_at, born_of,
+                original, name
+         FROM held_tokens WHERE digest = ?1 AND ends_at > ?2",
+    )
+    .bind(&digest.0[..])
+    .bind(now.0)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| from_row(digest, row)).transpose()
+}
+
 /// Inserts a token or renews the one with its digest. Sessions that another user had with it end, and
 /// what was born of it for them.
 pub(super) async fn put(conn: &mut SqliteConnection, vault: &Vault, token: &Token) -> Stored<()> {
@@ -140,15 +158,6 @@ impl Tokens for Sqlite {
     }
 
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT user_id, issued_pair, scope, share_id, issued_at, expires_at, born_of,
-                    original, name
-             FROM held_tokens WHERE digest = ?1 AND ends_at > ?2",
-        )
-        .bind(&digest.0[..])
-        .bind(now.0)
-        .fetch_optional(&self.readers)
-        .await?;
-        row.map(|row| from_row(digest, row)).transpose()
+        find(&self.readers, digest, now).await
     }
 }

@@ -53,6 +53,25 @@ impl Sqlite {
         })
     }
 
+    /// A user, as one connection sees it.
+    pub(super) async fn find_user<'e>(
+        &self,
+        conn: impl sqlx::SqliteExecutor<'e>,
+        id: UserId,
+    ) -> Stored<Option<User>> {
+        let row = sqlx::query_as(select!("WHERE id = ?1"))
+            .bind(id.0)
+            .fetch_optional(conn)
+            .await?;
+        row.map(|row| self.user_from_row(row)).transpose()
+    }
+
+    /// What an address is found by.
+    fn email_digest(&self, address: &str) -> Vec<u8> {
+        let digest = self.keys.recipient(&rules::address_key(address));
+        digest.0.to_vec()
+    }
+
     /// Inserts a user whose name is free. `share`: the share whose recipient it is.
     pub(super) async fn insert_user(
         &self,
@@ -70,8 +89,8 @@ impl Sqlite {
         let hash = user.password_hash.as_ref().map(|hash| hash.expose());
         let id = sqlx::query_scalar(
             "INSERT INTO users (realm, name, phone, email, password_hash, can_edit_users, share_id,
-                                created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
+                                created_at, email_digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING id",
         )
         .bind(&user.realm)
         .bind(&user.name)
@@ -81,6 +100,7 @@ impl Sqlite {
         .bind(user.can_edit_users)
         .bind(share.map(|share| share.0))
         .bind(now.0)
+        .bind(email.map(|email| self.email_digest(email)))
         .fetch_one(conn)
         .await?;
         Ok(UserId(id))
@@ -112,11 +132,7 @@ impl Users for Sqlite {
     }
 
     async fn user(&self, id: UserId) -> Stored<Option<User>> {
-        let row = sqlx::query_as(select!("WHERE id = ?1"))
-            .bind(id.0)
-            .fetch_optional(&self.readers)
-            .await?;
-        row.map(|row| self.user_from_row(row)).transpose()
+        self.find_user(&self.readers, id).await
     }
 
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>> {
@@ -128,8 +144,18 @@ impl Users for Sqlite {
         row.map(|row| self.user_from_row(row)).transpose()
     }
 
-    async fn user_by_email(&self, _realm: &str, _email: &str) -> Stored<Option<User>> {
-        todo!()
+    async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>> {
+        let select = select!("WHERE realm = ?1 AND email_digest = ?2 LIMIT 2");
+        let mut rows = sqlx::query_as(select)
+            .bind(realm)
+            .bind(self.email_digest(email))
+            .fetch_all(&self.readers)
+            .await?
+            .into_iter();
+        match (rows.next(), rows.next()) {
+            (Some(row), None) => self.user_from_row(row).map(Some),
+            _ => Ok(None),
+        }
     }
 
     async fn users(&self) -> Stored<Vec<User>> {
@@ -164,12 +190,14 @@ impl Users for Sqlite {
                 let phone = user.phone.as_ref().map(|phone| phone.e164());
                 let email = user.email.as_ref().map(|email| email.expose());
                 sqlx::query(
-                    "UPDATE users SET phone = coalesce(?2, phone), email = coalesce(?3, email)
+                    "UPDATE users SET phone = coalesce(?2, phone), email = coalesce(?3, email),
+                                      email_digest = coalesce(?4, email_digest)
                      WHERE id = ?1",
                 )
                 .bind(id.0)
                 .bind(self.seal("users.phone", &owner, phone)?)
                 .bind(self.seal("users.email", &owner, email)?)
+                .bind(email.map(|email| self.email_digest(email)))
                 .execute(&mut *tx)
                 .await?;
                 id

@@ -6,11 +6,15 @@ pub(crate) mod gateway;
 pub(crate) mod inbox;
 pub(crate) mod iogates;
 pub(crate) mod nginx;
+pub(crate) mod process;
+pub(crate) mod site;
 pub(crate) mod smtpd;
+pub(crate) mod tls;
 
 pub(crate) use config::Setup;
 pub(crate) use gateway::Gateway;
 pub(crate) use inbox::Inbox;
+pub(crate) use site::Site;
 
 use std::io::Write as _;
 use std::net::TcpListener;

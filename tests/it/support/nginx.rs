@@ -1,13 +1,12 @@
 //! A real WebDAV origin for big files: nginx with `dav_methods`.
 
-use super::{client, free_port, program, wait_for};
+use super::free_port;
+use super::process::Process;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 pub(crate) struct Nginx {
-    child: Child,
+    _process: Process,
     pub(crate) address: SocketAddr,
     pub(crate) root: PathBuf,
 }
@@ -31,37 +30,17 @@ impl Nginx {
         );
         let file = dir.join("nginx.conf");
         std::fs::write(&file, conf).expect("config");
-        let child = Command::new(program("nginx"))
-            .arg("-c")
-            .arg(&file)
-            .arg("-e")
-            .arg(dir.join("error.log"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nginx");
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let http = client();
-        wait_for("nginx", Duration::from_secs(20), async || {
-            http.get(format!("http://{address}/ready.txt"))
-                .send()
-                .await
-                .ok()
-                .filter(|it| it.status() == 200)
+        let url = format!("http://{address}/ready.txt");
+        let log = dir.join("error.log");
+        let process = Process::start("nginx", &url, |command| {
+            command.arg("-c").arg(&file).arg("-e").arg(&log)
         })
         .await;
         Self {
-            child,
+            _process: process,
             address,
             root,
         }
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

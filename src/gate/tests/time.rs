@@ -1,0 +1,134 @@
+//! Expiry, idleness, freshness, and clocks that step back or are far ahead.
+
+use super::*;
+
+#[tokio::test]
+async fn a_session_ends_at_its_absolute_end_however_busy() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    let question = world.asks("t", None);
+    for _ in 0..20 {
+        assert!(is_session(world.decide(&question).await));
+        world.clock.advance(LIFETIME / 20);
+    }
+    assert!(needs_second_factor(world.decide(&question).await, false));
+}
+
+#[tokio::test]
+async fn a_session_idles_out_unless_it_is_seen() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    let question = world.asks("t", None);
+    assert!(is_session(world.decide(&question).await));
+    world.clock.advance(999);
+    assert!(world.asks_memory("t", None));
+    world.clock.advance(999);
+    assert!(world.asks_memory("t", None), "seen in between");
+    world.clock.advance(1_000);
+    assert!(needs_second_factor(world.decide(&question).await, false));
+    assert_eq!(world.gate.sweep(), (0, 0));
+}
+
+#[tokio::test]
+async fn what_idled_here_but_was_seen_elsewhere_is_live() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    let session = world.session(1, "t", None, ANN);
+    world.gate.remember(world.key("t", None), &session);
+    world.clock.advance(1_500);
+    let mut seen = session.clone();
+    seen.last_seen_at = Timestamp(START + 1_400);
+    let key = world.key("t", None);
+    world.script.sessions.lock().unwrap().insert(key, seen);
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+}
+
+#[tokio::test]
+async fn a_shorter_idle_time_holds_at_once() {
+    let world = World::new();
+    let session = world.session(1, "t", None, ANN);
+    world.gate.remember(world.key("t", None), &session);
+    world.clock.advance(500);
+    world.gate.set_idle(Duration::from_secs(500));
+    assert!(!world.asks_memory("t", None));
+}
+
+#[tokio::test]
+async fn within_asks_for_a_recent_verification() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    let mut question = world.asks("t", None);
+    question.requirement = Requirement::TwoFactor {
+        within: Some(Duration::from_secs(600)),
+    };
+    world.clock.advance(600);
+    assert!(is_session(world.decide(&question).await), "from the store");
+    assert!(is_session(world.decide(&question).await), "from memory");
+    world.clock.advance(1);
+    assert!(needs_second_factor(world.decide(&question).await, true));
+    assert!(world.asks_memory("t", None), "elsewhere it is still good");
+
+    // Verified anew on another node: this map holds the old time and must not insist on it.
+    world.session(1, "t", None, ANN);
+    assert!(is_session(world.decide(&question).await));
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_back_lengthens_nothing() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    let session = world.session(1, "t", None, ANN);
+    let mut question = world.asks("t", None);
+    question.requirement = Requirement::TwoFactor {
+        within: Some(Duration::from_secs(600)),
+    };
+    world.gate.remember(world.key("t", None), &session);
+    world.clock.advance(601);
+    assert!(needs_second_factor(world.decide(&question).await, true));
+    world.clock.advance(-300);
+    assert!(
+        needs_second_factor(world.decide(&question).await, true),
+        "time stands still"
+    );
+    // A long step back corrects the clock; what was verified "later" has an unknown age.
+    world.clock.advance(-2 * i64::from(STEP_BACK_SECS_MAX));
+    assert!(!world.asks_memory("t", None));
+    assert!(needs_second_factor(world.decide(&question).await, false));
+    world.clock.0.store(START, Ordering::SeqCst);
+    assert!(world.asks_memory("t", None), "the clock has caught up");
+}
+
+#[tokio::test]
+async fn a_clock_that_was_far_ahead_locks_nobody_out() {
+    let world = World::new();
+    world.clock.advance(1_000_000_000);
+    assert!(matches!(
+        world.gate.check(&world.asks("t", None)),
+        Checked::Ask
+    ));
+    world.clock.advance(-1_000_000_000);
+    let session = world.session(1, "t", None, ANN);
+    world.gate.remember(world.key("t", None), &session);
+    assert!(world.asks_memory("t", None));
+}
+
+#[tokio::test]
+async fn sightings_are_for_the_store_once() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    world.session(7, "t", None, ANN);
+    world.clock.advance(10);
+    world.decide(&world.asks("t", None)).await;
+    let seen = [(SessionId(7), Timestamp(START + 10))];
+    assert_eq!(world.gate.take_seen(), seen);
+    assert_eq!(world.gate.take_seen(), []);
+    world.clock.advance(5);
+    assert!(world.asks_memory("t", None));
+    assert_eq!(
+        world.gate.take_seen(),
+        [(SessionId(7), Timestamp(START + 15))]
+    );
+}
