@@ -160,7 +160,10 @@ impl Auth {
     }
 
     pub(super) async fn open(&self, wizard: Wizard, address: IpAddr) -> Result<(), WizardError> {
-        let opener = subject::address(&self.keys, address);
+        let opener = match wizard.user.filter(|_| wizard.token.is_some()) {
+            Some(user) => subject::user(&self.keys, user),
+            None => subject::address(&self.keys, address),
+        };
         let now = self.clock.now();
         Ok(self.store.open_wizard(wizard, opener, now).await?)
     }
