@@ -109,7 +109,7 @@ fn step(dice: &mut Dice) -> Step {
     };
     let (user, code) = (UserId(user), dice.pick(&CODES));
     let length = [None, Some(dice.pick(&LENGTHS))][usize::from(dice.roll(2) == 0)];
-    match dice.roll(44) {
+    match dice.roll(64) {
         0 => Step::Create(dice.pick(&NAMES)),
         1 | 2 => Step::Learn(dice.pick(&NAMES), None),
         3 | 4 => Step::PutToken(user, token, length, None),
@@ -138,15 +138,15 @@ fn step(dice: &mut Dice) -> Step {
             _ => Step::Append(code),
         },
         25 => Step::Purge,
-        26..=28 => {
+        26..=28 | 52..=56 => {
             let kind = dice.pick(&FactorKind::ALL);
             Step::Propose(user, token, kind, code, dice.roll(3) == 0)
         }
-        29 => {
-            let user = [None, Some(user)][usize::from(dice.roll(2) == 0)];
+        29 | 57..=59 => {
+            let user = [None, Some(user)][usize::from(dice.roll(4) > 0)];
             Step::SendMail(user, token, code)
         }
-        30..=37 => Step::Guess(guess(dice, user, token)),
+        30..=37 | 46..=51 | 60..=63 => Step::Guess(guess(dice, user, token)),
         38 if dice.roll(2) == 0 => Step::TurnOff(user, Disable::All),
         38 => Step::TurnOff(user, Disable::One(dice.pick(&FactorKind::ALL))),
         39 => Step::GiveBackup(user, u8::try_from(dice.roll(9)).unwrap()),
@@ -161,7 +161,7 @@ fn step(dice: &mut Dice) -> Step {
         }
         42 if dice.roll(2) == 0 => Step::TakeWizard(dice.pick(&WIZARDS)),
         42 => Step::FinishWizard(dice.pick(&WIZARDS)),
-        43 => {
+        43..=45 => {
             let token = [None, Some(token)][usize::from(dice.roll(2) == 0)];
             Step::Spend(dice.pick(&CODES), token)
         }
@@ -171,8 +171,8 @@ fn step(dice: &mut Dice) -> Step {
 
 fn guess(dice: &mut Dice, user: UserId, token: &'static str) -> Guess {
     let mut perhaps = |of: u64| dice.roll(of) == 0;
-    let (is_nobody, has_step, has_wizard) = (perhaps(6), !perhaps(4), perhaps(3));
-    let (has_disable, has_success, asks_with_token) = (perhaps(6), perhaps(3), perhaps(2));
+    let (is_nobody, has_step, has_wizard) = (perhaps(8), !perhaps(4), perhaps(8));
+    let (has_disable, has_success, asks_with_token) = (perhaps(8), perhaps(2), perhaps(4));
     let is_first = perhaps(2);
     let step = 100 + dice.small_id();
     let kind = dice.pick(&FactorKind::ALL);
@@ -180,11 +180,11 @@ fn guess(dice: &mut Dice, user: UserId, token: &'static str) -> Guess {
         user: (!is_nobody).then_some(user),
         token,
         asks_with_token,
-        code: dice.pick(&CODES),
+        code: dice.pick(&[CODES[0], CODES[1], "999999"]),
         challenge: ChallengeId(i64::try_from(dice.roll(60)).unwrap()),
         factor: FactorId(i64::try_from(dice.roll(20)).unwrap()),
         step: has_step.then_some(step),
-        tries: dice.roll(64),
+        tries: dice.pick(&[1, 2, 3, 4, 8, 16, 16, 20, 32, 63]),
         is_first,
         wizard: has_wizard.then(|| dice.pick(&WIZARDS)),
         disable: has_disable.then_some(kind),
@@ -236,7 +236,7 @@ async fn attempt_of(f: &Fixture, guess: Guess, now: Timestamp) -> Attempt {
     let email_counts = guess.challenge.0 % 2 == 0;
     let mut attempt = f.bare(guess.user, tries);
     attempt.subjects.user.1.delay_every = 3;
-    attempt.subjects.user.1.lock_at = 7;
+    attempt.subjects.user.1.lock_at = 5;
     attempt.token = guess.asks_with_token.then(|| f.digest(guess.token));
     attempt.wizard = guess.wizard.map(|name| f.wizard_digest(name));
     if guess.is_first {
@@ -249,7 +249,7 @@ async fn attempt_of(f: &Fixture, guess: Guess, now: Timestamp) -> Attempt {
             digest: f.keys.success(name),
             user,
             token: guess.asks_with_token.then(|| f.digest(guess.token)),
-            expires_at: now.after(Duration::from_secs(300)),
+            expires_at: now.after(Duration::from_secs(20_000)),
         }),
         ..Deeds::default()
     };

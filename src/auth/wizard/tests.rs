@@ -6,9 +6,10 @@ use crate::auth::Standing;
 use crate::auth::challenge::Started;
 use crate::auth::fixture::{REALM, START, World};
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{Algorithm, Factors as _, Sessions as _, Tokens as _, Wizards as _};
+use crate::auth::ports::{Factors as _, Sessions as _, Tokens as _, Wizards as _};
 use crate::auth::tokens::{Drawn, IssueTo, RefreshForm};
 use crate::clock::Clock as _;
+use crate::config::model::SigningAlgorithm;
 use crate::digest::RealmKeys;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
@@ -43,7 +44,7 @@ impl Client {
             realm: REALM,
             keys: &self.keys,
             device: None,
-            algorithm: Algorithm::EdDsa,
+            algorithm: SigningAlgorithm::EdDsa,
             refresh: RefreshForm::Jwt,
             stands_for: None,
         }
@@ -468,7 +469,7 @@ async fn a_wizard_is_its_openers_and_of_its_kind() {
         realm: REALM,
         keys: &client_keys,
         device: None,
-        algorithm: Algorithm::EdDsa,
+        algorithm: SigningAlgorithm::EdDsa,
         refresh: RefreshForm::Jwt,
         stands_for: None,
     };

@@ -4,6 +4,7 @@ mod iogates;
 mod portal;
 mod refusal;
 mod sign_in;
+mod tokens;
 
 use super::{Call, Local, Reply, table};
 use crate::auth::fixture::{REALM, World};
@@ -37,6 +38,7 @@ impl Witness for FromStore {
             Some((token, holder)) => Known::Yes {
                 holder,
                 issued_pair: token.issued_pair,
+                fresh_for: None,
             },
             None => Known::No,
         })
@@ -98,7 +100,7 @@ impl Site {
                 assertion: false,
                 audience: "files".to_owned(),
             },
-            token_algorithm: model::Algorithm::EdDsa,
+            token_algorithm: model::SigningAlgorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
             body_bytes_max: None,
