@@ -126,11 +126,11 @@ impl World {
 async fn a_user_signs_in_by_sms() {
     for algorithm in ["EdDSA", "RS256"] {
         let change = |setup: Setup| {
-            let tokens = format!("delivery:\n  email");
+            let tokens = "delivery:\n  email";
             let with = format!(
                 "tokens: {{issuer: \"https://files.example.org\", algorithm: {algorithm}}}\n{tokens}"
             );
-            with_password_rule(setup).with(&tokens, &with)
+            with_password_rule(setup).with(tokens, &with)
         };
         let world = World::start("b2core", change).await;
         world.user("ann", PASSWORD, &["--phone", PHONE, "--email", EMAIL]);
