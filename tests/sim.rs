@@ -345,6 +345,7 @@ fn auth(
     Auth {
         signer: Arc::new(signer),
         store,
+        signer: Arc::new(signer),
         keys: keys.clone(),
         clock: Arc::clone(clock) as _,
         entropy: Arc::clone(entropy) as _,
@@ -378,6 +379,12 @@ fn auth(
                 address_factor: ADDRESS_FACTOR,
             },
             sudo: secs(5 * MINUTE),
+            tokens: Tokens {
+                issuer: "https://files.example.org".to_owned(),
+                algorithm: SigningAlgorithm::EdDsa,
+                access_lifetime: secs(3600),
+                refresh_lifetime: secs(3600),
+            },
             sends_mail: false,
             service_name: "Files".to_owned(),
             tokens: Tokens {
@@ -739,6 +746,7 @@ impl World {
                 token: &known.text,
                 device,
             }),
+            success_token: None,
             path: known.scope.unwrap_or("/"),
             destination: None,
         };
@@ -1118,6 +1126,7 @@ impl World {
                 token: &self.model.tokens[token].text,
                 device,
             }),
+            success_token: None,
             path,
             destination: None,
         };
