@@ -26,12 +26,13 @@ use support::process::{Server, free_address, nginx, pause};
 use support::{best, median, print_machine, table};
 use vestibule::auth::lockout::LockoutPolicy;
 use vestibule::auth::ports::{
-    Attempt, Attempted, NewChallenge, NewSession, NewUser, Purpose, Subjects, Token,
+    Attempt, Attempted, Authority, Deeds, FactorKind, NewChallenge, NewSession, NewUser, Purpose,
+    Subjects, Token, Try,
 };
 use vestibule::clock::{Clock as _, SystemClock};
 use vestibule::config::model::StoreEngine;
+use vestibule::digest::Binding;
 use vestibule::entropy::{self, OsEntropy};
-use vestibule::gate::session::Factor;
 use vestibule::secret::Secret;
 use vestibule::store;
 
@@ -298,6 +299,7 @@ fn verified_token(folder: &Path) -> Result<String, String> {
             issued_pair: None,
             scope: None,
             share: None,
+            born: None,
             issued_at: now,
             expires_at: None,
         };
@@ -305,14 +307,17 @@ fn verified_token(folder: &Path) -> Result<String, String> {
             .put_token(held)
             .await
             .map_err(|error| error.to_string())?;
-        let code = keys.code(pair, Purpose::Verify.as_str(), "000000");
+        let bound_to = Binding::from(pair);
+        let code = keys.code(bound_to, Purpose::Verify.as_str(), "000000");
         let hour = Duration::from_secs(3600);
         let challenge = NewChallenge {
-            pair,
-            user,
+            bound_to,
+            user: Some(user),
             purpose: Purpose::Verify,
-            factor: Factor::Sms,
-            code,
+            factor: FactorKind::Sms,
+            code: Some(code),
+            value: None,
+            replaces_others: false,
             attempts: 5,
             created_at: now,
             expires_at: now.after(hour),
@@ -328,22 +333,29 @@ fn verified_token(folder: &Path) -> Result<String, String> {
             lock_at: 0,
         };
         let attempt = Attempt {
-            pair,
-            purpose: Purpose::Verify,
-            user,
-            code,
+            user: Some(user),
+            tries: vec![Try::Sent {
+                bound_to,
+                purpose: Purpose::Verify,
+                code,
+            }],
             subjects: Subjects {
                 user: (keys.subject("user", "bench"), policy),
                 address: (keys.subject("address", "bench"), policy),
             },
-            session: NewSession {
-                key: pair,
-                token: digest,
-                user,
-                factor: Factor::Sms,
-                device_label: None,
-                verified_at: now,
-                expires_at: now.after(hour * 24),
+            token: Some(digest),
+            wizard: None,
+            authority: Authority::Verified,
+            then: Deeds {
+                sessions: vec![NewSession {
+                    key: pair,
+                    token: digest,
+                    user,
+                    device_label: None,
+                    verified_at: now,
+                    expires_at: now.after(hour * 24),
+                }],
+                ..Deeds::default()
             },
         };
         match store
@@ -351,7 +363,7 @@ fn verified_token(folder: &Path) -> Result<String, String> {
             .await
             .map_err(|error| error.to_string())?
         {
-            Attempted::Verified(_) => Ok(token),
+            Attempted::Right(_) => Ok(token),
             other => Err(format!("the pair was not verified: {other:?}")),
         }
     })

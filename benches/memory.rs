@@ -112,7 +112,7 @@ fn session(n: i64) -> Session {
         holder: Holder {
             user: UserId(n),
             name: format!("user{n:08}").into(),
-            scope: None,
+            terms: None,
         },
         factor: Factor::Sms,
         verified_at: now,

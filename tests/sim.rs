@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use vestibule::auth::challenge::{StartError, VerifyError};
-use vestibule::auth::ports::{NewShare, NewUser, Store, Which};
+use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
+use vestibule::auth::ports::{FactorKind, NewShare, NewUser, Store, Which};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
-use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, subject};
+use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing, subject};
 use vestibule::clock::{Clock as _, ManualClock, Timestamp};
 use vestibule::config::model::{Codes, Limits, Lockout, Requirement, Sessions, StoreEngine};
 use vestibule::digest::{DigestKeys, RealmKeys};
@@ -237,9 +237,8 @@ impl Model {
         let count = self.counts.entry(whom).or_default();
         count.failures += 1;
         count.touched_at = now;
-        if count.failures >= lock_at {
-            count.locked = true;
-        } else if count.failures.is_multiple_of(every) {
+        count.locked |= count.failures >= lock_at;
+        if count.failures.is_multiple_of(every) {
             let doubled = (1..count.failures / every).fold(FIRST_DELAY, |delay, _| delay * 2);
             count.until = now + doubled.min(MAX_DELAY);
         }
@@ -370,6 +369,8 @@ fn auth(
                 lock_at: LOCK_AT,
                 address_factor: ADDRESS_FACTOR,
             },
+            sudo: secs(5 * MINUTE),
+            sends_mail: false,
             service_name: "Files".to_owned(),
         }),
         hashing: Arc::new(tokio::sync::Semaphore::new(1)),
@@ -750,6 +751,8 @@ impl World {
             token: keys.token(&self.model.tokens[token].text),
             pair: keys.session(&self.model.tokens[token].text, device),
             device_label: None,
+            standing: Standing::Token,
+            self_enrolment: false,
             route: "files".to_owned(),
             address: ADDRESS,
         })
@@ -770,7 +773,7 @@ impl World {
         };
         *self.provider.refuses.lock().unwrap() = refuses;
         *self.provider.code.lock().unwrap() = None;
-        let got = self.auth.start_sms(&caller).await;
+        let got = self.auth.start(&caller, FactorKind::Sms).await;
         self.count("start", &got);
         let code = self.provider.code.lock().unwrap().take();
         let pair = self.model.pair(token, device);
@@ -783,6 +786,10 @@ impl World {
             got.is_ok(),
             "a code was sent, or it was not"
         );
+        let Some(phone) = phone else {
+            assert_eq!(got.err(), Some(StartError::NoRecipient));
+            return;
+        };
         if self
             .model
             .is_blocked(&[Whom::Person(person), Whom::Address], now)
@@ -790,10 +797,6 @@ impl World {
             assert!(matches!(got, Err(StartError::Blocked(_))), "{got:?}");
             return;
         }
-        let Some(phone) = phone else {
-            assert_eq!(got.err(), Some(StartError::NoRecipient));
-            return;
-        };
         if !self.model.may_send(person, phone, now) {
             assert!(matches!(got, Err(StartError::TooMany { .. })), "{got:?}");
             return;
@@ -885,7 +888,14 @@ impl World {
         };
         let pair = self.model.pair(token, device);
         let typed = self.code_for(pair);
-        let got = self.auth.verify(&caller, &typed, caller.pair, None).await;
+        let code = Typed {
+            code: &typed,
+            accept: Accept::Factor,
+            pair: caller.pair,
+            device_label: None,
+            issue: None,
+        };
+        let got = self.auth.verify(&caller, code).await;
         self.count("verify", &got);
         self.diary
             .note(format!("verify {pair:?} with {typed}: {got:?}"));
@@ -906,13 +916,13 @@ impl World {
             } else if challenge.code != digits {
                 challenge.left -= 1;
                 challenge.is_pending = challenge.left > 0;
-                let left = challenge.left;
+                let left = Some(challenge.left);
                 assert_eq!(got.err(), Some(VerifyError::Wrong { left }));
                 self.model.failed(Whom::Person(person), now);
                 self.model.failed(Whom::Address, now);
             } else {
                 challenge.is_pending = false;
-                let session = got.expect("the right code");
+                let session = got.expect("the right code").session;
                 self.verified(node, token, device, session);
             }
         } else {

@@ -3,7 +3,8 @@
 //! Rules every implementation keeps, proven by one contract suite:
 //! - a verb is one atomic step: it has happened whole, and is on disk, when it returns `Ok`;
 //! - single-use things are consumed by the verb that reports them as good, never read and then saved;
-//! - nothing but keyed digests of tokens, codes and numbers, and sealed phones and addresses, is written.
+//! - nothing but keyed digests of tokens, codes and numbers, and sealed phones, addresses and secrets,
+//!   is written.
 
 mod codes;
 mod factors;
@@ -182,7 +183,7 @@ pub struct Subjects {
     pub address: (SubjectDigest, LockoutPolicy),
 }
 
-/// Consecutive failures, for passwords and share links (codes are counted by [`Challenges::attempt`]).
+/// Consecutive failures, for passwords and share links (codes are counted by [`Codes::attempt`]).
 #[async_trait]
 pub trait Failures: Send + Sync {
     /// Whether any subject is delayed or locked; the longest block wins.
@@ -252,11 +253,13 @@ pub trait AuditTrail: Send + Sync {
 pub trait Upkeep: Send + Sync {
     /// Whether the store can be written to.
     async fn ping(&self) -> Stored<()>;
-    /// Removes what has long expired (tokens, sessions, challenges, sends). Returns rows removed.
+    /// Removes what has expired and is not asked for again (tokens, sessions, challenges, sends,
+    /// wizards, success tokens). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
     /// Forgets a user's second factor state: enrolled factors and those turned off (what the
-    /// operator or the profile gave holds again), backup codes, pending challenges, open wizards,
-    /// counters of `subject`, and sessions with a line in the feed, in one step.
+    /// operator or the profile gave holds again; the log of changes says what that turns on or off),
+    /// backup codes, pending challenges, open wizards, success tokens, counters of `subject`, and
+    /// sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
 }
 

@@ -19,7 +19,7 @@ use crate::gate::session::Session;
 use crate::id::{FactorId, UserId};
 use crate::secret::Secret;
 use base64::Engine as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -70,6 +70,13 @@ impl Fixture {
 
     pub(super) async fn sqlite() -> Self {
         Self::in_dir(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    /// On a file that `prepare` made before the store is opened.
+    pub(super) async fn sqlite_after(prepare: impl AsyncFnOnce(&Path)) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        prepare(&dir.path().join("vestibule.db")).await;
+        Self::in_dir(dir).await
     }
 
     async fn in_dir(dir: Arc<TempDir>) -> Self {

@@ -1,4 +1,5 @@
-//! Seals what the store must be able to read back: phone numbers, mail addresses, the data key.
+//! Seals what the store must be able to read back: phone numbers, mail addresses, authenticator
+//! secrets, what a wizard shows, the data key.
 //!
 //! XChaCha20-Poly1305 with a random nonce of 192 bits. The associated data says where a value
 //! belongs, so that one copied to another row or column does not open. Sealed form: one version

@@ -181,9 +181,9 @@ pub struct ChangePage {
 pub trait Factors: Send + Sync {
     /// The verified factors of a user; none for an unknown one.
     async fn factors(&self, user: UserId) -> Stored<FactorSet>;
-    /// Turns factors off: pending challenges of theirs are void, each that was on gets a line in
-    /// the log. A kind that the profile gave stays off whatever the profile says later. Returns
-    /// whether any was on.
+    /// Turns factors off: pending challenges of theirs are void (not an enrolment, which is about
+    /// what comes), each that was on gets a line in the log. A kind that was on stays off whatever
+    /// the profile says later. Returns whether any was on.
     async fn disable(&self, user: UserId, which: Disable, now: Timestamp) -> Stored<bool>;
     /// Makes these the user's backup codes, in place of all older ones.
     async fn put_backup_codes(

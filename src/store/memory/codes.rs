@@ -105,13 +105,13 @@ impl State {
     /// Does what a right code is good for.
     fn accept(&mut self, attempt: &Attempt, right: Right, now: Timestamp) -> Stored<Attempted> {
         let (user, factor) = (right.user, right.factor());
-        if let Some(challenge) = right.enrolment() {
-            if !rules::may_enrol(attempt.authority, &self.enrolled(user)) {
-                if let Some(challenge) = self.same(challenge) {
-                    challenge.is_pending = false;
-                }
-                return Ok(Attempted::Forbidden);
+        if let Some(enrolment) = right.enrolment()
+            && !rules::may_enrol(attempt.authority, &self.enrolled(user))
+        {
+            if let Some(challenge) = self.same(enrolment) {
+                challenge.is_pending = false;
             }
+            return Ok(Attempted::Forbidden);
         }
         self.check(&attempt.then, now)?;
         let has_enrolled = right.enrolment().is_some();

@@ -1,12 +1,19 @@
 //! What is SQLite's alone: the file, its key, other processes, and what breaks off.
 
 use super::{Sqlite, options};
-use crate::auth::ports::{Attempted, AuditTrail as _, NewUser, StoreError, Upkeep as _, Which};
+use crate::auth::ports::{
+    Attempted, AuditTrail as _, NewSuccess, NewUser, Purpose, StoreError, Upkeep as _, Which,
+};
 use crate::config::model::StoreEngine;
+use crate::digest::DigestKeys;
 use crate::entropy::OsEntropy;
 use crate::event::{Event, EventKind};
+use crate::id::UserId;
 use crate::secret::Secret;
-use crate::store::fixture::{Fixture, NOW, PHONE, POLICY, REALM, after, passed, store_key};
+use crate::store::fixture::{
+    Fixture, NOW, PHONE, POLICY, REALM, after, mail, passed, sms, store_key, totp,
+};
+use crate::store::vault::Vault;
 use crate::store::{OpenError, open};
 use sqlx::ConnectOptions as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -117,6 +124,19 @@ async fn the_files_are_for_their_owner_alone() {
     assert_eq!(seen, 3, "database, log and its index");
 }
 
+/// Makes a success token by a code.
+async fn succeed(f: &Fixture, user: UserId, name: &str) {
+    f.send_code(user, "v", "99887766").await;
+    let mut attempt = f.bare(Some(user), vec![f.sent("v", Purpose::Verify, "99887766")]);
+    attempt.then.success = Some(NewSuccess {
+        digest: f.keys.success(name),
+        user,
+        token: None,
+        expires_at: after(300),
+    });
+    passed(f.store.attempt(attempt, NOW).await.unwrap());
+}
+
 #[tokio::test]
 async fn the_file_holds_nothing_in_the_clear() {
     let f = Fixture::sqlite().await;
@@ -129,6 +149,20 @@ async fn the_file_holds_nothing_in_the_clear() {
         .reserve_send(f.send_request(ann), NOW)
         .await
         .unwrap();
+
+    f.enrol(ann, sms("+4531415926"), 0).await;
+    f.enrol(ann, mail("Private@example.org"), 0).await;
+    f.enrol(ann, totp("the authenticator's secret"), 1).await;
+    let pending = f.enrolment(ann, "t", totp("a secret to be confirmed"), "");
+    f.store.put_challenge(pending).await.unwrap();
+    let pending = f.enrolment(ann, "u", mail("soon@example.org"), "55443322");
+    f.store.put_challenge(pending).await.unwrap();
+    f.give_backup_codes(ann, 1, &["77665544"]).await;
+    let mut wizard = f.wizard("name-of-the-wizard");
+    wizard.shown = Some(Secret::new("otpauth://totp/shown-once"));
+    wizard.token = Some(f.digest("token-of-ann-4711"));
+    f.open_wizard(wizard).await;
+    succeed(&f, ann, "name-of-the-success").await;
 
     let mut bytes = Vec::new();
     for entry in std::fs::read_dir(f.path().parent().unwrap()).unwrap() {
@@ -143,6 +177,16 @@ async fn the_file_holds_nothing_in_the_clear() {
         "argon2id",
         "token-of-ann",
         "83190274",
+        "31415926",
+        "rivate@example.org",
+        "the authenticator's secret",
+        "a secret to be confirmed",
+        "soon@example.org",
+        "55443322",
+        "77665544",
+        "name-of-the-wizard",
+        "shown-once",
+        "name-of-the-success",
     ] {
         assert!(!holds(secret.as_bytes()), "{secret}");
     }
@@ -165,6 +209,110 @@ async fn a_sealed_value_does_not_move_to_another_row_or_column() {
     assert!(matches!(moved, Err(StoreError::Damaged("users.phone"))));
     let moved = f.store.user(ann).await;
     assert!(matches!(moved, Err(StoreError::Damaged("users.email"))));
+}
+
+#[tokio::test]
+async fn a_sealed_factor_does_not_move_to_another_user_or_kind() {
+    let f = Fixture::sqlite().await;
+    let (ann, bob) = (f.user("ann").await, f.user("bob").await);
+    f.enrol(ann, totp("secret of ann's"), 1).await;
+    f.enrol(bob, totp("secret of bob's"), 1).await;
+    run(
+        &f.path(),
+        "UPDATE factors SET value = (SELECT value FROM factors WHERE user_id = 1) WHERE user_id = 2",
+    )
+    .await;
+    let moved = f.store.factors(bob).await;
+    assert!(matches!(moved, Err(StoreError::Damaged("factors.value"))));
+    assert!(f.store.factors(ann).await.is_ok());
+    run(
+        &f.path(),
+        "UPDATE factors SET kind = 'email' WHERE user_id = 1",
+    )
+    .await;
+    let moved = f.store.factors(ann).await;
+    assert!(matches!(moved, Err(StoreError::Damaged("factors.value"))));
+
+    let pending = f.enrolment(bob, "t", mail("bob@example.org"), "111111");
+    f.store.put_challenge(pending).await.unwrap();
+    run(&f.path(), "UPDATE challenges SET user_id = 1").await;
+    let moved = f.store.pending(f.binding("t"), Purpose::Enrol, NOW).await;
+    assert!(matches!(
+        moved,
+        Err(StoreError::Damaged("challenges.value"))
+    ));
+}
+
+/// A file as the first schema made it, with a user, a share, a session and a code on its way.
+async fn first_schema(path: &Path) {
+    let data_key = [5; 32];
+    let sealed = Vault::new(&[1; 32], Arc::new(OsEntropy)).seal("meta.data_key", &data_key);
+    let keys = DigestKeys::derive(&data_key);
+    let vault = Vault::new(keys.seal_key(), Arc::new(OsEntropy));
+    let options = options(path).create_if_missing(true);
+    let mut conn = options.connect().await.unwrap();
+    let schema = include_str!("../migrations/0001_init.sql");
+    sqlx::raw_sql(schema).execute(&mut conn).await.unwrap();
+    let marks = "PRAGMA application_id = 0x56455354; PRAGMA user_version = 1";
+    sqlx::raw_sql(marks).execute(&mut conn).await.unwrap();
+    sqlx::query("INSERT INTO meta (id, data_key) VALUES (1, ?1)")
+        .bind(sealed.unwrap())
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    for (name, address) in [("ann", Some("Ann@Example.org")), ("bob", None)] {
+        let seal = |column: &str, text: &str| {
+            let place = format!("{column}/{}/{REALM}/{name}", REALM.len());
+            vault.seal(&place, text.as_bytes()).unwrap()
+        };
+        sqlx::query(
+            "INSERT INTO users (realm, name, phone, email, can_edit_users, created_at)
+             VALUES (?1, ?2, ?3, ?4, 0, 1800000000)",
+        )
+        .bind(REALM)
+        .bind(name)
+        .bind(seal("users.phone", PHONE))
+        .bind(address.map(|address| seal("users.email", address)))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    }
+    let pair = keys.realm(REALM).session("t", Some("phone"));
+    sqlx::query(
+        "INSERT INTO tokens (digest, user_id, issued_pair, issued_at) VALUES (?1, 1, ?2, 1);
+         INSERT INTO sessions (key, token, user_id, factor, verified_at, expires_at, last_seen_at)
+         VALUES (?2, ?1, 1, 'sms', 1800000000, 1800003600, 1800000000);
+         INSERT INTO challenges (pair, purpose, user_id, factor, code, state, attempts_left,
+                                 created_at, expires_at)
+         VALUES (?2, 'verify', 1, 'sms', ?1, 'pending', 5, 1800000000, 1800000600)",
+    )
+    .bind(&keys.realm(REALM).token("t").0[..])
+    .bind(&pair.0[..])
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    sqlx::Connection::close(conn).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_schema_is_brought_to_the_newest() {
+    let f = Fixture::sqlite_after(first_schema).await;
+    let ann = f.store.user_by_name(REALM, "ann").await.unwrap().unwrap();
+    assert_eq!(ann.phone.as_ref().map(|phone| phone.e164()), Some(PHONE));
+    let found = f.store.user_by_email(REALM, "ann@example.org").await;
+    assert_eq!(found.unwrap(), Some(ann.clone()));
+    let session = f.store.session(f.pair("t"), NOW).await.unwrap().unwrap();
+    assert_eq!(session.holder.user, ann.id);
+    let factors = f.store.factors(ann.id).await.unwrap();
+    let values: Vec<_> = factors.enrolled.iter().map(|one| &one.value).collect();
+    assert_eq!(values, [&sms(PHONE), &mail("Ann@Example.org")]);
+
+    let pending = f.store.pending(f.binding("t"), Purpose::Verify, NOW).await;
+    assert!(pending.unwrap().is_none(), "codes are asked for again");
+    assert!(f.verify(ann.id, "t").await.id > session.id);
+    f.enrol(ann.id, totp("secret"), 1).await;
+    let again = f.second().await;
+    assert!(again.store.factors(ann.id).await.unwrap().totp().is_some());
 }
 
 #[tokio::test]
@@ -342,6 +490,37 @@ async fn a_verb_that_is_dropped_half_way_happens_whole_or_not_at_all() {
         }
     }
     assert!(outcomes[0] > 0, "some broke off: {outcomes:?}");
+}
+
+#[tokio::test]
+async fn wizards_without_a_token_are_bounded_in_all() {
+    let f = Fixture::sqlite().await;
+    f.open_wizard(f.wizard("oldest")).await;
+    let mut signed_in = f.wizard("signed in");
+    signed_in.token = Some(f.digest("t"));
+    f.open_wizard(signed_in).await;
+    f.open_wizard(f.wizard("second")).await;
+    // Each from an address of its own.
+    run(
+        &f.path(),
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99998)
+         INSERT INTO wizards (digest, kind, stage, realm, opener, expires_at)
+         SELECT randomblob(32), 'sign_in', 'opened', 'files', randomblob(32), 1800000600 FROM n",
+    )
+    .await;
+    let other = f.keys.subject("address", "192.0.2.2");
+    let open = async |name: &str| {
+        let found = f.store.wizard(f.wizard_digest(name), NOW).await;
+        found.unwrap().is_some()
+    };
+    assert!(open("oldest").await, "as many as there may be");
+    for (name, dropped) in [("last", "oldest"), ("very last", "second")] {
+        assert!(open(dropped).await);
+        let opened = f.store.open_wizard(f.wizard(name), other, NOW).await;
+        opened.unwrap();
+        assert!(open(name).await && !open(dropped).await, "{name}");
+    }
+    assert!(open("signed in").await);
 }
 
 #[tokio::test]
