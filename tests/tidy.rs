@@ -60,6 +60,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["src/observe/admin.rs", "src/cli/"]),
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
+    ("totp_rs", &["src/factor/totp.rs"]),
     ("lettre", &["src/delivery/"]),
     (
         "reqwest",

@@ -1,10 +1,12 @@
 //! What tests of the use cases and of the endpoints over them stand on: the in-memory store with
 //! verbs that can be made to fail, an inbox, a recorder of events and a clock moved by hand.
 
+use super::challenge::{Accept, Typed};
+use super::enrol::NewFactor;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::*;
 use super::signing::Signer;
-use super::{Auth, Deliver, DeliveryError, Settings};
+use super::{Auth, Caller, Deliver, DeliveryError, Settings, Standing};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
 use crate::digest::{
@@ -15,6 +17,7 @@ use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Event, EventKind, Events};
 use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
+use crate::factor::totp::TotpSecret;
 use crate::gate::session::{Holder, Session};
 use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
 use crate::secret::{Sealed, Secret};
@@ -239,6 +242,74 @@ impl World {
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()
+    }
+
+    /// A user without a second factor.
+    pub(crate) async fn bare_user(&self, name: &str) -> UserId {
+        let user = NewUser {
+            realm: REALM.to_owned(),
+            name: name.to_owned(),
+            phone: None,
+            email: None,
+            password_hash: None,
+            can_edit_users: false,
+        };
+        let id = self.store.create_user(user, START).await.unwrap();
+        id.unwrap()
+    }
+
+    /// Enrols an authenticator for a user. Its codes from `START` on are not spent.
+    pub(crate) async fn authenticator(&self, user: UserId) -> TotpSecret {
+        let secret = self.auth.new_totp_secret().unwrap();
+        let caller = Caller {
+            standing: Standing::Verified,
+            ..self.caller(user, "enrolment").await
+        };
+        let new = NewFactor {
+            value: FactorValue::Totp(secret.clone()),
+            bound_to: caller.pair.into(),
+            replaces_others: false,
+            sudo: false,
+        };
+        self.auth.propose(&caller, new).await.unwrap();
+        let earlier = secret.code_at(START.before(Duration::from_secs(30)));
+        let typed = Typed {
+            code: &earlier,
+            accept: Accept::Enrolment,
+            pair: caller.pair,
+            device_label: None,
+            issue: None,
+        };
+        self.auth.verify(&caller, typed).await.unwrap();
+        secret
+    }
+
+    /// A caller with a token of the user on a device of that name; no more has been shown yet.
+    pub(crate) async fn caller(&self, user: UserId, device: &str) -> Caller {
+        let keys = self.auth.keys.realm(REALM);
+        let token = format!("token of {device}");
+        let (digest, pair) = (keys.token(&token), keys.session(&token, Some(device)));
+        let stored = Token {
+            digest,
+            user,
+            issued_pair: Some(pair),
+            scope: None,
+            share: None,
+            born: None,
+            issued_at: START,
+            expires_at: None,
+        };
+        self.store.put_token(stored).await.unwrap();
+        Caller {
+            holder: Holder::limited(user, "ann", None),
+            token: digest,
+            pair,
+            device_label: None,
+            standing: Standing::Token,
+            self_enrolment: false,
+            route: "files".to_owned(),
+            address: "192.0.2.1".parse().unwrap(),
+        }
     }
 
     /// A share link to `/dir/`.

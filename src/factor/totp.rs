@@ -129,6 +129,15 @@ fn code_at(totp: &Totp, step: i64) -> Zeroizing<String> {
     Zeroizing::new(code.to_string())
 }
 
+#[cfg(test)]
+impl TotpSecret {
+    /// The code that an app shows at a time.
+    pub(crate) fn code_at(&self, now: Timestamp) -> String {
+        let totp = self.totp().build_noncompliant();
+        code_at(&totp, now.0.div_euclid(STEP_SECS)).to_string()
+    }
+}
+
 /// A name as an app shows it.
 fn label(name: &str) -> String {
     let shown: String = name
@@ -164,7 +173,7 @@ mod tests {
     const SEED: &[u8] = b"12345678901234567890";
 
     fn code(secret: &TotpSecret, step: i64) -> String {
-        code_at(&secret.totp().build_noncompliant(), step).to_string()
+        secret.code_at(Timestamp(step * STEP_SECS))
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The ioGates dialect: its "Auth Token API" and "Two Factor Auth API". Every error is `{"message": …}`, with the statuses of `Failure::status`.
+//! The ioGates dialect: its "Auth Token API" and "Two Factor Auth API". Every error is
+//! `{"message": …}`, with the statuses of `Failure::status`.
 
 use super::decode::{BadBody, BadField, Fields};
 use super::target::{self, Target};
@@ -51,9 +52,13 @@ enum Failure {
     TokensDiffer,
     #[error("no mobile number is known for you: ask who gave you this access to add one")]
     NoNumber,
+    #[error(
+        "no mobile number is known for you: send a code of your authenticator app as `authcode`"
+    )]
+    OnlyAuthenticator,
     #[error("codes cannot be sent to your mobile number: ask who gave you this access")]
     NumberRefused,
-    #[error("`authcode` must be the digits of the code that was sent")]
+    #[error("`authcode` must be the digits of a code")]
     CodeMalformed,
     #[error("{}", wrong_code(*.left))]
     CodeWrong { left: Option<u32> },
@@ -91,6 +96,7 @@ impl Failure {
             | Self::NoSignIn
             | Self::BothSignIns
             | Self::NoNumber
+            | Self::OnlyAuthenticator
             | Self::NumberRefused
             | Self::CodeMalformed => StatusCode::BAD_REQUEST,
             Self::WrongSignIn
@@ -312,9 +318,23 @@ impl Local {
         if !needed {
             return Ok(started("No code is needed", None));
         }
-        let started_at = self.auth.start(caller, FactorKind::Sms).await?;
+        let started_at = match self.auth.start(caller, FactorKind::Sms).await {
+            Err(StartError::NoRecipient) if self.has_authenticator(caller).await? => {
+                return Err(Failure::OnlyAuthenticator);
+            }
+            started_at => started_at?,
+        };
         let text = format!("A code was sent to {}", started_at.masked_recipient);
         Ok(started(&text, Some(started_at.expires_at.iso8601())))
+    }
+
+    async fn has_authenticator(&self, caller: &Caller) -> Result<bool, Failure> {
+        let factors = self.auth.factors(caller.holder.user).await;
+        let factors = factors.map_err(|error| {
+            tracing::error!(%error, "a challenge could not be started");
+            Failure::Unavailable
+        })?;
+        Ok(factors.totp().is_some())
     }
 }
 

@@ -442,10 +442,16 @@ mod tests {
 
     #[test]
     fn refusals_name_what_became_of_the_challenge() {
-        use EventKind::{Refused, Revoked};
+        use EventKind::{Refused, Revoked, Verified};
         let of = |kind, detail| challenge_of(kind, detail);
         assert_eq!(of(Refused, "sms wrong code"), Some(("sms", "wrong")));
         assert_eq!(of(Refused, "sms not sent"), Some(("sms", "failed")));
+        for method in ["totp", "email", "backup_code"] {
+            let detail = format!("{method} wrong code");
+            assert_eq!(challenge_of(Refused, &detail), Some((method, "wrong")));
+            assert_eq!(of(Verified, method), Some((method, "verified")));
+        }
+        assert_eq!(of(Refused, "wrong code"), None);
         assert_eq!(of(Refused, "wrong password"), None);
         assert_eq!(of(Revoked, "sms"), None);
     }

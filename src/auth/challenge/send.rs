@@ -9,7 +9,6 @@ use crate::clock::Clock;
 use crate::digest::{Binding, DigestKeys};
 use crate::entropy;
 use crate::event::{EventKind, Events};
-use crate::factor::email::EmailAddress;
 use crate::factor::one_time;
 use crate::factor::phone::Phone;
 use crate::id::UserId;
@@ -116,23 +115,12 @@ impl Recipient {
         }
     }
 
-    fn masked(&self) -> String {
-        match self {
-            Self::Phone { to, .. } => to.masked(),
-            Self::Mail { to } => masked_mail(to),
-        }
-    }
-
     fn kind(&self) -> FactorKind {
         match self {
             Self::Phone { .. } => FactorKind::Sms,
             Self::Mail { .. } => FactorKind::Email,
         }
     }
-}
-
-fn masked_mail(address: &Secret) -> String {
-    EmailAddress::parse(address.expose()).map_or_else(|_| "***".to_owned(), |it| it.masked())
 }
 
 /// Reserve → send → store, with everything it needs, so that it can outlive its request.
@@ -226,7 +214,7 @@ impl Sending {
         Ok(Started {
             sent_at: now,
             expires_at,
-            masked_recipient: self.recipient.masked(),
+            masked_recipient: self.message.to.masked().unwrap_or_default(),
         })
     }
 

@@ -3,6 +3,7 @@
 use super::{Stored, async_trait};
 use crate::clock::Timestamp;
 use crate::digest::CodeDigest;
+use crate::factor::email::EmailAddress;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
 use crate::gate::session::Factor;
@@ -61,6 +62,21 @@ impl FactorValue {
             Self::Sms(_) => FactorKind::Sms,
             Self::Totp(_) => FactorKind::Totp,
             Self::Email(_) => FactorKind::Email,
+        }
+    }
+}
+
+impl FactorValue {
+    /// Where its codes go, masked for people; `None`: those of an app go nowhere.
+    #[must_use]
+    pub fn masked(&self) -> Option<String> {
+        match self {
+            Self::Sms(phone) => Some(phone.masked()),
+            Self::Totp(_) => None,
+            Self::Email(address) => Some(
+                EmailAddress::parse(address.expose())
+                    .map_or_else(|_| "***".to_owned(), |address| address.masked()),
+            ),
         }
     }
 }

@@ -164,12 +164,23 @@ impl Lift<'_> {
             "with 0 attempts no code can ever be right",
             "more than 10 attempts make a code easier to guess: 5 is usual",
         );
+        match raw.totp_window {
+            0..=1 => {}
+            2..=10 => self.warn(
+                at.key("totp_window"),
+                "more than 1 step makes the codes of an app easier to guess: 1 is usual",
+            ),
+            _ => self.error(
+                at.key("totp_window"),
+                "an app's clock may be off by 0 to 10 steps of 30 s; 1 is usual",
+            ),
+        }
         Codes {
             length: usize::from(raw.length),
             lifetime: self.period(raw.lifetime, at.key("lifetime")),
             attempts: raw.attempts,
             resend_after: raw.resend_after.0,
-            totp_window: raw.totp_window.min(10),
+            totp_window: raw.totp_window,
         }
     }
 

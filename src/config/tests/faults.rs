@@ -12,7 +12,7 @@ timeouts: {head: 10, body: 0s}
 store:
   url: postgres://u:hunter2@db/v
   key: {fil: store.key}
-codes: {length: 3}
+codes: {length: 3, totp_window: 11}
 limits: {countries: [UK, dk]}
 delivery:
   email: {smtp: "smtp://u:hunter2@mail.example.org", from: no-reply, username: files, timeout: 0s}
@@ -45,6 +45,7 @@ tokens: {issuer: files.example.org, algorithm: HS256, access_lifetime: 0s}
         "c.yaml:7:8: store.url: PostgreSQL: not supported by this version: remove it",
         "c.yaml:8:9: store.key.fil: unknown key: did you mean `file`?",
         "c.yaml:9:17: codes.length: a code has 4 to 10 digits; 6 is usual",
+        "c.yaml:9:33: codes.totp_window: an app's clock may be off by 0 to 10 steps of 30 s; 1 is usual",
         r#"c.yaml:10:22: limits.countries[0]: "UK": the United Kingdom is GB"#,
         "c.yaml:12:10: delivery.email.password: is missing: write {file: PATH}, or remove `username` where nobody signs in",
         "c.yaml:12:17: delivery.email.smtp: the URL has an `@`: write the name and password beside it, as `username` and `password`",

@@ -11,6 +11,7 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("store:", "codes: {length: 4}\nstore:", "3:17: codes.length", "6 is usual"),
     ("store:", "codes: {lifetime: 31m}\nstore:", "3:19: codes.lifetime", "30m"),
     ("store:", "codes: {attempts: 11}\nstore:", "3:19: codes.attempts", "more than 10"),
+    ("store:", "codes: {totp_window: 2}\nstore:", "3:22: codes.totp_window", "1 is usual"),
     ("store:", "codes: {attempts: 0}\nstore:", "3:19: codes.attempts", "no code can ever be right"),
     ("store:", "limits: {per_user_per_hour: 21}\nstore:", "3:29: limits.per_user_per_hour", "more than 20"),
     ("store:", "limits: {per_gateway_per_minute: 0}\nstore:", "3:34: limits.per_gateway_per_minute", "no code is ever sent"),

@@ -1,6 +1,7 @@
 //! The challenge page: a person passes the second factor in a browser.
 //!
-//! GET shows, POST acts; a GET never sends a code. The page knows its visitor by the request's own
+//! GET shows, POST acts; a GET never sends a code. It offers what the visitor has: codes by message
+//! and by mail, those of an authenticator app, and one field for all of them. The page knows its visitor by the request's own
 //! credentials or by those in the address to return to, and its pending code is bound to the
 //! browser by the device cookie, which changes at verification: a cookie that somebody planted
 //! beforehand is worth nothing afterwards.
@@ -13,10 +14,10 @@ pub(super) use page::notice;
 
 use super::decode::Fields;
 use super::{Call, Local, Reply, encode, origin};
+use crate::auth::Caller;
 use crate::auth::challenge::{Accept, Typed};
-use crate::auth::ports::FactorKind;
+use crate::auth::ports::{Enrolled, FactorKind, FactorSet};
 use crate::entropy;
-use crate::factor::phone::Phone;
 use crate::gate::Presented;
 use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
 use http::header::{LOCATION, SET_COOKIE};
@@ -45,10 +46,19 @@ pub(super) fn page_url(return_to: &str) -> String {
 enum State {
     /// The offer to send a code.
     Offer,
-    /// A code was sent.
-    Sent,
+    /// A code was sent, to this masked recipient.
+    Sent(String),
     /// The last step failed.
     Failed(Alert),
+}
+
+/// A factor that a code can be sent by, as the page offers it.
+fn offer(enrolled: &Enrolled) -> Option<page::Offer> {
+    let recipient = enrolled.value.masked()?;
+    Some(page::Offer {
+        kind: enrolled.value.kind(),
+        recipient,
+    })
 }
 
 impl Local {
@@ -63,7 +73,8 @@ impl Local {
 
     async fn show(&self, call: &Call) -> Result<Reply, Stop> {
         let visitor = Visitor::read(call)?;
-        let reply = self.page(call, &visitor, State::Offer).await?;
+        let caller = self.known(call, &visitor).await?;
+        let reply = self.page(call, &visitor, &caller, State::Offer).await?;
         if visitor.device != Device::None {
             return Ok(reply);
         }
@@ -84,7 +95,17 @@ impl Local {
         let fields = Fields::body(call).map_err(|error| malformed(&error))?;
         let action = fields.text("action").map_err(|error| malformed(&error))?;
         match action.as_deref() {
-            Some("send") => self.send(call, &visitor).await,
+            Some("send") => {
+                let factor = fields.text("factor").map_err(|error| malformed(&error))?;
+                let kind =
+                    match factor.as_deref() {
+                        None => None,
+                        Some(name) => Some(FactorKind::from_name(name).ok_or_else(|| {
+                            malformed(&"`factor` must be one that the page offers")
+                        })?),
+                    };
+                self.send(call, &visitor, kind).await
+            }
             Some("verify") => {
                 let code = fields.text("code").map_err(|error| malformed(&error))?;
                 self.confirm(call, &visitor, &code.unwrap_or_default())
@@ -94,19 +115,45 @@ impl Local {
         }
     }
 
-    async fn send(&self, call: &Call, visitor: &Visitor) -> Result<Reply, Stop> {
+    /// The visitor as a caller, if anybody holds the token.
+    async fn known(&self, call: &Call, visitor: &Visitor) -> Result<Caller, Stop> {
         let caller = self.caller(call, visitor.presented()).await?;
-        let caller = caller.ok_or(Stop::UnknownToken)?;
-        let state = match self.auth.start(&caller, FactorKind::Sms).await {
-            Ok(_) => State::Sent,
+        caller.ok_or(Stop::UnknownToken)
+    }
+
+    /// Sends a code by the factor that was chosen, or the first that codes are sent by.
+    async fn send(
+        &self,
+        call: &Call,
+        visitor: &Visitor,
+        chosen: Option<FactorKind>,
+    ) -> Result<Reply, Stop> {
+        let caller = self.known(call, visitor).await?;
+        let kind = match chosen {
+            Some(kind) => kind,
+            None => {
+                let factors = self.offered(&caller).await?;
+                let first = factors.enrolled.iter().find_map(offer);
+                first.map_or(FactorKind::Sms, |offer| offer.kind)
+            }
+        };
+        let state = match self.auth.start(&caller, kind).await {
+            Ok(started) => State::Sent(started.masked_recipient),
             Err(error) => State::Failed(error.into()),
         };
-        self.page(call, visitor, state).await
+        self.page(call, visitor, &caller, state).await
+    }
+
+    async fn offered(&self, caller: &Caller) -> Result<FactorSet, Stop> {
+        let factors = self.auth.factors(caller.holder.user).await;
+        factors.map_err(|error| {
+            tracing::error!(%error, "the challenge page could not be shown");
+            Stop::Unavailable
+        })
     }
 
     async fn confirm(&self, call: &Call, visitor: &Visitor, code: &str) -> Result<Reply, Stop> {
-        let caller = self.caller(call, visitor.presented()).await?;
-        let caller = caller.ok_or(Stop::UnknownToken)?;
+        let caller = self.known(call, visitor).await?;
         // A device that the address itself names stays: the way back names it again.
         let fresh = match visitor.device {
             Device::Named(_) => None,
@@ -137,32 +184,40 @@ impl Local {
                     None => reply,
                 })
             }
-            Err(error) => self.page(call, visitor, State::Failed(error.into())).await,
+            Err(error) => {
+                let state = State::Failed(error.into());
+                self.page(call, visitor, &caller, state).await
+            }
         }
     }
 
-    async fn page(&self, call: &Call, visitor: &Visitor, state: State) -> Result<Reply, Stop> {
-        let caller = self.caller(call, visitor.presented()).await?;
-        let caller = caller.ok_or(Stop::UnknownToken)?;
-        let factors = self.auth.factors(caller.holder.user).await;
-        let factors = factors.map_err(|error| {
-            tracing::error!(%error, "the challenge page could not be shown");
-            Stop::Unavailable
-        })?;
-        let recipient = factors.phone().map(Phone::masked);
+    async fn page(
+        &self,
+        call: &Call,
+        visitor: &Visitor,
+        caller: &Caller,
+        state: State,
+    ) -> Result<Reply, Stop> {
+        let factors = self.offered(caller).await?;
+        let offers: Vec<_> = factors.enrolled.iter().filter_map(offer).collect();
+        let has_app = factors.totp().is_some();
         let alert = match &state {
             State::Failed(alert) => Some(alert),
-            State::Offer | State::Sent => None,
+            State::Offer | State::Sent(_) => None,
         };
         let html = page::html(
             alert.map_or(StatusCode::OK, |alert| alert.status),
             &page::Challenge {
                 service: &self.auth.settings.load().service_name,
                 action: &page_url(&visitor.return_to),
-                recipient: recipient.as_deref(),
+                offers: &offers,
+                has_app,
                 alert: alert.map(|alert| alert.text.as_str()),
-                sent: matches!(state, State::Sent),
-                asks_code: !matches!(state, State::Offer),
+                sent_to: match &state {
+                    State::Sent(recipient) => Some(recipient),
+                    State::Offer | State::Failed(_) => None,
+                },
+                asks_code: has_app || !matches!(state, State::Offer),
             },
         );
         let html = match html.status() {

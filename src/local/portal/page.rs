@@ -2,6 +2,7 @@
 //! fetched from elsewhere.
 
 use super::super::{Reply, encode};
+use crate::auth::ports::FactorKind;
 use askama::Template;
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
@@ -20,14 +21,23 @@ pub(super) struct Challenge<'a> {
     pub(super) service: &'a str,
     /// Where its forms are sent to.
     pub(super) action: &'a str,
-    /// The masked number; `None` if there is none.
-    pub(super) recipient: Option<&'a str>,
+    /// What a code can be sent by.
+    pub(super) offers: &'a [Offer],
+    /// There is an authenticator app, whose codes need no sending.
+    pub(super) has_app: bool,
     /// What went wrong, as a sentence.
     pub(super) alert: Option<&'a str>,
-    /// A code has just been sent.
-    pub(super) sent: bool,
+    /// A code has just been sent to this masked recipient.
+    pub(super) sent_to: Option<&'a str>,
     /// Shows the field for the code.
     pub(super) asks_code: bool,
+}
+
+/// A way to get a code.
+pub(super) struct Offer {
+    pub(super) kind: FactorKind,
+    /// Masked.
+    pub(super) recipient: String,
 }
 
 #[derive(Template)]
@@ -85,14 +95,20 @@ mod tests {
         let page = Challenge {
             service: "<b>",
             action: "\"><script>",
-            recipient: Some("<i>"),
+            offers: &[FactorKind::Sms, FactorKind::Email].map(|kind| Offer {
+                kind,
+                recipient: "<i>".to_owned(),
+            }),
+            has_app: true,
             alert: Some("<u>"),
-            sent: true,
+            sent_to: Some("<em>"),
             asks_code: true,
         };
-        let html = page.render().unwrap();
-        for raw in ["<b>", "<script>", "<i>", "<u>"] {
-            assert!(!html.contains(raw), "{raw}");
+        for asks_code in [true, false] {
+            let html = Challenge { asks_code, ..page }.render().unwrap();
+            for raw in ["<b>", "<script>", "<i>", "<u>", "<em>"] {
+                assert!(!html.contains(raw), "{raw}");
+            }
         }
     }
 }

@@ -113,7 +113,7 @@ impl From<StartError> for Alert {
         match error {
             StartError::NoRecipient => Self::new(
                 StatusCode::BAD_REQUEST,
-                "There is no mobile number to send a code to.",
+                "There is nothing that a code could be sent to.",
             ),
             StartError::RecipientRefused => Self::new(
                 StatusCode::BAD_REQUEST,
@@ -142,15 +142,18 @@ impl From<StartError> for Alert {
 impl From<VerifyError> for Alert {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Malformed => Self::new(
-                StatusCode::BAD_REQUEST,
-                "Type the digits of the code from the message.",
-            ),
+            VerifyError::Malformed => {
+                Self::new(StatusCode::BAD_REQUEST, "Type the digits of the code.")
+            }
             VerifyError::Wrong { left: Some(0) } => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "The code is wrong, and no longer good after this many tries. Send a new one.",
             ),
-            VerifyError::Wrong { .. } => Self::new(
+            VerifyError::Wrong { left: None } => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "The code is wrong. Wait for the next one of your app and try again.",
+            ),
+            VerifyError::Wrong { left: Some(_) } => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "The code is wrong. Look at the newest message and try again.",
             ),

@@ -257,6 +257,22 @@ async fn without_a_number_no_code() {
 }
 
 #[tokio::test]
+async fn an_authenticators_code_verifies_without_a_number() {
+    let site = Site::new();
+    let user = site.world().user("ann", "right", None).await;
+    let token = site.token("d1").await;
+    let secret = site.world().authenticator(user).await;
+    let started = site.answer(call(&site, &token, "")).await;
+    started.is_error(400);
+    assert!(started.text().contains("authenticator app as `authcode`"));
+    let code = secret.code_at(START);
+    assert_eq!(verify(&site, &token, &code).await.status(), 200);
+    assert!(is_open(&site, &token, None).await);
+    verify(&site, &token, &code).await.is_error(401);
+    assert_eq!(site.world().inbox.count(), 0);
+}
+
+#[tokio::test]
 async fn wrong_gone_and_never_sent_differ() {
     let (site, token) = site().await;
     verify(&site, &token, "123456").await.is_error(404);
@@ -319,7 +335,13 @@ async fn what_is_down_is_said_to_be_down() {
         .fail_with(Some(DeliveryError::NotAccepted));
     site.answer(call(&site, &token, "")).await.is_error(503);
     site.world().inbox.fail_with(None);
-    for verb in ["token", "session", "user", "reserve_send", "put_challenge"] {
+    for verb in [
+        "token",
+        "session",
+        "factors",
+        "reserve_send",
+        "put_challenge",
+    ] {
         site.world().store.break_verb(Some(verb));
         let answer = site.answer(call(&site, &token, "")).await;
         assert_eq!(answer.status(), 503, "{verb}");

@@ -2,12 +2,15 @@
 
 use super::*;
 use crate::auth::DeliveryError;
+use crate::auth::fixture::START;
 use crate::gate::{Decision, Presented, Question};
 
 const PAGE: &str = "/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc";
 
+/// A site that sends no mail, with a share link for one number.
 async fn site() -> Site {
     let site = Site::new();
+    site.world().set(|settings| settings.sends_mail = false);
     site.world().share("link", Some(PHONE), None).await;
     site
 }
@@ -89,6 +92,65 @@ async fn a_person_passes_the_second_factor() {
     assert_ne!(first, second, "it changes at verification");
     assert!(is_open(&site, "link", second).await);
     assert!(!is_open(&site, "link", &first).await);
+}
+
+#[tokio::test]
+async fn a_person_chooses_where_the_code_goes() {
+    let site = Site::new();
+    let (_, user) = site.world().share("link", Some(PHONE), None).await;
+    let page = site.answer(get(&site)).await;
+    for part in [
+        "Where shall we send it?",
+        "Send code to +45******78",
+        "Send code to g****t@example.org",
+        "name=\"factor\" value=\"email\"",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    assert!(!page.text().contains("name=\"code\""), "none was sent yet");
+    let by_mail = post(&site, "abc", "action=send&factor=email");
+    let sent = site.answer(by_mail).await;
+    assert!(
+        sent.text()
+            .contains("We have sent a code to g****t@example.org")
+    );
+    assert_eq!(site.world().inbox.last().0, "guest@example.org");
+    let unknown = post(&site, "abc", "action=send&factor=fax");
+    assert_eq!(site.answer(unknown).await.status(), 400);
+    let app = post(&site, "abc", "action=send&factor=totp");
+    assert_eq!(site.answer(app).await.status(), 400, "there is none");
+    let form = format!("action=verify&code={}", site.world().inbox.code());
+    let done = site.answer(post(&site, "abc", &form)).await;
+    assert_eq!(done.status(), 303);
+    let second = device(&done).unwrap();
+    let pair = site.route.keys.session("link", Some(second));
+    let session = site.world().store.session(pair, START).await.unwrap();
+    let session = session.unwrap();
+    assert_eq!(session.holder.user, user);
+    assert_eq!(session.factor.as_str(), "email");
+}
+
+#[tokio::test]
+async fn an_apps_code_needs_no_sending() {
+    let site = Site::new();
+    let world = site.world();
+    world.set(|settings| settings.sends_mail = false);
+    let (_, user) = world.share("link", None, None).await;
+    let secret = world.authenticator(user).await;
+    let page = site.answer(get(&site)).await;
+    assert!(
+        page.text()
+            .contains("Type the code of your authenticator app.")
+    );
+    assert!(page.text().contains("name=\"code\""));
+    assert!(!page.text().contains("value=\"send\""), "nothing to send");
+    let form = format!("action=verify&code={}", secret.code_at(START));
+    let done = site.answer(post(&site, "abc", &form)).await;
+    assert_eq!(done.status(), 303, "{}", done.text());
+    assert_eq!(world.inbox.count(), 0);
+    let again = site.answer(post(&site, "abc", &form)).await;
+    assert_eq!(again.status(), 401);
+    assert!(again.text().contains("next one of your app"));
 }
 
 #[tokio::test]
@@ -283,7 +345,10 @@ async fn what_goes_wrong_is_said_on_the_page() {
     check(&site.answer(verify(&code)).await, 429, "Wait 30 seconds");
     site.world().advance(31);
     check(&site.answer(verify(&code)).await, 403, "has expired");
-    site.world().set(|settings| settings.lockout.lock_at = 6);
+    site.world().set(|settings| {
+        settings.sends_mail = false;
+        settings.lockout.lock_at = 6;
+    });
     site.answer(send()).await;
     let wrong = site.world().inbox.wrong_code();
     check(&site.answer(verify(&wrong)).await, 401, "The code is wrong");
@@ -294,7 +359,7 @@ async fn what_goes_wrong_is_said_on_the_page() {
         503,
         "Try again in 5 seconds",
     );
-    site.world().store.break_verb(Some("user"));
+    site.world().store.break_verb(Some("factors"));
     assert_eq!(site.answer(get(&site)).await.status(), 503);
     site.world().store.break_verb(Some("token"));
     assert_eq!(site.answer(get(&site)).await.status(), 503);
@@ -303,10 +368,11 @@ async fn what_goes_wrong_is_said_on_the_page() {
 #[tokio::test]
 async fn without_a_number_the_page_says_whom_to_ask() {
     let site = Site::new();
+    site.world().set(|settings| settings.sends_mail = false);
     site.world().share("link", None, None).await;
     let page = site.answer(get(&site)).await;
     assert_eq!(page.status(), 200);
-    assert!(page.text().contains("no mobile number is known"));
+    assert!(page.text().contains("nothing that we could send one to"));
     assert!(!page.text().contains("<form"));
     let sent = site.answer(post(&site, "abc", "action=send")).await;
     assert_eq!(sent.status(), 400);
