@@ -182,6 +182,7 @@ impl App {
             keys: self.base.keys.clone(),
             clock: Arc::clone(&self.base.clock),
             entropy: Arc::clone(&self.base.entropy),
+            signer: Arc::clone(&self.base.signer),
             events: Arc::new(self.base.audit.clone()),
             config: Arc::clone(&self.config),
             gate: Some(Arc::clone(&self.gate)),
@@ -227,6 +228,7 @@ impl App {
         self.snapshots.store(Arc::new(snapshot));
         name_metrics(&config, &self.control, &self.base.metrics);
         self.config.store(Arc::new(config));
+        self.jobs.reread_keys().await;
         Ok(())
     }
 
@@ -342,6 +344,7 @@ impl Base {
     fn jobs(&self, gate: &Arc<Gate>) -> Jobs {
         Jobs {
             store: Arc::clone(&self.store),
+            signer: Arc::clone(&self.signer),
             gate: Arc::clone(gate),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),

@@ -25,11 +25,13 @@ pub enum EventKind {
     Reset,
     /// A factor was turned off.
     Disabled,
+    /// A key that tokens are signed with was replaced.
+    Rotated,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Enrolled,
         Self::SignedIn,
         Self::Challenged,
@@ -39,6 +41,7 @@ impl EventKind {
         Self::Revoked,
         Self::Reset,
         Self::Disabled,
+        Self::Rotated,
     ];
 
     /// The name in the store, the log and the metrics.
@@ -54,6 +57,7 @@ impl EventKind {
             Self::Revoked => "revoked",
             Self::Reset => "reset",
             Self::Disabled => "disabled",
+            Self::Rotated => "rotated",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What goes on beside the requests: the revocation feed, last-seen times, sweeping, gauges.
 
 use crate::auth::ports::Store;
+use crate::auth::signing::Signer;
 use crate::clock::Clock;
 use crate::gate::Gate;
 use crate::observe::metrics::Metrics;
@@ -16,12 +17,15 @@ const SEEN_EVERY: Duration = Duration::from_secs(15);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How often live sessions are counted: the store reads all of them for it.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// How often signing keys are read again: a key is published long before it signs.
+const KEYS_EVERY: Duration = Duration::from_secs(60);
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 
 /// What the jobs work on.
 #[derive(Clone)]
 pub(super) struct Jobs {
     pub(super) store: Arc<dyn Store>,
+    pub(super) signer: Arc<Signer>,
     pub(super) gate: Arc<Gate>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Metrics,
@@ -36,6 +40,7 @@ impl Jobs {
             self.save_seen(),
             self.sweep(),
             self.count(),
+            self.follow_keys(),
             self.purge()
         );
     }
@@ -97,6 +102,21 @@ impl Jobs {
             if let Ok(live) = self.store.live_sessions(self.clock.now()).await {
                 self.metrics.sessions(live);
             }
+        }
+    }
+
+    async fn follow_keys(&self) {
+        let mut tick = every(KEYS_EVERY);
+        loop {
+            tick.tick().await;
+            self.reread_keys().await;
+        }
+    }
+
+    /// Reads the signing keys now. Those that are known go on while the store is down.
+    pub(super) async fn reread_keys(&self) {
+        if let Err(error) = self.signer.reread().await {
+            tracing::warn!(%error, "the signing keys were not read again");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The use cases every dialect shares, over ports that the store and delivery implement.
 
+pub mod assertion;
 pub mod backend;
 pub mod challenge;
 pub mod confirm;

@@ -4,6 +4,7 @@
 //! Never checks a signature: what Vestibule accepts is what its store knows. Signatures are for those
 //! behind it, who find the public keys in the JWKS (RFC 7517).
 
+use super::assertion::Recent;
 use super::ports::{Algorithm, SigningKey, SigningKeys, StoreError, Stored};
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::{self, Entropy};
@@ -34,6 +35,7 @@ pub struct Signer {
     keys: ArcSwap<Vec<Ready>>,
     /// RSA keys take a second to make: one at a time.
     making: Mutex<()>,
+    pub(super) assertions: Recent,
 }
 
 /// A key as it is used.
@@ -77,6 +79,7 @@ impl Signer {
             entropy,
             keys: ArcSwap::default(),
             making: Mutex::new(()),
+            assertions: Recent::default(),
         }
     }
 
@@ -253,3 +256,6 @@ fn name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
         Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -289,7 +289,7 @@ impl Auth {
     }
 
     /// A number for one token: 128 random bits.
-    fn jti(&self) -> Stored<String> {
+    pub(super) fn jti(&self) -> Stored<String> {
         let bytes = entropy::bytes::<16>(&*self.entropy).map_err(no_entropy)?;
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }

@@ -40,7 +40,7 @@ pub(super) enum Command {
     /// Verified (token, device) pairs.
     #[command(subcommand)]
     Session(Session),
-    /// The store's key.
+    /// The store's key, and those that tokens are signed with.
     #[command(subcommand)]
     Key(Key),
 }
@@ -181,6 +181,15 @@ pub(super) struct Which {
 pub(super) enum Key {
     /// Print a new store key: 32 random bytes in base64.
     Generate,
+    /// Sign tokens with new keys: published at once, used ten minutes later. The old ones stay
+    /// published until what they signed has ended. (The store's key is another one.)
+    Rotate {
+        /// Use them at once: backends that keep the published keys for a while refuse tokens meanwhile.
+        #[arg(long)]
+        now: bool,
+        #[command(flatten)]
+        output: OutputForm,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -207,9 +216,8 @@ impl Command {
             | Self::Share(
                 Share::Add { output, .. } | Share::List { output } | Share::Revoke { output, .. },
             )
-            | Self::Session(Session::List { output, .. } | Session::Revoke { output, .. }) => {
-                output.json
-            }
+            | Self::Session(Session::List { output, .. } | Session::Revoke { output, .. })
+            | Self::Key(Key::Rotate { output, .. }) => output.json,
             _ => false,
         }
     }
@@ -277,6 +285,8 @@ mod tests {
             "vestibule session revoke --id 4",
             "vestibule session revoke --all --json",
             "vestibule key generate",
+            "vestibule key rotate",
+            "vestibule key rotate --now --json --config c.yaml",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }

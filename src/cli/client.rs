@@ -5,6 +5,7 @@ use super::operator::command::Command;
 use super::operator::output::Output;
 use super::operator::{self, Operator};
 use super::socket::{COMMAND_PATH, Failure};
+use crate::auth::signing::Signer;
 use crate::clock::SystemClock;
 use crate::config::model::{Config, StoreEngine};
 use crate::entropy::OsEntropy;
@@ -77,8 +78,14 @@ async fn over_store(config: Config, command: Command) -> Result<Output, CliError
     let (store, keys) = store::open(engine, &config.store.key, Arc::new(OsEntropy)).await?;
     let metrics = Metrics::new()?;
     let audit = Audit::start(store.clone(), Arc::new(SystemClock), metrics);
+    let signer = Signer::new(
+        Arc::clone(&store) as _,
+        Arc::new(SystemClock),
+        Arc::new(OsEntropy),
+    );
     let operator = Operator {
         store,
+        signer: Arc::new(signer),
         keys,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),

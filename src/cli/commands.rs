@@ -36,7 +36,17 @@ pub(super) fn schema() -> Result<(), CliError> {
     Ok(())
 }
 
-pub(super) fn generate_key() -> Result<(), CliError> {
+pub(super) fn key(config: &Path, command: args::Key) -> Result<(), CliError> {
+    match command {
+        args::Key::Generate => generate_key(),
+        args::Key::Rotate { now, output } => {
+            let command = Command::KeyRotate { at_once: now };
+            operate(config, command, output)
+        }
+    }
+}
+
+fn generate_key() -> Result<(), CliError> {
     say(&new_key()?);
     Ok(())
 }

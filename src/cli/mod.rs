@@ -38,7 +38,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Demo(args) => demo::demo(&args),
         Command::Check { without_files } => commands::check(&cli.config, without_files),
         Command::Schema => commands::schema(),
-        Command::Key(args::Key::Generate) => commands::generate_key(),
+        Command::Key(command) => commands::key(&cli.config, command),
         Command::User(command) => commands::user(&cli.config, command),
         Command::Share(command) => commands::share(&cli.config, command),
         Command::Session(command) => commands::session(&cli.config, command),

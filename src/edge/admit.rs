@@ -8,7 +8,7 @@ use super::watch::{self, Watch};
 use super::{body, bridge, head, headers};
 use crate::config::model::Requirement;
 use crate::gate::session::in_scope;
-use crate::gate::{Checked, Decision, Known, Presented, Question, Refusal};
+use crate::gate::{Checked, Decision, Known, Permit, Presented, Question, Refusal};
 use crate::identity::{credential, device};
 use crate::local::table::{self, Endpoint};
 use crate::local::{Call, Reply, refusal};
@@ -143,24 +143,48 @@ impl Gateway {
                 Err(Verdict::Answer(outcome(&refusal), reply))
             }
             Decision::Permit(permit) => {
-                ctx.user = headers::holder(permit.grant()).map(|holder| holder.user);
                 ctx.watch = sign_in
                     .map(|learn| Box::new(Watch::new(route, learn, head, device.as_deref())));
                 let path = mounted.as_deref().unwrap_or(&head.path);
-                ctx.forward = Forward {
-                    target: head::target(route, path, head.query, request.raw_path()),
-                    host: ctx.forward.host.take(),
-                    destination: destination.and_then(|path| HeaderValue::from_str(path).ok()),
-                    device: ctx
-                        .user
-                        .and(device)
-                        .map(|device| (self.device_label)(&device)),
-                    flow: Flow::Bounded,
-                };
-                ctx.permit = Some(permit);
-                Ok(())
+                self.prepare(permit, &question, path, (head, request), route, ctx)
+                    .await
             }
         }
+    }
+
+    /// Keeps what forwarding a permitted request to `path` needs.
+    async fn prepare(
+        &self,
+        permit: Permit,
+        question: &Question<'_>,
+        path: &str,
+        (head, request): (&RequestHead<'_>, &RequestHeader),
+        route: &Arc<Route>,
+        ctx: &mut Ctx,
+    ) -> Result<(), Verdict> {
+        ctx.user = headers::holder(permit.grant()).map(|holder| holder.user);
+        let device = question.presented.and_then(|presented| presented.device);
+        let device = ctx.user.and(device).map(&self.device_label);
+        let token = question.presented.map(|presented| presented.token);
+        let outgoing = self.outgoing(route, permit.grant(), token, device.as_deref());
+        let outgoing = outgoing.await.map_err(|error| {
+            tracing::error!(%error, "what an upstream is to be told could not be signed");
+            let reply = refusal::reply(&Refusal::Unavailable, head, route, &[]);
+            Verdict::Answer(Outcome::Failed, reply)
+        })?;
+        let original = outgoing.original.as_ref();
+        ctx.forward = Forward {
+            target: head::target(route, path, head.query, original, request.raw_path()),
+            host: ctx.forward.host.take(),
+            destination: question
+                .destination
+                .and_then(|path| HeaderValue::from_str(path).ok()),
+            device,
+            flow: Flow::Bounded,
+            outgoing,
+        };
+        ctx.permit = Some(permit);
+        Ok(())
     }
 
     /// Reads a sign-in for the backend whole, and asks whether its account and its address may try

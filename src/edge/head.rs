@@ -6,6 +6,7 @@ use crate::local::Reply;
 use crate::local::table::{ENDPOINTS, Endpoint};
 use crate::request::{ENCODED_SLASH, RequestHead};
 use crate::route::Route;
+use crate::secret::Secret;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
@@ -222,9 +223,10 @@ pub(crate) fn target(
     route: &Route,
     path: &str,
     query: Option<&str>,
+    original: Option<&Secret>,
     sent: &[u8],
 ) -> Option<Vec<u8>> {
-    let cut = query.and_then(|query| without_token(route, query));
+    let cut = query.and_then(|query| with_other_token(route, query, original));
     let query = match &cut {
         Some(cut) if cut.is_empty() => None,
         Some(cut) => Some(cut.as_str()),
@@ -248,19 +250,19 @@ pub(crate) fn target(
     Some(target)
 }
 
-/// The query without the route's token parameters, where the route says so and has one.
-fn without_token(route: &Route, query: &str) -> Option<String> {
-    match route.config.forward.token {
-        ForwardToken::Original => None,
-        ForwardToken::Remove | ForwardToken::Vestibule => {
-            let names: Vec<&str> = route
-                .config
-                .credentials
-                .iter()
-                .filter_map(query_name)
-                .collect();
-            super::headers::cut_query(query, &names)
+/// The query with `original` for the token, or without it, where the route says so and has one.
+fn with_other_token(route: &Route, query: &str, original: Option<&Secret>) -> Option<String> {
+    let forward = route.config.forward.token;
+    if forward == ForwardToken::Original && original.is_none() {
+        return None;
+    }
+    let sources = route.config.credentials.iter();
+    let names: Vec<&str> = sources.filter_map(query_name).collect();
+    match (forward, original) {
+        (ForwardToken::Original, Some(original)) => {
+            super::headers::put_query(query, &names, original)
         }
+        _ => super::headers::cut_query(query, &names),
     }
 }
 
@@ -537,25 +539,35 @@ pub(super) mod tests {
         );
         let text =
             |target: Option<Vec<u8>>| target.map(|target| String::from_utf8(target).unwrap());
-        assert_eq!(target(&route, "/a", None, b"/a"), None);
-        assert_eq!(target(&route, "/a", Some("b=1"), b"/a?b=1"), None);
-        assert_eq!(target(&route, "/a", Some(""), b"/a?"), None);
+        assert_eq!(target(&route, "/a", None, None, b"/a"), None);
+        assert_eq!(target(&route, "/a", Some("b=1"), None, b"/a?b=1"), None);
+        assert_eq!(target(&route, "/a", Some(""), None, b"/a?"), None);
         assert_eq!(
-            text(target(&route, "/a", None, b"/x/../a")).as_deref(),
+            text(target(&route, "/a", None, None, b"/x/../a")).as_deref(),
             Some("/a")
         );
         assert_eq!(
-            text(target(&route, "/a", Some("b=1"), b"http://h/a?b=1")).as_deref(),
+            text(target(&route, "/a", Some("b=1"), None, b"http://h/a?b=1")).as_deref(),
             Some("/a?b=1")
         );
-        assert_eq!(target(&route, "/a", Some("token=t"), b"/a?token=t"), None);
+        assert_eq!(
+            target(&route, "/a", Some("token=t"), None, b"/a?token=t"),
+            None
+        );
         route.config.forward.token = ForwardToken::Remove;
         assert_eq!(
-            text(target(&route, "/a", Some("token=t&b=1"), b"/a?token=t&b=1")).as_deref(),
+            text(target(
+                &route,
+                "/a",
+                Some("token=t&b=1"),
+                None,
+                b"/a?token=t&b=1"
+            ))
+            .as_deref(),
             Some("/a?b=1")
         );
         assert_eq!(
-            text(target(&route, "/a", Some("token=t"), b"/a?token=t")).as_deref(),
+            text(target(&route, "/a", Some("token=t"), None, b"/a?token=t")).as_deref(),
             Some("/a")
         );
     }

@@ -25,6 +25,7 @@ const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const USER: HeaderName = HeaderName::from_static("x-vestibule-user");
 const FACTOR: HeaderName = HeaderName::from_static("x-vestibule-factor");
 const VERIFIED_AT: HeaderName = HeaderName::from_static("x-vestibule-verified-at");
+const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
 
 /// Names that say who asked, from where or for what: a client's word for them is never forwarded.
@@ -94,6 +95,8 @@ pub(crate) struct Told<'a> {
     pub(crate) grant: &'a Grant,
     /// An opaque name for the device.
     pub(crate) device: Option<&'a str>,
+    /// The same under Vestibule's signature.
+    pub(crate) assertion: Option<&'a Secret>,
 }
 
 /// Drops what a client may have forged, then says who asked, then sets the upstream's own headers.
@@ -146,6 +149,9 @@ fn tell_identity(request: &mut RequestHeader, told: &Told<'_>) -> pingora::Resul
     }
     if let Some(device) = told.device {
         request.insert_header(DEVICE, device)?;
+    }
+    if let Some(assertion) = told.assertion {
+        request.insert_header(ASSERTION, super::forward::sensitive(assertion.expose())?)?;
     }
     Ok(())
 }
@@ -218,6 +224,62 @@ pub(crate) fn cut_cookies(request: &mut RequestHeader, names: &[&str]) -> pingor
         request.insert_header(COOKIE, kept)?;
     }
     Ok(())
+}
+
+/// Gives every cookie of this name another value. A value that would end the cookie is left out with
+/// it.
+pub(crate) fn put_cookie(
+    request: &mut RequestHeader,
+    name: &str,
+    value: &Secret,
+) -> pingora::Result<()> {
+    let is_it = |pair: &[u8]| {
+        let own = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        own.trim_ascii() == name.as_bytes()
+    };
+    let values = request.headers.get_all(COOKIE);
+    let pairs = || {
+        values
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| !pair.is_empty())
+    };
+    if !pairs().any(is_it) {
+        return Ok(());
+    }
+    if value.expose().contains(';') {
+        return cut_cookies(request, &[name]);
+    }
+    let own = format!("{name}={}", value.expose());
+    let all: Vec<&[u8]> = pairs()
+        .map(|pair| if is_it(pair) { own.as_bytes() } else { pair })
+        .collect();
+    let mut all = HeaderValue::from_bytes(&all.join(&b"; "[..]))
+        .map_err(|_| super::proxy::internal("a cookie that is no header"))?;
+    all.set_sensitive(true);
+    request.remove_header(&COOKIE);
+    request.insert_header(COOKIE, all)
+}
+
+/// The query with another value for the parameters of these names; `None` where there are none of
+/// them.
+pub(crate) fn put_query(query: &str, names: &[&str], value: &Secret) -> Option<String> {
+    let name_of = |pair: &str| {
+        let (name, _) = form_urlencoded::parse(pair.as_bytes()).next()?;
+        names.iter().find(|own| **own == name).copied()
+    };
+    if !query.split('&').any(|pair| name_of(pair).is_some()) {
+        return None;
+    }
+    let put = |pair: &str| match name_of(pair) {
+        None => pair.to_owned(),
+        Some(name) => form_urlencoded::Serializer::new(String::new())
+            .append_pair(name, value.expose())
+            .finish(),
+    };
+    let all: Vec<String> = query.split('&').map(put).collect();
+    Some(all.join("&"))
 }
 
 /// The query without the parameters of these names; `None` where there are none of them.
@@ -333,6 +395,7 @@ mod tests {
             host: &HeaderValue::from_static("files.example.org:8443"),
             grant,
             device: Some("00ff"),
+            assertion: None,
         };
         rewrite_request(request, &told, own).unwrap();
     }

@@ -19,6 +19,7 @@ mod body;
 mod bridge;
 mod conn;
 mod failure;
+mod forward;
 mod harden;
 mod head;
 mod headers;

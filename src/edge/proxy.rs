@@ -5,13 +5,14 @@
 
 use super::admit::Verdict;
 use super::body::{self, Meter};
+use super::forward::{self, Outgoing};
 use super::harden::{self, BadHead};
 use super::stall::{Pulse, Watched};
 use super::upstream::{Flow, Upstream, Upstreams};
 use super::watch::{Learner, Watch};
 use super::{bridge, failure, head, headers};
 use crate::clock::Clock;
-use crate::config::model::{Config, ForwardToken};
+use crate::config::model::Config;
 use crate::digest::DigestKeys;
 use crate::gate::{Gate, Permit};
 use crate::id::UserId;
@@ -133,6 +134,8 @@ pub(super) struct Forward {
     pub(super) destination: Option<HeaderValue>,
     /// The device's opaque name.
     pub(super) device: Option<String>,
+    /// In the place of the token, and beside it.
+    pub(super) outgoing: Outgoing,
     /// A WebSocket or an event stream: silence is no failure.
     pub(super) flow: Flow,
 }
@@ -183,7 +186,7 @@ impl Gateway {
 }
 
 /// A request that must not get this far did: it is ended, whatever went wrong before.
-fn internal(context: &'static str) -> Box<Error> {
+pub(super) fn internal(context: &'static str) -> Box<Error> {
     Error::explain(ErrorType::InternalError, context).into_in()
 }
 
@@ -290,9 +293,7 @@ impl ProxyHttp for Gateway {
             request.insert_header(DESTINATION, destination.clone())?;
         }
         headers::drop_unjudged(request, permit.grant(), &route.config.credentials);
-        if route.config.forward.token == ForwardToken::Remove {
-            headers::remove_token(request, &route.config.credentials)?;
-        }
+        forward::place_token(request, &ctx.forward.outgoing, &route.config)?;
         if ctx.watch.is_some() {
             // The answer must be readable here, and the body is.
             request.remove_header(&ACCEPT_ENCODING);
@@ -303,6 +304,7 @@ impl ProxyHttp for Gateway {
             host,
             grant: permit.grant(),
             device: ctx.forward.device.as_deref(),
+            assertion: ctx.forward.outgoing.header(&route.config),
         };
         headers::rewrite_request(request, &told, &upstream.config().headers)
     }

@@ -70,6 +70,12 @@ pub fn judges_authorization(sources: &[CredentialSource], headers: &HeaderMap) -
     })
 }
 
+/// Whether there is an `Authorization: Bearer`.
+pub fn has_bearer(headers: &HeaderMap) -> bool {
+    let line = headers.get(AUTHORIZATION);
+    line.is_some_and(|line| bearer_value(line.as_bytes()).is_some())
+}
+
 /// Takes the tokens over that a path holds when it is read in another way than it is written.
 fn other_readings(
     found: &mut Option<Cow<'_, str>>,

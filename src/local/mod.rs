@@ -39,6 +39,7 @@ mod origin;
 mod portal;
 mod signed;
 mod target;
+pub mod tokens;
 mod trouble;
 pub mod ziik;
 
@@ -68,6 +69,7 @@ impl Local {
             Handler::Ziik(step) => self.ziik(step, &call).await,
             Handler::B2Core(step) => self.b2core(step, &call).await,
             Handler::Conduit(step) => self.conduit(step, &call).await,
+            Handler::Tokens(step) => self.tokens(step, &call).await,
             Handler::PortalChallenge => self.portal_challenge(&call).await,
         }
     }
@@ -82,6 +84,7 @@ fn method_not_allowed(endpoint: &Endpoint) -> Reply {
         Handler::Ziik(_) => ziik::message(status, &text),
         Handler::B2Core(_) => b2core::message(status, &text),
         Handler::Conduit(_) => conduit::message(status, &text),
+        Handler::Tokens(_) => tokens::error(status, "invalid_request", &text),
         Handler::PortalChallenge => refusal::problem(status, "Method not allowed", &text),
     };
     encode::header(reply, ALLOW, &allow)

@@ -2,6 +2,7 @@
 
 use super::b2core::Step as B2Core;
 use super::conduit::Step as Conduit;
+use super::tokens::Step as Tokens;
 use super::ziik::Step as Ziik;
 use crate::config::model::{Dialect, Identity};
 use crate::route::Route;
@@ -27,6 +28,7 @@ pub enum Handler {
     Ziik(Ziik),
     B2Core(B2Core),
     Conduit(Conduit),
+    Tokens(Tokens),
     PortalChallenge,
 }
 
@@ -159,6 +161,18 @@ pub const ENDPOINTS: &[Endpoint] = &[
     conduit(POST, "/authentication/twoFa/recover", Conduit::Recover),
     conduit(PUT, "/authentication/twoFa/disable", Conduit::Disable),
     conduit(GET_ONCE, "/.vestibule/qr/{name}", Conduit::Image),
+    endpoint(
+        GET,
+        "/.vestibule/jwks.json",
+        Where::Everywhere,
+        Handler::Tokens(Tokens::Jwks),
+    ),
+    endpoint(
+        POST,
+        "/.vestibule/token",
+        Where::Everywhere,
+        Handler::Tokens(Tokens::Refresh),
+    ),
     endpoint(
         &["GET", "HEAD", "POST"],
         "/.vestibule/challenge",

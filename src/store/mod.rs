@@ -7,7 +7,6 @@
 pub mod memory;
 mod rules;
 pub mod sqlite;
-mod stub;
 mod vault;
 
 #[cfg(test)]

@@ -182,8 +182,9 @@ pub struct Family {
 /// What became of a [`Rotation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refreshed {
-    /// The old refresh token is spent; the session of the new pair, if the family was verified: with
-    /// the time, factor and end of the first one.
+    /// The old refresh token is spent; the session of the new pair, if the family is verified: with
+    /// the time and factor of the session that was made last with one of its tokens on its device
+    /// and not revoked, seen when the family was, and ending with it.
     Yes(Option<Session>),
     /// The refresh token was spent before. The family is over: its tokens are gone, and its
     /// sessions, with lines in the feed.

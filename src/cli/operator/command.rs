@@ -21,6 +21,10 @@ pub enum Command {
     ShareRevoke(ShareId),
     SessionList(Option<Whom>),
     SessionRevoke(Revoke),
+    KeyRotate {
+        /// Whether the new keys sign at once.
+        at_once: bool,
+    },
 }
 
 /// A user to be made.
@@ -127,6 +131,7 @@ mod tests {
             r#"{"command":"session-revoke","with":{"id":4}}"#,
             r#"{"command":"session-revoke","with":{"user":{"user":"anna","identity":null}}}"#,
             r#"{"command":"share-revoke","with":3}"#,
+            r#"{"command":"key-rotate","with":{"at_once":true}}"#,
         ] {
             let command: Command = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&command).unwrap(), text);

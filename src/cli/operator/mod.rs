@@ -4,9 +4,11 @@
 pub mod command;
 pub mod output;
 mod share;
+mod signing;
 mod user;
 
 use crate::auth::ports::{SessionRow, Store, StoreError, Which};
+use crate::auth::signing::Signer;
 use crate::clock::{Clock, Timestamp};
 use crate::config::model::{Config, Identity};
 use crate::digest::DigestKeys;
@@ -29,6 +31,7 @@ pub struct Operator {
     pub keys: DigestKeys,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub signer: Arc<Signer>,
     pub events: Arc<dyn Events>,
     /// The config in force.
     pub config: Arc<ArcSwap<Config>>,
@@ -114,6 +117,7 @@ pub async fn run(command: Command, with: &Operator) -> Result<Output, OperatorEr
         Command::ShareRevoke(id) => with.share_revoke(id).await,
         Command::SessionList(whom) => with.session_list(whom.as_ref()).await,
         Command::SessionRevoke(which) => with.session_revoke(&which).await,
+        Command::KeyRotate { at_once } => with.key_rotate(at_once).await,
     }
 }
 

@@ -19,6 +19,7 @@ pub enum Output {
     ShareRevoked { id: ShareId },
     Sessions(Vec<SessionLine>),
     SessionsRevoked { sessions: u64 },
+    KeysRotated(Vec<KeyLine>),
 }
 
 /// A user has been made.
@@ -85,6 +86,16 @@ pub struct SessionLine {
     pub expires_at: String,
 }
 
+/// A key that tokens are signed with, as `key rotate` has made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLine {
+    pub kid: String,
+    pub algorithm: String,
+    pub signs_from: String,
+    /// Until when the keys before it stay published.
+    pub others_end_at: String,
+}
+
 impl Output {
     /// What `--json` prints: the answer without the socket's wrapping.
     pub fn json(&self) -> serde_json::Result<String> {
@@ -114,6 +125,10 @@ impl fmt::Display for Output {
                 writeln!(f, "ends   {}", or(share.expires_at.as_deref(), "never"))
             }
             Self::ShareRevoked { id } => writeln!(f, "share {id}: ended, with its sessions"),
+            Self::KeysRotated(keys) => {
+                let head = ["KEY", "ALGORITHM", "SIGNS FROM", "OLD ONES PUBLISHED UNTIL"];
+                table(f, head, keys.iter().map(key_cells))
+            }
             Self::SessionsRevoked { sessions } => writeln!(f, "{sessions} sessions ended"),
             Self::Users(users) => {
                 let head = [
@@ -181,6 +196,15 @@ fn session_cells(session: &SessionLine) -> [String; 9] {
         session.verified_at.clone(),
         session.last_seen_at.clone(),
         session.expires_at.clone(),
+    ]
+}
+
+fn key_cells(key: &KeyLine) -> [String; 4] {
+    [
+        key.kid.clone(),
+        key.algorithm.clone(),
+        key.signs_from.clone(),
+        key.others_end_at.clone(),
     ]
 }
 

@@ -4,6 +4,7 @@ use super::command::{ShareAdd, UserAdd};
 use super::output::{NewShare, UserLine};
 use super::*;
 use crate::auth::ports::NewSession;
+use crate::auth::signing::Signer;
 use crate::clock::ManualClock;
 use crate::config::model::{self, Listener};
 use crate::entropy::OsEntropy;
@@ -16,10 +17,18 @@ const NOW: Timestamp = Timestamp(1_795_317_694);
 /// An operator of an empty store, whose config has the identities `local` (accounts) and `backend`
 /// (learned), and a route for share links.
 pub(crate) fn operator() -> Operator {
+    let store = Arc::new(Memory::default());
+    let clock = Arc::new(ManualClock::at(NOW));
+    let signer = Signer::new(
+        Arc::clone(&store) as _,
+        Arc::clone(&clock) as _,
+        Arc::new(OsEntropy),
+    );
     Operator {
-        store: Arc::new(Memory::default()),
+        store,
+        signer: Arc::new(signer),
         keys: DigestKeys::derive(&[7; 32]),
-        clock: Arc::new(ManualClock::at(NOW)),
+        clock,
         entropy: Arc::new(OsEntropy),
         events: Arc::new(NoEvents),
         config: Arc::new(ArcSwap::from_pointee(config())),
@@ -494,4 +503,38 @@ async fn a_timed_store_answers_as_it_is_and_counts_its_verbs() {
         assert!(text.contains(line), "{line} is missing from\n{text}");
     }
     assert!(!text.contains("vestibule_store_errors_total{"), "{text}");
+}
+
+#[tokio::test]
+async fn keys_are_replaced_for_every_algorithm_of_the_config() {
+    let operator = operator();
+    let mut config = operator.config.load().as_ref().clone();
+    config.routes[0].token_algorithm = crate::auth::ports::Algorithm::Rs256;
+    operator.config.store(Arc::new(config));
+    let command = Command::KeyRotate { at_once: false };
+    let Output::KeysRotated(keys) = run(command, &operator).await.unwrap() else {
+        panic!()
+    };
+    let names: Vec<_> = keys.iter().map(|key| key.algorithm.as_str()).collect();
+    assert_eq!(names, ["EdDSA", "RS256"]);
+    let later = NOW.after(Duration::from_secs(600));
+    assert_eq!(keys[0].signs_from, later.iso8601());
+    let longest = Duration::from_secs(30 * 86_400);
+    assert_eq!(keys[0].others_end_at, later.after(longest).iso8601());
+    let kept = operator.store.signing_keys(NOW).await.unwrap();
+    let kids: Vec<_> = kept.iter().map(|key| key.kid.as_str()).collect();
+    assert_eq!(kids, [keys[0].kid.as_str(), keys[1].kid.as_str()]);
+    let text = Output::KeysRotated(keys.clone()).to_string();
+    assert!(
+        text.starts_with("KEY") && text.contains(&keys[1].kid),
+        "{text}"
+    );
+
+    let now = run(Command::KeyRotate { at_once: true }, &operator)
+        .await
+        .unwrap();
+    let Output::KeysRotated(now) = now else {
+        panic!()
+    };
+    assert_eq!(now[0].signs_from, NOW.iso8601());
 }

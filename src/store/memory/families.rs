@@ -32,13 +32,8 @@ struct KeptFamily {
     ends_at: Timestamp,
 }
 
-/// How the device of a family was verified last, and until when that holds.
-#[derive(Clone, Copy, Debug)]
-struct Proof {
-    factor: Factor,
-    verified_at: Timestamp,
-    ends_at: Timestamp,
-}
+/// How and when the device of a family was verified last.
+type Proof = (Factor, Timestamp);
 
 #[derive(Clone, Copy, Debug)]
 struct Refresh {
@@ -50,7 +45,7 @@ struct Refresh {
 
 impl State {
     /// Begins a family with an access token that is stored already. `verified`: the session that its
-    /// sessions are renewed from, with the end that was asked for it.
+    /// sessions are renewed from.
     pub(super) fn issue(
         &mut self,
         issue: &Issue,
@@ -64,11 +59,7 @@ impl State {
             scope: issue.access.scope.clone(),
             share: issue.access.share,
             born: issue.access.born.clone(),
-            proof: verified.map(|session| Proof {
-                factor: session.factor,
-                verified_at: session.verified_at,
-                ends_at: session.expires_at,
-            }),
+            proof: verified.map(|session| (session.factor, session.verified_at)),
             ends_at: issue.family_ends_at,
         };
         self.kept.families.insert(id, family);
@@ -111,6 +102,15 @@ impl State {
         self.kept.of_token.remove(&token);
     }
 
+    /// A token as the port gives it out: what it stands for is not opened.
+    pub(super) fn unopened(token: &Token) -> Token {
+        let mut token = token.clone();
+        if let Some(born) = &mut token.born {
+            born.original = Secret::default();
+        }
+        token
+    }
+
     /// A handle to what a token stands for: that stays in here.
     pub(super) fn sealed_original(token: &Token) -> Option<Sealed> {
         let born = token.born.as_ref();
@@ -122,11 +122,7 @@ impl State {
         let family = self.kept.of_token.get(&new.token);
         let family = family.and_then(|family| self.kept.families.get_mut(family));
         if let Some(family) = family.filter(|family| family.device_label == new.device_label) {
-            family.proof = Some(Proof {
-                factor,
-                verified_at: new.verified_at,
-                ends_at: new.expires_at,
-            });
+            family.proof = Some((factor, new.verified_at));
         }
     }
 
@@ -229,13 +225,12 @@ impl State {
     fn family(&self, refresh: RefreshDigest, now: Timestamp) -> Option<Family> {
         let (_, family) = self.live_family(refresh, now)?;
         let user = self.users.get(&family.user)?;
-        let proof = family.proof.filter(|proof| now < proof.ends_at);
         Some(Family {
             user: family.user,
             realm: user.realm.clone(),
             name: user.name.clone(),
             device_label: family.device_label.clone(),
-            verified_at: proof.map(|proof| proof.verified_at),
+            verified_at: family.proof.map(|(_, verified_at)| verified_at),
             ends_at: family.ends_at,
         })
     }
@@ -297,7 +292,7 @@ impl State {
         seen_at: Timestamp,
         now: Timestamp,
     ) -> Stored<Option<Session>> {
-        let Some(proof) = family.proof.filter(|proof| now < proof.ends_at) else {
+        let Some((factor, verified_at)) = family.proof else {
             return Ok(None);
         };
         let new = NewSession {
@@ -305,10 +300,10 @@ impl State {
             token: rotation.access,
             user: family.user,
             device_label: family.device_label.clone(),
-            verified_at: proof.verified_at,
-            expires_at: proof.ends_at,
+            verified_at,
+            expires_at: family.ends_at,
         };
-        let mut session = self.put_session(new, proof.factor, now)?;
+        let mut session = self.put_session(new, factor, now)?;
         if let Some(record) = self.sessions.get_mut(&rotation.pair) {
             record.last_seen_at = seen_at;
         }

@@ -125,7 +125,7 @@ impl Tokens for Memory {
         let state = self.lock()?;
         Ok(state
             .live_token(digest, now)
-            .and_then(|(token, _)| Some((token.clone(), state.holder(token)?))))
+            .and_then(|(token, _)| Some((State::unopened(token), state.holder(token)?))))
     }
 }
 

@@ -235,7 +235,7 @@ async fn act(
     now: Timestamp,
 ) -> Stored<Vec<Session>> {
     if let Some(issue) = &then.issue {
-        tokens::put(&mut *conn, &issue.access).await?;
+        tokens::put(&mut *conn, &store.vault, &issue.access).await?;
     }
     let mut made = Vec::new();
     for new in &then.sessions {
@@ -250,7 +250,7 @@ async fn act(
                 ..session
             })
         });
-        families::issue(&mut *conn, issue, verified.as_ref(), now).await?;
+        families::issue(&mut *conn, &store.vault, issue, verified.as_ref(), now).await?;
     }
     if let Some(kind) = then.disable {
         let which = Disable::One(kind);

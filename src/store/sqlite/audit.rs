@@ -1,6 +1,6 @@
 //! The audit trail, health and housekeeping.
 
-use super::{Sqlite, failures, sessions};
+use super::{Sqlite, failures, families, sessions};
 use crate::auth::ports::{AuditTrail, StoreError, Stored, Upkeep, Which};
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
@@ -92,6 +92,7 @@ impl Upkeep for Sqlite {
             let done = sqlx::query(step).bind(before.0).execute(&mut *tx).await?;
             removed += done.rows_affected();
         }
+        removed += families::purge(&mut tx, keep.tokens).await?;
         tx.commit().await?;
         Ok(removed)
     }

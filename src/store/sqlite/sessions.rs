@@ -1,11 +1,12 @@
 //! Sessions and the feed of their ends.
 
-use super::Sqlite;
+use super::{Sqlite, families};
 use crate::auth::ports::{NewSession, Revocation, SessionRow, Sessions, StoreError, Stored, Which};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
-use crate::gate::session::{Factor, Holder, Session};
+use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::id::{SessionId, UserId};
+use crate::secret::Sealed;
 use crate::store::rules;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
@@ -13,8 +14,8 @@ use sqlx::sqlite::SqliteConnection;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, user_id, name, realm, scope, factor, device_label, verified_at, ",
-            "last_seen_at, ends_at FROM held_sessions ",
+            "SELECT id, user_id, name, realm, scope, original, factor, device_label, ",
+            "verified_at, last_seen_at, ends_at FROM held_sessions ",
             $rest
         )
     };
@@ -26,6 +27,7 @@ type Columns = (
     String,
     String,
     Option<String>,
+    Option<Vec<u8>>,
     String,
     Option<String>,
     i64,
@@ -34,13 +36,14 @@ type Columns = (
 );
 
 fn from_columns(columns: Columns) -> Stored<SessionRow> {
-    let (id, user, name, realm, scope, factor, device_label, verified, seen, ends) = columns;
+    let (id, user, name, realm, scope, original, factor, device_label, verified, seen, ends) =
+        columns;
     let session = Session {
         id: SessionId(id),
         holder: Holder {
             user: UserId(user),
             name: name.into(),
-            terms: Holder::limited(UserId(user), "", scope.as_deref()).terms,
+            terms: Terms::of(scope.as_deref(), original.map(|it| Sealed(it.into()))),
         },
         factor: Factor::from_name(&factor).ok_or(StoreError::Damaged("factor"))?,
         verified_at: Timestamp(verified),
@@ -98,6 +101,7 @@ pub(super) async fn put(
     .bind(new.expires_at.0)
     .execute(&mut *conn)
     .await?;
+    families::keep_proof(&mut *conn, new, factor).await?;
     find(conn, new.key, now)
         .await?
         .ok_or(StoreError::Damaged("session"))
@@ -145,6 +149,7 @@ pub(super) async fn end(conn: &mut SqliteConnection, which: Which, now: Timestam
         deleting = deleting.bind(target);
     }
     let live = counting.fetch_one(&mut *conn).await?;
+    families::drop_proofs(&mut *conn, which).await?;
     deleting.execute(&mut *conn).await?;
     announce(conn, which, now).await?;
     u64::try_from(live).map_err(|_| StoreError::Damaged("count"))

@@ -1,6 +1,6 @@
 //! Share links.
 
-use super::{Owner, Sqlite, sessions, tokens};
+use super::{Owner, Sqlite, families, sessions, tokens};
 use crate::auth::ports::{NewShare, NewUser, Share, Shares, Stored, Token, Which};
 use crate::clock::Timestamp;
 use crate::id::{ShareId, UserId};
@@ -75,7 +75,7 @@ impl Shares for Sqlite {
             issued_at: now,
             expires_at: share.expires_at,
         };
-        tokens::put(&mut tx, &token).await?;
+        tokens::put(&mut tx, &self.vault, &token).await?;
         tx.commit().await?;
         Ok((id, user))
     }
@@ -103,6 +103,7 @@ impl Shares for Sqlite {
             return Ok(false);
         };
         sessions::end(&mut tx, Which::User(UserId(user)), now).await?;
+        families::end_of_user(&mut tx, UserId(user), now).await?;
         // Its recipient goes with it: nothing else would ever remove that phone number.
         for step in [
             "DELETE FROM tokens WHERE user_id = ?1",

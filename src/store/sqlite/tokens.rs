@@ -1,12 +1,14 @@
 //! Tokens.
 
-use super::{Sqlite, digest, sessions};
-use crate::auth::ports::{Stored, Token, Tokens, Which};
+use super::{Sqlite, digest, families, sessions};
+use crate::auth::ports::{Born, StoreError, Stored, Token, Tokens, Which};
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, TokenDigest};
-use crate::gate::session::Holder;
+use crate::gate::session::{Holder, Terms};
 use crate::id::{SessionId, ShareId, UserId};
+use crate::secret::{Sealed, Secret};
 use crate::store::rules;
+use crate::store::vault::Vault;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
@@ -17,15 +19,17 @@ type Row = (
     Option<i64>,
     i64,
     Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
     String,
 );
 
 fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
-    let (user, issued_pair, scope, share, issued_at, expires_at, name) = row;
+    let (user, issued_pair, scope, share, issued_at, expires_at, born_of, original, name) = row;
     let holder = Holder {
         user: UserId(user),
         name: name.into(),
-        terms: Holder::limited(UserId(user), "", scope.as_deref()).terms,
+        terms: Terms::of(scope.as_deref(), original.map(|it| Sealed(it.into()))),
     };
     let token = Token {
         digest: digest_,
@@ -35,7 +39,13 @@ fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
             .transpose()?,
         scope,
         share: share.map(ShareId),
-        born: None,
+        born: born_of
+            .map(|of| {
+                let of = digest(&of, TokenDigest::from_slice)?;
+                let original = Secret::default();
+                Ok::<_, StoreError>(Born { of, original })
+            })
+            .transpose()?,
         issued_at: Timestamp(issued_at),
         expires_at: expires_at.map(Timestamp),
     };
@@ -49,7 +59,8 @@ pub(super) async fn find<'e>(
     now: Timestamp,
 ) -> Stored<Option<(Token, Holder)>> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT user_id, issued_pair, scope, share_id, issued_at, expires_at, name
+        "SELECT user_id, issued_pair, scope, share_id, issued_at, expires_at, born_of,
+                original, name
          FROM held_tokens WHERE digest = ?1 AND ends_at > ?2",
     )
     .bind(&digest.0[..])
@@ -59,8 +70,9 @@ pub(super) async fn find<'e>(
     row.map(|row| from_row(digest, row)).transpose()
 }
 
-/// Inserts a token or renews the one with its digest. Sessions that another user had with it end.
-pub(super) async fn put(conn: &mut SqliteConnection, token: &Token) -> Stored<()> {
+/// Inserts a token or renews the one with its digest. Sessions that another user had with it end, and
+/// what was born of it for them.
+pub(super) async fn put(conn: &mut SqliteConnection, vault: &Vault, token: &Token) -> Stored<()> {
     let others: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM sessions WHERE token = ?1 AND user_id <> ?2 ORDER BY id",
     )
@@ -72,14 +84,17 @@ pub(super) async fn put(conn: &mut SqliteConnection, token: &Token) -> Stored<()
         let which = Which::Session(SessionId(id));
         sessions::end(&mut *conn, which, token.issued_at).await?;
     }
+    families::end_born(&mut *conn, token.digest, token.user, token.issued_at).await?;
     if let Some(share) = token.share {
         make_room(&mut *conn, share).await?;
     }
     sqlx::query(
-        "INSERT INTO tokens (digest, user_id, issued_pair, scope, share_id, issued_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO tokens (digest, user_id, issued_pair, scope, share_id, issued_at, expires_at,
+                             born_of, original)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (digest) DO UPDATE SET user_id = ?2, issued_pair = ?3, scope = ?4,
-             share_id = ?5, issued_at = ?6, expires_at = ?7",
+             share_id = ?5, issued_at = ?6, expires_at = ?7, born_of = ?8, original = ?9,
+             family_id = NULL",
     )
     .bind(&token.digest.0[..])
     .bind(token.user.0)
@@ -88,6 +103,8 @@ pub(super) async fn put(conn: &mut SqliteConnection, token: &Token) -> Stored<()
     .bind(token.share.map(|share| share.0))
     .bind(token.issued_at.0)
     .bind(token.expires_at.map(|at| at.0))
+    .bind(token.born.as_ref().map(|born| born.of.0.to_vec()))
+    .bind(families::sealed_original(vault, token)?)
     .execute(conn)
     .await?;
     Ok(())
@@ -100,7 +117,8 @@ async fn make_room(conn: &mut SqliteConnection, share: ShareId) -> Stored<()> {
     sqlx::query(
         "DELETE FROM tokens WHERE digest IN (
              SELECT digest FROM tokens
-             WHERE share_id = ?1 AND issued_pair IS NOT NULL
+             WHERE share_id = ?1 AND issued_pair IS NOT NULL AND born_of IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM tokens b WHERE b.born_of = tokens.digest)
                  AND NOT EXISTS (SELECT 1 FROM sessions WHERE token = tokens.digest)
              ORDER BY issued_at DESC LIMIT -1 OFFSET ?2)",
     )
@@ -134,7 +152,7 @@ pub(super) async fn is_live(
 impl Tokens for Sqlite {
     async fn put_token(&self, token: Token) -> Stored<()> {
         let mut tx = self.begin().await?;
-        put(&mut tx, &token).await?;
+        put(&mut tx, &self.vault, &token).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -255,8 +255,8 @@ impl Wizards for Sqlite {
             return Ok(false);
         }
         if let Some(issue) = &then.issue {
-            tokens::put(&mut tx, &issue.access).await?;
-            families::issue(&mut tx, issue, None, now).await?;
+            tokens::put(&mut tx, &self.vault, &issue.access).await?;
+            families::issue(&mut tx, &self.vault, issue, None, now).await?;
         }
         end(&mut tx, digest).await?;
         tx.commit().await?;

@@ -1,0 +1,143 @@
+//! What an upstream is sent in the place of a client's token, and the assertion beside it.
+//!
+//! A token that Vestibule issued in the place of another one is exchanged for that one, or for one
+//! that is signed for the upstream. What is opened here lives as long as its request, no longer.
+
+use super::headers;
+use super::proxy::Gateway;
+use crate::auth::assertion::Asserted;
+use crate::auth::ports::{StoreError, Stored};
+use crate::config::model::{self, CredentialSource, ForwardToken};
+use crate::gate::Grant;
+use crate::identity::credential;
+use crate::route::Route;
+use crate::secret::Secret;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use pingora::http::RequestHeader;
+use std::sync::Arc;
+
+/// What one request carries up besides what it came with.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    /// What the presented token stands for, if it does and the upstream is to have it.
+    pub(super) original: Option<Secret>,
+    /// Signed for this upstream.
+    assertion: Option<Arc<Secret>>,
+}
+
+impl Outgoing {
+    /// The value of `X-Vestibule-Assertion`.
+    pub(super) fn header(&self, route: &model::Route) -> Option<&Secret> {
+        self.assertion
+            .as_deref()
+            .filter(|_| route.forward.assertion)
+    }
+}
+
+impl Gateway {
+    /// Opens and signs what a permitted request carries up. Nothing, and no work, for a plain token on
+    /// a route that asks for none of it.
+    pub(super) async fn outgoing(
+        &self,
+        route: &Route,
+        grant: &Grant,
+        token: Option<&str>,
+        device: Option<&str>,
+    ) -> Stored<Outgoing> {
+        let Some(holder) = headers::holder(grant) else {
+            return Ok(Outgoing::default());
+        };
+        let forward = &route.config.forward;
+        let terms = holder.terms.as_ref();
+        let sealed = terms.and_then(|terms| terms.original.as_ref());
+        let original = match (forward.token, sealed, token) {
+            (ForwardToken::Original, Some(sealed), Some(token)) => {
+                let digest = route.keys.token(token);
+                let original = self.local.auth.store.original(digest, sealed);
+                Some(original.ok_or(StoreError::Damaged("original token"))?)
+            }
+            _ => None,
+        };
+        let assertion = if forward.assertion || forward.token == ForwardToken::Vestibule {
+            let about = Asserted {
+                user: holder.user,
+                name: &holder.name,
+                proof: match grant {
+                    Grant::Session {
+                        factor,
+                        verified_at,
+                        ..
+                    } => Some((*factor, *verified_at)),
+                    Grant::Open | Grant::Token(_) => None,
+                },
+                device,
+                audience: &forward.audience,
+                algorithm: route.config.token_algorithm,
+            };
+            Some(self.local.auth.assertion(&about).await?)
+        } else {
+            None
+        };
+        Ok(Outgoing {
+            original,
+            assertion,
+        })
+    }
+}
+
+/// Puts what goes up into the places of the client's token. Those in the target: `head::target`.
+pub(super) fn place_token(
+    request: &mut RequestHeader,
+    outgoing: &Outgoing,
+    route: &model::Route,
+) -> pingora::Result<()> {
+    match (route.forward.token, &outgoing.original) {
+        (ForwardToken::Original, None) => Ok(()),
+        (ForwardToken::Original, Some(original)) => {
+            put_original(request, original, &route.credentials)
+        }
+        (ForwardToken::Remove, _) => headers::remove_token(request, &route.credentials),
+        (ForwardToken::Vestibule, _) => {
+            headers::remove_token(request, &route.credentials)?;
+            // Nobody else's word stands where the upstream looks for ours.
+            request.remove_header(&AUTHORIZATION);
+            match &outgoing.assertion {
+                Some(signed) => put_bearer(request, signed),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+fn put_original(
+    request: &mut RequestHeader,
+    original: &Secret,
+    sources: &[CredentialSource],
+) -> pingora::Result<()> {
+    for source in sources {
+        match source {
+            CredentialSource::Bearer if credential::has_bearer(&request.headers) => {
+                put_bearer(request, original)?;
+            }
+            CredentialSource::Cookie(name) => headers::put_cookie(request, name, original)?,
+            CredentialSource::Bearer | CredentialSource::Query(_) | CredentialSource::Path(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn put_bearer(request: &mut RequestHeader, token: &Secret) -> pingora::Result<()> {
+    request.insert_header(
+        AUTHORIZATION,
+        sensitive(&format!("Bearer {}", token.expose()))?,
+    )
+}
+
+/// A value that is never written to a log, and never kept by header compression.
+pub(super) fn sensitive(text: &str) -> pingora::Result<HeaderValue> {
+    let value = HeaderValue::from_str(text);
+    let mut value = value.map_err(|_| super::proxy::internal("a token that is no header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
