@@ -17,5 +17,6 @@ mod main_job;
 mod operator;
 mod protocols;
 mod races;
+mod rules;
 mod timing;
 mod transfer;
