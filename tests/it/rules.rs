@@ -1,7 +1,7 @@
 //! The rules that hold on every dialect alike, asked of each and across them: whose code it is, what
 //! it is good for and how often is never a matter of the words it is sent in.
 
-use crate::conformance::{add_user, app_code, site, site_with};
+use crate::conformance::tools::{add_user, app_code, site, site_with};
 use crate::support::{Gateway, PASSWORD, PHONE, Setup, Site, secret};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};

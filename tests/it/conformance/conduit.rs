@@ -1,6 +1,6 @@
 //! Conduit's guide to two-factor authentication.
 
-use super::{Answer, app_code, bearer, curl, key_of, scanned, signed_in, site};
+use super::tools::{Answer, app_code, bearer, curl, key_of, scanned, signed_in, site};
 use crate::support::{Gateway, PHONE, Site, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -40,7 +40,7 @@ const ACCEPT: &str = "Accept: application/json";
 
 #[test]
 fn every_call_is_here() {
-    super::lists_every_call(Dialect::Conduit, CALLS, include_str!("conduit.rs"));
+    super::tools::lists_every_call(Dialect::Conduit, CALLS, include_str!("conduit.rs"));
 }
 
 /// `curl --location --request …` as the guide writes it; no body where `data` is empty.
@@ -161,7 +161,7 @@ fn claims(token: &str, user: i64) -> Value {
 async fn a_code_gives_tokens() {
     let site = site().await;
     let gateway = &site.gateway;
-    let anna = super::add_user(gateway, "anna", &["--phone", PHONE]);
+    let anna = super::tools::add_user(gateway, "anna", &["--phone", PHONE]);
     let token = gateway
         .sign_in("anna", crate::support::PASSWORD, "laptop")
         .await;

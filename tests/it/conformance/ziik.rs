@@ -1,6 +1,6 @@
 //! Ziik's "Two Factor Settings".
 
-use super::{add_user, app_code, bearer, curl, key_of, scanned, signed_in, site};
+use super::tools::{add_user, app_code, bearer, curl, key_of, scanned, signed_in, site};
 use crate::support::{PASSWORD, PHONE, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -37,7 +37,7 @@ const KEY: &str = "T42NQXFCPWEJMGJY";
 
 #[test]
 fn every_call_is_here() {
-    super::lists_every_call(Dialect::Ziik, CALLS, include_str!("ziik.rs"));
+    super::tools::lists_every_call(Dialect::Ziik, CALLS, include_str!("ziik.rs"));
 }
 
 /// The settings of a user without any.
