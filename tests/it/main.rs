@@ -19,4 +19,5 @@ mod protocols;
 mod races;
 mod rules;
 mod timing;
+mod tokens;
 mod transfer;

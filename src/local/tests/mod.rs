@@ -5,6 +5,7 @@ mod iogates;
 mod portal;
 mod refusal;
 mod sign_in;
+mod tokens;
 mod ziik;
 
 use super::{Call, Local, Reply, table};
