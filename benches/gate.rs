@@ -66,6 +66,9 @@ fn main() {
     for n in 0..SESSIONS {
         gate.remember(realm.session(&token(n), Some(&device_id(n))), &session(n));
     }
+    // As every ten seconds in service. Until then a table that has grown is two, and a key may be
+    // looked for in both.
+    gate.sweep();
     print_rows(&check_alone(&gate, &realm));
     print_rows(&whole_way(&gate, &keys));
 }

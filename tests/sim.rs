@@ -611,7 +611,7 @@ impl World {
             phone: phone.and_then(Phone::from_e164),
             email: None,
             device: device.map(str::to_owned),
-            lifetime: lifetime.map(Duration::from_secs),
+            expires_at: lifetime.map(|secs| self.clock.now().after(Duration::from_secs(secs))),
         };
         self.nodes[node].witness.learned(learned).await.unwrap();
         self.diary.note(format!(

@@ -46,6 +46,8 @@ type Interlude = Box<dyn FnOnce() + Send>;
 /// the gate gets it.
 struct Script {
     holders: Mutex<HashMap<String, (Holder, Option<SessionKey>)>>,
+    /// How long its word about a token holds.
+    fresh_for: Mutex<Option<Duration>>,
     sessions: Mutex<HashMap<SessionKey, Session>>,
     down: AtomicBool,
     holder_calls: AtomicUsize,
@@ -72,6 +74,7 @@ impl Witness for Script {
             Some((holder, issued_pair)) => Known::Yes {
                 holder,
                 issued_pair,
+                fresh_for: *self.fresh_for.lock().unwrap(),
             },
             None => Known::No,
         })
@@ -110,6 +113,7 @@ impl World {
         let clock = Arc::new(TestClock(AtomicI64::new(START)));
         let script = Arc::new(Script {
             holders: Mutex::default(),
+            fresh_for: Mutex::default(),
             sessions: Mutex::default(),
             down: AtomicBool::new(false),
             holder_calls: AtomicUsize::new(0),

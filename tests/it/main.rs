@@ -15,6 +15,7 @@ mod kannel;
 mod mail;
 mod main_job;
 mod operator;
+mod outside;
 mod protocols;
 mod races;
 mod rules;

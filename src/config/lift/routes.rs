@@ -41,7 +41,12 @@ impl Lift<'_> {
     }
 
     /// Everything but the name and the hosts, which are checked across routes.
-    fn route(&mut self, raw: &raw::Route, algorithm: raw::Algorithm, at: At<'_>) -> Option<Route> {
+    fn route(
+        &mut self,
+        raw: &raw::Route,
+        algorithm: raw::SigningAlgorithm,
+        at: At<'_>,
+    ) -> Option<Route> {
         let credentials = self.credentials(&raw.credentials, at.key("credentials"));
         let dialects = self.dialects(&raw.dialects, at.key("dialects"));
         let rules = self.rules(raw, at);
