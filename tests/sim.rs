@@ -343,7 +343,6 @@ fn auth(
         Arc::clone(entropy) as _,
     );
     Auth {
-        signer: Arc::new(signer),
         store,
         signer: Arc::new(signer),
         keys: keys.clone(),
@@ -379,12 +378,6 @@ fn auth(
                 address_factor: ADDRESS_FACTOR,
             },
             sudo: secs(5 * MINUTE),
-            tokens: Tokens {
-                issuer: "https://files.example.org".to_owned(),
-                algorithm: SigningAlgorithm::EdDsa,
-                access_lifetime: secs(3600),
-                refresh_lifetime: secs(3600),
-            },
             sends_mail: false,
             service_name: "Files".to_owned(),
             tokens: Tokens {

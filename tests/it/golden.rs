@@ -8,7 +8,7 @@ use crate::support::{Gateway, Inbox, PASSWORD, Site};
 use std::fmt::Write as _;
 use vestibule::local::table::{ENDPOINTS, Endpoint};
 
-const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Of a user and of a change that are not there, so that no row changes what another one says.
 const NOBODYS_ID: &str = "999999";

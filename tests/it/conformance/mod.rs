@@ -2,6 +2,9 @@
 //! comes back is compared with the documented answer field by field.
 
 mod b2core;
+mod conduit;
+pub(crate) mod tools;
+mod ziik;
 
 use crate::support::iogates::Backend;
 use crate::support::smtpd::Smtpd;
