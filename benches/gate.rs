@@ -48,6 +48,15 @@ impl Witness for Nobody {
     async fn session(&self, _: SessionKey) -> Result<Option<Session>, Unavailable> {
         Err(Unavailable)
     }
+
+    async fn spend_success(
+        &self,
+        _realm: &str,
+        _success: &str,
+        _token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        Ok(None)
+    }
 }
 
 fn main() {
@@ -87,6 +96,7 @@ fn check_alone(gate: &Gate, realm: &RealmKeys) -> Vec<Vec<String>> {
                 token: asked.token(),
                 device: Some(asked.device()),
             }),
+            success_token: None,
             path: "/files/report.pdf",
             destination: None,
         });
@@ -231,6 +241,7 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
             token,
             device: device.as_deref(),
         }),
+        success_token: None,
         path: &head.path,
         destination,
     })

@@ -1,6 +1,6 @@
 //! Which token and which device a request presents, and whose they are.
 //!
-//! [`credential`] and [`device`] read the head (pure); [`witness`] answers the gate's questions from
+//! [`credential`], [`device`] and [`success`] read the head (pure); [`witness`] answers the gate's questions from
 //! the store; [`learn`] watches an upstream's own sign-in; [`accounts`] hashes passwords.
 
 pub mod accounts;
@@ -8,4 +8,5 @@ mod cookies;
 pub mod credential;
 pub mod device;
 pub mod learn;
+pub mod success;
 pub mod witness;

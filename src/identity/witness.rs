@@ -8,7 +8,7 @@ use crate::auth::ports::{LearnedUser, Store, StoreError, Token};
 use crate::clock::Clock;
 use crate::digest::{DigestKeys, SessionKey, TokenDigest};
 use crate::factor::phone::Phone;
-use crate::gate::session::Session;
+use crate::gate::session::{Holder, Session};
 use crate::gate::{Known, Unavailable, Witness};
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
@@ -266,6 +266,19 @@ impl Witness for StoreWitness {
     async fn session(&self, key: SessionKey) -> Result<Option<Session>, Unavailable> {
         let found = self.store.session(key, self.clock.now()).await;
         found.map_err(|error| unavailable(&error))
+    }
+
+    async fn spend_success(
+        &self,
+        realm: &str,
+        success: &str,
+        token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        let digest = self.keys.success(success);
+        let token = token.map(|token| self.keys.realm(realm).token(token));
+        let now = self.clock.now();
+        let spent = self.store.spend_success(realm, digest, token, now).await;
+        spent.map_err(|error| unavailable(&error))
     }
 }
 
