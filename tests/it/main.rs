@@ -13,6 +13,7 @@ mod hygiene;
 mod kannel;
 mod mail;
 mod main_job;
+mod openapi;
 mod operator;
 mod protocols;
 mod races;

@@ -1,3 +1,5 @@
+//! The tables of descriptions against the table of endpoints.
+
 use super::*;
 use std::collections::BTreeSet;
 
