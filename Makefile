@@ -2,9 +2,9 @@
 
 SHELL  := /bin/bash
 TOOLS  := target/tools
-APT    := cmake gcc make curl openssl nginx-light rclone kannel kannel-extras prometheus procps systemd python3-venv wrk zbar-tools
+APT    := cmake gcc make curl openssl nginx-light rclone kannel kannel-extras prometheus procps systemd python3-venv wrk zbar-tools oathtool
 # Debian's package of a program, for telling whether it is there already.
-PROBES := cmake gcc curl openssl nginx rclone bearerbox smsbox promtool systemd-analyze wrk zbarimg
+PROBES := cmake gcc curl openssl nginx rclone bearerbox smsbox promtool systemd-analyze wrk zbarimg oathtool
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .PHONY: demo test bench lint build tools clean
@@ -38,7 +38,7 @@ tools: ## Debian packages, only those that are missing
 
 $(TOOLS)/bin/copyparty: tests/requirements.txt | tools
 	python3 -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(TOOLS)/bin/python3 -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 clean:
