@@ -58,6 +58,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["src/store/"]),
     ("saphyr", &["src/config/"]),
     ("axum", &["src/observe/admin.rs", "src/cli/"]),
+    ("jsonwebtoken", &["src/auth/signing.rs"]),
+    ("aws_lc_rs", &["src/auth/signing.rs"]),
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
     ("totp_rs", &["src/factor/totp.rs"]),

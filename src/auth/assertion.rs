@@ -168,7 +168,7 @@ mod tests {
             device: None,
             ..about()
         };
-        let said = claims(&*world.auth.assertion(&bare).await.unwrap());
+        let said = claims(&world.auth.assertion(&bare).await.unwrap());
         for absent in ["amr", "auth_time", "device"] {
             assert!(said.get(absent).is_none(), "{absent}");
         }

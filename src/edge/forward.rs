@@ -141,3 +141,101 @@ pub(super) fn sensitive(text: &str) -> pingora::Result<HeaderValue> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Identity;
+    use crate::edge::head::tests::route;
+
+    fn request(pairs: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in pairs {
+            request.append_header(*name, *value).unwrap();
+        }
+        request
+    }
+
+    fn lines(request: &RequestHeader, name: &str) -> Vec<String> {
+        let values = request.headers.get_all(name).iter();
+        values
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// `Authorization` and `Cookie` as they go up.
+    fn placed(
+        token: ForwardToken,
+        outgoing: &Outgoing,
+        pairs: &[(&'static str, &'static str)],
+    ) -> (Vec<String>, Vec<String>) {
+        let cookie = CredentialSource::Cookie("IOGATES".to_owned());
+        let mut route = route(Identity::Accounts, vec![CredentialSource::Bearer, cookie]);
+        route.config.forward.token = token;
+        let mut request = request(pairs);
+        place_token(&mut request, outgoing, &route.config).unwrap();
+        (lines(&request, "authorization"), lines(&request, "cookie"))
+    }
+
+    fn original(text: &str) -> Outgoing {
+        Outgoing {
+            original: Some(Secret::new(text)),
+            assertion: None,
+        }
+    }
+
+    #[test]
+    fn the_original_stands_where_the_token_stood_and_nowhere_else() {
+        let token = ForwardToken::Original;
+        let root = original("root");
+        let both = [
+            ("authorization", "Bearer born"),
+            ("cookie", "a=b; IOGATES=born"),
+            ("cookie", " IOGATES=born ; IOGATESX=c"),
+        ];
+        let (authorization, cookies) = placed(token, &root, &both);
+        assert_eq!(authorization, ["Bearer root"]);
+        assert_eq!(cookies, ["a=b; IOGATES=root; IOGATES=root; IOGATESX=c"]);
+        let (authorization, cookies) = placed(token, &root, &[("cookie", "a=b")]);
+        assert!(authorization.is_empty() && cookies == ["a=b"]);
+        let basic = [("authorization", "Basic born")];
+        assert_eq!(placed(token, &root, &basic).0, ["Basic born"], "no bearer");
+        // A token that would begin another cookie takes its own away.
+        let (_, cookies) = placed(token, &original("x;IOGATES=other"), &both);
+        assert_eq!(cookies, ["a=b; IOGATESX=c"]);
+        let plain = placed(token, &Outgoing::default(), &both);
+        assert_eq!((plain.0.len(), plain.1.len()), (1, 2), "as it came");
+    }
+
+    #[test]
+    fn what_is_signed_stands_alone() {
+        let signed = Outgoing {
+            original: None,
+            assertion: Some(Arc::new(Secret::new("signed"))),
+        };
+        let both = [
+            ("authorization", "Bearer born"),
+            ("cookie", "a=b; IOGATES=born"),
+        ];
+        let token = ForwardToken::Vestibule;
+        let (authorization, cookies) = placed(token, &signed, &both);
+        assert_eq!(
+            (authorization, cookies),
+            (vec!["Bearer signed".to_owned()], vec!["a=b".to_owned()])
+        );
+        // Nobody was let through: nobody's word goes up.
+        let basic = [("authorization", "Basic born")];
+        assert!(placed(token, &Outgoing::default(), &basic).0.is_empty());
+        assert!(placed(ForwardToken::Remove, &signed, &both).0.is_empty());
+    }
+
+    #[test]
+    fn a_parameter_gets_the_original_escaped() {
+        let put = |query| headers::put_query(query, &["token"], &Secret::new("a&b=c/ü"));
+        assert_eq!(
+            put("x=1&token=born&%74oken=born&y").as_deref(),
+            Some("x=1&token=a%26b%3Dc%2F%C3%BC&token=a%26b%3Dc%2F%C3%BC&y")
+        );
+        assert_eq!(put("x=1&tokens=2"), None);
+    }
+}

@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod conformance;
 mod demo;
 mod floods;
 mod golden;
@@ -17,5 +18,7 @@ mod openapi;
 mod operator;
 mod protocols;
 mod races;
+mod rules;
 mod timing;
+mod tokens;
 mod transfer;

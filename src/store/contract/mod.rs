@@ -3,7 +3,9 @@
 mod codes;
 mod enrolment;
 mod factors;
+mod families;
 mod holders;
+mod keys;
 mod sends;
 mod sessions;
 mod tries;

@@ -142,6 +142,9 @@ impl Codes for Sqlite {
         let place = value_place(new.bound_to, new.user, new.factor);
         let value = new.value.as_ref();
         let value = value.map(|value| self.seal_factor(&place, value));
+        // Not by itself: a statement that returns a row ends after it has answered, and would not
+        // say that its commit failed.
+        let mut tx = self.begin().await?;
         let id = sqlx::query_scalar(
             "INSERT OR REPLACE INTO challenges (bound_to, purpose, user_id, factor, code, value,
                  replaces_others, state, attempts_left, created_at, expires_at)
@@ -157,8 +160,9 @@ impl Codes for Sqlite {
         .bind(new.attempts)
         .bind(new.created_at.0)
         .bind(new.expires_at.0)
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(ChallengeId(id))
     }
 

@@ -238,14 +238,16 @@ impl Wizards for Sqlite {
     }
 
     async fn take_wizard(&self, digest: WizardDigest, now: Timestamp) -> Stored<Option<Wizard>> {
+        let mut tx = self.begin().await?;
         let row = sqlx::query_as(columns!(
             "DELETE FROM wizards WHERE digest = ?1 AND expires_at > ?2 RETURNING",
             ""
         ))
         .bind(&digest.0[..])
         .bind(now.0)
-        .fetch_optional(&self.writer)
+        .fetch_optional(&mut *tx)
         .await?;
+        tx.commit().await?;
         row.map(|row| self.wizard_from_row(digest, row)).transpose()
     }
 
