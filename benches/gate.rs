@@ -75,6 +75,9 @@ fn main() {
     for n in 0..SESSIONS {
         gate.remember(realm.session(&token(n), Some(&device_id(n))), &session(n));
     }
+    // As every ten seconds in service. Until then a table that has grown is two, and a key may be
+    // looked for in both.
+    gate.sweep();
     print_rows(&check_alone(&gate, &realm));
     print_rows(&whole_way(&gate, &keys));
 }
@@ -378,7 +381,7 @@ fn config() -> model::Config {
             assertion: false,
             audience: "files".to_owned(),
         },
-        token_algorithm: model::Algorithm::EdDsa,
+        token_algorithm: model::SigningAlgorithm::EdDsa,
         cors_origins: Vec::new(),
         encoded_slashes: false,
         body_bytes_max: None,
@@ -436,7 +439,7 @@ fn config() -> model::Config {
         sudo: second,
         tokens: model::Tokens {
             issuer: "https://files.example.org".to_owned(),
-            algorithm: model::Algorithm::EdDsa,
+            algorithm: model::SigningAlgorithm::EdDsa,
             access_lifetime: second,
             refresh_lifetime: second,
         },

@@ -3,6 +3,7 @@
 //! [`App::start`] opens the store, binds the sockets and starts serving; [`App::reload`] swaps what
 //! a reload may change, all or nothing; [`App::shutdown`] drains.
 
+mod issuers;
 mod jobs;
 mod learner;
 mod probe;
@@ -29,6 +30,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::timed::Timed;
 use crate::store;
 use arc_swap::ArcSwap;
+use issuers::Issuers;
 use jobs::Jobs;
 use learner::UpstreamLearner;
 use std::net::SocketAddr;
@@ -52,8 +54,8 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
     #[error("codes cannot be sent: {0}")]
     Delivery(#[from] crate::delivery::SetupError),
-    #[error("the probe of learned identities cannot be set up: {0}")]
-    Probe(#[from] reqwest::Error),
+    #[error(transparent)]
+    Issuers(#[from] issuers::SetupError),
     #[error("the store does not answer: {0}")]
     StoreDown(#[from] StoreError),
 }
@@ -69,8 +71,8 @@ pub enum ReloadError {
     NeedsRestart,
     #[error("codes cannot be sent: {0}")]
     Delivery(#[from] crate::delivery::SetupError),
-    #[error("the probe of learned identities cannot be set up: {0}")]
-    Probe(#[from] reqwest::Error),
+    #[error(transparent)]
+    Issuers(#[from] issuers::SetupError),
 }
 
 /// What everything else stands on.
@@ -95,6 +97,7 @@ pub struct App {
     auth: Arc<Auth>,
     gate: Arc<Gate>,
     witness: Arc<StoreWitness>,
+    issuers: ArcSwap<Issuers>,
     health: Arc<Health>,
     jobs: Jobs,
     stop: watch::Sender<bool>,
@@ -109,7 +112,8 @@ impl App {
         // Before the first session can be cached, so that no revocation is missed.
         let feed_from = base.store.feed_head().await?;
         let (gate, witness) = base.gate_and_witness(&config);
-        witness.set_probes(probe::all(&config)?);
+        let issuers = Issuers::new(&base.issuers(), &config, None)?;
+        witness.set_probes(issuers.probes());
         let auth = Arc::new(base.auth(&config)?);
 
         let listeners = Listeners::bind(
@@ -154,6 +158,7 @@ impl App {
             auth,
             gate,
             witness,
+            issuers: ArcSwap::from_pointee(issuers),
             health,
             jobs,
             stop,
@@ -212,7 +217,8 @@ impl App {
             .control
             .prepare(&config.listeners, listen_limits(&config), now)?;
         let providers = providers(&config, &self.base.metrics)?;
-        let probes = probe::all(&config)?;
+        let before = self.issuers.load_full();
+        let issuers = Issuers::new(&self.base.issuers(), &config, Some(&before))?;
         let snapshot = Snapshot::new(
             config.clone(),
             &self.base.keys,
@@ -223,7 +229,8 @@ impl App {
         listeners.apply();
         self.auth.deliver.store(Arc::new(providers));
         self.auth.settings.store(Arc::new(settings(&config)));
-        self.witness.set_probes(probes);
+        self.witness.set_probes(issuers.probes());
+        self.issuers.store(Arc::new(issuers));
         self.gate.set_idle(config.sessions.idle);
         self.snapshots.store(Arc::new(snapshot));
         name_metrics(&config, &self.control, &self.base.metrics);
@@ -340,8 +347,16 @@ impl Base {
                 Arc::clone(witness),
                 Arc::clone(auth),
                 self.audit.clone(),
+                Arc::clone(&self.clock),
             )),
             device_label: Box::new(move |device| label_keys.device_label(device)),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn issuers(&self) -> issuers::Base {
+        issuers::Base {
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
         }

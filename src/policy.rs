@@ -76,6 +76,10 @@ fn covers(wanted: &str, path: &str) -> bool {
             None => wanted == path,
         };
     }
+    covers_decoded(wanted, path)
+}
+
+fn covers_decoded(wanted: &str, path: &str) -> bool {
     let mut rest = percent_decode_str(path);
     let Some(directory) = wanted.strip_suffix('/') else {
         return rest.eq(percent_decode_str(wanted));
@@ -109,6 +113,7 @@ fn strictness(requirement: Requirement) -> (u8, std::cmp::Reverse<Duration>) {
 pub(crate) mod tests {
     use super::*;
     use crate::config::model::{Forward, ForwardToken};
+    use proptest::prelude::*;
 
     const FRESH: Requirement = Requirement::TwoFactor {
         within: Some(Duration::from_secs(600)),
@@ -133,7 +138,7 @@ pub(crate) mod tests {
                 assertion: false,
                 audience: "files".to_owned(),
             },
-            token_algorithm: crate::config::model::Algorithm::EdDsa,
+            token_algorithm: crate::config::model::SigningAlgorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
             body_bytes_max: None,
@@ -256,6 +261,15 @@ pub(crate) mod tests {
                 wanted,
                 "{path} {destination}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn undecoded_paths_fall_under_the_same_rules(
+            wanted in "/([ab+/]|%2B|%C3%B8){0,5}", path in "/([ab+/]|%2B|%C3%B8){0,6}",
+        ) {
+            prop_assert_eq!(covers(&wanted, &path), covers_decoded(&wanted, &path));
         }
     }
 

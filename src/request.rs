@@ -7,14 +7,18 @@
 mod authority;
 mod client;
 mod framing;
+mod lines;
 mod path;
+mod query;
 
 use authority::{Authority, Scheme};
 pub use client::Client;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, UPGRADE};
+use http::header::{ACCEPT, AUTHORIZATION, UPGRADE};
 use http::{HeaderMap, Method};
+pub(crate) use lines::{Line, Lines};
 pub use path::canonical_path;
 pub(crate) use path::{ENCODED_SLASH, has_other_readings, without_parameters};
+pub(crate) use query::may_hold;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -30,6 +34,8 @@ pub struct RequestHead<'a> {
     /// As sent, without the `?`.
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
+    /// Of `headers`.
+    pub(crate) lines: Lines<'a>,
     /// The canonical path of WebDAV's `Destination` (RFC 4918 section 10.3), on the same host.
     pub destination: Option<Cow<'a, str>>,
     /// The path or the destination keeps an encoded `/`: only for routes with `encoded_slashes: keep`.
@@ -127,9 +133,10 @@ impl<'a> RequestHead<'a> {
         if method == Method::CONNECT {
             return Err(Malformed::Connect);
         }
-        framing::check(headers)?;
+        let lines = Lines::read(headers);
+        framing::check(&lines)?;
         let target = Target::parse(target)?;
-        let asked = asked_authority(uri, &target, headers, peer.tls)?;
+        let asked = asked_authority(uri, &target, lines.host, peer.tls)?;
         let (client, forwarded) = Client::read(headers, peer)?;
         // Proxies often leave the port out of the host they pass on.
         let is_exact = !client::is_trusted(peer, peer.address);
@@ -139,7 +146,7 @@ impl<'a> RequestHead<'a> {
             "*" => return Err(Malformed::Asterisk),
             path => canonical_path(path)?,
         };
-        let destination = match destination(headers, &host, is_exact)? {
+        let destination = match destination(lines.destination, &host, is_exact)? {
             Some((path, slash)) => {
                 has_encoded_slash |= slash;
                 Some(path)
@@ -152,6 +159,7 @@ impl<'a> RequestHead<'a> {
             path,
             query: target.query,
             headers,
+            lines,
             destination,
             has_encoded_slash,
             client,
@@ -188,31 +196,10 @@ impl<'a> RequestHead<'a> {
         self.any_item(UPGRADE, "websocket")
     }
 
-    /// The decoded value of a query parameter. Twice with one value is fine, with two is refused; so
-    /// is a second one behind a `;`, which some servers take for a `&`.
+    /// The decoded value of a query parameter; see [`query::value`].
     pub fn query_value(&self, name: &str) -> Result<Option<Cow<'a, str>>, Malformed> {
-        let Some(query) = self.query else {
-            return Ok(None);
-        };
-        let mut found: Option<Cow<'a, str>> = None;
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            if key == name {
-                if found.as_ref().is_some_and(|before| *before != value) {
-                    return Err(Malformed::QueryTwice);
-                }
-                found = Some(value);
-            }
-        }
-        let mut behind_semicolons = query.split('&').flat_map(|pair| pair.split(';').skip(1));
-        let is_named = |piece: &str| {
-            form_urlencoded::parse(piece.as_bytes())
-                .next()
-                .is_some_and(|(key, _)| key == name)
-        };
-        if query.contains(';') && behind_semicolons.any(is_named) {
-            return Err(Malformed::QueryTwice);
-        }
-        Ok(found)
+        self.query
+            .map_or(Ok(None), |query| query::value(query, name))
     }
 
     fn has_bearer(&self) -> bool {
@@ -245,10 +232,15 @@ struct Target<'a> {
 impl<'a> Target<'a> {
     fn parse(target: &'a [u8]) -> Result<Self, Malformed> {
         let target = std::str::from_utf8(target).map_err(|_| Malformed::NotUtf8)?;
-        if target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        let (mut has_control, mut has_fragment) = (false, false);
+        for byte in target.bytes() {
+            has_control |= byte <= b' ' || byte == 0x7f;
+            has_fragment |= byte == b'#';
+        }
+        if has_control {
             return Err(Malformed::ControlByte);
         }
-        if target.contains('#') {
+        if has_fragment {
             return Err(Malformed::Fragment);
         }
         let (before_query, query) = match target.split_once('?') {
@@ -277,17 +269,14 @@ impl<'a> Target<'a> {
 fn asked_authority<'a>(
     uri: &'a http::Uri,
     target: &Target<'a>,
-    headers: &'a HeaderMap,
+    host: Line<'a>,
     tls: bool,
 ) -> Result<Authority<'a>, Malformed> {
-    let mut lines = headers.get_all(HOST).iter();
-    let host = lines.next();
-    if lines.next().is_some() {
-        return Err(Malformed::HostTwice);
-    }
-    let host = host
-        .map(|line| line.to_str().map_err(|_| Malformed::Host))
-        .transpose()?;
+    let host = match host {
+        Line::Absent => None,
+        Line::Once(line) => Some(line.to_str().map_err(|_| Malformed::Host)?),
+        Line::Many => return Err(Malformed::HostTwice),
+    };
     let scheme = target.origin.map_or(Scheme::of(tls), |(scheme, _)| scheme);
     let in_target = target.origin.map(|(_, authority)| authority);
     let in_uri = uri.authority().map(http::uri::Authority::as_str);
@@ -308,17 +297,15 @@ fn asked_authority<'a>(
 /// The canonical path of `Destination`, and whether it keeps an encoded slash. `host` is the server
 /// that was asked for; its port counts only where it `is_exact`.
 fn destination<'a>(
-    headers: &'a HeaderMap,
+    line: Line<'a>,
     host: &Authority<'_>,
     is_exact: bool,
 ) -> Result<Option<(Cow<'a, str>, bool)>, Malformed> {
-    let mut lines = headers.get_all("destination").iter();
-    let Some(line) = lines.next() else {
-        return Ok(None);
+    let line = match line {
+        Line::Absent => return Ok(None),
+        Line::Once(line) => line,
+        Line::Many => return Err(Malformed::DestinationTwice),
     };
-    if lines.next().is_some() {
-        return Err(Malformed::DestinationTwice);
-    }
     let target = Target::parse(line.as_bytes())?;
     // `//name/` would be a path here and another host elsewhere (RFC 3986 section 4.2).
     if target.query.is_some() || target.path == "*" || target.path.starts_with("//") {

@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
-use vestibule::auth::ports::{Algorithm, FactorKind, NewShare, NewUser, Store, Which};
+use vestibule::auth::ports::{FactorKind, NewShare, NewUser, Store, Which};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
 use vestibule::auth::signing::Signer;
 use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
 use vestibule::clock::{Clock as _, ManualClock, Timestamp};
 use vestibule::config::model::{
-    Codes, Limits, Lockout, Requirement, Sessions, StoreEngine, Tokens,
+    Codes, Limits, Lockout, Requirement, Sessions, SigningAlgorithm, StoreEngine, Tokens,
 };
 use vestibule::digest::{DigestKeys, RealmKeys};
 use vestibule::entropy::{self, Entropy, NoEntropy, OsEntropy};
@@ -380,7 +380,7 @@ fn auth(
             sudo: secs(5 * MINUTE),
             tokens: Tokens {
                 issuer: "https://files.example.org".to_owned(),
-                algorithm: Algorithm::EdDsa,
+                algorithm: SigningAlgorithm::EdDsa,
                 access_lifetime: secs(3600),
                 refresh_lifetime: secs(3600),
             },
@@ -611,7 +611,7 @@ impl World {
             phone: phone.and_then(Phone::from_e164),
             email: None,
             device: device.map(str::to_owned),
-            lifetime: lifetime.map(Duration::from_secs),
+            expires_at: lifetime.map(|secs| self.clock.now().after(Duration::from_secs(secs))),
         };
         self.nodes[node].witness.learned(learned).await.unwrap();
         self.diary.note(format!(

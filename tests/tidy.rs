@@ -64,6 +64,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("askama", &["src/local/"]),
     ("totp_rs", &["src/factor/totp.rs"]),
     ("lettre", &["src/delivery/"]),
+    ("jsonwebtoken", &["src/identity/jwt.rs"]),
     (
         "reqwest",
         &[

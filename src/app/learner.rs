@@ -2,6 +2,7 @@
 
 use crate::auth::Auth;
 use crate::auth::backend::Guess;
+use crate::clock::Clock;
 use crate::edge::watch::{Exchange, Learner};
 use crate::event::{Event, EventKind, Events};
 use crate::factor::phone::Phone;
@@ -15,14 +16,21 @@ pub(super) struct UpstreamLearner {
     witness: Arc<StoreWitness>,
     auth: Arc<Auth>,
     audit: Audit,
+    clock: Arc<dyn Clock>,
 }
 
 impl UpstreamLearner {
-    pub(super) fn new(witness: Arc<StoreWitness>, auth: Arc<Auth>, audit: Audit) -> Self {
+    pub(super) fn new(
+        witness: Arc<StoreWitness>,
+        auth: Arc<Auth>,
+        audit: Audit,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             witness,
             auth,
             audit,
+            clock,
         }
     }
 }
@@ -42,6 +50,7 @@ impl Learner for UpstreamLearner {
             self.count(guess, true);
         }
         let region = exchange.phone_region.as_deref();
+        let lifetime = exchange.learn.lifetime;
         self.witness.learned(LearnedToken {
             realm: exchange.realm,
             token: learned.token,
@@ -52,7 +61,7 @@ impl Learner for UpstreamLearner {
                 .and_then(|raw| readable(raw, region)),
             email: learned.email,
             device: exchange.device.or(learned.device),
-            lifetime: exchange.learn.lifetime,
+            expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
         });
         self.audit.emit(Event {
             kind: EventKind::SignedIn,

@@ -4,10 +4,11 @@
 //! the next server where one cannot be reached. Only `authorization` is always the token's: a
 //! backend that were asked in Vestibule's own name would say that every token is Vestibule's.
 
-use crate::config::model::{Config, Identity, Learn, Route, Upstream};
+use crate::clock::Clock;
+use crate::config::model::{Config, Learn, Route, Upstream};
 use crate::gate::Unavailable;
 use crate::identity::learn;
-use crate::identity::witness::{LearnedToken, Probe, Probes};
+use crate::identity::witness::{LearnedToken, Probe};
 use crate::secret::Secret;
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, HOST};
@@ -29,6 +30,7 @@ pub(super) struct UpstreamProbe {
     /// The server that answered last: one that is down costs a wait once.
     first: AtomicUsize,
     learn: Learn,
+    clock: Arc<dyn Clock>,
 }
 
 /// Where a profile is asked for.
@@ -37,35 +39,6 @@ struct Server {
     url: String,
     headers: HeaderMap,
     phone_region: Option<String>,
-}
-
-/// The probes of a config, by identity.
-pub(super) fn all(config: &Config) -> Result<Probes, reqwest::Error> {
-    let mut probes = Probes::new();
-    for (name, identity) in &config.identities {
-        let Identity::Learn(learn) = identity else {
-            continue;
-        };
-        let Some(path) = &learn.probe else { continue };
-        let mut servers = Vec::new();
-        for route in config.routes.iter().filter(|it| &it.identity == name) {
-            if let Some(upstream) = config.upstreams.get(&route.upstream) {
-                for server in &upstream.servers {
-                    servers.push(Server::new(route, upstream, server, path)?);
-                }
-            }
-        }
-        if servers.is_empty() {
-            continue;
-        }
-        let probe = UpstreamProbe {
-            servers,
-            first: AtomicUsize::new(0),
-            learn: learn.clone(),
-        };
-        probes.insert(name.clone(), Arc::new(probe));
-    }
-    Ok(probes)
 }
 
 impl Server {
@@ -132,6 +105,32 @@ impl Resolve for Fixed {
 }
 
 impl UpstreamProbe {
+    /// The probe of an identity, if it has one and a route.
+    pub(super) fn new(
+        config: &Config,
+        identity: &str,
+        learn: &Learn,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<Self>, reqwest::Error> {
+        let Some(path) = &learn.probe else {
+            return Ok(None);
+        };
+        let mut servers = Vec::new();
+        for route in config.routes.iter().filter(|it| it.identity == identity) {
+            if let Some(upstream) = config.upstreams.get(&route.upstream) {
+                for server in &upstream.servers {
+                    servers.push(Server::new(route, upstream, server, path)?);
+                }
+            }
+        }
+        Ok((!servers.is_empty()).then(|| Self {
+            servers,
+            first: AtomicUsize::new(0),
+            learn: learn.clone(),
+            clock,
+        }))
+    }
+
     /// The first answer's head, with the server it came from.
     async fn ask(&self, token: &str) -> Option<(&Server, reqwest::Response)> {
         let (count, first) = (self.servers.len(), self.first.load(Ordering::Relaxed));
@@ -181,6 +180,7 @@ impl Probe for UpstreamProbe {
             body.extend_from_slice(&piece);
         }
         let region = server.phone_region.as_deref();
+        let lifetime = self.learn.lifetime;
         Ok(
             learn::parse_profile(&self.learn, &body).map(|profile| LearnedToken {
                 realm: realm.to_owned(),
@@ -192,7 +192,7 @@ impl Probe for UpstreamProbe {
                     .and_then(|raw| super::learner::readable(raw, region)),
                 email: profile.email,
                 device: None,
-                lifetime: self.learn.lifetime,
+                expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
             }),
         )
     }
@@ -201,6 +201,8 @@ impl Probe for UpstreamProbe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::config::model::Identity;
     use std::net::SocketAddr;
     use std::path::Path;
     use std::sync::Mutex;
@@ -244,7 +246,12 @@ routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id}}]
         );
         let parsed = crate::config::parse(&text, Path::new("/c.yaml"), &crate::config::System);
         let (config, _) = parsed.unwrap_or_else(|errors| panic!("{errors}"));
-        all(&config).unwrap().remove("id").unwrap()
+        let Identity::Learn(learn) = &config.identities["id"] else {
+            panic!("{:?}", config.identities);
+        };
+        let clock = Arc::new(ManualClock::at(Timestamp(1_000)));
+        let probe = UpstreamProbe::new(&config, "id", learn, clock);
+        Arc::new(probe.unwrap().unwrap())
     }
 
     fn texts(seen: &Mutex<Vec<Vec<u8>>>) -> Vec<String> {

@@ -4,7 +4,7 @@
 //! therefore not take a `jti` that it has seen for a replay.
 
 use super::Auth;
-use super::ports::{Algorithm, Stored};
+use super::ports::{SigningAlgorithm, Stored};
 use crate::clock::Timestamp;
 use crate::gate::session::Factor;
 use crate::id::UserId;
@@ -31,7 +31,7 @@ pub struct Asserted<'a> {
     pub device: Option<&'a str>,
     /// Whom it is for.
     pub audience: &'a str,
-    pub algorithm: Algorithm,
+    pub algorithm: SigningAlgorithm,
 }
 
 #[derive(Serialize)]
@@ -141,7 +141,7 @@ mod tests {
             proof: Some((Factor::Totp, Timestamp(1_799_999_000))),
             device: Some("0123456789abcdef"),
             audience: "files",
-            algorithm: Algorithm::EdDsa,
+            algorithm: SigningAlgorithm::EdDsa,
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
         let world = World::new();
         let first = world.auth.assertion(&about()).await.unwrap();
         let day = Duration::from_secs(86_400);
-        let rotated = world.auth.signer.rotate(Algorithm::EdDsa, true, day);
+        let rotated = world.auth.signer.rotate(SigningAlgorithm::EdDsa, true, day);
         let kid = rotated.await.unwrap().kid;
         let next = world.auth.assertion(&about()).await.unwrap();
         assert_ne!(next, first);

@@ -373,7 +373,7 @@ fn settings() -> Settings {
         sudo: Duration::from_secs(600),
         tokens: model::Tokens {
             issuer: "https://files.example.org".to_owned(),
-            algorithm: Algorithm::EdDsa,
+            algorithm: SigningAlgorithm::EdDsa,
             access_lifetime: HOUR,
             refresh_lifetime: 24 * 30 * HOUR,
         },

@@ -5,7 +5,7 @@
 //! behind it, who find the public keys in the JWKS (RFC 7517).
 
 use super::assertion::Recent;
-use super::ports::{Algorithm, SigningKey, SigningKeys, StoreError, Stored};
+use super::ports::{SigningAlgorithm, SigningKey, SigningKeys, StoreError, Stored};
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::{self, Entropy};
 use crate::secret::Secret;
@@ -42,7 +42,7 @@ pub struct Signer {
 #[derive(Clone)]
 struct Ready {
     kid: String,
-    algorithm: Algorithm,
+    algorithm: SigningAlgorithm,
     signs_from: Timestamp,
     ends_at: Option<Timestamp>,
     private: EncodingKey,
@@ -53,7 +53,7 @@ struct Ready {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotated {
     pub kid: String,
-    pub algorithm: Algorithm,
+    pub algorithm: SigningAlgorithm,
     pub signs_from: Timestamp,
     /// Until when the older ones stay published.
     pub others_end_at: Timestamp,
@@ -92,7 +92,11 @@ impl Signer {
     }
 
     /// The claims as a JWT (RFC 7519), signed with the newest key whose time has come.
-    pub async fn sign(&self, algorithm: Algorithm, claims: &impl Serialize) -> Stored<Secret> {
+    pub async fn sign(
+        &self,
+        algorithm: SigningAlgorithm,
+        claims: &impl Serialize,
+    ) -> Stored<Secret> {
         self.ensure(algorithm).await?;
         let now = self.clock.now();
         let keys = self.keys.load();
@@ -109,13 +113,13 @@ impl Signer {
 
     /// The id of the key that signs now.
     #[must_use]
-    pub fn kid(&self, algorithm: Algorithm) -> Option<String> {
+    pub fn kid(&self, algorithm: SigningAlgorithm) -> Option<String> {
         let keys = self.keys.load();
         Some(current(&keys, algorithm, self.clock.now())?.kid.clone())
     }
 
     /// The public keys that have not ended (RFC 7517 section 5), `algorithm`'s among them.
-    pub async fn jwks(&self, algorithm: Algorithm) -> Stored<JwkSet> {
+    pub async fn jwks(&self, algorithm: SigningAlgorithm) -> Stored<JwkSet> {
         self.ensure(algorithm).await?;
         let now = self.clock.now();
         let keys = self.keys.load();
@@ -129,7 +133,7 @@ impl Signer {
     /// signs at once too. The older ones stay published for `overlap` after they have signed last.
     pub async fn rotate(
         &self,
-        algorithm: Algorithm,
+        algorithm: SigningAlgorithm,
         at_once: bool,
         overlap: Duration,
     ) -> Stored<Rotated> {
@@ -152,7 +156,7 @@ impl Signer {
     }
 
     /// Sees to it that a key of the algorithm can sign now.
-    async fn ensure(&self, algorithm: Algorithm) -> Stored<()> {
+    async fn ensure(&self, algorithm: SigningAlgorithm) -> Stored<()> {
         if self.has_current(algorithm) {
             return Ok(());
         }
@@ -170,15 +174,15 @@ impl Signer {
         Ok(())
     }
 
-    fn has_current(&self, algorithm: Algorithm) -> bool {
+    fn has_current(&self, algorithm: SigningAlgorithm) -> bool {
         current(&self.keys.load(), algorithm, self.clock.now()).is_some()
     }
 
-    async fn make(&self, algorithm: Algorithm, signs_from: Timestamp) -> Stored<SigningKey> {
+    async fn make(&self, algorithm: SigningAlgorithm, signs_from: Timestamp) -> Stored<SigningKey> {
         let no_key = || StoreError::Unavailable("a signing key cannot be made".to_owned());
         let pkcs8 = match algorithm {
-            Algorithm::EdDsa => ed25519(&*self.entropy),
-            Algorithm::Rs256 => tokio::task::spawn_blocking(rsa).await.ok().flatten(),
+            SigningAlgorithm::EdDsa => ed25519(&*self.entropy),
+            SigningAlgorithm::Rs256 => tokio::task::spawn_blocking(rsa).await.ok().flatten(),
         };
         let private = Secret::new(STANDARD.encode(pkcs8.ok_or_else(no_key)?));
         let (_, public) = pair(algorithm, &private).ok_or_else(no_key)?;
@@ -210,14 +214,14 @@ fn rsa() -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// The library's key from PKCS#8 in base64, and its public half.
-fn pair(algorithm: Algorithm, pkcs8: &Secret) -> Option<(EncodingKey, Jwk)> {
+fn pair(algorithm: SigningAlgorithm, pkcs8: &Secret) -> Option<(EncodingKey, Jwk)> {
     let pem = Zeroizing::new(format!(
         "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
         pkcs8.expose()
     ));
     let private = match algorithm {
-        Algorithm::EdDsa => EncodingKey::from_ed_pem(pem.as_bytes()),
-        Algorithm::Rs256 => EncodingKey::from_rsa_pem(pem.as_bytes()),
+        SigningAlgorithm::EdDsa => EncodingKey::from_ed_pem(pem.as_bytes()),
+        SigningAlgorithm::Rs256 => EncodingKey::from_rsa_pem(pem.as_bytes()),
     };
     let private = private.ok()?;
     let public = Jwk::from_encoding_key(&private, name(algorithm)).ok()?;
@@ -240,7 +244,7 @@ fn ready(key: &SigningKey) -> Stored<Ready> {
 }
 
 /// The newest key whose time has come. They are in the order in which they were made.
-fn current(keys: &[Ready], algorithm: Algorithm, now: Timestamp) -> Option<&Ready> {
+fn current(keys: &[Ready], algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Ready> {
     keys.iter()
         .filter(|key| key.algorithm == algorithm && key.signs_from <= now && is_published(key, now))
         .max_by_key(|key| key.signs_from)
@@ -250,10 +254,10 @@ fn is_published(key: &Ready, now: Timestamp) -> bool {
     key.ends_at.is_none_or(|end| now < end)
 }
 
-fn name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+fn name(algorithm: SigningAlgorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
-        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        SigningAlgorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        SigningAlgorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
     }
 }
 

@@ -4,7 +4,7 @@
 //! at here. A refresh token is stored as one, so that it never passes for an access token.
 
 use super::lockout::{Blocked, LockoutPolicy};
-use super::ports::{Algorithm, Born, Issue, Refreshed, Rotation, StoreError, Stored, Token};
+use super::ports::{Born, Issue, Refreshed, Rotation, SigningAlgorithm, StoreError, Stored, Token};
 use super::sign_in::LOCKED_RETRY_SECS;
 use super::{Auth, subject};
 use crate::clock::Timestamp;
@@ -35,7 +35,7 @@ pub struct IssueTo<'a> {
     pub keys: &'a RealmKeys,
     /// The device that the access token is issued to.
     pub device: Option<&'a str>,
-    pub algorithm: Algorithm,
+    pub algorithm: SigningAlgorithm,
     pub refresh: RefreshForm,
     /// The token that the new one stands for: the one that asked.
     pub stands_for: Option<&'a str>,

@@ -5,6 +5,8 @@
 
 mod change;
 mod sign_in;
+#[cfg(test)]
+mod tests;
 
 pub use change::Opened;
 pub use sign_in::{Next, Who};

@@ -159,21 +159,21 @@ pub struct Tokens {
     /// Who has signed them (`iss`).
     pub issuer: String,
     /// Of routes that do not name one of their own.
-    pub algorithm: Algorithm,
+    pub algorithm: SigningAlgorithm,
     pub access_lifetime: Duration,
     pub refresh_lifetime: Duration,
 }
 
 /// A signature algorithm (RFC 7518, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
+pub enum SigningAlgorithm {
     /// Ed25519.
     EdDsa,
     /// RSASSA-PKCS1-v1_5 with SHA-256, for clients that know nothing newer.
     Rs256,
 }
 
-impl Algorithm {
+impl SigningAlgorithm {
     /// Every algorithm.
     pub const ALL: [Self; 2] = [Self::EdDsa, Self::Rs256];
 
@@ -282,6 +282,116 @@ pub enum Identity {
     Learn(Learn),
     /// Users and share links in Vestibule's own store.
     Accounts,
+    /// Verify tokens that another has signed (RFC 7519).
+    Jwt(Jwt),
+    /// Ask the issuer about each token (RFC 7662).
+    Introspection(Introspection),
+}
+
+/// Signed tokens of one issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jwt {
+    pub keys: JwtKeys,
+    /// What `iss` must be.
+    pub issuer: String,
+    /// What `aud` must be, or hold.
+    pub audience: String,
+    /// Never empty. What a token's own header asks for beyond these is refused.
+    pub algorithms: Vec<VerificationAlgorithm>,
+    /// By how much `nbf` and `iat` may lie in the future.
+    pub leeway: Duration,
+    pub claims: Claims,
+}
+
+/// Where an issuer's public keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwtKeys {
+    /// A JWK set (RFC 7517) that is fetched, and again after `refresh` at the latest.
+    Url { url: String, refresh: Duration },
+    /// A JWK set, as text.
+    Set(String),
+    /// Keys one by one.
+    Pem(Vec<PemKey>),
+}
+
+/// A public key in PEM, and the one algorithm it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PemKey {
+    pub pem: String,
+    pub algorithm: VerificationAlgorithm,
+    pub kid: Option<String>,
+}
+
+/// The signatures (RFC 7518, RFC 8037) that are taken: all of them with a public key, so that nobody
+/// who can verify a token can also make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VerificationAlgorithm {
+    Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    Ps384,
+    Ps512,
+    Es256,
+    Es384,
+    EdDsa,
+}
+
+impl VerificationAlgorithm {
+    pub const ALL: [Self; 9] = [
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::EdDsa,
+    ];
+
+    /// The name in a token's header.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The algorithm of that name; case counts.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == name)
+    }
+}
+
+/// The claims that say who a token's user is, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    pub user: String,
+    pub phone: Option<String>,
+    pub email: Option<String>,
+}
+
+/// An issuer that is asked about each token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Introspection {
+    pub url: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+    /// How long its word is good.
+    pub cache: Duration,
+    /// What `aud` must be, or hold, if given.
+    pub audience: Option<String>,
+    pub claims: Claims,
 }
 
 /// The exchange that is watched: where its endpoint is, and JSON pointers (RFC 6901) into its answer.
@@ -349,7 +459,7 @@ pub struct Route {
     pub phone_region: Option<String>,
     pub forward: Forward,
     /// What tokens of this route are signed with.
-    pub token_algorithm: Algorithm,
+    pub token_algorithm: SigningAlgorithm,
     pub cors_origins: Vec<String>,
     pub encoded_slashes: bool,
     /// Bytes of a request body; more is 413. `None`: as the upstream likes.

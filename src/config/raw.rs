@@ -5,16 +5,17 @@
 //! the published JSON Schema says to people's editors.
 
 mod delivery;
+mod identities;
 mod tokens;
 
 pub(super) use delivery::{Delivery, Email, HttpSms, SmsMethod, SmsProvider, Twilio};
+pub(super) use identities::{Claims, Client, Identity, Introspection, Jwks, Jwt, Learn, PemKey};
+pub(super) use tokens::{Forward, ForwardToken, SigningAlgorithm, Tokens};
 
 use super::values::{Credential, Period, SecretSource, UpstreamTls};
 use schemars::JsonSchema;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-pub(super) use tokens::{Algorithm, Forward, ForwardToken, Tokens};
 
 /// The configuration of Vestibule, a second factor in front of a file server.
 #[derive(Deserialize, JsonSchema)]
@@ -289,50 +290,6 @@ impl Default for Lockout {
     }
 }
 
-/// How a token becomes a user: one of the two keys.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-pub(super) struct Identity {
-    pub(super) learn: Option<Learn>,
-    pub(super) accounts: Option<Accounts>,
-    #[schemars(skip)]
-    pub(super) jwt: Option<IgnoredAny>,
-    #[schemars(skip)]
-    pub(super) introspection: Option<IgnoredAny>,
-}
-
-/// Watch the backend's own sign-in, and learn from its answer whose the token is.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Learn {
-    /// The path of the backend's sign-in.
-    #[schemars(required, extend("examples" = ["/api/authtoken"]))]
-    pub(super) endpoint: Option<String>,
-    /// Where the token is in the sign-in's JSON answer: a JSON pointer (RFC 6901), as all below.
-    #[schemars(required, extend("examples" = ["/token"]))]
-    pub(super) token: Option<String>,
-    /// Where the user's name or number is.
-    #[schemars(required, extend("examples" = ["/profile/username"]))]
-    pub(super) user: Option<String>,
-    /// Where the user's phone number is.
-    #[schemars(extend("examples" = ["/profile/mobile"]))]
-    pub(super) phone: Option<String>,
-    /// Where the user's mail address is.
-    #[schemars(extend("examples" = ["/profile/email"]))]
-    pub(super) email: Option<String>,
-    /// A path of the backend that is asked once for a token that was issued before Vestibule came.
-    #[schemars(extend("examples" = ["/api/profile"]))]
-    pub(super) probe: Option<String>,
-    /// How long a learned token is remembered; without it, as long as its sessions.
-    pub(super) lifetime: Option<Period>,
-}
-
-/// Users and share links in Vestibule's own store: see `vestibule user add` and `vestibule share add`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Accounts {}
-
 /// A backend.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -412,7 +369,7 @@ pub(super) struct Route {
     #[serde(default)]
     pub(super) forward: Forward,
     /// What tokens of this route are signed with, in place of `tokens.algorithm`.
-    pub(super) token_algorithm: Option<Algorithm>,
+    pub(super) token_algorithm: Option<SigningAlgorithm>,
     pub(super) cors: Option<Cors>,
     /// What becomes of a path with an encoded `/` (`%2F`): answered 400, or kept for a backend that needs it.
     #[serde(default)]
@@ -433,7 +390,7 @@ pub(super) enum EncodedSlashes {
     Keep,
 }
 
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Dialect {
     IoGates,

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn it_does_not_offer_what_this_version_refuses() {
         let schema = schema();
-        for later in ["jwt\"", "introspection", "forward_auth"] {
+        for later in ["forward_auth"] {
             assert!(!schema.contains(later), "{later}");
         }
     }

@@ -278,7 +278,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::model;
     use crate::digest::DigestKeys;
-    use crate::request::Client;
+    use crate::request::{Client, Lines};
 
     pub(in crate::edge) fn route(identity: Identity, credentials: Vec<CredentialSource>) -> Route {
         Route {
@@ -298,7 +298,7 @@ pub(super) mod tests {
                     assertion: false,
                     audience: "files".to_owned(),
                 },
-                token_algorithm: model::Algorithm::EdDsa,
+                token_algorithm: model::SigningAlgorithm::EdDsa,
                 cors_origins: vec!["https://app.example.org".to_owned()],
                 encoded_slashes: false,
                 body_bytes_max: None,
@@ -319,6 +319,7 @@ pub(super) mod tests {
             path: path.into(),
             query: None,
             headers,
+            lines: Lines::read(headers),
             destination: None,
             has_encoded_slash: false,
             client: Client {

@@ -60,6 +60,7 @@ impl Witness for Names {
     async fn holder(&self, _realm: &str, token: &str) -> Result<Known, Unavailable> {
         match token {
             "good" | "share" | "new" => Ok(Known::Yes {
+                fresh_for: None,
                 holder: holder(token),
                 issued_pair: None,
             }),
@@ -247,7 +248,7 @@ fn config(identity: Identity, server: String) -> model::Config {
         sudo: Duration::from_secs(600),
         tokens: model::Tokens {
             issuer: "https://files.example.org".to_owned(),
-            algorithm: model::Algorithm::EdDsa,
+            algorithm: model::SigningAlgorithm::EdDsa,
             access_lifetime: Duration::from_secs(600),
             refresh_lifetime: Duration::from_secs(600),
         },

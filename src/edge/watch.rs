@@ -71,7 +71,9 @@ pub(crate) fn sign_in<'r>(route: &'r Route, head: &RequestHead<'_>) -> Option<&'
         Identity::Learn(learn) if head.method == Method::POST && head.path == learn.endpoint => {
             Some(learn)
         }
-        Identity::Learn(_) | Identity::Accounts => None,
+        Identity::Learn(_) | Identity::Accounts | Identity::Jwt(_) | Identity::Introspection(_) => {
+            None
+        }
     }
 }
 

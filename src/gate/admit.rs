@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// How long a session found through the token's issued pair is kept under the pair presented. The
 /// token may be issued to another device, on any node, without this map being told.
-const ALIAS_SECS_MAX: u64 = 30;
+const ALIAS_MAX: Duration = Duration::from_secs(30);
 
 /// Answers thrown away because a revocation overtook them, before the store counts as unavailable.
 const OVERTAKEN_MAX: usize = 8;
@@ -42,13 +42,19 @@ pub(super) enum Found {
     },
 }
 
-/// The session as it is kept under another pair than its own.
-pub(super) fn alias(session: &Session, now: Timestamp) -> Session {
-    let end = now.after(Duration::from_secs(ALIAS_SECS_MAX));
+/// The session as it is kept in memory for `at_most`, if that is given. What has run out by then is
+/// asked for again; the session itself is as long as it was.
+pub(super) fn shortened(session: &Session, now: Timestamp, at_most: Option<Duration>) -> Session {
+    let end = at_most.map_or(session.expires_at, |span| now.after(span));
     Session {
         expires_at: session.expires_at.min(end),
         ..session.clone()
     }
+}
+
+/// How long a session is kept under another pair than its own.
+pub(super) fn as_alias(at_most: Option<Duration>) -> Option<Duration> {
+    Some(at_most.map_or(ALIAS_MAX, |span| span.min(ALIAS_MAX)))
 }
 
 impl Gate {
@@ -91,6 +97,7 @@ impl Gate {
             let Known::Yes {
                 holder,
                 issued_pair,
+                fresh_for,
             } = known
             else {
                 let token = question.keys.token(presented.token);
@@ -109,7 +116,7 @@ impl Gate {
             let Some(session) = self.live_session(pair, &holder).await? else {
                 return Ok(Found::Known { holder, proof });
             };
-            self.keep(asked.pair, pair, &session);
+            self.keep(asked.pair, pair, &session, fresh_for);
             if !self.revoked_since(asked_at, asked.pair, &session) {
                 let proof = Some(Proof {
                     factor: session.factor,
@@ -143,16 +150,22 @@ impl Gate {
     }
 
     /// Puts a session that was found under `pair` into the map under the pair that was presented.
-    fn keep(&self, presented: SessionKey, pair: SessionKey, session: &Session) {
+    fn keep(
+        &self,
+        presented: SessionKey,
+        pair: SessionKey,
+        session: &Session,
+        fresh_for: Option<Duration>,
+    ) {
         let at = self.moment();
         let now = Timestamp(i64::from(at.now));
-        let kept = match presented == pair {
-            true => session.clone(),
-            false => alias(session, now),
+        let at_most = match presented == pair {
+            true => fresh_for,
+            false => as_alias(fresh_for),
         };
         let kept = Session {
             last_seen_at: now,
-            ..kept
+            ..shortened(session, now, at_most)
         };
         self.map.insert(presented, &kept, true, at);
     }

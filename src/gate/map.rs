@@ -200,9 +200,10 @@ impl HotMap {
         self.retain(|hot| !concerns(which, hot.id, hot.user));
     }
 
-    /// Takes out what is not live any more. Scans the map.
+    /// Takes out what is not live any more, but for what is still to be told to the store: an entry
+    /// may live shorter than it takes until the next [`HotMap::take_seen`]. Scans the map.
     pub(super) fn sweep(&self, at: Moment) {
-        self.retain(|hot| hot.is_live(at));
+        self.retain(|hot| hot.is_live(at) || hot.unsaved.load(Ordering::Relaxed));
     }
 
     /// Sessions seen since the last call. Scans the map.

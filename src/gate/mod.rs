@@ -107,6 +107,9 @@ pub enum Known {
     Yes {
         holder: Holder,
         issued_pair: Option<crate::digest::SessionKey>,
+        /// How long this word holds, where another issues the token and must be asked again; `None`:
+        /// until the store is told otherwise.
+        fresh_for: Option<Duration>,
     },
     No,
 }
@@ -231,7 +234,8 @@ impl Gate {
     /// Decides, asking the store where memory does not know. Single flight per pair.
     ///
     /// A session found through the pair that the token was issued to (the request named no device)
-    /// is kept for 30 s at most: then it is asked again whether the token is still that device's.
+    /// is kept for 30 s at most: then it is asked again whether the token is still that device's. One
+    /// of a token that others issue is kept no longer than the word about it holds.
     pub async fn admit(&self, question: &Question<'_>) -> Decision {
         match question.requirement {
             Requirement::SuccessToken => self.admit_once(question).await,
@@ -257,9 +261,16 @@ impl Gate {
     /// A pair that is verified again must keep its session's id in the store: a node whose map holds
     /// the earlier verification takes it out by that id.
     pub fn remember(&self, key: SessionKey, session: &Session) {
+        self.remember_for(key, session, None);
+    }
+
+    /// The same, but kept in the map no longer than `at_most`: as long as [`Known::Yes`] says that
+    /// the word about its token holds.
+    pub fn remember_for(&self, key: SessionKey, session: &Session, at_most: Option<Duration>) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         let at = self.moment();
-        self.map.insert(key, session, false, at);
+        let kept = admit::shortened(session, self.clock.now(), at_most);
+        self.map.insert(key, &kept, false, at);
         // It may have been revoked between the store's word and this call.
         let since = Since::Second(seconds(session.verified_at));
         if self
@@ -273,8 +284,13 @@ impl Gate {
     /// The same for a request that names no device, where that stands for the pair just verified:
     /// kept no longer than [`Gate::admit`] keeps such a one, since the token may be issued anew to
     /// another device.
-    pub fn remember_alias(&self, unnamed: SessionKey, session: &Session) {
-        self.remember(unnamed, &admit::alias(session, self.clock.now()));
+    pub fn remember_alias(
+        &self,
+        unnamed: SessionKey,
+        session: &Session,
+        at_most: Option<Duration>,
+    ) {
+        self.remember_for(unnamed, session, admit::as_alias(at_most));
     }
 
     /// A token has just come to be, and the store has it: forget that it was unknown.

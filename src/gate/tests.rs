@@ -47,6 +47,8 @@ type Interlude = Box<dyn FnOnce() + Send>;
 /// the gate gets it.
 struct Script {
     holders: Mutex<HashMap<String, (Holder, Option<SessionKey>)>>,
+    /// How long its word about a token holds.
+    fresh_for: Mutex<Option<Duration>>,
     sessions: Mutex<HashMap<SessionKey, Session>>,
     /// With the token that each is good with.
     successes: Mutex<HashMap<String, (Option<String>, Holder)>>,
@@ -76,6 +78,7 @@ impl Witness for Script {
             Some((holder, issued_pair)) => Known::Yes {
                 holder,
                 issued_pair,
+                fresh_for: *self.fresh_for.lock().unwrap(),
             },
             None => Known::No,
         })
@@ -134,6 +137,7 @@ impl World {
         let clock = Arc::new(TestClock(AtomicI64::new(START)));
         let script = Arc::new(Script {
             holders: Mutex::default(),
+            fresh_for: Mutex::default(),
             sessions: Mutex::default(),
             successes: Mutex::default(),
             spend_calls: AtomicUsize::new(0),

@@ -1,7 +1,7 @@
 //! Reads cookies (RFC 6265 section 4.2), over however many `Cookie` headers there are (HTTP/2 cuts
 //! them up, RFC 9113 section 8.2.3). Values are taken as they stand: quotes are part of them.
 
-use http::HeaderMap;
+use crate::request::RequestHead;
 use http::header::COOKIE;
 
 /// The cookie is there, but its value is not text.
@@ -10,12 +10,12 @@ pub(super) struct NotText;
 
 /// Every value of the cookie `name`, in order.
 pub(super) fn values<'h>(
-    headers: &'h HeaderMap,
+    head: &'h RequestHead<'_>,
     name: &str,
 ) -> impl Iterator<Item = Result<&'h str, NotText>> {
-    headers
-        .get_all(COOKIE)
-        .iter()
+    head.lines
+        .cookie
+        .all(head.headers, COOKIE)
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
         .filter_map(move |pair| {
             let at = pair.iter().position(|byte| *byte == b'=')?;

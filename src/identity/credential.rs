@@ -8,14 +8,15 @@
 use super::cookies;
 use crate::config::model::CredentialSource;
 use crate::request::{
-    ENCODED_SLASH, RequestHead, canonical_path, has_other_readings, without_parameters,
+    ENCODED_SLASH, Line, RequestHead, canonical_path, has_other_readings, may_hold,
+    without_parameters,
 };
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::borrow::Cow;
 
-/// Bytes of the longest token that is looked at.
-const TOKEN_BYTES_MAX: usize = 4096;
+/// Bytes of the longest token that is looked at: signed tokens with many claims are some KiB long.
+pub(super) const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// Two different tokens in one request, or a malformed one: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +38,7 @@ pub fn find<'h>(
         match source {
             CredentialSource::Bearer => merge(&mut found, bearer(head)?)?,
             CredentialSource::Cookie(name) => {
-                for value in cookies::values(head.headers, name) {
+                for value in cookies::values(head, name) {
                     let value = value.map_err(|_| BadCredential::Malformed)?;
                     merge(&mut found, Some(Cow::Borrowed(value)))?;
                 }
@@ -99,18 +100,20 @@ fn other_readings(
 /// Refuses a parameter that some backends take for `name`: without regard to case (ASP.NET), with
 /// white space before it, cut off at a NUL, or as an array (PHP).
 fn refuse_look_alike(query: &str, name: &str) -> Result<(), BadCredential> {
+    if !may_hold(query, name) || !has_look_alike(query, name) {
+        return Ok(());
+    }
+    Err(BadCredential::Malformed)
+}
+
+fn has_look_alike(query: &str, name: &str) -> bool {
     let is_look_alike = |key: &str| {
         let key = key.trim_matches(|c: char| c.is_ascii_whitespace() || c == '?');
         let end = key.find(['\0', '[']).unwrap_or(key.len());
         key.get(..end)
             .is_some_and(|key| key.eq_ignore_ascii_case(name))
     };
-    let found =
-        form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key != name && is_look_alike(&key));
-    match found {
-        true => Err(BadCredential::Malformed),
-        false => Ok(()),
-    }
+    form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key != name && is_look_alike(&key))
 }
 
 /// Takes `next` over, which must be what was found before.
@@ -141,13 +144,11 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 /// The token of `Authorization: Bearer`. Other schemes carry no token.
 fn bearer<'h>(head: &'h RequestHead<'_>) -> Result<Option<Cow<'h, str>>, BadCredential> {
-    let mut lines = head.headers.get_all(AUTHORIZATION).iter();
-    let Some(line) = lines.next() else {
-        return Ok(None);
+    let line = match head.lines.authorization {
+        Line::Absent => return Ok(None),
+        Line::Once(line) => line,
+        Line::Many => return Err(BadCredential::Malformed),
     };
-    if lines.next().is_some() {
-        return Err(BadCredential::Malformed);
-    }
     let Some(rest) = bearer_value(line.as_bytes()) else {
         return Ok(None);
     };
@@ -179,6 +180,7 @@ fn segment<'h>(path: &'h str, prefix: &str) -> Result<Option<Cow<'h, str>>, BadC
 mod tests {
     use super::*;
     use crate::request::tests::{headers, with_head};
+    use proptest::prelude::*;
 
     const HOST: (&str, &str) = ("host", "files.example.org");
 
@@ -292,7 +294,7 @@ mod tests {
 
     #[test]
     fn malformed_tokens_are_refused() {
-        let long = "a".repeat(4097);
+        let long = "a".repeat(TOKEN_BYTES_MAX + 1);
         let bearer = format!("Bearer {long}");
         let query = format!("/?token={long}");
         for (target, given) in [
@@ -358,6 +360,16 @@ mod tests {
             assert_eq!(judges_authorization(sources, &given), wanted, "{value}");
         }
         assert!(judges_authorization(&cookie, &headers(&[])));
+    }
+
+    proptest! {
+        #[test]
+        fn looking_first_overlooks_no_look_alike(
+            query in "([a-bA-B&=;?\\[ ø\\x00]|%6[1-2]|\\+|ab|aB=1){0,8}",
+            name in "[a-bA-B +ø]{0,3}",
+        ) {
+            prop_assert_eq!(refuse_look_alike(&query, &name).is_err(), has_look_alike(&query, &name));
+        }
     }
 
     #[test]

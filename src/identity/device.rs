@@ -2,8 +2,10 @@
 
 use super::cookies;
 use crate::request::RequestHead;
+use http::HeaderName;
 use std::borrow::Cow;
 
+const HEADER: HeaderName = HeaderName::from_static("x-device-id");
 /// The device cookie over TLS.
 pub const COOKIE_TLS: &str = "__Host-vestibule_device";
 /// The device cookie on a plain listener.
@@ -29,7 +31,7 @@ pub fn find<'h>(
     in_body: Option<&'h str>,
 ) -> Result<Option<Cow<'h, str>>, BadDevice> {
     let mut found = None;
-    for line in head.headers.get_all("x-device-id") {
+    for line in head.lines.device.all(head.headers, HEADER) {
         let line = std::str::from_utf8(line.as_bytes()).map_err(|_| BadDevice::Malformed)?;
         merge(&mut found, Cow::Borrowed(line))?;
     }
@@ -57,7 +59,7 @@ fn cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
     } else {
         COOKIE_PLAIN
     };
-    let mut values = cookies::values(head.headers, name);
+    let mut values = cookies::values(head, name);
     let first = values.next();
     if values.next().is_some() {
         return Err(BadDevice::CookieTwice);
@@ -67,6 +69,15 @@ fn cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
 
 /// Whether a text can name a device.
 pub(super) fn is_device(text: &str) -> bool {
+    // One byte each, none of them a control character.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match is_plain {
+        true => (1..=DEVICE_CHARS_MAX).contains(&text.len()),
+        false => is_device_in_unicode(text),
+    }
+}
+
+fn is_device_in_unicode(text: &str) -> bool {
     (1..=DEVICE_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
@@ -88,6 +99,7 @@ fn merge<'h>(found: &mut Option<Cow<'h, str>>, next: Cow<'h, str>) -> Result<(),
 mod tests {
     use super::*;
     use crate::request::tests::with_head;
+    use proptest::prelude::*;
 
     fn device(
         target: &str,
@@ -212,5 +224,13 @@ mod tests {
             );
         }
         assert!(device("/", &[], Some(&"ø".repeat(256))).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_device_is_judged_as_any_other(text in "[ -~ø\\x00\\x7f\\x85]{0,6}", times in 1..100_usize) {
+            let text = text.repeat(times);
+            prop_assert_eq!(is_device(&text), is_device_in_unicode(&text));
+        }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::fmt;
 
 /// Bytes of the longest user name that is learned: it goes into a header of every request.
-const USER_BYTES_MAX: usize = 256;
+pub(super) const USER_BYTES_MAX: usize = 256;
 
 /// Fields of a sign-in request that hold the user's name, beside the one that is called like the
 /// name in the answer.

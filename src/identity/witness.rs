@@ -2,10 +2,13 @@
 //!
 //! A learned token is known from the moment [`StoreWitness::learned`] returns: a request that comes
 //! before it is on disk waits for that. If it cannot be stored, it stays unknown (fail closed).
-//! Tokens from before Vestibule's time are asked for once, through a [`Probe`].
+//! Tokens from before Vestibule's time are asked for once, through a [`Probe`]. Tokens that others issue
+//! are asked for again when their issuer's word has run out: a token that it does not stand by any more
+//! is unknown, and its sessions open nothing; one that it cannot be asked about is refused.
 
+use super::words::{Recalled, Source};
 use crate::auth::ports::{LearnedUser, Store, StoreError, Token};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::digest::{DigestKeys, SessionKey, TokenDigest};
 use crate::factor::phone::Phone;
 use crate::gate::session::{Holder, Session};
@@ -33,8 +36,8 @@ pub struct LearnedToken {
     pub email: Option<Secret>,
     /// The device that signed in, if it named itself.
     pub device: Option<String>,
-    /// How long the token is good for; `None`: as long as the upstream takes it.
-    pub lifetime: Option<Duration>,
+    /// The token's end; `None`: as long as the upstream takes it.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Asks an upstream whose token this is. Owned here, implemented where HTTP is spoken.
@@ -42,6 +45,17 @@ pub struct LearnedToken {
 pub trait Probe: Send + Sync {
     /// What the upstream says of the token; `None` if it does not take it.
     async fn probe(&self, realm: &str, token: &str) -> Result<Option<LearnedToken>, Unavailable>;
+
+    /// How long its word is good, until it is asked again; `None`: for good.
+    fn recheck(&self) -> Option<Duration> {
+        None
+    }
+
+    /// About how many tokens that the store does not know it may be asked in a second, where asking
+    /// costs somebody else something; `None`: any number. With [`Probe::recheck`] only.
+    fn strangers_per_second(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// The probes, by the identity's name.
@@ -56,15 +70,15 @@ pub struct StoreWitness {
     keys: DigestKeys,
     clock: Arc<dyn Clock>,
     on_issued: OnIssued,
-    probes: ArcSwap<Probes>,
+    sources: ArcSwap<HashMap<String, Arc<Source>>>,
     pending: Arc<Pending>,
 }
 
 /// Tokens that somebody is storing or asking for now, each with what will come of it.
 type Pending = DashMap<TokenDigest, watch::Receiver<Outcome>>;
 
-/// `Ok`: what is known of the token is in the store. `None`: broken off, or not over yet.
-type Outcome = Option<Result<(), Unavailable>>;
+/// What is known of the token. `None`: broken off, or not over yet.
+type Outcome = Option<Result<Known, Unavailable>>;
 
 /// One's own entry in [`Pending`]: it goes, and whoever waits goes on, however its owner ends.
 struct Turn {
@@ -106,7 +120,7 @@ impl Turn {
         (turn, waiting)
     }
 
-    fn end(self, outcome: Result<(), Unavailable>) {
+    fn end(self, outcome: Result<Known, Unavailable>) {
         self.outcome.send_replace(Some(outcome));
     }
 }
@@ -122,7 +136,7 @@ impl Drop for Turn {
 /// Waits until whoever has the turn is done.
 async fn outcome(mut waiting: watch::Receiver<Outcome>) -> Outcome {
     match waiting.wait_for(Option::is_some).await {
-        Ok(outcome) => *outcome,
+        Ok(outcome) => outcome.clone(),
         // Dropped without a word.
         Err(_) => None,
     }
@@ -142,14 +156,23 @@ impl StoreWitness {
             keys,
             clock,
             on_issued,
-            probes: ArcSwap::default(),
+            sources: ArcSwap::default(),
             pending: Arc::default(),
         })
     }
 
-    /// The probes from now on, at start and after a reload.
+    /// The probes from now on, at start and after a reload. What one has said is remembered if it is
+    /// there still.
     pub fn set_probes(&self, probes: Probes) {
-        self.probes.store(Arc::new(probes));
+        let held = self.sources.load();
+        let sources = probes.into_iter().map(|(realm, probe)| {
+            let held = held
+                .get(&realm)
+                .filter(|held| Arc::ptr_eq(&held.probe, &probe));
+            let source = held.map_or_else(|| Arc::new(Source::new(probe)), Arc::clone);
+            (realm, source)
+        });
+        self.sources.store(Arc::new(sources.collect()));
     }
 
     /// Takes note of a token at once, and stores it in a task of its own. The handle ends when the
@@ -168,7 +191,10 @@ impl StoreWitness {
             if let Err(error) = &kept {
                 tracing::error!(realm = learned.realm, %error, "a learned token could not be stored");
             }
-            turn.end(kept.map_err(|_| Unavailable));
+            turn.end(match kept {
+                Ok(()) => witness.stored(token, None).await,
+                Err(_) => Err(Unavailable),
+            });
         })
     }
 
@@ -194,36 +220,59 @@ impl StoreWitness {
             share: None,
             born: None,
             issued_at: now,
-            expires_at: learned.lifetime.map(|lifetime| now.after(lifetime)),
+            expires_at: learned.expires_at,
         };
         self.store.put_token(token).await?;
         (self.on_issued)(digest);
         Ok(())
     }
 
-    /// What the store knows of a token.
-    async fn stored(&self, token: TokenDigest) -> Result<Known, Unavailable> {
+    /// What the store holds of a token.
+    async fn find(&self, token: TokenDigest) -> Result<Option<(Token, Holder)>, Unavailable> {
         let found = self.store.token(token, self.clock.now()).await;
-        match found.map_err(|error| unavailable(&error))? {
-            None => Ok(Known::No),
-            Some((token, holder)) => Ok(Known::Yes {
-                holder,
-                issued_pair: token.issued_pair,
-            }),
-        }
+        found.map_err(|error| unavailable(&error))
+    }
+
+    /// What the store knows of a token, said to hold for `fresh_for`.
+    async fn stored(
+        &self,
+        token: TokenDigest,
+        fresh_for: Option<Duration>,
+    ) -> Result<Known, Unavailable> {
+        let found = self.find(token).await?;
+        Ok(known(found, fresh_for, self.clock.now()))
     }
 
     /// What the store knows of a token, or else the realm's probe, whose word is kept.
     async fn ask(&self, realm: &str, token: &str) -> Result<Known, Unavailable> {
         let digest = self.keys.realm(realm).token(token);
-        let known = self.stored(digest).await?;
-        let Some(probe) = self.probes.load().get(realm).cloned() else {
-            return Ok(known);
+        let found = self.find(digest).await?;
+        let now = self.clock.now();
+        let Some(source) = self.sources.load().get(realm).cloned() else {
+            return Ok(known(found, None, now));
         };
-        if matches!(known, Known::Yes { .. }) {
-            return Ok(known);
+        let good_for = source.probe.recheck();
+        if good_for.is_some()
+            && let Some((token, holder)) = &found
+            && token.born.is_some()
+        {
+            let word = self.word_on_original(realm, token, holder).await?;
+            return Ok(word.map_or(Known::No, |fresh_for| known(found, fresh_for, now)));
         }
-        let Some(learned) = probe.probe(realm, token).await? else {
+        match good_for {
+            None if found.is_some() => return Ok(known(found, None, now)),
+            None => {}
+            Some(_) => match source.recall(&digest, found.is_some(), now) {
+                Recalled::Vouched(left) => return Ok(known(found, Some(left), now)),
+                Recalled::Denied => return Ok(Known::No),
+                Recalled::Ask => {}
+                Recalled::TooMany => return Err(Unavailable),
+            },
+        }
+        let Some(learned) = source.probe.probe(realm, token).await? else {
+            if good_for.is_some() {
+                source.deny(digest, now);
+            }
             return Ok(Known::No);
         };
         // Of this token and no other, whatever the probe calls it.
@@ -232,9 +281,72 @@ impl StoreWitness {
             token: Secret::new(token),
             ..learned
         };
-        let kept = self.keep(&learned).await;
+        let kept = self.keep_news(&learned, found).await;
         kept.map_err(|error| unavailable(&error))?;
-        self.stored(digest).await
+        let Some(good_for) = good_for else {
+            return self.stored(digest, None).await;
+        };
+        // Since before it was asked: the answer may have been under way for a while.
+        source.vouch(digest, now, good_for);
+        let under_way = Duration::from_secs(self.clock.now().secs_since(now));
+        let left = good_for.saturating_sub(under_way);
+        self.stored(digest, Some(left)).await
+    }
+
+    /// How long the word holds on the token that this one stands for: its issuer knows that one
+    /// alone. `None`: it does not stand by it.
+    async fn word_on_original(
+        &self,
+        realm: &str,
+        token: &Token,
+        holder: &Holder,
+    ) -> Result<Option<Option<Duration>>, Unavailable> {
+        let sealed = holder.terms.as_ref().and_then(|it| it.original.as_ref());
+        let original = sealed.and_then(|sealed| self.store.original(token.digest, sealed));
+        let Some(original) = original else {
+            return Err(unavailable(&StoreError::Damaged("original token")));
+        };
+        // No deeper than this: nothing stands for a token that stands for another.
+        Ok(match self.holder(realm, original.expose()).await? {
+            Known::Yes { fresh_for, .. } => Some(fresh_for),
+            Known::No => None,
+        })
+    }
+
+    /// Stores what was learned, unless the store holds just that: a word that is renewed every minute
+    /// must not be written every minute.
+    async fn keep_news(
+        &self,
+        learned: &LearnedToken,
+        found: Option<(Token, Holder)>,
+    ) -> Result<(), StoreError> {
+        if let Some((token, holder)) = found
+            && *holder.name == *learned.user
+            && token.expires_at == learned.expires_at
+            && let Some(user) = self.store.user(token.user).await?
+        {
+            // A missing one keeps the old, as in `learn_user`.
+            let has_phone = learned.phone.is_none() || learned.phone == user.phone;
+            let has_email = learned.email.is_none() || learned.email == user.email;
+            if has_phone && has_email {
+                return Ok(());
+            }
+        }
+        self.keep(learned).await
+    }
+}
+
+/// What a stored token means. Its word does not hold beyond its end.
+fn known(found: Option<(Token, Holder)>, fresh_for: Option<Duration>, now: Timestamp) -> Known {
+    let Some((token, holder)) = found else {
+        return Known::No;
+    };
+    let left = |end: Timestamp| Duration::from_secs(end.secs_since(now));
+    let end = token.expires_at.map_or(Duration::MAX, left);
+    Known::Yes {
+        holder,
+        issued_pair: token.issued_pair,
+        fresh_for: fresh_for.map(|fresh_for| fresh_for.min(end)),
     }
 }
 
@@ -251,14 +363,14 @@ impl Witness for StoreWitness {
             match Turn::try_take(&self.pending, digest) {
                 Ok(turn) => {
                     let known = self.ask(realm, token).await;
-                    turn.end(known.as_ref().map(|_| ()).map_err(|error| *error));
+                    turn.end(known.clone());
                     return known;
                 }
-                Err(waiting) => match outcome(waiting).await {
-                    Some(Ok(())) => return self.stored(digest).await,
-                    Some(Err(error)) => return Err(error),
-                    None => {}
-                },
+                Err(waiting) => {
+                    if let Some(known) = outcome(waiting).await {
+                        return known;
+                    }
+                }
             }
         }
     }
@@ -285,7 +397,7 @@ impl Witness for StoreWitness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::ports::Users as _;
+    use crate::auth::ports::{Born, Tokens as _, Users as _};
     use crate::clock::{ManualClock, Timestamp};
     use crate::store::memory::Memory;
     use std::sync::Mutex;
@@ -325,7 +437,7 @@ mod tests {
             phone: Phone::from_e164("+4512345678"),
             email: None,
             device: Some("phone".to_owned()),
-            lifetime: Some(Duration::from_secs(60)),
+            expires_at: Some(Timestamp(1_060)),
         }
     }
 
@@ -479,5 +591,260 @@ mod tests {
         assert_eq!(name(&known), Some("ann"));
         assert_eq!(upstream.asked.load(Ordering::SeqCst), 2);
         assert!(s.witness.pending.is_empty());
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// An issuer of tokens whose word is good for a minute.
+    struct Issuer {
+        asked: AtomicUsize,
+        says: Mutex<Result<Option<LearnedToken>, Unavailable>>,
+    }
+
+    #[async_trait]
+    impl Probe for Issuer {
+        async fn probe(&self, _: &str, _: &str) -> Result<Option<LearnedToken>, Unavailable> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.says.lock().unwrap().clone()
+        }
+
+        fn recheck(&self) -> Option<Duration> {
+            Some(MINUTE)
+        }
+
+        fn strangers_per_second(&self) -> Option<u32> {
+            Some(5)
+        }
+    }
+
+    impl Issuer {
+        fn says(&self, says: Result<Option<LearnedToken>, Unavailable>) {
+            *self.says.lock().unwrap() = says;
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    fn vouched() -> LearnedToken {
+        LearnedToken {
+            device: None,
+            expires_at: Some(Timestamp(10_000)),
+            ..ann("t")
+        }
+    }
+
+    fn issuer(s: &Setup) -> Arc<Issuer> {
+        let issuer = Arc::new(Issuer {
+            asked: AtomicUsize::new(0),
+            says: Mutex::new(Ok(Some(vouched()))),
+        });
+        let probe: Arc<dyn Probe> = issuer.clone();
+        s.witness.set_probes([("files".to_owned(), probe)].into());
+        issuer
+    }
+
+    async fn ask(s: &Setup, token: &str) -> Result<Known, Unavailable> {
+        s.witness.holder("files", token).await
+    }
+
+    /// Whether the token is known now, and for how many seconds.
+    async fn fresh_for(s: &Setup) -> Option<u64> {
+        match ask(s, "t").await.unwrap() {
+            Known::Yes { fresh_for, .. } => Some(fresh_for.unwrap().as_secs()),
+            Known::No => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_issuers_word_is_renewed_when_it_has_run_out() {
+        let s = setup();
+        let issuer = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        s.clock.advance(Duration::from_secs(59));
+        assert_eq!(fresh_for(&s).await, Some(1));
+        assert_eq!(issuer.asked(), 1);
+        s.clock.advance(Duration::from_secs(1));
+        assert_eq!(fresh_for(&s).await, Some(60));
+        assert_eq!(issuer.asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_word_that_brings_nothing_new_is_not_written() {
+        let s = setup();
+        let issuer = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        // Whatever is kept, is told of.
+        let kept = || s.issued.lock().unwrap().len();
+        assert_eq!(kept(), 1);
+        for _ in 0..3 {
+            s.clock.advance(MINUTE);
+            assert_eq!(fresh_for(&s).await, Some(60));
+        }
+        // A claim that is left out keeps what there was.
+        issuer.says(Ok(Some(LearnedToken {
+            phone: None,
+            ..vouched()
+        })));
+        s.clock.advance(MINUTE);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        assert_eq!((kept(), issuer.asked()), (1, 5));
+        let phone = Phone::from_e164("+4587654321");
+        issuer.says(Ok(Some(LearnedToken {
+            phone: phone.clone(),
+            ..vouched()
+        })));
+        s.clock.advance(MINUTE);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        assert_eq!(kept(), 2);
+        let user = s.store.user_by_name("files", "ann").await.unwrap().unwrap();
+        assert_eq!(user.phone, phone);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_its_issuer_took_back_is_unknown_however_well_it_is_stored() {
+        let s = setup();
+        let issuer = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        issuer.says(Ok(None));
+        s.clock.advance(Duration::from_secs(59));
+        assert_eq!(
+            fresh_for(&s).await,
+            Some(1),
+            "its word was good for a minute"
+        );
+        s.clock.advance(Duration::from_secs(1));
+        assert_eq!(fresh_for(&s).await, None);
+        // And is not asked about for a while, by whatever way it comes.
+        for _ in 0..10 {
+            assert_eq!(fresh_for(&s).await, None);
+        }
+        assert_eq!(issuer.asked(), 2);
+        s.clock.advance(Duration::from_secs(10));
+        assert_eq!(fresh_for(&s).await, None);
+        assert_eq!(issuer.asked(), 3);
+        issuer.says(Ok(Some(vouched())));
+        s.clock.advance(Duration::from_secs(10));
+        assert_eq!(fresh_for(&s).await, Some(60), "a mistake of the issuer's");
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_cannot_be_asked_is_waited_for() {
+        let s = setup();
+        let issuer = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        issuer.says(Err(Unavailable));
+        s.clock.advance(Duration::from_secs(59));
+        assert_eq!(fresh_for(&s).await, Some(1));
+        s.clock.advance(Duration::from_secs(1));
+        assert_eq!(ask(&s, "t").await.err(), Some(Unavailable));
+        issuer.says(Ok(Some(vouched())));
+        assert_eq!(fresh_for(&s).await, Some(60), "at once");
+    }
+
+    #[tokio::test]
+    async fn a_word_does_not_hold_beyond_the_tokens_end() {
+        let s = setup();
+        let issuer = issuer(&s);
+        issuer.says(Ok(Some(LearnedToken {
+            expires_at: Some(Timestamp(1_020)),
+            ..vouched()
+        })));
+        assert_eq!(fresh_for(&s).await, Some(20));
+        s.clock.advance(Duration::from_secs(20));
+        issuer.says(Ok(None));
+        assert_eq!(fresh_for(&s).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_strangers_does_not_reach_the_issuer_and_shuts_nobody_out_who_is_known() {
+        let s = setup();
+        let issuer = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        issuer.says(Ok(None));
+        let mut refused = 0;
+        for n in 0..100 {
+            refused += usize::from(ask(&s, &format!("garbage {n}")).await.is_err());
+        }
+        assert_eq!((issuer.asked(), refused), (5, 96));
+        issuer.says(Ok(Some(vouched())));
+        s.clock.advance(MINUTE);
+        for n in 0..100 {
+            let _ = ask(&s, &format!("more garbage {n}")).await;
+        }
+        assert_eq!(fresh_for(&s).await, Some(60));
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_at_once_get_the_issuers_one_answer() {
+        let s = setup();
+        let issuer = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        issuer.says(Ok(None));
+        s.clock.advance(MINUTE);
+        let asking: Vec<_> = (0..10)
+            .map(|_| {
+                let witness = s.witness.clone();
+                tokio::spawn(async move { witness.holder("files", "t").await })
+            })
+            .collect();
+        for asking in asking {
+            assert!(matches!(asking.await.unwrap(), Ok(Known::No)));
+        }
+        assert_eq!(issuer.asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_stands_for_another_is_as_good_as_the_word_on_that_one() {
+        let s = setup();
+        let issuer = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        let realm = s.keys.realm("files");
+        let (root, _) = s
+            .store
+            .token(realm.token("t"), Timestamp(1_000))
+            .await
+            .unwrap()
+            .unwrap();
+        let ours = Token {
+            digest: realm.token("ours"),
+            born: Some(Born {
+                of: root.digest,
+                original: Secret::new("t"),
+            }),
+            ..root
+        };
+        s.store.put_token(ours).await.unwrap();
+        s.clock.advance(Duration::from_secs(20));
+        let Known::Yes {
+            holder, fresh_for, ..
+        } = ask(&s, "ours").await.unwrap()
+        else {
+            panic!("our own token is unknown");
+        };
+        assert_eq!((&*holder.name, fresh_for.unwrap().as_secs()), ("ann", 40));
+        assert_eq!(issuer.asked(), 1, "it knows nothing of ours");
+
+        s.clock.advance(MINUTE);
+        issuer.says(Err(Unavailable));
+        assert_eq!(ask(&s, "ours").await.err(), Some(Unavailable));
+        issuer.says(Ok(None));
+        s.clock.advance(MINUTE);
+        assert!(matches!(ask(&s, "ours").await, Ok(Known::No)));
+    }
+
+    #[tokio::test]
+    async fn a_reload_forgets_the_word_of_an_issuer_that_changed() {
+        let s = setup();
+        let first = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        let same: Arc<dyn Probe> = first.clone();
+        s.witness.set_probes([("files".to_owned(), same)].into());
+        assert_eq!(fresh_for(&s).await, Some(60));
+        assert_eq!(first.asked(), 1);
+        let other = issuer(&s);
+        assert_eq!(fresh_for(&s).await, Some(60));
+        assert_eq!((first.asked(), other.asked()), (1, 1));
     }
 }

@@ -7,7 +7,8 @@ use crate::digest::SessionKey;
 use crate::gate::session::{Factor, Holder, Session};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
-use crate::request::{Client, RequestHead};
+use crate::request::{Client, Lines, RequestHead};
+use std::time::Duration;
 
 impl Call {
     /// The head of this call, as identity reads it.
@@ -18,6 +19,7 @@ impl Call {
             path: self.path.as_str().into(),
             query: self.query.as_deref(),
             headers: &self.headers,
+            lines: Lines::read(&self.headers),
             destination: None,
             has_encoded_slash: false,
             client: Client {
@@ -44,6 +46,7 @@ impl Local {
         let Known::Yes {
             holder,
             issued_pair,
+            ..
         } = known
         else {
             return Ok(None);
@@ -98,18 +101,25 @@ impl Local {
     }
 
     /// Tells the gate of a pair that has just been verified, under every key that a request of it
-    /// looks up.
-    pub(super) fn remember(
+    /// looks up. Where others issue the token, it is kept as long as their word holds; if they cannot
+    /// be asked, or have taken it back, it is for the next request to find out.
+    pub(super) async fn remember(
         &self,
         call: &Call,
         presented: Presented<'_>,
         pair: SessionKey,
         session: &Session,
     ) {
-        self.gate.remember(pair, session);
+        let realm = &call.route.config.identity;
+        let known = self.witness.holder(realm, presented.token).await;
+        let at_most = match known {
+            Ok(Known::Yes { fresh_for, .. }) => fresh_for,
+            Ok(Known::No) | Err(Unavailable) => Some(Duration::ZERO),
+        };
+        self.gate.remember_for(pair, session, at_most);
         let unnamed = call.route.keys.session(presented.token, None);
         if presented.device.is_none() && unnamed != pair {
-            self.gate.remember_alias(unnamed, session);
+            self.gate.remember_alias(unnamed, session, at_most);
         }
     }
 

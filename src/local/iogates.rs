@@ -308,7 +308,8 @@ impl Local {
             issue: None,
         };
         let verified = self.auth.verify(&caller, typed).await?;
-        self.remember(call, presented, caller.pair, &verified.session);
+        self.remember(call, presented, caller.pair, &verified.session)
+            .await;
         Ok(message(StatusCode::OK, "Code accepted"))
     }
 

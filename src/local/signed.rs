@@ -76,10 +76,15 @@ impl Local {
             VerifyError::Malformed => Trouble::field(field, "the code must be a row of digits"),
             error => error.into(),
         })?;
-        self.remember(call, by.presented(), by.caller.pair, &verified.session);
+        self.remember(call, by.presented(), by.caller.pair, &verified.session)
+            .await;
         if let Some((drawn, session)) = &verified.issued {
             self.gate.token_issued(drawn.issue.access.digest);
-            self.gate.remember(drawn.pair, session);
+            let presented = Presented {
+                token: drawn.access.expose(),
+                device: by.device.as_deref(),
+            };
+            self.remember(call, presented, drawn.pair, session).await;
         }
         Ok(verified)
     }

@@ -50,6 +50,38 @@ impl Outcome {
     }
 }
 
+/// What came of a request to an issuer of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerOutcome {
+    /// Keys came.
+    Fetched,
+    /// The keys are those that are there already.
+    Unchanged,
+    /// It stands by the token.
+    Vouched,
+    /// It does not.
+    Denied,
+    /// It answered, but nothing that can be used.
+    Unusable,
+    /// It did not answer.
+    Unreachable,
+}
+
+impl IssuerOutcome {
+    /// The label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetched => "fetched",
+            Self::Unchanged => "unchanged",
+            Self::Vouched => "vouched",
+            Self::Denied => "denied",
+            Self::Unusable => "unusable",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// The label for a route or upstream that the config does not name.
 const UNNAMED: &str = "-";
 /// Variants of [`Outcome`].
@@ -230,6 +262,16 @@ impl Metrics {
         let labels = [provider, outcome];
         let messages = &self.shared.families.messages;
         messages.with_label_values(&labels).inc();
+    }
+
+    /// An issuer was asked, for the identity of this name (one of the config).
+    pub fn issuer(&self, identity: &str, outcome: IssuerOutcome) {
+        let labels = [identity, outcome.as_str()];
+        self.shared
+            .families
+            .issuers
+            .with_label_values(&labels)
+            .inc();
     }
 
     /// A store verb took this long, and whether it failed.

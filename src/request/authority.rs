@@ -83,13 +83,14 @@ impl Scheme {
 /// Reads a name or an IPv4 address.
 fn name(text: &str) -> Result<Cow<'_, str>, Malformed> {
     let name = text.strip_suffix('.').unwrap_or(text);
-    let is_label = |label: &str| {
+    let is_label = |label: &[u8]| {
         (1..=LABEL_MAX).contains(&label.len())
             && label
-                .bytes()
+                .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    if name.len() > NAME_MAX || !name.split('.').all(is_label) {
+    let mut labels = name.as_bytes().split(|byte| *byte == b'.');
+    if name.len() > NAME_MAX || !labels.all(is_label) {
         return Err(Malformed::Host);
     }
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {

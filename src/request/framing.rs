@@ -1,31 +1,29 @@
 //! Refuses what two servers could cut into requests in two ways (RFC 9112 section 6; request smuggling).
 
-use super::Malformed;
-use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use super::{Line, Lines, Malformed};
+use http::HeaderValue;
 
-/// Checks the headers that say where a request's body ends.
-pub(super) fn check(headers: &HeaderMap) -> Result<(), Malformed> {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let (length, coding) = (lengths.next(), codings.next());
-    if length.is_some() && coding.is_some() {
-        return Err(Malformed::LengthAndCoding);
-    }
-    if let Some(length) = length {
-        if lengths.next().is_some() {
-            return Err(Malformed::LengthTwice);
+/// Checks the header lines that say where a request's body ends.
+pub(super) fn check(lines: &Lines<'_>) -> Result<(), Malformed> {
+    match (lines.content_length, lines.transfer_encoding) {
+        (Line::Absent, Line::Absent) => Ok(()),
+        (Line::Once(length), Line::Absent) => check_length(length),
+        (Line::Many, Line::Absent) => Err(Malformed::LengthTwice),
+        (Line::Absent, Line::Once(coding))
+            if coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
+        {
+            Ok(())
         }
-        // `u64::from_str` alone would take a sign.
-        let digits = length.to_str().map_err(|_| Malformed::Length)?;
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.parse::<u64>().is_err() {
-            return Err(Malformed::Length);
-        }
+        (Line::Absent, Line::Once(_) | Line::Many) => Err(Malformed::TransferCoding),
+        (Line::Once(_) | Line::Many, Line::Once(_) | Line::Many) => Err(Malformed::LengthAndCoding),
     }
-    if let Some(coding) = coding
-        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
-        return Err(Malformed::TransferCoding);
+}
+
+fn check_length(length: &HeaderValue) -> Result<(), Malformed> {
+    // `u64::from_str` alone would take a sign.
+    let digits = length.to_str().map_err(|_| Malformed::Length)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.parse::<u64>().is_err() {
+        return Err(Malformed::Length);
     }
     Ok(())
 }
@@ -81,7 +79,7 @@ mod tests {
             (vec![(coding, "xchunked")], Err(Malformed::TransferCoding)),
             (vec![(coding, "")], Err(Malformed::TransferCoding)),
         ] {
-            assert_eq!(check(&headers(&given)), answer, "{given:?}");
+            assert_eq!(check(&Lines::read(&headers(&given))), answer, "{given:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod mail;
 mod main_job;
 mod openapi;
 mod operator;
+mod outside;
 mod protocols;
 mod races;
 mod rules;

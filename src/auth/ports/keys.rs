@@ -2,14 +2,14 @@
 
 use super::{Stored, async_trait};
 use crate::clock::Timestamp;
-pub use crate::config::model::Algorithm;
+pub use crate::config::model::SigningAlgorithm;
 use crate::secret::Secret;
 
 /// A key pair with its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKey {
     pub kid: String,
-    pub algorithm: Algorithm,
+    pub algorithm: SigningAlgorithm,
     /// PKCS#8 in base64. Sealed in the store.
     pub private: Secret,
     pub created_at: Timestamp,

@@ -36,7 +36,7 @@ impl World {
     }
 }
 
-async fn sign(signer: &Signer, algorithm: Algorithm) -> Secret {
+async fn sign(signer: &Signer, algorithm: SigningAlgorithm) -> Secret {
     signer.sign(algorithm, &json!({"sub": "7"})).await.unwrap()
 }
 
@@ -57,7 +57,10 @@ fn checked(token: &Secret, jwks: &JwkSet) -> Option<(String, Value)> {
 async fn the_published_keys_check_what_was_signed_and_hold_nothing_private() {
     let world = World::new();
     let signer = world.signer();
-    for (algorithm, kind) in [(Algorithm::EdDsa, "OKP"), (Algorithm::Rs256, "RSA")] {
+    for (algorithm, kind) in [
+        (SigningAlgorithm::EdDsa, "OKP"),
+        (SigningAlgorithm::Rs256, "RSA"),
+    ] {
         let token = sign(&signer, algorithm).await;
         let jwks = signer.jwks(algorithm).await.unwrap();
         let (kid, claims) = checked(&token, &jwks).unwrap();
@@ -78,7 +81,7 @@ async fn the_published_keys_check_what_was_signed_and_hold_nothing_private() {
         forged.replace_range(forged.len() - 4..forged.len() - 3, last);
         assert!(checked(&Secret::new(forged), &jwks).is_none());
     }
-    let both = signer.jwks(Algorithm::EdDsa).await.unwrap();
+    let both = signer.jwks(SigningAlgorithm::EdDsa).await.unwrap();
     assert_eq!(both.keys.len(), 2, "all that have not ended");
     assert_eq!(format!("{signer:?}"), "Signer(***)");
 }
@@ -87,8 +90,11 @@ async fn the_published_keys_check_what_was_signed_and_hold_nothing_private() {
 async fn two_gateways_that_start_at_once_agree_on_the_first_key() {
     let world = World::new();
     let (a, b) = (world.signer(), world.signer());
-    let (of_a, of_b) = tokio::join!(sign(&a, Algorithm::EdDsa), sign(&b, Algorithm::EdDsa));
-    let jwks = b.jwks(Algorithm::EdDsa).await.unwrap();
+    let (of_a, of_b) = tokio::join!(
+        sign(&a, SigningAlgorithm::EdDsa),
+        sign(&b, SigningAlgorithm::EdDsa)
+    );
+    let jwks = b.jwks(SigningAlgorithm::EdDsa).await.unwrap();
     assert_eq!(jwks.keys.len(), 1);
     assert!(checked(&of_a, &jwks).is_some() && checked(&of_b, &jwks).is_some());
     assert_eq!(world.store.signing_keys(START).await.unwrap().len(), 1);
@@ -98,29 +104,35 @@ async fn two_gateways_that_start_at_once_agree_on_the_first_key() {
 async fn a_new_key_is_published_before_it_signs_and_the_old_one_after() {
     let world = World::new();
     let (signer, other) = (world.signer(), world.signer());
-    let before = sign(&signer, Algorithm::EdDsa).await;
-    let old = signer.kid(Algorithm::EdDsa).unwrap();
+    let before = sign(&signer, SigningAlgorithm::EdDsa).await;
+    let old = signer.kid(SigningAlgorithm::EdDsa).unwrap();
 
-    let rotated = signer.rotate(Algorithm::EdDsa, false, DAY).await.unwrap();
+    let rotated = signer
+        .rotate(SigningAlgorithm::EdDsa, false, DAY)
+        .await
+        .unwrap();
     assert_eq!(rotated.signs_from, START.after(PUBLISHED_BEFORE));
     assert_eq!(rotated.others_end_at, rotated.signs_from.after(DAY));
-    let jwks = signer.jwks(Algorithm::EdDsa).await.unwrap();
+    let jwks = signer.jwks(SigningAlgorithm::EdDsa).await.unwrap();
     assert!(jwks.find(&rotated.kid).is_some() && jwks.find(&old).is_some());
     world.advance(599);
-    assert_eq!(signer.kid(Algorithm::EdDsa), Some(old.clone()));
+    assert_eq!(signer.kid(SigningAlgorithm::EdDsa), Some(old.clone()));
     world.advance(1);
-    assert_eq!(signer.kid(Algorithm::EdDsa), Some(rotated.kid.clone()));
+    assert_eq!(
+        signer.kid(SigningAlgorithm::EdDsa),
+        Some(rotated.kid.clone())
+    );
 
     // Another gateway knows of it once it has read the keys again.
     other.reread().await.unwrap();
-    let after = sign(&other, Algorithm::EdDsa).await;
+    let after = sign(&other, SigningAlgorithm::EdDsa).await;
     let (kid, _) = checked(&after, &jwks).unwrap();
     assert_eq!(kid, rotated.kid);
     world.advance(86_399);
-    let jwks = signer.jwks(Algorithm::EdDsa).await.unwrap();
+    let jwks = signer.jwks(SigningAlgorithm::EdDsa).await.unwrap();
     assert!(checked(&before, &jwks).is_some());
     world.advance(1);
-    let jwks = signer.jwks(Algorithm::EdDsa).await.unwrap();
+    let jwks = signer.jwks(SigningAlgorithm::EdDsa).await.unwrap();
     assert!(checked(&before, &jwks).is_none() && checked(&after, &jwks).is_some());
 }
 
@@ -128,25 +140,47 @@ async fn a_new_key_is_published_before_it_signs_and_the_old_one_after() {
 async fn a_key_may_sign_at_once_and_two_rotations_leave_one_that_signs() {
     let world = World::new();
     let signer = world.signer();
-    sign(&signer, Algorithm::EdDsa).await;
-    let first = signer.rotate(Algorithm::EdDsa, true, DAY).await.unwrap();
-    assert_eq!(signer.kid(Algorithm::EdDsa), Some(first.kid));
-    let second = signer.rotate(Algorithm::EdDsa, true, DAY).await.unwrap();
-    assert_eq!(signer.kid(Algorithm::EdDsa), Some(second.kid));
-    assert_eq!(signer.jwks(Algorithm::EdDsa).await.unwrap().keys.len(), 3);
+    sign(&signer, SigningAlgorithm::EdDsa).await;
+    let first = signer
+        .rotate(SigningAlgorithm::EdDsa, true, DAY)
+        .await
+        .unwrap();
+    assert_eq!(signer.kid(SigningAlgorithm::EdDsa), Some(first.kid));
+    let second = signer
+        .rotate(SigningAlgorithm::EdDsa, true, DAY)
+        .await
+        .unwrap();
+    assert_eq!(signer.kid(SigningAlgorithm::EdDsa), Some(second.kid));
+    assert_eq!(
+        signer
+            .jwks(SigningAlgorithm::EdDsa)
+            .await
+            .unwrap()
+            .keys
+            .len(),
+        3
+    );
     world.advance(86_400);
-    assert_eq!(signer.jwks(Algorithm::EdDsa).await.unwrap().keys.len(), 1);
+    assert_eq!(
+        signer
+            .jwks(SigningAlgorithm::EdDsa)
+            .await
+            .unwrap()
+            .keys
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn without_a_store_known_keys_still_sign() {
     let world = World::new();
     let signer = world.signer();
-    sign(&signer, Algorithm::EdDsa).await;
+    sign(&signer, SigningAlgorithm::EdDsa).await;
     world.store.break_off();
-    sign(&signer, Algorithm::EdDsa).await;
+    sign(&signer, SigningAlgorithm::EdDsa).await;
     assert!(signer.reread().await.is_err());
-    sign(&signer, Algorithm::EdDsa).await;
-    let fresh = signer.sign(Algorithm::Rs256, &json!({})).await;
+    sign(&signer, SigningAlgorithm::EdDsa).await;
+    let fresh = signer.sign(SigningAlgorithm::Rs256, &json!({})).await;
     assert!(matches!(fresh, Err(StoreError::Unavailable(_))));
 }

@@ -23,7 +23,7 @@ fn to<'a>(keys: &'a RealmKeys, refresh: RefreshForm, stands_for: Option<&'a str>
         realm: REALM,
         keys,
         device: Some(DEVICE),
-        algorithm: Algorithm::EdDsa,
+        algorithm: SigningAlgorithm::EdDsa,
         refresh,
         stands_for,
     }
@@ -105,7 +105,12 @@ async fn live_sessions(world: &World) -> u64 {
 /// The claims, checked with the published key.
 async fn claims(world: &World, token: &Secret) -> Value {
     let header = jsonwebtoken::decode_header(token.expose()).unwrap();
-    let jwks = world.auth.signer.jwks(Algorithm::EdDsa).await.unwrap();
+    let jwks = world
+        .auth
+        .signer
+        .jwks(SigningAlgorithm::EdDsa)
+        .await
+        .unwrap();
     let key = DecodingKey::from_jwk(jwks.find(&header.kid.unwrap()).unwrap()).unwrap();
     let mut rules = Validation::new(Alg::EdDSA);
     rules.validate_exp = false;

@@ -62,7 +62,7 @@ pub enum OperatorError {
     #[error("the config has no identity `{0}`: use one of those under `identities`")]
     NoSuchIdentity(String),
     #[error(
-        "identity `{0}` learns its users from the upstream: only an `accounts` identity takes new ones"
+        "identity `{0}` has its users from elsewhere: only an `accounts` identity takes new ones"
     )]
     NotAccounts(String),
     #[error(
@@ -172,7 +172,7 @@ impl Operator {
         if let Some(name) = wanted {
             return match config.identities.get(name) {
                 Some(Identity::Accounts) => Ok(name.to_owned()),
-                Some(Identity::Learn(_)) => Err(OperatorError::NotAccounts(name.to_owned())),
+                Some(_) => Err(OperatorError::NotAccounts(name.to_owned())),
                 None => Err(OperatorError::NoSuchIdentity(name.to_owned())),
             };
         }

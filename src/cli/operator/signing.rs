@@ -2,7 +2,7 @@
 
 use super::output::{KeyLine, Output};
 use super::{Operator, OperatorError};
-use crate::auth::ports::Algorithm;
+use crate::auth::ports::SigningAlgorithm;
 use crate::config::model::Config;
 use crate::event::EventKind;
 
@@ -13,7 +13,7 @@ impl Operator {
         let tokens = &config.tokens;
         let longest = tokens.access_lifetime.max(tokens.refresh_lifetime);
         let mut lines = Vec::new();
-        for algorithm in Algorithm::ALL {
+        for algorithm in SigningAlgorithm::ALL {
             if !is_used(&config, algorithm) {
                 continue;
             }
@@ -31,7 +31,7 @@ impl Operator {
     }
 }
 
-fn is_used(config: &Config, algorithm: Algorithm) -> bool {
+fn is_used(config: &Config, algorithm: SigningAlgorithm) -> bool {
     let mut of_routes = config.routes.iter().map(|route| route.token_algorithm);
     config.tokens.algorithm == algorithm || of_routes.any(|own| own == algorithm)
 }

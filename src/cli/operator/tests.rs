@@ -509,7 +509,7 @@ async fn a_timed_store_answers_as_it_is_and_counts_its_verbs() {
 async fn keys_are_replaced_for_every_algorithm_of_the_config() {
     let operator = operator();
     let mut config = operator.config.load().as_ref().clone();
-    config.routes[0].token_algorithm = crate::auth::ports::Algorithm::Rs256;
+    config.routes[0].token_algorithm = crate::auth::ports::SigningAlgorithm::Rs256;
     operator.config.store(Arc::new(config));
     let command = Command::KeyRotate { at_once: false };
     let Output::KeysRotated(keys) = run(command, &operator).await.unwrap() else {

@@ -1,4 +1,4 @@
-//! How tokens become users.
+//! How tokens become users; [`super::issuers`] has those that others issue.
 
 use super::Lift;
 use super::syntax;
@@ -28,21 +28,21 @@ impl Lift<'_> {
     }
 
     fn identity(&mut self, raw: &raw::Identity, at: At<'_>) -> Option<Identity> {
-        if raw.jwt.is_some() {
-            self.later(at.key("jwt"), "tokens signed by others");
-        }
-        if raw.introspection.is_some() {
-            self.later(at.key("introspection"), "asking an OAuth server");
-        }
-        if raw.jwt.is_some() || raw.introspection.is_some() {
-            return None;
-        }
-        match (&raw.learn, &raw.accounts) {
-            (Some(learn), None) => Some(Identity::Learn(self.learn(learn, at.key("learn"))?)),
-            (None, Some(_)) => Some(Identity::Accounts),
-            (None, None) if self.is_incomplete(at) => None,
+        match (&raw.learn, &raw.accounts, &raw.jwt, &raw.introspection) {
+            (Some(learn), None, None, None) => {
+                self.learn(learn, at.key("learn")).map(Identity::Learn)
+            }
+            (None, Some(_), None, None) => Some(Identity::Accounts),
+            (None, None, Some(jwt), None) => self.jwt(jwt, at.key("jwt")).map(Identity::Jwt),
+            (None, None, None, Some(introspection)) => self
+                .introspection(introspection, at.key("introspection"))
+                .map(Identity::Introspection),
+            (None, None, None, None) if self.is_incomplete(at) => None,
             _ => {
-                self.error(at, "write either `learn: {…}` or `accounts: {}`");
+                self.error(
+                    at,
+                    "write one of `learn: {…}`, `accounts: {}`, `jwt: {…}` or `introspection: {…}`",
+                );
                 None
             }
         }

@@ -5,6 +5,7 @@
 
 mod delivery;
 mod identities;
+mod issuers;
 mod listeners;
 mod mail;
 mod routes;

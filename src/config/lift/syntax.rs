@@ -267,7 +267,28 @@ pub(super) fn url(text: &str) -> Checked<bool> {
             "{text:?}: {{phone}} and {{text}} are not filled into a URL: put them into `query`"
         ));
     }
-    let wrong = || format!("{text:?} is not a URL, like https://sms.example.org/send");
+    absolute(text, "https://sms.example.org/send")
+}
+
+/// The URL of an issuer: https, or http on this machine. It may have a query, as some key sets do.
+pub(super) fn issuer_url(text: &str) -> Checked<()> {
+    if text.contains('@') {
+        return Err("the URL has an `@`: a user and password cannot stand in it".to_owned());
+    }
+    if text.contains('#') {
+        return Err(format!("{text:?}: write the URL without `#`"));
+    }
+    match absolute(text, "https://login.example.org/keys")? {
+        false => Ok(()),
+        true => Err(format!(
+            "{text:?}: whoever is on the way could answer in the issuer's name: write https://"
+        )),
+    }
+}
+
+/// An absolute URL; whether it is plain http to another machine.
+fn absolute(text: &str, example: &str) -> Checked<bool> {
+    let wrong = || format!("{text:?} is not a URL, like {example}");
     let uri: http::Uri = text.parse().map_err(|_| wrong())?;
     let host = uri
         .host()

@@ -2,7 +2,7 @@
 
 use super::Lift;
 use super::syntax;
-use crate::config::model::{Algorithm, Forward, ForwardToken, Route, Tokens};
+use crate::config::model::{Forward, ForwardToken, Route, SigningAlgorithm, Tokens};
 use crate::config::raw;
 use crate::config::tree::At;
 use std::time::Duration;
@@ -12,11 +12,11 @@ const NAMELESS: &str = "vestibule";
 /// Signed access tokens cannot be called back at those who only look at the signature.
 const ACCESS_WISE: Duration = Duration::from_secs(24 * 3600);
 
-impl From<raw::Algorithm> for Algorithm {
-    fn from(raw: raw::Algorithm) -> Self {
+impl From<raw::SigningAlgorithm> for SigningAlgorithm {
+    fn from(raw: raw::SigningAlgorithm) -> Self {
         match raw {
-            raw::Algorithm::EdDsa => Self::EdDsa,
-            raw::Algorithm::Rs256 => Self::Rs256,
+            raw::SigningAlgorithm::EdDsa => Self::EdDsa,
+            raw::SigningAlgorithm::Rs256 => Self::Rs256,
         }
     }
 }

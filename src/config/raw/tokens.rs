@@ -12,7 +12,7 @@ pub(in crate::config) struct Tokens {
     /// that has no `*`.
     #[schemars(extend("examples" = ["https://files.example.org"]))]
     pub(in crate::config) issuer: Option<String>,
-    pub(in crate::config) algorithm: Algorithm,
+    pub(in crate::config) algorithm: SigningAlgorithm,
     /// How long an access token is good.
     pub(in crate::config) access_lifetime: Period,
     /// How long a refresh token is good; each is good once.
@@ -23,7 +23,7 @@ impl Default for Tokens {
     fn default() -> Self {
         Self {
             issuer: None,
-            algorithm: Algorithm::default(),
+            algorithm: SigningAlgorithm::default(),
             access_lifetime: Period::secs(3600),
             refresh_lifetime: Period::secs(30 * 86_400),
         }
@@ -32,7 +32,7 @@ impl Default for Tokens {
 
 /// What tokens are signed with.
 #[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-pub(in crate::config) enum Algorithm {
+pub(in crate::config) enum SigningAlgorithm {
     /// Ed25519.
     #[default]
     #[serde(rename = "EdDSA")]

@@ -52,7 +52,7 @@ fn defaults_are_those_of_the_documents() {
             audience: "files".to_owned(),
         }
     );
-    assert_eq!(route.token_algorithm, Algorithm::EdDsa);
+    assert_eq!(route.token_algorithm, SigningAlgorithm::EdDsa);
     let tokens = &config.tokens;
     assert_eq!(tokens.issuer, "https://files.example.org");
     assert_eq!(
@@ -334,14 +334,14 @@ fn a_routes_tokens_are_signed_as_it_says_or_as_all() {
         )
     };
     let (algorithm, forward) = with("tokens: {algorithm: RS256}\n", "");
-    assert_eq!(algorithm, Algorithm::Rs256);
+    assert_eq!(algorithm, SigningAlgorithm::Rs256);
     assert_eq!(forward.token, ForwardToken::Vestibule);
     assert!(forward.assertion && forward.audience == "files");
     let own = with(
         "tokens: {algorithm: RS256}\n",
         "    token_algorithm: EdDSA\n",
     );
-    assert_eq!(own.0, Algorithm::EdDsa);
+    assert_eq!(own.0, SigningAlgorithm::EdDsa);
 }
 
 #[test]
@@ -349,4 +349,53 @@ fn the_issuer_is_the_first_host_that_is_one() {
     let issuer = |hosts: &str| good(&small("[files.example.org]", hosts)).tokens.issuer;
     assert_eq!(issuer("[\"*.a.org\", b.org, c.org]"), "https://b.org");
     assert_eq!(issuer("[\"*\"]"), "vestibule");
+}
+
+#[test]
+fn tokens_of_others_have_their_issuers_keys_and_rules() {
+    let identity = |text: &str| good(&small("{accounts: {}}", text)).identities["local"].clone();
+    let jwt = |text: &str| match identity(text) {
+        Identity::Jwt(jwt) => jwt,
+        other => panic!("{other:?}"),
+    };
+    let url = jwt(
+        "{jwt: {jwks: {url: https://i.example/k}, issuer: i, audience: a, algorithms: [RS256, EdDSA]}}",
+    );
+    let refresh = secs(300);
+    let expected = JwtKeys::Url {
+        url: "https://i.example/k".to_owned(),
+        refresh,
+    };
+    assert_eq!(url.keys, expected);
+    assert_eq!(
+        url.algorithms,
+        [VerificationAlgorithm::Rs256, VerificationAlgorithm::EdDsa]
+    );
+    assert_eq!((url.issuer.as_str(), url.audience.as_str()), ("i", "a"));
+    assert_eq!(url.leeway, secs(30));
+    assert_eq!((url.claims.user.as_str(), url.claims.phone), ("sub", None));
+
+    // On this machine, http will do; a query may be part of the address.
+    let local = jwt(
+        "{jwt: {jwks: {url: \"http://127.0.0.1:8/k?p=1\", refresh: 1h}, issuer: i, audience: a, algorithms: [ES256]}}",
+    );
+    assert!(matches!(local.keys, JwtKeys::Url { refresh, .. } if refresh == secs(3600)));
+    let file = jwt("{jwt: {jwks: {file: keys.json}, issuer: i, audience: a, algorithms: [ES256]}}");
+    assert!(matches!(file.keys, JwtKeys::Set(text) if text.contains("OKP")));
+    let pem = jwt(
+        "{jwt: {keys: [{file: issuer.pem, algorithm: PS512, kid: k}], issuer: i, audience: a, algorithms: [PS512]}}",
+    );
+    let JwtKeys::Pem(keys) = pem.keys else {
+        panic!()
+    };
+    assert_eq!(keys[0].algorithm, VerificationAlgorithm::Ps512);
+    assert_eq!(keys[0].kid.as_deref(), Some("k"));
+
+    let text = "{introspection: {url: https://i.example/i, client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, claims: {user: username}}}";
+    let Identity::Introspection(oauth) = identity(text) else {
+        panic!()
+    };
+    assert_eq!(oauth.client_secret.expose(), "oauth-hunter2");
+    assert_eq!((oauth.cache, oauth.audience), (secs(60), None));
+    assert_eq!(oauth.claims.user, "username");
 }

@@ -40,6 +40,17 @@ impl Fake {
                 "Bearer sms-hunter2\n",
             )
             .with_file("/run/credentials/vestibule/mail.password", "mail-hunter2\n")
+            .with_file("/run/credentials/vestibule/oauth.secret", "oauth-hunter2\n")
+            .with_file(
+                "issuer.pem",
+                "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n",
+            )
+            .with_file(
+                "private.pem",
+                "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n",
+            )
+            .with_file("keys.json", r#"{"keys": [{"kty": "OKP"}]}"#)
+            .with_file("no-keys.json", r#"{"keys": []}"#)
             .with_file("/etc/vestibule/kannel.password", "kannel-hunter2\n")
             .with_file("/etc/vestibule/mail.password", "mail-hunter2\n")
             .with_file("/etc/vestibule/tls/files.pem", "cert")

@@ -28,6 +28,8 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("    - twilio", "    - http: {url: http://a/, query: {to: \"{phone}{text}\"}}\n    - twilio", "8:19: delivery.sms[0].http.url", "in the clear"),
     ("identities:", "  email: {smtp: \"smtps://a\", from: a@b, username: a, password: hunter2}\nidentities:", "9:64: delivery.email.password", "a file of its own"),
     ("{accounts: {}}", "{learn: {endpoint: /api, token: /t, user: /u}}", "10:18: identities.local.learn", "without `phone`"),
+    ("{accounts: {}}", "{jwt: {jwks: {url: \"https://i.example/k\"}, issuer: i, audience: a, algorithms: [RS256]}}", "10:16: identities.local.jwt.claims", "without `phone`"),
+    ("{accounts: {}}", "{introspection: {url: \"https://i.example/i\", client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, claims: {phone: p}}}", "10:26: identities.local.introspection", "without `audience`"),
     ("[\"127.0.0.1:5000\"]", "[\"127.0.0.1:5000\"], headers: {authorization: hunter2}", "12:65: upstreams.files.headers.authorization", "a file of its own"),
     ("upstreams:", "upstreams:\n  other: {servers: [\"127.0.0.1:1\"]}", "12:10: upstreams.other", "no route uses it"),
     (ROUTE, "    identity: local\n    require: none\n", "18:14: routes[0].require", "open to all"),

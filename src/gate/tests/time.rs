@@ -1,4 +1,4 @@
-//! Expiry, idleness, freshness, and clocks that step back or are far ahead.
+//! Expiry, idleness, freshness, words that run out, and clocks that step back or are far ahead.
 
 use super::*;
 
@@ -28,6 +28,8 @@ async fn a_session_idles_out_unless_it_is_seen() {
     assert!(world.asks_memory("t", None), "seen in between");
     world.clock.advance(1_000);
     assert!(needs_second_factor(world.decide(&question).await, false));
+    // Swept once the store has been told when it was seen.
+    assert_eq!(world.gate.take_seen().len(), 1);
     assert_eq!(world.gate.sweep(), (0, 0));
 }
 
@@ -131,4 +133,80 @@ async fn sightings_are_for_the_store_once() {
         world.gate.take_seen(),
         [(SessionId(7), Timestamp(START + 15))]
     );
+}
+
+#[tokio::test]
+async fn a_session_is_kept_no_longer_than_the_word_about_its_token_holds() {
+    let world = World::new();
+    *world.script.fresh_for.lock().unwrap() = Some(Duration::from_secs(20));
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", Some("phone"), ANN);
+    let question = world.asks("t", Some("phone"));
+    assert!(is_session(world.decide(&question).await));
+    world.clock.advance(19);
+    assert!(world.asks_memory("t", Some("phone")));
+    assert_eq!(world.calls(), (1, 1));
+    world.clock.advance(1);
+    assert!(!world.asks_memory("t", Some("phone")));
+    // Asked again, and kept anew for as long.
+    assert!(is_session(world.decide(&question).await));
+    assert_eq!(world.calls(), (2, 2));
+    world.clock.advance(19);
+    assert!(world.asks_memory("t", Some("phone")));
+
+    // The issuer has taken it back: what memory held is over with the word.
+    world.script.holders.lock().unwrap().remove("t");
+    world.clock.advance(1);
+    let decision = world.decide(&question).await;
+    assert_eq!(refusal(decision), Refusal::UnknownToken);
+}
+
+#[tokio::test]
+async fn a_word_that_cannot_be_renewed_opens_nothing() {
+    let world = World::new();
+    *world.script.fresh_for.lock().unwrap() = Some(Duration::from_secs(20));
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+    world.script.down.store(true, Ordering::SeqCst);
+    world.clock.advance(19);
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+    world.clock.advance(1);
+    let decision = world.decide(&world.asks("t", None)).await;
+    assert_eq!(refusal(decision), Refusal::Unavailable);
+}
+
+#[tokio::test]
+async fn a_verified_pair_is_remembered_as_long_as_the_word_and_an_alias_at_most_as_long() {
+    let world = World::new();
+    let session = world.session(1, "t", Some("phone"), ANN);
+    let word = |secs| Some(Duration::from_secs(secs));
+    let (named, unnamed) = (world.key("t", Some("phone")), world.key("t", None));
+    world.gate.remember_for(named, &session, word(60));
+    world.gate.remember_alias(unnamed, &session, word(60));
+    world.clock.advance(29);
+    assert!(world.asks_memory("t", None));
+    world.clock.advance(1);
+    assert!(!world.asks_memory("t", None), "an alias has 30 s");
+    world.clock.advance(29);
+    assert!(world.asks_memory("t", Some("phone")));
+    world.clock.advance(1);
+    assert!(!world.asks_memory("t", Some("phone")));
+    world.gate.remember_alias(unnamed, &session, word(5));
+    world.clock.advance(5);
+    assert!(!world.asks_memory("t", None), "the word was shorter");
+}
+
+#[tokio::test]
+async fn the_last_sighting_under_a_short_word_is_not_lost() {
+    let world = World::new();
+    *world.script.fresh_for.lock().unwrap() = Some(Duration::from_secs(1));
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    assert!(is_session(world.decide(&world.asks("t", None)).await));
+    let seen_at = world.now();
+    world.clock.advance(2);
+    world.gate.sweep();
+    assert_eq!(world.gate.take_seen(), [(SessionId(1), seen_at)]);
+    assert_eq!(world.gate.sweep().0, 0);
 }

@@ -61,7 +61,8 @@ impl Local {
         let confirming = self.auth.confirm(place, caller, &token, &code);
         let confirmed = confirming.await.map_err(alike)?;
         if let (Some(by), Some(session)) = (&by, &confirmed.session) {
-            self.remember(call, by.presented(), by.caller.pair, session);
+            self.remember(call, by.presented(), by.caller.pair, session)
+                .await;
         }
         Ok(named(&confirmed.success))
     }

@@ -5,6 +5,7 @@ use crate::auth::ports::FactorKind;
 use crate::auth::tokens::{Drawn, IssueTo, RefreshForm};
 use crate::auth::wizard::{Next, Place, Who};
 use crate::clock::Timestamp;
+use crate::gate::Presented;
 use crate::identity::device;
 use crate::local::decode::Fields;
 use crate::local::trouble::Trouble;
@@ -114,7 +115,11 @@ impl Local {
         let judging = self.auth.sign_in_code(place, &uuid, kind, &code, &issue);
         let (drawn, session) = judging.await?;
         self.gate.token_issued(drawn.issue.access.digest);
-        self.gate.remember(drawn.pair, &session);
+        let presented = Presented {
+            token: drawn.access.expose(),
+            device: device.name.as_deref(),
+        };
+        self.remember(call, presented, drawn.pair, &session).await;
         Ok(answer(&Next::Done(Box::new(drawn)), &uuid))
     }
 }

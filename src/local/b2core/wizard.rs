@@ -59,7 +59,8 @@ impl Local {
         let key = body.text("key")?;
         let finishing = self.auth.finish(&by.caller, &uuid, &code, key.as_deref());
         let session = finishing.await?;
-        self.remember(call, by.presented(), by.caller.pair, &session);
+        self.remember(call, by.presented(), by.caller.pair, &session)
+            .await;
         Ok(step(StatusCode::ACCEPTED, &json!([]), &uuid, OVER))
     }
 }

@@ -176,7 +176,8 @@ impl Local {
         };
         match self.auth.verify(&caller, typed).await {
             Ok(verified) => {
-                self.remember(call, presented, pair, &verified.session);
+                self.remember(call, presented, pair, &verified.session)
+                    .await;
                 let reply = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
                 let reply = encode::header(reply, LOCATION, &visitor.return_to);
                 Ok(match fresh {

@@ -40,6 +40,7 @@ impl Witness for FromStore {
             Some((token, holder)) => Known::Yes {
                 holder,
                 issued_pair: token.issued_pair,
+                fresh_for: None,
             },
             None => Known::No,
         })
@@ -101,7 +102,7 @@ impl Site {
                 assertion: false,
                 audience: "files".to_owned(),
             },
-            token_algorithm: model::Algorithm::EdDsa,
+            token_algorithm: model::SigningAlgorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
             body_bytes_max: None,

@@ -361,7 +361,7 @@ async fn what_is_kept_is_sealed_and_survives_a_restart() {
     verify(&f, ann, root, &access, "refresh-token-4711").await;
     let key = crate::auth::ports::SigningKey {
         kid: "the-kid".to_owned(),
-        algorithm: crate::auth::ports::Algorithm::EdDsa,
+        algorithm: crate::auth::ports::SigningAlgorithm::EdDsa,
         private: Secret::new("private-key-4711"),
         created_at: NOW,
         signs_from: NOW,

@@ -1,7 +1,7 @@
 //! Signing keys.
 
 use super::for_every_engine;
-use crate::auth::ports::{Algorithm, SigningKey};
+use crate::auth::ports::{SigningAlgorithm, SigningKey};
 use crate::secret::Secret;
 use crate::store::fixture::{Fixture, NOW, after};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ for_every_engine![
     ended_keys_are_purged,
 ];
 
-fn key(kid: &str, algorithm: Algorithm) -> SigningKey {
+fn key(kid: &str, algorithm: SigningAlgorithm) -> SigningKey {
     SigningKey {
         kid: kid.to_owned(),
         algorithm,
@@ -28,7 +28,7 @@ async fn the_first_key_of_an_algorithm_is_added_once(f: Fixture) {
     let racing: Vec<_> = (0..20)
         .map(|at| {
             let f = Arc::clone(&f);
-            let key = key(&format!("k{at}"), Algorithm::EdDsa);
+            let key = key(&format!("k{at}"), SigningAlgorithm::EdDsa);
             tokio::spawn(async move { f.store.add_first_key(key).await.unwrap() })
         })
         .collect();
@@ -40,19 +40,19 @@ async fn the_first_key_of_an_algorithm_is_added_once(f: Fixture) {
     }
     let keys = f.store.signing_keys(NOW).await.unwrap();
     assert_eq!((keys.len(), added.len()), (1, 1));
-    assert_eq!(keys[0], key(&added[0], Algorithm::EdDsa));
-    let other = key("rsa", Algorithm::Rs256);
+    assert_eq!(keys[0], key(&added[0], SigningAlgorithm::EdDsa));
+    let other = key("rsa", SigningAlgorithm::Rs256);
     assert!(f.store.add_first_key(other.clone()).await.unwrap());
     assert!(!f.store.add_first_key(other).await.unwrap());
 }
 
 async fn a_rotation_ends_the_others_later(f: Fixture) {
-    let first = key("first", Algorithm::EdDsa);
-    let rsa = key("rsa", Algorithm::Rs256);
+    let first = key("first", SigningAlgorithm::EdDsa);
+    let rsa = key("rsa", SigningAlgorithm::Rs256);
     assert!(f.store.add_first_key(first).await.unwrap());
     assert!(f.store.add_first_key(rsa).await.unwrap());
     for (kid, end) in [("second", 100), ("third", 200)] {
-        let mut new = key(kid, Algorithm::EdDsa);
+        let mut new = key(kid, SigningAlgorithm::EdDsa);
         new.signs_from = after(10);
         f.store.rotate_keys(new, after(end)).await.unwrap();
     }
@@ -77,11 +77,11 @@ async fn a_rotation_ends_the_others_later(f: Fixture) {
 async fn ended_keys_are_purged(f: Fixture) {
     assert!(
         f.store
-            .add_first_key(key("first", Algorithm::EdDsa))
+            .add_first_key(key("first", SigningAlgorithm::EdDsa))
             .await
             .unwrap()
     );
-    let second = key("second", Algorithm::EdDsa);
+    let second = key("second", SigningAlgorithm::EdDsa);
     f.store.rotate_keys(second, after(100)).await.unwrap();
     assert_eq!(f.store.purge(after(100)).await.unwrap(), 0);
     assert_eq!(f.store.purge(after(101 + 86_400)).await.unwrap(), 1);

@@ -1,7 +1,7 @@
 //! Signing keys.
 
 use super::Sqlite;
-use crate::auth::ports::{Algorithm, SigningKey, SigningKeys, StoreError, Stored};
+use crate::auth::ports::{SigningAlgorithm, SigningKey, SigningKeys, StoreError, Stored};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 use async_trait::async_trait;
@@ -21,7 +21,7 @@ impl Sqlite {
         let private = self.vault.open(&place(&kid), &private).ok_or(DAMAGED)?;
         let private = std::str::from_utf8(&private).map_err(|_| DAMAGED)?;
         Ok(SigningKey {
-            algorithm: Algorithm::from_name(&algorithm).ok_or(DAMAGED)?,
+            algorithm: SigningAlgorithm::from_name(&algorithm).ok_or(DAMAGED)?,
             private: Secret::new(private),
             created_at: Timestamp(created_at),
             signs_from: Timestamp(signs_from),
