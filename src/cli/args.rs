@@ -78,7 +78,7 @@ pub(super) enum User {
         /// Where codes are sent, with country code: +4512345678
         #[arg(long)]
         phone: Option<String>,
-        /// A mail address; nothing is sent to it yet.
+        /// A mail address: where mail can be sent, codes go there too.
         #[arg(long)]
         email: Option<String>,
         /// Read the password from this file, or from standard input (`-`); without it there is none.
@@ -119,7 +119,7 @@ pub(super) enum Share {
         /// Where the recipient's codes are sent, with country code.
         #[arg(long)]
         phone: Option<String>,
-        /// A mail address; nothing is sent to it yet.
+        /// A mail address: where mail can be sent, codes go there too.
         #[arg(long)]
         email: Option<String>,
         /// How long the link is good: 30m, 12h, 7d, 2w. Without it, until it is revoked.
