@@ -542,3 +542,64 @@ async fn what_one_dialect_enrols_another_confirms() {
         200
     );
 }
+
+/// A reset ends what the second factor gave, also to whoever holds a refresh token.
+#[tokio::test]
+async fn after_a_reset_no_refresh_brings_a_verification_back() {
+    let Site { gateway, inbox, .. } = site().await;
+    let anna = add_user(&gateway, "anna", &["--phone", PHONE]);
+    let token = pair(&gateway, "anna", "laptop").await.token;
+    let laptop = Pair { token, device: "" };
+    assert_eq!(status((DIALECTS[2].start)(&gateway, &laptop)).await, 200);
+    let verify = (DIALECTS[2].verify)(&gateway, &laptop, &inbox.code_for(PHONE));
+    let tokens: Value = verify
+        .send()
+        .await
+        .expect("answer")
+        .json()
+        .await
+        .expect("JSON");
+    let text = |name: &str| secret(tokens[name].as_str().expect("a token"));
+    let (access, refresh) = (text("accessToken"), text("refreshToken"));
+    let access = Pair {
+        token: access,
+        device: "",
+    };
+    assert!(is_open(&gateway, &access).await);
+
+    let number = "+4587654321";
+    add_user(&gateway, "edith", &["--phone", number, "--can-edit-users"]);
+    let editor = pair(&gateway, "edith", "desk").await;
+    gateway.verify(&inbox, &editor.token, "desk", number).await;
+    let path = format!("/api/users/{anna}/two-factor/reset");
+    assert_eq!(
+        status(send(&gateway, &editor, "POST", &path, &Value::Null)).await,
+        204
+    );
+    assert!(!is_open(&gateway, &access).await && !is_open(&gateway, &laptop).await);
+    let form = format!("grant_type=refresh_token&refresh_token={refresh}");
+    let request = gateway
+        .http
+        .post(gateway.url("/.vestibule/token"))
+        .body(form);
+    let refreshed: Value = request
+        .send()
+        .await
+        .expect("answer")
+        .json()
+        .await
+        .expect("JSON");
+    if let Some(token) = refreshed["access_token"].as_str() {
+        let refreshed = Pair {
+            token: secret(token),
+            device: "",
+        };
+        assert!(
+            !is_open(&gateway, &refreshed).await,
+            "it is a token without a second factor"
+        );
+        let path = "/authentication/twoFa/disable";
+        let off = send(&gateway, &refreshed, "PUT", path, &Value::Null);
+        assert_eq!(status(off).await, 403);
+    }
+}
