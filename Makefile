@@ -38,7 +38,7 @@ tools: ## Debian packages, only those that are missing
 
 $(TOOLS)/bin/copyparty: tests/requirements.txt | tools
 	python3 -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(TOOLS)/bin/python3 -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 clean:

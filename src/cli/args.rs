@@ -1,7 +1,7 @@
 //! The words of the command line.
 
 use crate::id::{SessionId, ShareId};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,12 +56,17 @@ pub(super) struct Demo {
     /// Use this running file server instead of starting one.
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) upstream: Option<String>,
-    /// Also write the printed commands to this file, as a bash script.
-    #[arg(long, requires = "sms_log")]
-    pub(super) script: Option<PathBuf>,
-    /// Also write each SMS to this file, a line each.
-    #[arg(long)]
-    pub(super) sms_log: Option<PathBuf>,
+    /// Whose API the printed lines go through.
+    #[arg(long, value_enum, default_value_t = Walk::Iogates)]
+    pub(super) walk: Walk,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Walk {
+    Iogates,
+    Ziik,
+    B2core,
+    Conduit,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,7 +78,7 @@ pub(super) enum User {
         /// Where codes are sent, with country code: +4512345678
         #[arg(long)]
         phone: Option<String>,
-        /// A mail address; nothing is sent to it yet.
+        /// A mail address: where mail can be sent, codes go there too.
         #[arg(long)]
         email: Option<String>,
         /// Read the password from this file, or from standard input (`-`); without it there is none.
@@ -114,7 +119,7 @@ pub(super) enum Share {
         /// Where the recipient's codes are sent, with country code.
         #[arg(long)]
         phone: Option<String>,
-        /// A mail address; nothing is sent to it yet.
+        /// A mail address: where mail can be sent, codes go there too.
         #[arg(long)]
         email: Option<String>,
         /// How long the link is good: 30m, 12h, 7d, 2w. Without it, until it is revoked.
@@ -271,7 +276,7 @@ mod tests {
         for line in [
             "vestibule serve --config config/vestibule.yaml",
             "vestibule --config c.yaml serve",
-            "vestibule demo --listen 127.0.0.1:9000 --dir /srv --script s.sh --sms-log sms.log",
+            "vestibule demo --listen 127.0.0.1:9000 --dir /srv --walk b2core",
             "vestibule check --without-files --config c.yaml",
             "vestibule schema",
             "vestibule user add anna --phone +4512345678 --email a@b.example --password-file - --can-edit-users --json",

@@ -35,6 +35,7 @@ pub mod conduit;
 mod decode;
 mod encode;
 pub mod iogates;
+mod openapi;
 mod origin;
 mod portal;
 mod signed;
@@ -70,6 +71,7 @@ impl Local {
             Handler::B2Core(step) => self.b2core(step, &call).await,
             Handler::Conduit(step) => self.conduit(step, &call).await,
             Handler::Tokens(step) => self.tokens(step, &call).await,
+            Handler::OpenApi => self.openapi(&call),
             Handler::PortalChallenge => self.portal_challenge(&call).await,
         }
     }
@@ -85,7 +87,9 @@ fn method_not_allowed(endpoint: &Endpoint) -> Reply {
         Handler::B2Core(_) => b2core::message(status, &text),
         Handler::Conduit(_) => conduit::message(status, &text),
         Handler::Tokens(_) => tokens::error(status, "invalid_request", &text),
-        Handler::PortalChallenge => refusal::problem(status, "Method not allowed", &text),
+        Handler::PortalChallenge | Handler::OpenApi => {
+            refusal::problem(status, "Method not allowed", &text)
+        }
     };
     encode::header(reply, ALLOW, &allow)
 }

@@ -29,6 +29,7 @@ pub enum Handler {
     B2Core(B2Core),
     Conduit(Conduit),
     Tokens(Tokens),
+    OpenApi,
     PortalChallenge,
 }
 
@@ -174,6 +175,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Handler::Tokens(Tokens::Refresh),
     ),
     endpoint(
+        GET,
+        "/.vestibule/openapi.json",
+        Where::Everywhere,
+        Handler::OpenApi,
+    ),
+    endpoint(
         &["GET", "HEAD", "POST"],
         "/.vestibule/challenge",
         Where::Everywhere,
@@ -191,7 +198,7 @@ pub fn find(route: &Route, path: &str) -> Option<&'static Endpoint> {
 }
 
 impl Endpoint {
-    fn is_on(&self, route: &Route) -> bool {
+    pub(super) fn is_on(&self, route: &Route) -> bool {
         match self.place {
             Where::Everywhere => true,
             Where::Dialect(dialect) => route.config.dialects.contains(&dialect),

@@ -1,58 +1,134 @@
 //! `vestibule demo`, as a newcomer meets it: the lines it prints, run as they are printed.
 
 use crate::support::{client, program, wait_for};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// The demo's process, ended with the test.
-struct Demo(Child);
+struct Demo {
+    child: Child,
+    dir: tempfile::TempDir,
+    printed: PathBuf,
+}
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+impl Demo {
+    /// Starts one; it has printed everything when this returns.
+    async fn start(walk: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("folder");
+        let printed = dir.path().join("printed");
+        let tools = program("copyparty");
+        let tools = tools.parent().expect("folder");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let all = [tools.to_owned()]
+            .into_iter()
+            .chain(std::env::split_paths(&path));
+        // What it prints holds its password, on purpose: to a file, not into the suite's output.
+        let child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["demo", "--listen", "127.0.0.1:0"])
+            .args(walk)
+            .env("PATH", std::env::join_paths(all).expect("PATH"))
+            .env("TMPDIR", dir.path())
+            .stdin(Stdio::null())
+            .stdout(std::fs::File::create(&printed).expect("file"))
+            .spawn()
+            .expect("vestibule");
+        let demo = Self {
+            child,
+            dir,
+            printed,
+        };
+        wait_for("the demo", LIMIT, async || {
+            demo.text().contains("Ctrl-C").then_some(())
+        })
+        .await;
+        demo
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.printed).unwrap_or_default()
+    }
+
+    /// The lines to paste.
+    fn lines(&self) -> String {
+        let text = self.text();
+        let (_, rest) = text.split_once("one by one:\n").expect("the walk");
+        let (lines, _) = rest.split_once("\nBehind the scenes").expect("its end");
+        lines.to_owned()
+    }
+
+    /// The codes that were shown so far.
+    fn codes(&self) -> Vec<String> {
+        let text = self.text();
+        let sent = text
+            .lines()
+            .filter(|line| line.starts_with("SMS to ") || line.starts_with("Mail to "));
+        sent.map(|line| {
+            let (_, message) = line.split_once(": ").expect("a message");
+            let mut words = message.split(|c: char| !c.is_ascii_digit());
+            words.find(|word| word.len() == 6).expect("code").to_owned()
+        })
+        .collect()
+    }
+
+    /// Runs the printed lines, types each code when it is shown, and returns what they printed.
+    async fn paste(&self) -> String {
+        let script = self.dir.path().join("walk.sh");
+        std::fs::write(&script, self.lines()).expect("script");
+        let output = self.dir.path().join("output");
+        let mut shell = shell(&script, &output, self.dir.path());
+        let mut typing = shell.stdin.take().expect("stdin");
+        let mut typed = 0;
+        let status = wait_for("the walk", LIMIT, async || {
+            for code in self.codes().into_iter().skip(typed) {
+                writeln!(typing, "{code}").expect("the shell reads");
+                typed += 1;
+            }
+            shell.try_wait().expect("the shell")
+        })
+        .await;
+        assert!(status.success(), "the printed lines ended with {status}");
+        std::fs::read_to_string(output).expect("output")
+    }
+}
+
+fn shell(script: &Path, output: &Path, dir: &Path) -> Child {
+    Command::new("sh")
+        .arg("-eu")
+        .arg(script)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(std::fs::File::create(output).expect("file"))
+        .spawn()
+        .expect("sh")
+}
+
+/// The statuses that curl printed, each on a line of its own.
+fn statuses(output: &str) -> Vec<u16> {
+    // A prompt without a line end stands before what comes next.
+    let lines = output.lines().map(|line| line.trim_start_matches("Code: "));
+    let three = lines.filter(|line| line.len() == 3);
+    three.filter_map(|line| line.parse().ok()).collect()
 }
 
 #[tokio::test]
 async fn the_printed_lines_work_and_nothing_stays_behind() {
-    let dir = tempfile::tempdir().expect("folder");
-    let [script, sms, printed] =
-        ["demo.sh", "sms.log", "printed"].map(|name| dir.path().join(name));
-    let tools = program("copyparty");
-    let tools = tools.parent().expect("folder");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(
-        [tools.to_owned()]
-            .into_iter()
-            .chain(std::env::split_paths(&path)),
-    );
-    // What it prints holds its password, on purpose: to a file, not into the suite's output.
-    let child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
-        .args(["demo", "--listen", "127.0.0.1:0", "--script"])
-        .arg(&script)
-        .arg("--sms-log")
-        .arg(&sms)
-        .env("PATH", path.expect("PATH"))
-        .env("TMPDIR", dir.path())
-        .stdin(Stdio::null())
-        .stdout(std::fs::File::create(&printed).expect("file"))
-        .spawn()
-        .expect("vestibule");
-    let mut demo = Demo(child);
-    let read = || std::fs::read_to_string(&printed).unwrap_or_default();
-    let text = wait_for("the demo", Duration::from_secs(60), async || {
-        Some(read()).filter(|text| text.contains("Ctrl-C"))
-    })
-    .await;
-
-    let run = Command::new("bash").arg(&script).output().expect("bash");
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    assert!(read().contains("\nSMS to +45"), "the code was not shown");
+    let mut demo = Demo::start(&[]).await;
+    let text = demo.text();
+    let output = demo.paste().await;
+    assert_eq!(statuses(&output), [401, 200, 200, 200]);
+    assert!(output.contains("Hello from behind the gateway."));
+    assert!(demo.text().contains("\nSMS to +45"), "no code was shown");
 
     let share = text
         .lines()
@@ -71,15 +147,49 @@ async fn the_printed_lines_work_and_nothing_stays_behind() {
         "a browser is shown to the challenge page"
     );
 
-    let term = Command::new("kill").arg(demo.0.id().to_string()).status();
+    let term = Command::new("kill")
+        .arg(demo.child.id().to_string())
+        .status();
     assert!(term.expect("kill").success());
-    let status = demo.0.wait().expect("wait");
+    let status = demo.child.wait().expect("wait");
     assert!(status.success(), "{status}");
-    let left = std::fs::read_dir(dir.path())
+    let left = std::fs::read_dir(demo.dir.path())
         .expect("folder")
         .filter(|entry| {
             let name = entry.as_ref().expect("entry").file_name();
             name.to_string_lossy().starts_with("vestibule-demo-")
         });
     assert_eq!(left.count(), 0, "the demo's directory is still there");
+}
+
+#[tokio::test]
+async fn the_walk_through_ziik_works_as_printed() {
+    program("oathtool");
+    let demo = Demo::start(&["--walk", "ziik"]).await;
+    let output = demo.paste().await;
+    assert_eq!(statuses(&output), [401, 204, 204, 200, 200]);
+    assert!(output.contains(r#""method":"google""#) && output.contains(r#""verified":true"#));
+    let scanned = Command::new(program("zbarimg"))
+        .args(["--quiet", "--raw"])
+        .arg(demo.dir.path().join("qr.png"))
+        .output()
+        .expect("zbarimg");
+    assert!(scanned.stdout.starts_with(b"otpauth://totp/"));
+}
+
+#[tokio::test]
+async fn the_walk_through_b2core_works_as_printed() {
+    let demo = Demo::start(&["--walk", "b2core"]).await;
+    let output = demo.paste().await;
+    assert_eq!(statuses(&output), [200, 202, 200, 200, 200]);
+    assert!(output.contains("2fa_sms_auth") && output.contains("expiresAt"));
+    assert!(demo.text().contains("\nMail to demo@"), "no mail was shown");
+}
+
+#[tokio::test]
+async fn the_walk_through_conduit_works_as_printed() {
+    let demo = Demo::start(&["--walk", "conduit"]).await;
+    let output = demo.paste().await;
+    assert_eq!(statuses(&output), [200, 200, 200, 200, 200, 200]);
+    assert!(output.contains("9 back up codes left"));
 }

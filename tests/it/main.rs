@@ -14,6 +14,7 @@ mod hygiene;
 mod kannel;
 mod mail;
 mod main_job;
+mod openapi;
 mod operator;
 mod outside;
 mod protocols;

@@ -1,7 +1,7 @@
 //! The demo's file server: one that is installed, started on a free port; or one that runs already.
 
 use super::DemoError;
-use super::scratch::{HELLO, Scratch};
+use super::scratch::Scratch;
 use crate::cli::args;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,9 +21,8 @@ pub(super) struct Backend {
     pub(super) about: String,
     /// `host:port`
     pub(super) address: String,
-    /// A file that is there, and what is in it, if known.
+    /// A file that is there.
     pub(super) file: &'static str,
-    pub(super) file_text: Option<&'static str>,
     pub(super) share_path: &'static str,
     child: Option<Child>,
 }
@@ -35,7 +34,6 @@ impl Backend {
             about,
             address,
             file: "/",
-            file_text: None,
             share_path: "/",
             child,
         };
@@ -57,7 +55,6 @@ impl Backend {
             about: format!("{} with sample files", server.name),
             address: address.to_string(),
             file: "/hello.txt",
-            file_text: Some(HELLO.trim_ascii_end()),
             share_path: "/photos/",
             child: Some(child),
         })

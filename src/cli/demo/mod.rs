@@ -1,14 +1,14 @@
 //! `demo`: a file share behind the gateway on this machine, to be tried with a browser and with curl.
 //!
-//! Everything is real but the phone: a file server that is installed, the gateway as `serve` runs it
+//! Everything is real but the phone and the mailbox: a file server that is installed, the gateway as `serve` runs it
 //! (from a config file, with an SQLite store), and a user. The "phone" is an HTTP endpoint of this
-//! process, to which the templated SMS provider posts; it shows the messages on the terminal. All
-//! files are in one directory, which is gone at the end.
+//! process, to which the templated SMS provider posts; it shows the messages on the terminal, as mails
+//! are shown. All files are in one directory, which is gone at the end.
 
 mod backend;
 mod phone;
 mod scratch;
-mod script;
+mod walk;
 
 use super::args;
 use super::error::CliError;
@@ -24,14 +24,16 @@ use crate::identity::accounts::hash_password;
 use crate::observe::log;
 use crate::secret::Secret;
 use backend::Backend;
+use phone::Mailbox;
 use scratch::Scratch;
-use script::Lines;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use walk::Lines;
 
 /// The demo user's number: of Denmark's plan, and never sent to.
 const PHONE: &str = "+4520123456";
+const EMAIL: &str = "demo@files.example";
 
 /// Why there is no demo.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,7 @@ async fn run(args: &args::Demo) -> Result<(), CliError> {
     let listen = free(args.listen)?;
     let scratch = Scratch::new()?;
     let backend = Backend::start(args, &scratch).await?;
-    let phone = phone::start(args.sms_log.as_deref()).await?;
+    let phone = phone::start().await?;
     scratch.write("store.key", &commands::new_key()?)?;
     let path = scratch.write("vestibule.yaml", &yaml(listen, &backend.address, phone))?;
 
@@ -78,11 +80,9 @@ async fn run(args: &args::Demo) -> Result<(), CliError> {
     let socket = config.admin.socket.clone();
     let app = App::start(config).await?;
     let door = Door::open(socket, &app)?;
+    app.deliver_through(|sms| Box::new(Mailbox { sms }));
     let lines = people(&app.operator(), listen, &backend).await?;
-    if let (Some(script), Some(sms_log)) = (&args.script, &args.sms_log) {
-        script::write(script, &lines.script(sms_log))?;
-    }
-    say(&lines.text(&backend, &path, app.admin()));
+    say(&lines.text(args.walk, &backend, &path, app.admin()));
 
     signals.stop().await;
     say("\nThe demo ends.\n");
@@ -106,9 +106,14 @@ listeners:
   - address: "{listen}"
 admin: {{address: "127.0.0.1:0", socket: admin/admin.sock}}
 store: {{url: "sqlite:vestibule.db", key: {{file: store.key}}}}
+# So that you can try as often as you like.
+codes: {{resend_after: 0s}}
+limits: {{per_user_per_hour: 100, per_number_per_hour: 100}}
 delivery:
   sms:
     - http: {{url: "http://{phone}/sms", json: '{{"to": "{{phone}}", "text": "{{text}}"}}'}}
+  # Never asked: the demo shows its mails on the terminal.
+  email: {{smtp: "smtp://127.0.0.1", from: demo@files.example}}
 identities:
   local: {{accounts: {{}}}}
 upstreams:
@@ -119,26 +124,35 @@ routes:
     upstream: files
     identity: local
     credentials: [bearer, {{path: "/share/{{token}}"}}]
-    dialects: [iogates]
+    dialects: [iogates, ziik, b2core, conduit]
+    self_enrolment: true
 log: {{level: warn}}
 "#
     )
 }
 
-/// Makes the demo's user and share link.
+/// Makes the demo's users, one of them without a second factor, and the share link.
 async fn people(
     operator: &Operator,
     listen: SocketAddr,
     backend: &Backend,
 ) -> Result<Lines, CliError> {
     let password = Secret::new(entropy::token(&OsEntropy)?.split_off(27));
-    let user = UserAdd {
-        name: "demo".to_owned(),
-        phone: Some(Secret::new(PHONE)),
-        password_hash: Some(hash_password(&password, &OsEntropy)?),
-        ..UserAdd::default()
+    let user = |name: &str| -> Result<_, CliError> {
+        Ok(UserAdd {
+            name: name.to_owned(),
+            password_hash: Some(hash_password(&password, &OsEntropy)?),
+            ..UserAdd::default()
+        })
     };
-    operator::run(Command::UserAdd(user), operator).await?;
+    let demo = UserAdd {
+        phone: Some(Secret::new(PHONE)),
+        email: Some(Secret::new(EMAIL)),
+        ..user("demo")?
+    };
+    for one in [demo, user("nora")?] {
+        operator::run(Command::UserAdd(one), operator).await?;
+    }
     let share = ShareAdd {
         path: backend.share_path.to_owned(),
         phone: Some(Secret::new(PHONE)),
@@ -150,7 +164,6 @@ async fn people(
         password,
         share_url,
         file: backend.file,
-        file_text: backend.file_text,
     })
 }
 

@@ -7,7 +7,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-pub(super) const HELLO: &str = "Hello from behind the gateway.\n";
+const HELLO: &str = "Hello from behind the gateway.\n";
 
 const HARBOUR: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200">
 <rect width="320" height="200" fill="#bde0fe"/><circle cx="250" cy="50" r="22" fill="#ffd166"/>

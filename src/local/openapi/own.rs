@@ -1,0 +1,153 @@
+//! What is on every route: Vestibule's own tokens, its page, this document.
+
+use super::Kind::{Digits, OneOf, Text};
+use super::{Answer, Dialect, Field, HTML, JSON, Operation, Token, field};
+use serde_json::{Value, json};
+
+pub(super) const TOKENS: Dialect = Dialect {
+    tag: "Vestibule",
+    about: "Tokens that Vestibule signs, and this document. Errors are those of OAuth 2.0 (RFC 6749).",
+    operations: &[
+        operation(
+            "GET",
+            "/.vestibule/jwks.json",
+            "The public keys of these tokens (RFC 7517).",
+            &[],
+            &[(200, Answer::Typed("application/jwk-set+json", "Jwks"))],
+            &[],
+        ),
+        operation(
+            "POST",
+            "/.vestibule/token",
+            "New tokens for a refresh token, which is good once.",
+            &[
+                field(
+                    "grant_type",
+                    OneOf(&["refresh_token"]),
+                    true,
+                    "The kind of grant.",
+                ),
+                field("refresh_token", Text, true, "The refresh token."),
+            ],
+            &[(200, Answer::Json("TokenAnswer"))],
+            &[429],
+        ),
+        operation(
+            "GET",
+            "/.vestibule/openapi.json",
+            "This document.",
+            &[],
+            &[(200, Answer::Json("OpenApi"))],
+            &[],
+        ),
+    ],
+    error: "OAuthError",
+    error_type: JSON,
+    schemas,
+};
+
+pub(super) const PAGES: Dialect = Dialect {
+    tag: "Page",
+    about: "The page on which a person passes the second factor in a browser.",
+    operations: &[
+        Operation {
+            token: Token::Optional,
+            query: &[RETURN_TO],
+            ..operation(
+                "GET",
+                PAGE,
+                "Show the page.",
+                &[],
+                &[(200, Answer::Page)],
+                &[401],
+            )
+        },
+        Operation {
+            token: Token::Optional,
+            query: &[RETURN_TO],
+            ..operation(
+                "POST",
+                PAGE,
+                "Send a code, or verify one: its form.",
+                &[
+                    field("action", OneOf(&["send", "verify"]), true, "What to do."),
+                    field("code", Digits, false, "With `verify`: the code."),
+                ],
+                &[(200, Answer::Page), (303, Answer::Empty)],
+                &[401, 403, 404, 429],
+            )
+        },
+    ],
+    error: "Html",
+    error_type: HTML,
+    schemas: || json!({ "Html": { "type": "string" } }),
+};
+
+const PAGE: &str = "/.vestibule/challenge";
+const RETURN_TO: Field = field(
+    "return_to",
+    Text,
+    false,
+    "Where to go afterwards: a path of this host, which may hold the token.",
+);
+
+const fn operation(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    body: &'static [Field],
+    answers: &'static [(u16, Answer)],
+    errors: &'static [u16],
+) -> Operation {
+    Operation {
+        method,
+        path,
+        summary,
+        token: Token::None,
+        query: &[],
+        body,
+        answers,
+        errors,
+    }
+}
+
+fn schemas() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "OAuthError": {
+            "type": "object", "required": ["error"],
+            "properties": {
+                "error": { "enum": [
+                    "invalid_request", "unsupported_grant_type", "invalid_grant", "temporarily_unavailable",
+                ] },
+                "error_description": text,
+            },
+        },
+        "TokenAnswer": {
+            "type": "object",
+            "required": ["access_token", "token_type", "expires_in", "refresh_token"],
+            "properties": {
+                "access_token": text,
+                "token_type": { "const": "Bearer" },
+                "expires_in": { "type": "integer" },
+                "refresh_token": text,
+            },
+        },
+        "Jwks": {
+            "type": "object", "required": ["keys"],
+            "properties": {
+                "keys": {
+                    "type": "array",
+                    "items": {
+                        "type": "object", "required": ["kty", "kid", "alg", "use"],
+                        "properties": { "kty": { "enum": ["RSA", "OKP"] }, "kid": text },
+                    },
+                },
+            },
+        },
+        "OpenApi": {
+            "type": "object", "required": ["openapi", "info", "paths"],
+            "properties": { "openapi": { "const": "3.1.0" } },
+        },
+    })
+}
