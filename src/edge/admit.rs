@@ -2,13 +2,14 @@
 //!
 //! Decides nothing itself: it asks each component in its turn and keeps what forwarding needs.
 
-use super::proxy::{Ctx, Forward, Gateway, problem};
+use super::exchange::{Ctx, Forward, problem};
+use super::proxy::Gateway;
 use super::upstream::Flow;
 use super::watch::{self, Watch};
 use super::{body, bridge, head, headers};
-use crate::config::model::Requirement;
+use crate::config::model::{Learn, Requirement};
 use crate::gate::session::in_scope;
-use crate::gate::{Checked, Decision, Known, Presented, Question, Refusal};
+use crate::gate::{Checked, Decision, Known, Permit, Presented, Question, Refusal};
 use crate::identity::{credential, device};
 use crate::local::table::{self, Endpoint};
 use crate::local::{Call, Reply, refusal};
@@ -21,6 +22,7 @@ use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::proxy::Session;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,6 +48,46 @@ fn refused(status: StatusCode, detail: &str) -> Verdict {
     Verdict::Answer(outcome, problem(status, detail))
 }
 
+/// A request as it came, by whichever lane.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a RequestHeader,
+    pub(super) address: IpAddr,
+    pub(super) tls: bool,
+    pub(super) has_body: bool,
+}
+
+/// What a request presents, and what it is asked for.
+pub(super) struct Case<'h> {
+    head: &'h RequestHead<'h>,
+    route: &'h Arc<Route>,
+    device: Option<Cow<'h, str>>,
+    token: Option<Cow<'h, str>>,
+    requirement: Requirement,
+    sign_in: Option<&'h Learn>,
+}
+
+impl Case<'_> {
+    fn question(&self) -> Question<'_> {
+        Question {
+            realm: &self.route.config.identity,
+            keys: &self.route.keys,
+            requirement: self.requirement,
+            presented: self.token.as_deref().map(|token| Presented {
+                token,
+                device: self.device.as_deref(),
+            }),
+            path: &self.head.path,
+            destination: self.head.destination.as_deref(),
+        }
+    }
+
+    /// Whether memory alone can settle it: no sign-in to be counted, no link to be read.
+    fn is_plain(&self) -> bool {
+        let is_link = |token: &str| head::behind_share(self.route, self.head, token).is_some();
+        self.sign_in.is_none() && !self.token.as_deref().is_some_and(is_link)
+    }
+}
+
 impl Gateway {
     pub(super) async fn judge(&self, session: &mut Session, ctx: &mut Ctx) -> Verdict {
         if let Some(bad) = ctx.bad_head {
@@ -55,56 +97,107 @@ impl Gateway {
         let Some(address) = address(session) else {
             return refused(StatusCode::BAD_REQUEST, "the connection has no address");
         };
-        let snapshot = Arc::clone(&ctx.snapshot);
         let tls = session
             .digest()
             .is_some_and(|digest| digest.ssl_digest.is_some());
-        let peer = Peer {
+        let asked = Asked {
+            request: session.req_header(),
             address,
             tls,
-            trusted_proxies: &snapshot.config.trusted_proxies,
+            has_body,
         };
-        let request = session.req_header();
-        let (method, uri) = (&request.method, &request.uri);
-        let head = match RequestHead::read(method, uri, request.raw_path(), &request.headers, peer)
-        {
-            Ok(head) => head,
-            Err(malformed) => return refused(StatusCode::BAD_REQUEST, &malformed.to_string()),
-        };
-        ctx.client = Some(head.client);
-        ctx.forward.host = head::forwarded_host(&head, uri).ok();
-        let Some(route) = snapshot.routes.find(&head.host) else {
-            return refused(StatusCode::NOT_FOUND, "no site of this name is served here");
-        };
-        ctx.route = Some(Arc::clone(route));
-        ctx.upstream = snapshot.upstreams.get(&route.config.upstream).cloned();
-        ctx.origin = head::allowed_origin(head.headers, route);
-        if let Some(verdict) = place(&head, route, ctx, uri.path()) {
-            return verdict;
-        }
-        match self.admit(&head, request, route, ctx).await {
-            Ok(()) => {
-                // A body that stalls is only noticed by the upstream's silence.
-                if !has_body && head.is_websocket_upgrade() {
-                    ctx.forward.flow = Flow::Upgrade;
-                } else if !has_body && head::wants_events(head.headers) {
-                    ctx.forward.flow = Flow::Events;
-                }
-                Verdict::Forward
-            }
+        match self.decide_slowly(&asked, ctx).await {
+            Ok(()) => Verdict::Forward,
             Err(verdict) => verdict,
         }
     }
 
-    /// Asks for a permit and, given one, keeps what forwarding needs.
-    async fn admit(
+    /// Asks whoever must be asked.
+    async fn decide_slowly(&self, asked: &Asked<'_>, ctx: &mut Ctx) -> Result<(), Verdict> {
+        let (head, route) = self.read(asked, ctx)?;
+        let case = self.case(&head, &route)?;
+        if case.sign_in.is_some() {
+            self.may_sign_in(&head, &route).await?;
+        }
+        let began = Instant::now();
+        let (decision, mounted) = self
+            .decide_with_share(&case.question(), &head, &route)
+            .await;
+        self.metrics.gate(began.elapsed());
+        match decision {
+            Decision::Refuse(refusal) => {
+                ctx.user = user(&refusal);
+                let methods = match ctx.user {
+                    Some(user) => self.local.methods(user).await,
+                    None => Vec::new(),
+                };
+                let reply = refusal::reply(&refusal, &head, &route, &methods);
+                Err(Verdict::Answer(outcome(&refusal), reply))
+            }
+            Decision::Permit(permit) => {
+                self.permitted(case, permit, mounted, asked, ctx);
+                Ok(())
+            }
+        }
+    }
+
+    /// Decides from memory alone: true if the request has its permit, and `ctx` with it. False says
+    /// nothing about the request: [`Self::judge`] has to, with a `Ctx` of its own.
+    pub(super) fn decide_at_once(&self, asked: &Asked<'_>, ctx: &mut Ctx) -> bool {
+        let Ok((head, route)) = self.read(asked, ctx) else {
+            return false;
+        };
+        let case = match self.case(&head, &route) {
+            Ok(case) if case.is_plain() => case,
+            Ok(_) | Err(_) => return false,
+        };
+        let began = Instant::now();
+        let Checked::Decided(Decision::Permit(permit)) = self.gate.check(&case.question()) else {
+            return false;
+        };
+        self.metrics.gate(began.elapsed());
+        self.permitted(case, permit, None, asked, ctx);
+        true
+    }
+
+    /// The canonical head and its route, and all that is settled without a token.
+    fn read<'a>(
         &self,
-        head: &RequestHead<'_>,
-        request: &RequestHeader,
-        route: &Arc<Route>,
+        asked: &Asked<'a>,
         ctx: &mut Ctx,
-    ) -> Result<(), Verdict> {
-        let sources = &route.config.credentials;
+    ) -> Result<(RequestHead<'a>, Arc<Route>), Verdict> {
+        let peer = Peer {
+            address: asked.address,
+            tls: asked.tls,
+            trusted_proxies: &ctx.snapshot.config.trusted_proxies,
+        };
+        let request = asked.request;
+        let (method, uri) = (&request.method, &request.uri);
+        let head = RequestHead::read(method, uri, request.raw_path(), &request.headers, peer)
+            .map_err(|malformed| refused(StatusCode::BAD_REQUEST, &malformed.to_string()))?;
+        ctx.client = Some(head.client);
+        ctx.forward.host = head::forwarded_host(&head, uri).ok();
+        let route = ctx.snapshot.routes.find(&head.host).map(Arc::clone);
+        let Some(route) = route else {
+            let detail = "no site of this name is served here";
+            return Err(refused(StatusCode::NOT_FOUND, detail));
+        };
+        ctx.route = Some(Arc::clone(&route));
+        let upstream = ctx.snapshot.upstreams.get(&route.config.upstream);
+        ctx.upstream = upstream.map(Arc::clone);
+        ctx.origin = head::allowed_origin(head.headers, &route);
+        match place(&head, &route, ctx, uri.path()) {
+            Some(verdict) => Err(verdict),
+            None => Ok((head, route)),
+        }
+    }
+
+    /// What the policy asks of this request, and what it presents.
+    fn case<'h>(
+        &self,
+        head: &'h RequestHead<'h>,
+        route: &'h Arc<Route>,
+    ) -> Result<Case<'h>, Verdict> {
         let device = device::find(head, None)
             .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?;
         let destination = head.destination.as_deref();
@@ -113,56 +206,58 @@ impl Gateway {
         if sign_in.is_some() {
             // Whoever signs in has no token yet.
             requirement = Requirement::Nothing;
-            self.may_sign_in(head, route).await?;
         }
         let token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
-            _ => credential::find(sources, head)
+            _ => credential::find(&route.config.credentials, head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
-        let question = Question {
-            realm: &route.config.identity,
-            keys: &route.keys,
+        Ok(Case {
+            head,
+            route,
+            device,
+            token,
             requirement,
-            presented: token.as_deref().map(|token| Presented {
-                token,
-                device: device.as_deref(),
-            }),
-            path: &head.path,
-            destination,
+            sign_in,
+        })
+    }
+
+    /// Keeps what forwarding needs.
+    fn permitted(
+        &self,
+        case: Case<'_>,
+        permit: Permit,
+        mounted: Option<String>,
+        asked: &Asked<'_>,
+        ctx: &mut Ctx,
+    ) {
+        let (head, route) = (case.head, case.route);
+        ctx.user = headers::holder(permit.grant()).map(|holder| holder.user);
+        ctx.watch = case
+            .sign_in
+            .map(|learn| Box::new(Watch::new(route, learn, head, case.device.as_deref())));
+        let path = mounted.as_deref().unwrap_or(&head.path);
+        let destination = head.destination.as_deref();
+        // A body that stalls is only noticed by the upstream's silence.
+        let flow = if !asked.has_body && head.is_websocket_upgrade() {
+            Flow::Upgrade
+        } else if !asked.has_body && head::wants_events(head.headers) {
+            Flow::Events
+        } else {
+            Flow::Bounded
         };
-        let asked = Instant::now();
-        let (decision, mounted) = self.decide_with_share(&question, head, route).await;
-        self.metrics.gate(asked.elapsed());
-        match decision {
-            Decision::Refuse(refusal) => {
-                ctx.user = user(&refusal);
-                let methods = match ctx.user {
-                    Some(user) => self.local.methods(user).await,
-                    None => Vec::new(),
-                };
-                let reply = refusal::reply(&refusal, head, route, &methods);
-                Err(Verdict::Answer(outcome(&refusal), reply))
-            }
-            Decision::Permit(permit) => {
-                ctx.user = headers::holder(permit.grant()).map(|holder| holder.user);
-                ctx.watch = sign_in
-                    .map(|learn| Box::new(Watch::new(route, learn, head, device.as_deref())));
-                let path = mounted.as_deref().unwrap_or(&head.path);
-                ctx.forward = Forward {
-                    target: head::target(route, path, head.query, request.raw_path()),
-                    host: ctx.forward.host.take(),
-                    destination: destination.and_then(|path| HeaderValue::from_str(path).ok()),
-                    device: ctx
-                        .user
-                        .and(device)
-                        .map(|device| (self.device_label)(&device)),
-                    flow: Flow::Bounded,
-                };
-                ctx.permit = Some(permit);
-                Ok(())
-            }
-        }
+        ctx.forward = Forward {
+            target: head::target(route, path, head.query, asked.request.raw_path()),
+            host: ctx.forward.host.take(),
+            destination: destination.and_then(|path| HeaderValue::from_str(path).ok()),
+            device: ctx
+                .user
+                .and(case.device)
+                .map(|device| (self.device_label)(&device)),
+            flow,
+        };
+        ctx.outcome = Outcome::Permitted;
+        ctx.permit = Some(permit);
     }
 
     /// Whether this address may try another password at the backend.

@@ -6,6 +6,7 @@
 //! `failure` and `access` at its end.
 
 pub mod h2;
+pub mod lane;
 pub mod listen;
 pub mod proxy;
 pub mod stall;
@@ -18,6 +19,7 @@ mod admit;
 mod body;
 mod bridge;
 mod conn;
+mod exchange;
 mod failure;
 mod harden;
 mod head;

@@ -324,7 +324,7 @@ impl World {
         let mut options = server_options(&config.timeouts);
         // For the tests that speak HTTP/2 without TLS straight to the app.
         options.h2c = true;
-        let app = build(gateway, h2_options(&config.connections), options);
+        let (app, lane) = build(gateway, h2_options(&config.connections), options);
         let limits = Limits {
             timeouts: config.timeouts.clone(),
             connections: config.connections.clone(),
@@ -333,7 +333,7 @@ impl World {
             Listeners::bind(&config.listeners, limits, metrics, SystemClock.now()).unwrap();
         let address = listeners.local_addrs().unwrap()[0];
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(listeners.serve(Arc::clone(&app), stopped));
+        tokio::spawn(listeners.serve(Arc::clone(&app), Some(lane), stopped));
         Self {
             address,
             origin,
