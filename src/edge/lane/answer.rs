@@ -174,3 +174,180 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(head: &str, is_head: bool) -> Result<Head, BadAnswer> {
+        read(&Bytes::copy_from_slice(head.as_bytes()), is_head)
+    }
+
+    fn answer(head: &str) -> Answer {
+        match read_text(head, false) {
+            Ok(Head::Final(answer)) => *answer,
+            other => panic!("{head:?}: {other:?}"),
+        }
+    }
+
+    /// How a body is framed: its length, or what stands in its place.
+    fn framing(answer: &Answer) -> String {
+        match &answer.body {
+            Body::Length(length) => length.to_string(),
+            Body::Chunked(_) => "chunked".to_owned(),
+            Body::UntilClose => "close".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_head_says_where_the_body_ends_and_what_becomes_of_the_connection() {
+        for (head, expected, keep) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", "7", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 007\r\n\r\n", "7", true),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                "chunked",
+                true,
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\n", "close", false),
+            ("HTTP/1.1 404\r\n\r\n", "close", false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 7\r\n\r\n", "7", false),
+            (
+                "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\n",
+                "7",
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nConnection: a, CLOSE\r\nContent-Length: 7\r\n\r\n",
+                "7",
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\n",
+                "7",
+                true,
+            ),
+            (
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
+                "0",
+                true,
+            ),
+            ("HTTP/1.1 204 No Content\r\n\r\n", "0", true),
+            (
+                "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n",
+                "0",
+                false,
+            ),
+            (
+                "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "0",
+                false,
+            ),
+        ] {
+            let answer = answer(head);
+            assert_eq!(framing(&answer), expected, "{head}");
+            assert_eq!(answer.keep, keep, "{head}");
+        }
+        let until_close = answer("HTTP/1.1 200 OK\r\n\r\n");
+        assert_eq!(until_close.header.headers[TRANSFER_ENCODING], "chunked");
+        assert!(until_close.body.is_chunked());
+        let empty = answer("HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n");
+        assert!(empty.header.headers.is_empty());
+    }
+
+    #[test]
+    fn the_answer_to_a_head_request_has_no_body_and_says_how_long_it_would_be() {
+        for head in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n",
+        ] {
+            let Ok(Head::Final(answer)) = read_text(head, true) else {
+                panic!("{head:?}");
+            };
+            assert_eq!(framing(&answer), "0", "{head}");
+            assert!(!answer.body.is_chunked());
+            let announced = answer.header.headers.len();
+            assert_eq!(announced, usize::from(head.contains(':')), "{head}");
+        }
+    }
+
+    #[test]
+    fn heads_that_cannot_be_believed_are_refused() {
+        for (head, why) in [
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0x1\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\n\r\n",
+                BadAnswer::Length,
+            ),
+            (
+                "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+                BadAnswer::Switch,
+            ),
+            ("HTTP/1.1 000 None\r\n\r\n", BadAnswer::Malformed),
+            ("HTTP/1.1 99 None\r\n\r\n", BadAnswer::Malformed),
+            ("HTTP/2.0 200 OK\r\n\r\n", BadAnswer::Malformed),
+            ("HTTP/1.1 200 OK\r\nNo colon\r\n\r\n", BadAnswer::Malformed),
+            ("HTTP/1.1 200 OK\r\nSpace : 1\r\n\r\n", BadAnswer::Malformed),
+            ("HTTP/1.1 200 OK\r\n: empty\r\n\r\n", BadAnswer::Malformed),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n\r\nrest", BadAnswer::Malformed),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n", BadAnswer::Malformed),
+        ] {
+            assert_eq!(read_text(head, false).unwrap_err(), why, "{head:?}");
+        }
+        let many = format!(
+            "HTTP/1.1 200 OK\r\n{}\r\n",
+            "A: b\r\n".repeat(HEADERS_MAX + 1)
+        );
+        assert_eq!(read_text(&many, false).unwrap_err(), BadAnswer::Malformed);
+    }
+
+    #[test]
+    fn interim_heads_are_no_answer() {
+        for head in [
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+        ] {
+            assert!(
+                matches!(read_text(head, false), Ok(Head::Interim)),
+                "{head}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_takes_its_own_bytes_and_no_more() {
+        let mut body = Body::Length(5);
+        let step = body.step(b"abc").unwrap();
+        assert_eq!((step.data, step.end), (3, false));
+        let step = body.step(b"").unwrap();
+        assert_eq!((step.data, step.end), (0, false));
+        let step = body.step(b"defg").unwrap();
+        assert_eq!((step.data, step.end), (2, true));
+        assert!(Body::Length(0).step(b"x").unwrap().end);
+        assert!(!Body::UntilClose.step(b"x").unwrap().end);
+    }
+}

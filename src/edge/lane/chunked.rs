@@ -138,3 +138,120 @@ impl Chunked {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body's own bytes and what follows its end, or why it breaks off. The pieces are of `cut`
+    /// bytes each.
+    fn decode(coded: &[u8], cut: usize) -> Result<(Vec<u8>, Option<Vec<u8>>), BadChunk> {
+        let mut chunked = Chunked::default();
+        let (mut body, mut input) = (Vec::new(), Vec::new());
+        let mut pieces = coded.chunks(cut);
+        loop {
+            let step = chunked.step(&input)?;
+            input.drain(..step.framing);
+            body.extend(input.drain(..step.data));
+            if step.end {
+                input.extend(pieces.flatten());
+                return Ok((body, Some(input)));
+            }
+            if input.is_empty() {
+                match pieces.next() {
+                    Some(piece) => input.extend_from_slice(piece),
+                    None => return Ok((body, None)),
+                }
+            }
+        }
+    }
+
+    fn whole(coded: &str) -> Result<(String, Option<String>), BadChunk> {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let mut verdicts = (1..=coded.len().max(1)).map(|cut| decode(coded.as_bytes(), cut));
+        let first = verdicts.next().unwrap();
+        // However the bytes come, the verdict is the same.
+        for verdict in verdicts {
+            assert_eq!(verdict, first, "{coded:?}");
+        }
+        first.map(|(body, rest)| (text(body), rest.map(text)))
+    }
+
+    #[test]
+    fn chunks_are_joined_and_the_end_is_found() {
+        for (coded, body, rest) in [
+            ("0\r\n\r\n", "", ""),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello", ""),
+            ("0005\r\nhello\r\n00\r\n\r\nHTTP/1.1", "hello", "HTTP/1.1"),
+            (
+                "A\r\n0123456789\r\nb\r\n\r\n0\r\n\r\nabcd\r\n0\r\n\r\n",
+                "0123456789\r\n0\r\n\r\nabcd",
+                "",
+            ),
+            ("2;a\r\nhi\r\n1 ; b=\"c\"\r\n!\r\n0;x\r\n\r\n", "hi!", ""),
+            ("2 \t\r\nhi\r\n0\r\nA: b\r\nC: d\r\n\r\nX", "hi", "X"),
+        ] {
+            let expected = (body.to_owned(), Some(rest.to_owned()));
+            assert_eq!(whole(coded), Ok(expected), "{coded:?}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_off_has_no_end() {
+        let coded = "5;x\r\nhello\r\n0\r\nA: b\r\n\r\n";
+        for len in 0..coded.len() {
+            let (_, rest) = whole(&coded[..len]).unwrap();
+            assert_eq!(rest, None, "{:?}", &coded[..len]);
+        }
+        assert_eq!(whole(coded).unwrap().1, Some(String::new()));
+    }
+
+    #[test]
+    fn a_coding_that_two_readers_could_read_in_two_ways_is_refused() {
+        for (coded, why) in [
+            ("\r\n", BadChunk::Size),
+            ("\n", BadChunk::Size),
+            (" 5\r\nhello", BadChunk::Size),
+            ("+5\r\nhello", BadChunk::Size),
+            ("-5\r\nhello", BadChunk::Size),
+            ("0x5\r\nhello", BadChunk::Size),
+            ("5_0\r\nhello", BadChunk::Size),
+            (";x\r\n", BadChunk::Size),
+            ("g\r\n", BadChunk::Size),
+            ("10000000000000000\r\n", BadChunk::Size),
+            ("fffffffffffffffff\r\n", BadChunk::Size),
+            ("5\nhello", BadChunk::Size),
+            ("5 5\r\nhello", BadChunk::Line),
+            ("5\rhello", BadChunk::Line),
+            ("5;a\nhello", BadChunk::Line),
+            ("5;a\r\rhello", BadChunk::Line),
+            ("5;\u{0}\r\nhello", BadChunk::Line),
+            ("5\r\nhello0\r\n\r\n", BadChunk::Line),
+            ("5\r\nhello\n0\r\n\r\n", BadChunk::Line),
+            ("5\r\nhello\r0\r\n\r\n", BadChunk::Line),
+            ("0\r\n\n", BadChunk::Line),
+            ("0\r\n\rX", BadChunk::Line),
+            ("0\r\nA: b\n\r\n", BadChunk::Line),
+            ("0\r\nA: b\rC: d\r\n\r\n", BadChunk::Line),
+        ] {
+            assert_eq!(whole(coded), Err(why), "{coded:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_is_bounded() {
+        let long = "x".repeat(IGNORED_MAX);
+        for coded in [
+            format!("5;{long}\r\nhello"),
+            format!("0\r\nA: {long}\r\n\r\n"),
+            format!("0\r\n{}\r\n", "A: b\r\n".repeat(IGNORED_MAX / 4 + 1)),
+            "0".repeat(IGNORED_MAX + 1),
+        ] {
+            assert_eq!(decode(coded.as_bytes(), 4096), Err(BadChunk::TooLong));
+        }
+        // Of one chunk, not of all of them.
+        let many = format!("1;{}\r\n!\r\n", "x".repeat(1000)).repeat(100);
+        let (body, _) = decode(format!("{many}0\r\n\r\n").as_bytes(), 4096).unwrap();
+        assert_eq!(body.len(), 100);
+    }
+}

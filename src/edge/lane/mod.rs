@@ -230,6 +230,8 @@ impl Lane {
             .gateway
             .failure_answer(error, is_answered, &mut job.ctx);
         let Some(reply) = reply else {
+            // What came before the failure is the client's, if it is still there.
+            let _ = conn.flush().await;
             return;
         };
         let status = reply.status().as_u16();

@@ -115,3 +115,96 @@ pub(super) async fn connect(server: &SocketAddr, limit: Duration) -> Result<TcpS
     set_tcp_keepalive(&stream, &KEEPALIVE).map_err(|error| error.into_up())?;
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        let (ours, theirs) = tokio::join!(connect(&server, LONG), listener.accept());
+        (ours.unwrap(), theirs.unwrap().0)
+    }
+
+    /// Waits until something can be read.
+    async fn notice(pool: &Pool) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let waiting = pool.lock();
+            if waiting.streams.iter().any(|(stream, _)| !is_quiet(stream)) {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_connection_used_last_is_taken_first() {
+        let pool = Arc::new(Pool::new(LONG));
+        let ((first, _a), (second, _b)) = (pair().await, pair().await);
+        let address = second.local_addr().unwrap();
+        pool.put(first);
+        pool.put(second);
+        assert_eq!(pool.take().unwrap().local_addr().unwrap(), address);
+        assert!(pool.take().is_some());
+        assert!(pool.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_or_has_something_to_say_is_not_used() {
+        let pool = Arc::new(Pool::new(LONG));
+        let (closed, theirs) = pair().await;
+        pool.put(closed);
+        drop(theirs);
+        notice(&pool).await;
+        assert!(pool.take().is_none());
+        let (chatty, mut theirs) = pair().await;
+        pool.put(chatty);
+        theirs.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        notice(&pool).await;
+        assert!(pool.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_waited_too_long_is_closed() {
+        let pool = Arc::new(Pool::new(Duration::from_millis(50)));
+        let (ours, mut theirs) = pair().await;
+        pool.put(ours);
+        // The server sees it closed though nobody asks for it.
+        let mut byte = [0];
+        let end = tokio::time::timeout(LONG, theirs.read(&mut byte)).await;
+        assert_eq!(end.unwrap().unwrap(), 0);
+        assert!(pool.take().is_none());
+        assert!(!pool.lock().is_swept, "somebody still looks after nothing");
+        let (ours, _theirs) = pair().await;
+        pool.put(ours);
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert!(pool.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_are_kept_than_the_bound() {
+        let pool = Arc::new(Pool::new(LONG));
+        let mut theirs = Vec::new();
+        for _ in 0..=KEPT_MAX {
+            let (ours, their) = pair().await;
+            pool.put(ours);
+            theirs.push(their);
+        }
+        assert_eq!(pool.lock().streams.len(), KEPT_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_an_error() {
+        let (_, theirs) = pair().await;
+        let nobody = theirs.local_addr().unwrap();
+        drop(theirs);
+        let error = connect(&nobody, LONG).await.unwrap_err();
+        assert_eq!(*error.etype(), ErrorType::ConnectRefused);
+        assert_eq!(*error.esource(), pingora::ErrorSource::Upstream);
+    }
+}

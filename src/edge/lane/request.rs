@@ -97,3 +97,85 @@ pub(super) fn drop_hop_by_hop(request: &mut RequestHeader) {
         request.remove_header(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close_of(head: &str) -> Option<bool> {
+        read(head.as_bytes()).map(|plain| plain.close)
+    }
+
+    #[test]
+    fn a_plain_head_is_read_whole() {
+        let head = "GET /a%20b?x=y HTTP/1.1\r\nHOST: Files\r\nX-a:  b c \t\r\nx-A: d\r\n\r\n";
+        let plain = read(head.as_bytes()).unwrap();
+        let request = plain.request;
+        assert_eq!(request.raw_path(), b"/a%20b?x=y");
+        assert_eq!(request.version, Version::HTTP_11);
+        assert_eq!(request.headers["host"], "Files");
+        let values: Vec<_> = request.headers.get_all("x-a").iter().collect();
+        assert_eq!(values, ["b c", "d"]);
+        let mut wire = bytes::BytesMut::new();
+        request.header_to_h1_wire(&mut wire);
+        assert_eq!(&wire[..], b"HOST: Files\r\nX-a: b c\r\nx-A: d\r\n");
+    }
+
+    #[test]
+    fn the_client_says_whether_it_stays() {
+        let with =
+            |connection: &str| close_of(&format!("GET / HTTP/1.1\r\nHost: a\r\n{connection}\r\n"));
+        assert_eq!(with(""), Some(false));
+        assert_eq!(with("Connection: Keep-Alive\r\n"), Some(false));
+        assert_eq!(with("Connection: CLOSE\r\n"), Some(true));
+        for connection in [
+            "Connection: close, keep-alive\r\n",
+            "Connection: X-Device-Id\r\n",
+            "Connection:\r\n",
+            "Connection: close\r\nConnection: close\r\n",
+        ] {
+            assert_eq!(with(connection), None, "{connection}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_not_for_this_lane() {
+        for head in [
+            "POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "get / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GETS / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET //a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nA\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nA: \u{0}\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\nrest",
+            "",
+        ] {
+            assert_eq!(close_of(head), None, "{head:?}");
+        }
+        let many = "A: b\r\n".repeat(HEADERS_MAX);
+        assert_eq!(
+            close_of(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")),
+            None
+        );
+    }
+
+    #[test]
+    fn what_ends_at_this_hop_is_taken_out() {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nKeep-Alive: x\r\nTE: trailers\r\n\
+            Trailer: x\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nProxy-Authenticate: x\r\n\
+            HTTP2-Settings: x\r\nAccept: x\r\n\r\n";
+        let mut request = read(head.as_bytes()).unwrap().request;
+        drop_hop_by_hop(&mut request);
+        let left: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["host", "accept"]);
+    }
+}
