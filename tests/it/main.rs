@@ -10,6 +10,7 @@ mod demo;
 mod golden;
 mod hygiene;
 mod kannel;
+mod lane;
 mod main_job;
 mod operator;
 mod protocols;
