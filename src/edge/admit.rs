@@ -36,7 +36,7 @@ pub(super) enum Verdict {
     Forward,
     /// It is for a local endpoint; its body is not read yet.
     Local(&'static Endpoint, Box<Call>),
-    Answer(Outcome, Reply),
+    Answer(Outcome, Box<Reply>),
 }
 
 fn refused(status: StatusCode, detail: &str) -> Verdict {
@@ -45,7 +45,7 @@ fn refused(status: StatusCode, detail: &str) -> Verdict {
     } else {
         Outcome::BadRequest
     };
-    Verdict::Answer(outcome, problem(status, detail))
+    Verdict::Answer(outcome, Box::new(problem(status, detail)))
 }
 
 /// A request as it came, by whichever lane.
@@ -132,7 +132,7 @@ impl Gateway {
                     None => Vec::new(),
                 };
                 let reply = refusal::reply(&refusal, &head, &route, &methods);
-                Err(Verdict::Answer(outcome(&refusal), reply))
+                Err(Verdict::Answer(outcome(&refusal), Box::new(reply)))
             }
             Decision::Permit(permit) => {
                 self.permitted(case, permit, mounted, asked, ctx);
@@ -265,7 +265,7 @@ impl Gateway {
         let allowed = self.local.auth.may_try_backend(head.client.address).await;
         allowed.map_err(|error| {
             let reply = crate::local::iogates::sign_in_refused(error, route);
-            Verdict::Answer(Outcome::Denied, reply)
+            Verdict::Answer(Outcome::Denied, Box::new(reply))
         })
     }
 
@@ -337,13 +337,13 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
         reply
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static(ALLOWED));
-        return Some(Verdict::Answer(Outcome::BadRequest, reply));
+        return Some(Verdict::Answer(Outcome::BadRequest, Box::new(reply)));
     }
     if let Err(malformed) = head.check_encoded_slashes(route.config.encoded_slashes) {
         return Some(refused(StatusCode::BAD_REQUEST, &malformed.to_string()));
     }
     if let Some(reply) = head::preflight(head, ctx.origin.as_ref()) {
-        return Some(Verdict::Answer(Outcome::Local, reply));
+        return Some(Verdict::Answer(Outcome::Local, Box::new(reply)));
     }
     if let Some(endpoint) = endpoint {
         return Some(Verdict::Local(

@@ -186,7 +186,7 @@ impl ProxyHttp for Phases {
                 Ok(true)
             }
             Verdict::Answer(outcome, reply) => {
-                self.answer(session, ctx, outcome, reply).await?;
+                self.answer(session, ctx, outcome, *reply).await?;
                 Ok(true)
             }
         }
