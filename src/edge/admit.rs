@@ -141,12 +141,17 @@ impl Gateway {
         }
     }
 
-    /// Decides from memory alone: true if the request has its permit, and `ctx` with it. False says
-    /// nothing about the request: [`Self::judge`] has to, with a `Ctx` of its own.
+    /// Decides from memory alone, for an upstream over plain TCP: true if the request has its permit,
+    /// and `ctx` with it. False says nothing about the request: [`Self::judge`] has to, with a `Ctx` of
+    /// its own.
     pub(super) fn decide_at_once(&self, asked: &Asked<'_>, ctx: &mut Ctx) -> bool {
         let Ok((head, route)) = self.read(asked, ctx) else {
             return false;
         };
+        let is_plain = ctx.upstream.as_ref().is_some_and(|to| to.is_plain());
+        if !is_plain {
+            return false;
+        }
         let case = match self.case(&head, &route) {
             Ok(case) if case.is_plain() => case,
             Ok(_) | Err(_) => return false,

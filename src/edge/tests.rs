@@ -215,6 +215,7 @@ struct World {
     origin: Origin,
     learned: Arc<Learned>,
     app: Arc<Watched>,
+    metrics: Metrics,
     stop: watch::Sender<bool>,
 }
 
@@ -367,8 +368,13 @@ impl World {
             timeouts: config.timeouts.clone(),
             connections: config.connections.clone(),
         };
-        let listeners =
-            Listeners::bind(&config.listeners, limits, metrics, SystemClock.now()).unwrap();
+        let listeners = Listeners::bind(
+            &config.listeners,
+            limits,
+            metrics.clone(),
+            SystemClock.now(),
+        )
+        .unwrap();
         let address = listeners.local_addrs().unwrap()[0];
         let (stop, stopped) = watch::channel(false);
         match ways {
@@ -389,6 +395,7 @@ impl World {
             origin,
             learned,
             app,
+            metrics,
             stop,
         }
     }

@@ -51,6 +51,10 @@ pub(super) enum BadAnswer {
     Length,
     #[error("it switches protocols, which nobody asked for")]
     Switch,
+    #[error("its head is larger than 64 KiB or has more than 128 headers")]
+    TooLarge,
+    #[error("too many interim answers come before it")]
+    Interim,
 }
 
 /// A head of an answer.

@@ -4,9 +4,9 @@
 //! taken what was read before. While the upstream is awaited, the client is watched: if it goes,
 //! the exchange ends at once.
 
-use super::answer::{self, Answer, Body, Head};
+use super::answer::{self, Answer, BadAnswer, Body, Head};
 use crate::edge::conn::{Conn, Stall};
-use crate::edge::scan::{HeadBounds, HeadScan, Scanned};
+use crate::edge::scan::{BadHead, HeadBounds, HeadScan, Scanned};
 use bytes::{Buf, Bytes, BytesMut};
 use pingora::{Error, ErrorSource, ErrorType, OrErr as _, Result};
 use std::future::{Future, poll_fn};
@@ -46,6 +46,13 @@ fn up(kind: ErrorType, context: &'static str) -> Box<Error> {
 
 fn bad(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Box<Error> {
     Error::because(ErrorType::InvalidHTTPHeader, "the upstream's answer", cause).into_up()
+}
+
+fn bad_head(cause: BadHead) -> Box<Error> {
+    match cause {
+        BadHead::TooLarge => bad(BadAnswer::TooLarge),
+        other => bad(other),
+    }
 }
 
 /// A connection to an upstream while it is used.
@@ -113,7 +120,7 @@ impl Link {
         let mut scan = HeadScan::answer();
         let mut interim = 0;
         loop {
-            match scan.advance(&self.input, BOUNDS).map_err(bad)? {
+            match scan.advance(&self.input, BOUNDS).map_err(bad_head)? {
                 Scanned::More => {
                     if self.more(conn).await? == 0 {
                         let context = "the upstream closed before it answered";
@@ -129,7 +136,7 @@ impl Link {
                     }
                     interim += 1;
                     if interim > INTERIM_MAX {
-                        return Err(bad("too many interim answers"));
+                        return Err(bad(BadAnswer::Interim));
                     }
                     scan = HeadScan::answer();
                 }

@@ -90,9 +90,13 @@ impl Lane {
         conn.skip_head();
         job.close |= *shutdown.borrow();
         let outcome = self.forward(conn, &mut job).await;
-        if let Err(error) = &outcome {
-            self.fail(conn, &mut job, error).await;
-        }
+        let is_whole = match &outcome {
+            Ok(()) => true,
+            Err(error) => {
+                job.close = true;
+                self.fail(conn, &mut job, error).await
+            }
+        };
         let ended = Ended {
             request: &job.request,
             status: job.sent.status,
@@ -101,15 +105,14 @@ impl Lane {
             error: outcome.as_ref().err().map(AsRef::as_ref),
         };
         self.gateway.log(&ended, &job.ctx);
-        match outcome {
-            Ok(()) if !job.close => Served::Kept,
-            Ok(()) => {
-                // The connection ends either way.
-                let _ = conn.shutdown().await;
-                Served::Ended
-            }
-            Err(_) => Served::Ended,
+        if is_whole && !job.close {
+            return Served::Kept;
         }
+        if is_whole {
+            // The connection ends either way.
+            let _ = conn.shutdown().await;
+        }
+        Served::Ended
     }
 
     fn take<S>(&self, conn: &Conn<S>) -> Option<Box<Job>>
@@ -127,8 +130,7 @@ impl Lane {
             has_body: false,
         };
         let is_permitted = self.gateway.decide_at_once(&asked, &mut ctx);
-        let is_plain = ctx.upstream.as_ref().is_some_and(|to| to.is_plain());
-        (is_permitted && is_plain).then(|| {
+        is_permitted.then(|| {
             Box::new(Job {
                 ctx,
                 request,
@@ -220,11 +222,17 @@ impl Lane {
         result
     }
 
-    /// Tells the client of a failure, if its answer has not begun.
-    async fn fail<S>(&self, conn: &mut Conn<S>, job: &mut Job, error: &Error)
+    /// Tells the client of a failure, if its answer has not begun. Whether it was told.
+    async fn fail<S>(&self, conn: &mut Conn<S>, job: &mut Job, error: &Error) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync,
     {
+        if *error.esource() == ErrorSource::Upstream
+            && let (ErrorType::InvalidHTTPHeader, Some(cause)) = (error.etype(), &error.cause)
+        {
+            let upstream = job.ctx.upstream.as_ref().map(|upstream| upstream.name());
+            tracing::warn!(upstream, %cause, "an answer of the upstream was refused");
+        }
         let is_answered = job.sent.status.is_some();
         let reply = self
             .gateway
@@ -232,22 +240,21 @@ impl Lane {
         let Some(reply) = reply else {
             // What came before the failure is the client's, if it is still there.
             let _ = conn.flush().await;
-            return;
+            return false;
         };
         let status = reply.status().as_u16();
         let is_head = job.request.method == Method::HEAD;
         let Ok((header, body)) = bridge::encode(reply, is_head) else {
-            return;
+            return false;
         };
         if write_head(conn, header, true).await.is_err() {
-            return;
+            return false;
         }
         job.sent.status = Some(status);
         if !is_head && conn.write_all(&body).await.is_ok() {
             job.sent.body_bytes = body.len();
         }
-        // It flushes first.
-        let _ = conn.shutdown().await;
+        conn.flush().await.is_ok()
     }
 }
 

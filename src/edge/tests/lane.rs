@@ -750,3 +750,61 @@ async fn a_drain_lets_the_answer_end_and_says_close() {
     let end = tokio::time::timeout(Duration::from_secs(4), client.read(&mut [0])).await;
     assert_eq!(end.expect("it was kept open").unwrap(), 0);
 }
+
+/// The series that count requests, decisions and answers, without how long they took.
+fn counts(world: &World) -> Vec<String> {
+    let text = world.metrics.render().unwrap();
+    let is_count = |line: &&str| {
+        !line.starts_with('#')
+            && (line.contains("requests_total")
+                || line.contains("_seconds_count")
+                || line.contains("upstream_errors"))
+    };
+    text.lines().filter(is_count).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn both_lanes_count_the_same() {
+    let (lane, pingora) = both().await;
+    for through in [&lane, &pingora] {
+        through.run(get("/a").as_bytes(), &[Hear, say(OK)]).await;
+        through
+            .run(get("/public/a").as_bytes(), &[Hear, say(OK)])
+            .await;
+        through
+            .run(get("/a").as_bytes(), &[Hear, say("no\r\n\r\n")])
+            .await;
+        through.run(get("/a").as_bytes(), &[Hear]).await;
+        through.run(get("/a").as_bytes(), &[Hear, Stay]).await;
+        let short = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
+        through.run(get("/a").as_bytes(), &[Hear, say(short)]).await;
+    }
+    let counted = counts(&lane.0);
+    assert!(
+        counted.iter().any(|line| line.contains("permitted")),
+        "{counted:?}"
+    );
+    assert!(
+        counted.iter().any(|line| line.contains("upstream_errors")),
+        "{counted:?}"
+    );
+    assert_eq!(counted, counts(&pingora.0));
+}
+
+#[tokio::test]
+async fn an_upstream_with_tls_is_not_for_the_lane() {
+    let world = World::by(Ways::LaneOnly, Identity::Accounts, |config| {
+        config.upstreams.get_mut("files").unwrap().tls = Some(model::UpstreamTls {
+            server_name: "files.internal".to_owned(),
+        });
+    })
+    .await;
+    assert_eq!(send(&world, get("/a").as_bytes()).await, b"");
+    let decided = counts(&world);
+    assert!(
+        !decided
+            .iter()
+            .any(|line| line.contains("gate_seconds_count") && !line.ends_with(" 0")),
+        "decided for nothing: {decided:?}"
+    );
+}
