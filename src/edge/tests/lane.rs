@@ -343,7 +343,9 @@ async fn what_is_not_simple_is_left_to_pingora() {
         let (answer, heard) = through.run(request.as_bytes(), &acts).await;
         let (expected, expected_heard) = pingora.run(request.as_bytes(), &acts).await;
         assert_eq!(normal(&answer), normal(&expected), "{request}");
-        assert_eq!(heard, expected_heard, "{request}");
+        let seen =
+            |heads: &[String]| -> Vec<_> { heads.iter().map(|it| normal(it.as_bytes())).collect() };
+        assert_eq!(seen(&heard), seen(&expected_heard), "{request}");
     }
 }
 
@@ -678,7 +680,7 @@ async fn a_client_that_leaves_ends_the_exchange_at_once() {
 #[tokio::test]
 async fn silence_ends_an_answer_but_no_event_stream() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
-    let acts = [Hear, say(head), Pause(1500), say("data: 2\n\n")];
+    let acts = [Hear, say(head), Pause(4000), say("data: 2\n\n")];
     let through = Through::new(Ways::LaneOnly).await;
     let (cut, _) = through.run(get("/a").as_bytes(), &acts).await;
     assert_eq!(normal(&cut).2, b"data: 1\n\n!");
@@ -691,7 +693,7 @@ async fn silence_ends_an_answer_but_no_event_stream() {
     let mut seen = Vec::new();
     while !seen.ends_with(b"data: 1\n\n\r\n") {
         let mut byte = [0];
-        let read = tokio::time::timeout(Duration::from_millis(1200), client.read_exact(&mut byte));
+        let read = tokio::time::timeout(Duration::from_millis(3500), client.read_exact(&mut byte));
         read.await.expect("the event was held back").unwrap();
         seen.push(byte[0]);
     }
@@ -766,10 +768,12 @@ fn counts(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn both_lanes_count_the_same() {
     let (lane, pingora) = both().await;
+    // A connection that is found closed later would count as a failure.
+    let ok = OK.replace("Server: origin", "Connection: close");
     for through in [&lane, &pingora] {
-        through.run(get("/a").as_bytes(), &[Hear, say(OK)]).await;
+        through.run(get("/a").as_bytes(), &[Hear, say(&ok)]).await;
         through
-            .run(get("/public/a").as_bytes(), &[Hear, say(OK)])
+            .run(get("/public/a").as_bytes(), &[Hear, say(&ok)])
             .await;
         through
             .run(get("/a").as_bytes(), &[Hear, say("no\r\n\r\n")])
