@@ -142,6 +142,7 @@ impl Chunked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// The body's own bytes and what follows its end, or why it breaks off. The pieces are of `cut`
     /// bytes each.
@@ -235,6 +236,43 @@ mod tests {
             ("0\r\nA: b\rC: d\r\n\r\n", BadChunk::Line),
         ] {
             assert_eq!(whole(coded), Err(why), "{coded:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_coded_comes_back_however_it_is_cut(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..8),
+            rest in prop::collection::vec(any::<u8>(), 0..8),
+            cut in 1_usize..50,
+        ) {
+            let mut coded = Vec::new();
+            for chunk in &chunks {
+                coded.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                coded.extend(chunk);
+                coded.extend(b"\r\n");
+            }
+            coded.extend(b"0\r\n\r\n");
+            coded.extend(&rest);
+            let (body, left) = decode(&coded, cut).unwrap();
+            prop_assert_eq!(body, chunks.concat());
+            prop_assert_eq!(left, Some(rest));
+        }
+
+        #[test]
+        fn no_more_is_taken_than_there_is(
+            bytes in "[0-9a-f;\\r\\n \\x00x]{0,60}",
+        ) {
+            let mut chunked = Chunked::default();
+            let mut rest = bytes.as_bytes();
+            while let Ok(step) = chunked.step(rest) {
+                let taken = step.framing + step.data;
+                prop_assert!(taken <= rest.len());
+                if step.end || taken == 0 {
+                    break;
+                }
+                rest = &rest[taken..];
+            }
         }
     }
 
