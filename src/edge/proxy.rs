@@ -1,6 +1,6 @@
 //! The phases of a request, in Pingora's order: harden, judge, forward, watch, log.
 //!
-//! No request reaches [`ProxyHttp::upstream_peer`] without a [`Permit`] in its context, and the
+//! No request reaches [`ProxyHttp::upstream_peer`] without a [`crate::gate::Permit`] in its context, and the
 //! upstream gives out no address without one. What may pass is decided in `admit`.
 
 use super::access::Ended;

@@ -2,7 +2,7 @@
 //!
 //! Most requests to a file server are these, and Pingora's general machinery (two tasks' worth of
 //! channels, copies of both heads, filters) is most of what they would cost. The lane takes a
-//! request only if everything about it is simple ([`request`] says what that is) and the gate
+//! request only if everything about it is simple (`request` says what that is) and the gate
 //! permits it at once; else it leaves the head where it lay, and Pingora's lane sees it as if
 //! this one were not there. It never refuses: it has no answer of its own but for a failed upstream.
 //!
