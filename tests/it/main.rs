@@ -11,6 +11,7 @@ mod floods;
 mod golden;
 mod hygiene;
 mod kannel;
+mod lane;
 mod mail;
 mod main_job;
 mod operator;
