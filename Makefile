@@ -2,9 +2,9 @@
 
 SHELL  := /bin/bash
 TOOLS  := target/tools
-APT    := cmake gcc make curl openssl nginx-light rclone kannel kannel-extras prometheus procps systemd python3-venv wrk zbar-tools
+APT    := cmake gcc make curl openssl nginx-light rclone kannel kannel-extras prometheus oathtool procps systemd python3-venv wrk zbar-tools
 # Debian's package of a program, for telling whether it is there already.
-PROBES := cmake gcc curl openssl nginx rclone bearerbox smsbox promtool systemd-analyze wrk zbarimg
+PROBES := cmake gcc curl openssl nginx rclone bearerbox smsbox oathtool promtool systemd-analyze wrk zbarimg
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .PHONY: demo test bench lint build tools clean

@@ -48,6 +48,15 @@ impl Witness for Nobody {
     async fn session(&self, _: SessionKey) -> Result<Option<Session>, Unavailable> {
         Err(Unavailable)
     }
+
+    async fn spend_success(
+        &self,
+        _realm: &str,
+        _success: &str,
+        _token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        Ok(None)
+    }
 }
 
 fn main() {
@@ -90,6 +99,7 @@ fn check_alone(gate: &Gate, realm: &RealmKeys) -> Vec<Vec<String>> {
                 token: asked.token(),
                 device: Some(asked.device()),
             }),
+            success_token: None,
             path: "/files/report.pdf",
             destination: None,
         });
@@ -234,6 +244,7 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
             token,
             device: device.as_deref(),
         }),
+        success_token: None,
         path: &head.path,
         destination,
     })
@@ -370,7 +381,7 @@ fn config() -> model::Config {
             assertion: false,
             audience: "files".to_owned(),
         },
-        token_algorithm: model::Algorithm::EdDsa,
+        token_algorithm: model::SigningAlgorithm::EdDsa,
         cors_origins: Vec::new(),
         encoded_slashes: false,
         body_bytes_max: None,
@@ -428,7 +439,7 @@ fn config() -> model::Config {
         sudo: second,
         tokens: model::Tokens {
             issuer: "https://files.example.org".to_owned(),
-            algorithm: model::Algorithm::EdDsa,
+            algorithm: model::SigningAlgorithm::EdDsa,
             access_lifetime: second,
             refresh_lifetime: second,
         },

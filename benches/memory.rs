@@ -32,6 +32,15 @@ impl Witness for Nobody {
     async fn session(&self, _: SessionKey) -> Result<Option<Session>, Unavailable> {
         Err(Unavailable)
     }
+
+    async fn spend_success(
+        &self,
+        _realm: &str,
+        _success: &str,
+        _token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        Ok(None)
+    }
 }
 
 fn main() {

@@ -15,9 +15,12 @@ use std::time::Duration;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use vestibule::auth::ports::{FactorKind, NewShare, NewUser, Store, Which};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
-use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Mail, Settings, Standing, subject};
+use vestibule::auth::signing::Signer;
+use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
 use vestibule::clock::{Clock as _, ManualClock, Timestamp};
-use vestibule::config::model::{Codes, Limits, Lockout, Requirement, Sessions, StoreEngine};
+use vestibule::config::model::{
+    Codes, Limits, Lockout, Requirement, Sessions, SigningAlgorithm, StoreEngine, Tokens,
+};
 use vestibule::digest::{DigestKeys, RealmKeys};
 use vestibule::entropy::{self, Entropy, NoEntropy, OsEntropy};
 use vestibule::event::NoEvents;
@@ -334,8 +337,14 @@ fn auth(
 ) -> Auth {
     let secs = Duration::from_secs;
     let deliver: Box<dyn Deliver> = Box::new(ToProvider(Arc::clone(provider)));
+    let signer = Signer::new(
+        Arc::clone(&store) as _,
+        Arc::clone(clock) as _,
+        Arc::clone(entropy) as _,
+    );
     Auth {
         store,
+        signer: Arc::new(signer),
         keys: keys.clone(),
         clock: Arc::clone(clock) as _,
         entropy: Arc::clone(entropy) as _,
@@ -369,6 +378,12 @@ fn auth(
                 address_factor: ADDRESS_FACTOR,
             },
             sudo: secs(5 * MINUTE),
+            tokens: Tokens {
+                issuer: "https://files.example.org".to_owned(),
+                algorithm: SigningAlgorithm::EdDsa,
+                access_lifetime: secs(3600),
+                refresh_lifetime: secs(3600),
+            },
             sends_mail: false,
             service_name: "Files".to_owned(),
         }),
@@ -724,6 +739,7 @@ impl World {
                 token: &known.text,
                 device,
             }),
+            success_token: None,
             path: known.scope.unwrap_or("/"),
             destination: None,
         };
@@ -1103,6 +1119,7 @@ impl World {
                 token: &self.model.tokens[token].text,
                 device,
             }),
+            success_token: None,
             path,
             destination: None,
         };

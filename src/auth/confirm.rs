@@ -8,15 +8,16 @@
 use super::challenge::{Message, StartError, VerifyError};
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, FactorValue, NewChallenge, NewSuccess, Purpose, Stage,
-    Try, Wizard, WizardKind,
+    Wizard, WizardKind,
 };
 use super::wizard::{Place, WizardError};
-use super::{Asker, Auth, Caller, subject};
+use super::{Asker, Auth, Caller, Settings, subject};
 use crate::clock::Timestamp;
-use crate::digest::Binding;
+use crate::digest::{Binding, SubjectDigest};
 use crate::entropy;
 use crate::factor::one_time;
 use crate::gate::session::Session;
+use crate::id::UserId;
 use crate::secret::Secret;
 use std::time::Duration;
 
@@ -46,13 +47,8 @@ impl Auth {
         let name = self.wizard_name()?;
         let kind = WizardKind::Challenge;
         let wizard = self.callers_wizard(&name, kind, realm, caller, FactorKind::Email);
-        let message = Message {
-            user: caller.holder.user,
-            to: FactorValue::Email(email.clone()),
-            bound_to: wizard.digest.into(),
-            purpose: Purpose::Confirm,
-            replaces_others: false,
-        };
+        let user = caller.holder.user;
+        let message = to_confirm(user, email.clone(), wizard.digest.into());
         let started = self.send(caller.asker(&self.keys), message).await?;
         let wizard = Wizard {
             stage: Stage::Code,
@@ -73,71 +69,80 @@ impl Auth {
         email: &str,
     ) -> Result<Named, WizardError> {
         let settings = self.settings.load_full();
+        if !settings.sends_mail {
+            return Err(StartError::NotSent.into());
+        }
         let now = self.clock.now();
-        let expires_at = now.after(settings.codes.lifetime);
-        let typed = format!("{}/{}", at.realm, email.to_ascii_lowercase());
-        let subject = self.keys.subject("unauthorized", &typed);
+        let subject = subject::unauthorized(&self.keys, at.realm, email);
         let subjects = [subject, subject::address(&self.keys, at.address)];
         if let Some(blocked) = self.store.blocked(&subjects, now).await? {
             return Err(StartError::Blocked(blocked).into());
         }
-        let user = self.store.user_by_email(at.realm, email).await?;
-        let factors = match &user {
-            Some(user) => self.factors(user.id).await?,
-            None => self.factors(crate::id::UserId(0)).await?,
-        };
-        // The address that was typed must be the factor, not only what a profile once said.
-        let to = factors
-            .email()
-            .filter(|factor| factor.expose().eq_ignore_ascii_case(email));
-        let user = user.filter(|_| to.is_some()).map(|user| user.id);
+        let found = self.with_address(at.realm, email).await?;
         let name = self.wizard_name()?;
         let wizard = Wizard {
             stage: Stage::Code,
-            user,
+            user: found.as_ref().map(|(user, _)| *user),
             factor: Some(FactorKind::Email),
             subject: Some(subject),
-            expires_at,
+            expires_at: now.after(settings.codes.lifetime),
             ..self.new_wizard(&name, WizardKind::Challenge, at.realm)
         };
-        let bound_to = Binding::from(wizard.digest);
         let code = entropy::digits(&*self.entropy, settings.codes.length);
         let code = Secret::new(code.map_err(|_| WizardError::Unavailable)?);
+        self.open(wizard.clone(), at.address).await?;
+        self.store
+            .put_challenge(self.mailed(&wizard, &settings, now, &code))
+            .await?;
+        if let Some((user, to)) = found {
+            let message = to_confirm(user, to, wizard.digest.into());
+            self.send_behind(asker(at, Some(user), subject), message, code);
+        }
+        Ok(Named {
+            name: Secret::new(name),
+            expires_at: wizard.expires_at,
+        })
+    }
+
+    /// The user with this address, and the address as it is known. The one that was typed must be a
+    /// factor, not only what a profile once said.
+    async fn with_address(
+        &self,
+        realm: &str,
+        typed: &str,
+    ) -> Result<Option<(UserId, Secret)>, WizardError> {
+        const NOBODY: UserId = UserId(0);
+        let user = self.store.user_by_email(realm, typed).await?;
+        let user = user.map(|user| user.id);
+        // Asked for nobody too: it takes the same time.
+        let factors = self.factors(user.unwrap_or(NOBODY)).await?;
+        let is_typed =
+            |known: &&Secret| subject::mailbox(known.expose()) == subject::mailbox(typed);
+        Ok(user.zip(factors.email().filter(is_typed).cloned()))
+    }
+
+    /// The challenge of a code that is mailed behind the answer, or to nobody.
+    fn mailed(
+        &self,
+        wizard: &Wizard,
+        settings: &Settings,
+        now: Timestamp,
+        code: &Secret,
+    ) -> NewChallenge {
+        let bound_to = Binding::from(wizard.digest);
         let purpose = Purpose::Confirm;
-        let challenge = NewChallenge {
+        NewChallenge {
             bound_to,
             purpose,
-            user,
+            user: wizard.user,
             factor: FactorKind::Email,
             code: Some(self.keys.code(bound_to, purpose.as_str(), code.expose())),
             value: None,
             replaces_others: false,
             attempts: settings.codes.attempts,
             created_at: now,
-            expires_at,
-        };
-        self.open(wizard, at.address).await?;
-        self.store.put_challenge(challenge).await?;
-        if let (Some(user), Some(to)) = (user, to) {
-            let asker = Asker {
-                user: Some(user),
-                subject,
-                route: at.route.to_owned(),
-                address: at.address,
-            };
-            let message = Message {
-                user,
-                to: FactorValue::Email(to.clone()),
-                bound_to,
-                purpose,
-                replaces_others: false,
-            };
-            self.send_behind(asker, message, code);
+            expires_at: wizard.expires_at,
         }
-        Ok(Named {
-            name: Secret::new(name),
-            expires_at,
-        })
     }
 
     /// Judges the mailed code of a challenge: the caller's, or one that was opened without a token.
@@ -150,62 +155,88 @@ impl Auth {
     ) -> Result<Confirmed, WizardError> {
         let code = one_time::normalise(code).ok_or(VerifyError::Malformed)?;
         let now = self.clock.now();
-        let found = self.store.wizard(self.keys.wizard(name), now).await?;
-        let wizard = found
-            .filter(|wizard| wizard.kind == WizardKind::Challenge && wizard.realm == at.realm)
-            .filter(|wizard| {
-                wizard.token.is_none() || wizard.token == caller.map(|caller| caller.token)
-            })
-            .ok_or(WizardError::NotFound)?;
+        let wizard = self.challenge_wizard(at, caller, name, now).await?;
         let caller = caller.filter(|_| wizard.token.is_some());
-        let bound_to = Binding::from(wizard.digest);
         let asker = match (caller, wizard.subject) {
             (Some(caller), _) => caller.asker(&self.keys),
-            (None, Some(subject)) => Asker {
-                user: wizard.user,
-                subject,
-                route: at.route.to_owned(),
-                address: at.address,
-            },
+            (None, Some(subject)) => asker(at, wizard.user, subject),
             (None, None) => return Err(WizardError::NotFound),
         };
-        let token = entropy::uuid(&*self.entropy).map_err(|_| WizardError::Unavailable)?;
-        let expires_at = now.after(SUCCESS_LIFETIME);
         let session = match caller {
             Some(caller) => Some(self.session_of(caller).await?),
             None => None,
         };
+        let token = Secret::new(self.wizard_name()?);
+        let success = Named {
+            expires_at: now.after(SUCCESS_LIFETIME),
+            name: token,
+        };
         let attempt = Attempt {
             user: wizard.user,
-            tries: vec![Try::Sent {
-                bound_to,
-                purpose: Purpose::Confirm,
-                code: self
-                    .keys
-                    .code(bound_to, Purpose::Confirm.as_str(), code.expose()),
-            }],
+            tries: vec![self.try_sent(wizard.digest.into(), Purpose::Confirm, &code)],
             subjects: self.subjects(&asker),
             token: wizard.token,
             wizard: Some(wizard.digest),
             authority: Authority::Verified,
             then: Deeds {
                 sessions: session.into_iter().collect(),
-                success: wizard.user.map(|user| NewSuccess {
-                    digest: self.keys.success(&token),
-                    user,
-                    token: wizard.token,
-                    expires_at,
-                }),
+                success: self.success_of(&wizard, &success),
                 ..Deeds::default()
             },
         };
         let passed = self.judge(asker, attempt, now).await?;
         Ok(Confirmed {
-            success: Named {
-                name: Secret::new(token),
-                expires_at,
-            },
+            success,
             session: passed.sessions.into_iter().next(),
         })
     }
+
+    /// The open challenge of that name, if the caller's token has opened it, or none has.
+    async fn challenge_wizard(
+        &self,
+        at: Place<'_>,
+        caller: Option<&Caller>,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Wizard, WizardError> {
+        let found = self.store.wizard(self.keys.wizard(name), now).await?;
+        let token = caller.map(|caller| caller.token);
+        found
+            .filter(|wizard| wizard.kind == WizardKind::Challenge && wizard.realm == at.realm)
+            .filter(|wizard| wizard.token.is_none() || wizard.token == token)
+            .ok_or(WizardError::NotFound)
+    }
+
+    /// What a right code issues. Nobody's challenge issues nothing, and no code is right for it.
+    fn success_of(&self, wizard: &Wizard, success: &Named) -> Option<NewSuccess> {
+        Some(NewSuccess {
+            digest: self.keys.success(success.name.expose()),
+            user: wizard.user?,
+            token: wizard.token,
+            expires_at: success.expires_at,
+        })
+    }
 }
+
+/// Whoever has no token, and whom wrong codes count against.
+fn asker(at: Place<'_>, user: Option<UserId>, subject: SubjectDigest) -> Asker {
+    Asker {
+        user,
+        subject,
+        route: at.route.to_owned(),
+        address: at.address,
+    }
+}
+
+fn to_confirm(user: UserId, to: Secret, bound_to: Binding) -> Message {
+    Message {
+        user,
+        to: FactorValue::Email(to),
+        bound_to,
+        purpose: Purpose::Confirm,
+        replaces_others: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -318,7 +318,8 @@ impl Auth {
     }
 }
 
-/// Forgets a user's second factor and the count of wrong codes, and ends the user's sessions. The
+/// Forgets a user's second factor and the counts of wrong codes (of the user, and of whoever named
+/// the user's address without a token), and ends the user's sessions. The
 /// audit and the gate are the caller's.
 pub async fn reset_user(
     store: &dyn Store,
@@ -327,7 +328,13 @@ pub async fn reset_user(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let subject = subject::user(keys, user);
-    store.reset_user(user, subject, now).await
+    store.reset_user(user, subject, now).await?;
+    let known = store.user(user).await?;
+    let Some((realm, email)) = known.and_then(|known| Some((known.realm, known.email?))) else {
+        return Ok(());
+    };
+    let unauthorized = subject::unauthorized(keys, &realm, email.expose());
+    store.succeeded(&[unauthorized]).await
 }
 
 fn covers(which: Disable, kind: FactorKind) -> bool {

@@ -19,6 +19,20 @@ pub fn account(keys: &DigestKeys, realm: &str, name: &str) -> SubjectDigest {
     keys.subject("account", &format!("{realm}/{name}"))
 }
 
+/// A mail address as it is looked for and counted: people write it in any case.
+#[must_use]
+pub fn mailbox(address: &str) -> String {
+    address.to_lowercase()
+}
+
+/// A mail address that somebody without a token named: wrong codes of the challenges for it, whether
+/// anybody has it or not. They are counted apart from those of its user, whom a stranger could lock
+/// out otherwise.
+#[must_use]
+pub fn unauthorized(keys: &DigestKeys, realm: &str, address: &str) -> SubjectDigest {
+    keys.subject("unauthorized", &format!("{realm}/{}", mailbox(address)))
+}
+
 /// What a client can be told apart by: its IPv4 address, or the /64 of an IPv6 one, since a /64
 /// is what one customer gets and can walk through at will.
 #[must_use]

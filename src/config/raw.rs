@@ -390,7 +390,7 @@ pub(super) enum EncodedSlashes {
     Keep,
 }
 
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Dialect {
     IoGates,

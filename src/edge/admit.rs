@@ -11,7 +11,7 @@ use super::{body, bridge, forward, head, headers};
 use crate::config::model::{Learn, Requirement};
 use crate::gate::session::in_scope;
 use crate::gate::{Checked, Decision, Grant, Known, Permit, Presented, Question, Refusal};
-use crate::identity::{credential, device};
+use crate::identity::{credential, device, success};
 use crate::local::table::{self, Endpoint};
 use crate::local::{Call, Reply, refusal};
 use crate::observe::metrics::Outcome;
@@ -63,6 +63,7 @@ pub(super) struct Case<'h> {
     route: &'h Arc<Route>,
     device: Option<Cow<'h, str>>,
     token: Option<Cow<'h, str>>,
+    success_token: Option<&'h str>,
     requirement: Requirement,
     sign_in: Option<&'h Learn>,
 }
@@ -73,6 +74,7 @@ impl Case<'_> {
             realm: &self.route.config.identity,
             keys: &self.route.keys,
             requirement: self.requirement,
+            success_token: self.success_token,
             presented: self.token.as_deref().map(|token| Presented {
                 token,
                 device: self.device.as_deref(),
@@ -240,11 +242,17 @@ impl Gateway {
             _ => credential::find(&route.config.credentials, head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
+        let success_token = match requirement {
+            Requirement::Nothing | Requirement::Deny => None,
+            _ => success::find(head.headers)
+                .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
+        };
         Ok(Case {
             head,
             route,
             device,
             token,
+            success_token,
             requirement,
             sign_in,
         })
@@ -328,14 +336,21 @@ impl Gateway {
         head: &RequestHead<'_>,
         route: &Route,
     ) -> (Decision, Option<String>) {
-        let decision = self.decide(question).await;
         let token = question.presented.map(|presented| presented.token);
-        let Some(token) = token else {
-            return (decision, None);
+        let behind = token.and_then(|token| Some((token, head::behind_share(route, head, token)?)));
+        let Some((token, rest)) = behind else {
+            return (self.decide(question).await, None);
         };
-        let Some(rest) = head::behind_share(route, head, token) else {
-            return (decision, None);
+        // A success token is spent on the path that is meant, not on the link.
+        let spends = question.requirement == Requirement::SuccessToken;
+        let link = match spends {
+            true => Question {
+                requirement: Requirement::TwoFactor { within: None },
+                ..*question
+            },
+            false => *question,
         };
+        let decision = self.decide(&link).await;
         let scope = match &decision {
             Decision::Permit(permit) => {
                 headers::holder(permit.grant()).and_then(|holder| holder.scope().map(str::to_owned))
@@ -351,7 +366,10 @@ impl Gateway {
             Decision::Refuse(_) => None,
         };
         let Some(scope) = scope else {
-            return (decision, None);
+            return match decision {
+                Decision::Permit(_) if spends => (self.decide(question).await, None),
+                decision => (decision, None),
+            };
         };
         let path = format!("{scope}{rest}");
         if question.destination.is_some() || !in_scope(Some(&scope), &path) {
@@ -432,11 +450,13 @@ fn outcome(refusal: &Refusal) -> Outcome {
 
 fn user(refusal: &Refusal) -> Option<crate::id::UserId> {
     match refusal {
-        Refusal::SecondFactorRequired { holder, .. } | Refusal::SuccessTokenRequired { holder } => {
-            Some(holder.user)
-        }
+        Refusal::SecondFactorRequired { holder, .. }
+        | Refusal::SuccessTokenRequired {
+            holder: Some(holder),
+        } => Some(holder.user),
         Refusal::NoToken
         | Refusal::UnknownToken
+        | Refusal::SuccessTokenRequired { holder: None }
         | Refusal::Denied
         | Refusal::OutOfScope
         | Refusal::Unavailable => None,

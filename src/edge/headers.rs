@@ -9,6 +9,7 @@ use crate::gate::Grant;
 use crate::gate::session::Holder;
 use crate::identity::credential;
 use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
+use crate::identity::success;
 use crate::request::Client;
 use crate::secret::Secret;
 use http::header::{
@@ -29,7 +30,7 @@ const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
 
 /// Names that say who asked, from where or for what: a client's word for them is never forwarded.
-const FORGEABLE: [&str; 15] = [
+const FORGEABLE: [&str; 16] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -45,6 +46,7 @@ const FORGEABLE: [&str; 15] = [
     "x-http-method-override",
     "x-method-override",
     "proxy",
+    success::HEADER,
 ];
 /// `Remote-User` and its kin are how other gateways name the user, and some backends believe them.
 const FORGEABLE_PREFIXES: [&str; 5] = [
@@ -435,6 +437,8 @@ mod tests {
             "X-HTTP-Method-Override",
             "X_Method_Override",
             "Proxy",
+            "X-2FA-Success-Token",
+            "X_2fa-success_token",
         ] {
             let name: &'static str = name;
             assert!(is_forgeable(name), "{name}");

@@ -89,6 +89,15 @@ impl Witness for Names {
             last_seen_at: now,
         }))
     }
+
+    async fn spend_success(
+        &self,
+        _realm: &str,
+        _success: &str,
+        _token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        Ok(None)
+    }
 }
 
 #[derive(Default)]

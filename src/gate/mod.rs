@@ -13,6 +13,7 @@ mod flight;
 mod forgotten;
 mod map;
 mod negative;
+mod once;
 pub mod session;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,8 @@ pub struct Permit {
 pub enum Grant {
     /// The path asks for nothing.
     Open,
-    /// The path asks for a known token; this is its holder.
+    /// The path asks for a known token, or for a success token that stands in its place; this is its
+    /// holder.
     Token(Holder),
     /// The pair is verified.
     Session {
@@ -73,8 +75,9 @@ pub enum Refusal {
     UnknownToken,
     /// The token is known, the pair is not verified, or not recently enough (`fresh`).
     SecondFactorRequired { holder: Holder, fresh: bool },
-    /// A success token is asked for and missing, spent or expired.
-    SuccessTokenRequired { holder: Holder },
+    /// A success token is asked for and missing, spent or expired. `holder`: of the token that was
+    /// presented, if one was.
+    SuccessTokenRequired { holder: Option<Holder> },
     /// The policy is `deny`.
     Denied,
     /// The token is limited to another path.
@@ -120,6 +123,14 @@ pub trait Witness: Send + Sync + 'static {
     /// The live session of a pair.
     async fn session(&self, key: crate::digest::SessionKey)
     -> Result<Option<Session>, Unavailable>;
+    /// Spends a success token of this realm that is good with `token` (`None`: that was given out to
+    /// somebody without a token); of many at once, one gets its holder.
+    async fn spend_success(
+        &self,
+        realm: &str,
+        success: &str,
+        token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable>;
 }
 
 /// The port's other side cannot answer now.
@@ -135,6 +146,8 @@ pub struct Question<'a> {
     pub keys: &'a RealmKeys,
     pub requirement: Requirement,
     pub presented: Option<Presented<'a>>,
+    /// Looked at where the requirement asks for one.
+    pub success_token: Option<&'a str>,
     /// Canonical; a scoped token must cover both.
     pub path: &'a str,
     pub destination: Option<&'a str>,
@@ -203,6 +216,10 @@ impl Gate {
 
     /// Decides from memory: one digest, one lookup.
     pub fn check(&self, question: &Question<'_>) -> Checked {
+        // Memory cannot spend.
+        if question.requirement == Requirement::SuccessToken {
+            return Checked::Ask;
+        }
         let presented = match at_once(question) {
             Ok(presented) => presented,
             Err(decision) => return Checked::Decided(decision),
@@ -220,6 +237,13 @@ impl Gate {
     /// is kept for 30 s at most: then it is asked again whether the token is still that device's. One
     /// of a token that others issue is kept no longer than the word about it holds.
     pub async fn admit(&self, question: &Question<'_>) -> Decision {
+        match question.requirement {
+            Requirement::SuccessToken => self.admit_once(question).await,
+            _ => self.admit_pair(question).await,
+        }
+    }
+
+    async fn admit_pair(&self, question: &Question<'_>) -> Decision {
         let presented = match at_once(question) {
             Ok(presented) => presented,
             Err(decision) => return decision,
@@ -355,20 +379,19 @@ fn at_once<'a>(question: &Question<'a>) -> Result<Presented<'a>, Decision> {
 
 /// The decision about a known token, and its pair's live session if there is one.
 fn decide(question: &Question<'_>, holder: Holder, proof: Option<Proof>, at: Moment) -> Decision {
-    let scope = holder.scope();
-    let covers = |path: &str| in_scope(scope, path);
-    if !covers(question.path) || !question.destination.is_none_or(covers) {
+    if !covers(question, &holder) {
         return Decision::Refuse(Refusal::OutOfScope);
     }
     match (question.requirement, proof) {
         (Requirement::Nothing, _) => permit(Grant::Open),
         (Requirement::Deny, _) => Decision::Refuse(Refusal::Denied),
         (Requirement::Token, None) => permit(Grant::Token(holder)),
-        (Requirement::TwoFactor { .. } | Requirement::SuccessToken, None) => {
+        (Requirement::TwoFactor { .. }, None) => {
             let fresh = false;
             Decision::Refuse(Refusal::SecondFactorRequired { holder, fresh })
         }
-        (Requirement::SuccessToken, Some(_)) => {
+        (Requirement::SuccessToken, _) => {
+            let holder = Some(holder);
             Decision::Refuse(Refusal::SuccessTokenRequired { holder })
         }
         (requirement @ (Requirement::Token | Requirement::TwoFactor { .. }), Some(proof)) => {
@@ -383,6 +406,13 @@ fn decide(question: &Question<'_>, holder: Holder, proof: Option<Proof>, at: Mom
             })
         }
     }
+}
+
+/// Whether the holder's token opens what is asked for.
+fn covers(question: &Question<'_>, holder: &Holder) -> bool {
+    let scope = holder.scope();
+    let covers = |path: &str| in_scope(scope, path);
+    covers(question.path) && question.destination.is_none_or(covers)
 }
 
 /// Whether the pair was verified as recently as the path asks.

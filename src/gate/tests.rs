@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 mod many;
 mod model;
+mod once;
 mod pairs;
 mod requirements;
 mod revocation;
@@ -49,6 +50,9 @@ struct Script {
     /// How long its word about a token holds.
     fresh_for: Mutex<Option<Duration>>,
     sessions: Mutex<HashMap<SessionKey, Session>>,
+    /// With the token that each is good with.
+    successes: Mutex<HashMap<String, (Option<String>, Holder)>>,
+    spend_calls: AtomicUsize,
     down: AtomicBool,
     holder_calls: AtomicUsize,
     session_calls: AtomicUsize,
@@ -90,6 +94,26 @@ impl Witness for Script {
         interlude.into_iter().for_each(|run| run());
         Ok(found)
     }
+
+    async fn spend_success(
+        &self,
+        realm: &str,
+        success: &str,
+        token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        assert_eq!(realm, "files");
+        self.spend_calls.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Unavailable);
+        }
+        let mut successes = self.successes.lock().unwrap();
+        let good_with = |(wanted, _): &(Option<String>, Holder)| wanted.as_deref() == token;
+        if !successes.get(success).is_some_and(good_with) {
+            return Ok(None);
+        }
+        Ok(successes.remove(success).map(|(_, holder)| holder))
+    }
 }
 
 fn then(after: &Mutex<VecDeque<Interlude>>, run: impl FnOnce() + Send + 'static) {
@@ -115,6 +139,8 @@ impl World {
             holders: Mutex::default(),
             fresh_for: Mutex::default(),
             sessions: Mutex::default(),
+            successes: Mutex::default(),
+            spend_calls: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             holder_calls: AtomicUsize::new(0),
             session_calls: AtomicUsize::new(0),
@@ -172,6 +198,7 @@ impl World {
             keys: &self.keys,
             requirement: TWO_FACTOR,
             presented,
+            success_token: None,
             path: "/a/b",
             destination: None,
         }

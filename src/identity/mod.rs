@@ -1,9 +1,9 @@
 //! Which token and which device a request presents, and whose they are.
 //!
-//! [`credential`] and [`device`] read the head (pure); [`witness`] answers the gate's questions from
-//! the store; [`learn`] watches an upstream's own sign-in; [`jwt`] verifies tokens that others signed and
-//! [`introspect`] reads what they answer about one, by the same rules for [`claims`] (all pure);
-//! [`accounts`] hashes passwords.
+//! [`credential`], [`device`] and [`success`] read the head (pure); [`witness`] answers the gate's
+//! questions from the store; [`learn`] watches an upstream's own sign-in; [`jwt`] verifies tokens that
+//! others signed and [`introspect`] reads what they answer about one, by the same rules for [`claims`]
+//! (all pure); [`accounts`] hashes passwords.
 
 pub mod accounts;
 pub mod budget;
@@ -14,5 +14,6 @@ pub mod device;
 pub mod introspect;
 pub mod jwt;
 pub mod learn;
+pub mod success;
 pub mod witness;
 mod words;

@@ -379,6 +379,19 @@ impl Witness for StoreWitness {
         let found = self.store.session(key, self.clock.now()).await;
         found.map_err(|error| unavailable(&error))
     }
+
+    async fn spend_success(
+        &self,
+        realm: &str,
+        success: &str,
+        token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        let digest = self.keys.success(success);
+        let token = token.map(|token| self.keys.realm(realm).token(token));
+        let now = self.clock.now();
+        let spent = self.store.spend_success(realm, digest, token, now).await;
+        spent.map_err(|error| unavailable(&error))
+    }
 }
 
 #[cfg(test)]

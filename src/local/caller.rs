@@ -86,6 +86,7 @@ impl Local {
             },
             presented: Some(presented),
             // The pair is asked about, not a path: the one that every holder may open.
+            success_token: None,
             path: holder.scope().unwrap_or("/"),
             destination: None,
         };

@@ -12,6 +12,9 @@ use http::StatusCode;
 use http::header::LOCATION;
 use serde_json::{Value, json};
 
+/// B2Core's challenge by mail.
+const CHALLENGE: &str = "/api/v2/my/2fa/challenge";
+
 /// What one refusal says, outside of the URLs that depend on the request.
 struct Answer {
     status: StatusCode,
@@ -118,9 +121,17 @@ fn step_up(
     };
     members.insert("auth_required".to_owned(), json!(true));
     members.insert("methods".to_owned(), json!(methods));
-    if let Some((challenge, verify)) = endpoints(route, fresh) {
+    let endpoints = match refusal {
+        Refusal::SuccessTokenRequired { holder } => success_endpoints(route, holder.is_some()),
+        _ => endpoints(route, fresh),
+    };
+    if let Some((challenge, verify)) = endpoints {
         members.insert("challenge_url".to_owned(), json!(challenge));
         members.insert("verify_url".to_owned(), json!(verify));
+    }
+    if matches!(refusal, Refusal::SuccessTokenRequired { holder: None }) {
+        // Nobody is known whom a page could ask for a code.
+        return members;
     }
     let may_enrol = methods.is_empty() && route.config.self_enrolment;
     if let Some(url) = enrolment(route).filter(|_| may_enrol) {
@@ -136,7 +147,6 @@ fn step_up(
 fn endpoints(route: &Route, fresh: bool) -> Option<(&'static str, &'static str)> {
     const SMS: &str = "/api/apiauth/twofactorsms/{token}";
     const SMS_FRESH: &str = "/api/apiauth/twofactorsms/{token}?fresh=true";
-    const CHALLENGE: &str = "/api/v2/my/2fa/challenge";
     Some(match route.config.dialects.first()? {
         Dialect::IoGates => (if fresh { SMS_FRESH } else { SMS }, SMS),
         Dialect::Ziik => (
@@ -149,6 +159,16 @@ fn endpoints(route: &Route, fresh: bool) -> Option<(&'static str, &'static str)>
             "/authentication/twoFa/verify",
         ),
     })
+}
+
+/// Where a success token comes from, whatever the route's first dialect is.
+fn success_endpoints(route: &Route, has_token: bool) -> Option<(&'static str, &'static str)> {
+    let challenge = match has_token {
+        true => CHALLENGE,
+        false => "/api/v2/my/2fa/unauthorized/challenge?email={email}",
+    };
+    let is_spoken = route.config.dialects.contains(&Dialect::B2Core);
+    is_spoken.then_some((challenge, CHALLENGE))
 }
 
 /// Where a user without a factor sets the first one up, in the first dialect that can.

@@ -145,7 +145,7 @@ impl Local {
                 token: access,
                 device: device.as_deref(),
             };
-            self.remember(call, presented, new.pair, session);
+            self.remember(call, presented, new.pair, session).await;
         }
         let now = self.auth.clock.now();
         Ok(json!({

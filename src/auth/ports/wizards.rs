@@ -121,8 +121,8 @@ pub struct Advance {
 /// Wizards and success tokens.
 #[async_trait]
 pub trait Wizards: Send + Sync {
-    /// Opens a wizard. `opener` bounds what one client can pile up: of the wizards without a token
-    /// that one opener has, only the newest hundred are kept.
+    /// Opens a wizard. `opener` bounds what one can pile up: of the wizards of one opener (a user, or
+    /// the address of who has no token), only the newest hundred are kept.
     async fn open_wizard(
         &self,
         wizard: Wizard,

@@ -25,6 +25,7 @@ impl Lift<'_> {
             let name = self.route_name(route, at, &mut names);
             let own_hosts = self.hosts(route, at.key("hosts"), &mut hosts);
             self.references(raw, route, at);
+            self.warn_of_no_success_tokens(raw, route, at);
             let route = self.route(route, raw.tokens.algorithm, at);
             lifted.push(
                 name.zip(own_hosts)
@@ -60,7 +61,7 @@ impl Lift<'_> {
                 "every path that no rule names is open to all: better rules for the open ones",
             );
         }
-        let require = self.requirement(raw.require, at.key("require"));
+        let require = requirement(raw.require);
         Some(Route {
             name: String::new(),
             hosts: Vec::new(),
@@ -271,19 +272,24 @@ impl Lift<'_> {
         origins
     }
 
-    fn requirement(&mut self, raw: raw::Require, at: At<'_>) -> Requirement {
-        match raw {
-            raw::Require::None => Requirement::Nothing,
-            raw::Require::Token => Requirement::Token,
-            raw::Require::TwoFactor => Requirement::TwoFactor { within: None },
-            raw::Require::SuccessToken => {
-                self.warn(
-                    at,
-                    "nothing in this version gives out success tokens: these paths stay closed to all",
-                );
-                Requirement::SuccessToken
+    /// Success tokens come of a challenge by mail.
+    fn warn_of_no_success_tokens(&mut self, raw: &raw::Config, route: &raw::Route, at: At<'_>) {
+        let gives = |other: &raw::Route| {
+            other.identity == route.identity && other.dialects.contains(&raw::Dialect::B2Core)
+        };
+        if raw.delivery.email.is_some() && raw.routes.iter().flatten().any(gives) {
+            return;
+        }
+        let text = "nobody is given a success token: these paths stay closed to all. It takes \
+                    `delivery.email`, and the dialect b2core on a route of this identity";
+        let asks = |require: raw::Require| require == raw::Require::SuccessToken;
+        if asks(route.require) {
+            self.warn(at.key("require"), text);
+        }
+        for (index, rule) in route.rules.iter().enumerate() {
+            if rule.require.is_some_and(asks) {
+                self.warn(at.key("rules").index(index).key("require"), text);
             }
-            raw::Require::Deny => Requirement::Deny,
         }
     }
 
@@ -332,7 +338,7 @@ impl Lift<'_> {
         let at_require = at.key("require");
         let mend = "write none, token, two_factor, success_token or deny";
         let require = self.required(raw.require.as_ref(), at_require, mend);
-        let require = require.map(|require| self.requirement(*require, at_require));
+        let require = require.map(|require| requirement(*require));
         let require = match (require, raw.within) {
             (Some(Requirement::TwoFactor { .. }), Some(within)) => Some(Requirement::TwoFactor {
                 within: Some(self.period(within, at.key("within"))),
@@ -421,6 +427,16 @@ impl Lift<'_> {
                 self.warn(root.key("identities").key(name), "no route uses it");
             }
         }
+    }
+}
+
+fn requirement(raw: raw::Require) -> Requirement {
+    match raw {
+        raw::Require::None => Requirement::Nothing,
+        raw::Require::Token => Requirement::Token,
+        raw::Require::TwoFactor => Requirement::TwoFactor { within: None },
+        raw::Require::SuccessToken => Requirement::SuccessToken,
+        raw::Require::Deny => Requirement::Deny,
     }
 }
 

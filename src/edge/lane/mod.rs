@@ -6,6 +6,11 @@
 //! permits it at once; else it leaves the head where it lay, and Pingora's lane sees it as if
 //! this one were not there. It never refuses: it has no answer of its own but for a failed upstream.
 //!
+//! It never signs and never opens a sealed token. A request stays Pingora's if its route sends up what Vestibule
+//! signs (`forward.assertion`, `forward.token: vestibule`), or if its token stands for another one, which is kept
+//! sealed. So do sign-ins that are watched, and requests that spend a success token: memory
+//! settles neither.
+//!
 //! What is decided, told and logged is the same code for both lanes (`admit`, `exchange`, `headers`,
 //! `access`); what is here is the moving of bytes. Whatever is doubtful about the framing of an
 //! upstream's answer ends its connection, and before the answer has begun it is a 502.

@@ -40,6 +40,7 @@ async fn is_open(site: &Site, token: &str, device: Option<&str>) -> bool {
         keys: &site.route.keys,
         requirement: Requirement::TwoFactor { within: None },
         presented: Some(Presented { token, device }),
+        success_token: None,
         path: "/secret",
         destination: None,
     };

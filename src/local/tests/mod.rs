@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::model::{
     self, CredentialSource, Dialect, Forward, ForwardToken, Identity, Requirement,
 };
-use crate::gate::session::Session;
+use crate::gate::session::{Holder, Session};
 use crate::gate::{Gate, Known, Unavailable, Witness};
 use crate::route::Route;
 use bytes::Bytes;
@@ -54,6 +54,15 @@ impl Witness for FromStore {
             .session(key, now)
             .await
             .map_err(|_| Unavailable)
+    }
+
+    async fn spend_success(
+        &self,
+        _realm: &str,
+        _success: &str,
+        _token: Option<&str>,
+    ) -> Result<Option<Holder>, Unavailable> {
+        Ok(None)
     }
 }
 

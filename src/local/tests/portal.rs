@@ -42,6 +42,7 @@ async fn is_open(site: &Site, token: &str, device: &str) -> bool {
             token,
             device: Some(device),
         }),
+        success_token: None,
         path: "/dir/a",
         destination: None,
     };

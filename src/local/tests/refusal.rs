@@ -96,7 +96,9 @@ fn a_route_without_a_dialect_has_the_page_alone() {
 fn every_refusal_has_its_status_and_says_no_more_than_it_must() {
     let site = Site::new();
     let call = site.call(Method::GET, "/x");
-    let success_token = Refusal::SuccessTokenRequired { holder: holder() };
+    let success_token = Refusal::SuccessTokenRequired {
+        holder: Some(holder()),
+    };
     for (refused, status, challenge) in [
         (Refusal::NoToken, 401, Some("Bearer realm=\"files\"")),
         (

@@ -15,7 +15,7 @@ for_every_engine![
     a_wizard_is_found_as_it_was_opened,
     a_wizard_goes_on_from_where_it_stands,
     a_taken_wizard_is_over,
-    wizards_that_nobody_signed_in_for_are_bounded,
+    wizards_of_one_opener_are_bounded,
     a_wizard_that_asks_no_code_ends_once,
     a_right_code_ends_its_wizard,
     a_code_makes_all_its_sessions_or_none,
@@ -131,13 +131,15 @@ async fn a_taken_wizard_is_over(f: Fixture) {
     assert!(!f.store.advance_wizard(step, NOW).await.unwrap());
 }
 
-async fn wizards_that_nobody_signed_in_for_are_bounded(f: Fixture) {
+async fn wizards_of_one_opener_are_bounded(f: Fixture) {
     let other = f.keys.subject("address", "192.0.2.2");
     let theirs = f.store.open_wizard(f.wizard("theirs"), other, NOW).await;
     theirs.unwrap();
     let mut signed_in = f.wizard("signed in");
     signed_in.token = Some(f.digest("t"));
-    f.open_wizard(signed_in).await;
+    let user = f.keys.subject("user", "1");
+    let opened = f.store.open_wizard(signed_in.clone(), user, NOW).await;
+    opened.unwrap();
     for n in 0..rules::WIZARDS_OF_OPENER_MAX {
         f.open_wizard(f.wizard(&format!("w{n}"))).await;
     }
@@ -145,6 +147,18 @@ async fn wizards_that_nobody_signed_in_for_are_bounded(f: Fixture) {
     f.open_wizard(f.wizard("last")).await;
     assert!(!open(&f, "w0").await, "one too many");
     for kept in ["theirs", "signed in", "w1", "w99", "last"] {
+        assert!(open(&f, kept).await, "{kept}");
+    }
+    for n in 0..rules::WIZARDS_OF_OPENER_MAX {
+        let digest = f.wizard_digest(&format!("s{n}"));
+        let wizard = Wizard {
+            digest,
+            ..signed_in.clone()
+        };
+        f.store.open_wizard(wizard, user, NOW).await.unwrap();
+    }
+    assert!(!open(&f, "signed in").await, "a token is no way around");
+    for kept in ["theirs", "s0", "s99", "w1", "last"] {
         assert!(open(&f, kept).await, "{kept}");
     }
 }

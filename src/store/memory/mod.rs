@@ -79,7 +79,9 @@ impl Users for Memory {
         let state = self.lock()?;
         let key = rules::address_key(email);
         let mut found = state.users.values().filter(|user| {
-            let address = user.email.as_ref().filter(|_| user.realm == realm);
+            let is_account =
+                user.realm == realm && !user.name.starts_with(rules::SHARE_USER_PREFIX);
+            let address = user.email.as_ref().filter(|_| is_account);
             address.is_some_and(|address| rules::address_key(address.expose()) == key)
         });
         let first = found.next();

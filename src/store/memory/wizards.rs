@@ -25,13 +25,12 @@ impl State {
             .is_some_and(|opened| opened.wizard.expires_at > now)
     }
 
-    /// Drops the oldest wizards without a token, if there are too many.
-    fn bound_wizards(&mut self, opener: Option<SubjectDigest>, max: usize) {
+    /// Drops the oldest of these wizards, if there are too many.
+    fn bound_wizards(&mut self, these: impl Fn(&Opened) -> bool, max: usize) {
         let mut spare: Vec<_> = self
             .wizards
             .values()
-            .filter(|opened| opened.wizard.token.is_none())
-            .filter(|opened| opener.is_none_or(|opener| opener == opened.opener))
+            .filter(|opened| these(opened))
             .map(|opened| (opened.number, opened.wizard.digest))
             .collect();
         let Some(excess) = spare.len().checked_sub(max).filter(|excess| *excess > 0) else {
@@ -85,9 +84,11 @@ impl Wizards for Memory {
         };
         let has_token = opened.wizard.token.is_some();
         state.wizards.insert(opened.wizard.digest, opened);
+        let of_opener = |opened: &Opened| opened.opener == opener;
+        state.bound_wizards(of_opener, rules::WIZARDS_OF_OPENER_MAX);
         if !has_token {
-            state.bound_wizards(Some(opener), rules::WIZARDS_OF_OPENER_MAX);
-            state.bound_wizards(None, rules::WIZARDS_MAX);
+            let without_token = |opened: &Opened| opened.wizard.token.is_none();
+            state.bound_wizards(without_token, rules::WIZARDS_MAX);
         }
         Ok(())
     }

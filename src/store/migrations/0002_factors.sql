@@ -74,7 +74,7 @@ CREATE TABLE wizards (
 ) STRICT;
 CREATE INDEX wizards_user_id ON wizards (user_id);
 CREATE INDEX wizards_expires_at ON wizards (expires_at);
-CREATE INDEX wizards_opener ON wizards (opener, id) WHERE token IS NULL;
+CREATE INDEX wizards_opener ON wizards (opener, id);
 CREATE INDEX wizards_without_token ON wizards (id) WHERE token IS NULL;
 
 CREATE TABLE success_tokens (

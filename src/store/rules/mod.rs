@@ -25,7 +25,7 @@ pub(super) const FEED_LINES_MAX: u32 = 1_000;
 /// sign-in and pays nothing for it; without a bound they could fill the disk.
 pub(super) const SHARE_TOKENS_MAX: usize = 1_000;
 
-/// Wizards without a token that are kept of one opener: nobody has signed in to open them.
+/// Wizards that are kept of one opener.
 pub(super) const WIZARDS_OF_OPENER_MAX: usize = 100;
 
 /// Wizards without a token that are kept in all, from however many addresses they are opened.

@@ -145,7 +145,7 @@ impl Users for Sqlite {
     }
 
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>> {
-        let select = select!("WHERE realm = ?1 AND email_digest = ?2 LIMIT 2");
+        let select = select!("WHERE realm = ?1 AND email_digest = ?2 AND share_id IS NULL LIMIT 2");
         let mut rows = sqlx::query_as(select)
             .bind(realm)
             .bind(self.email_digest(email))

@@ -106,26 +106,33 @@ impl Sqlite {
     }
 }
 
-/// Drops the oldest wizards without a token: of this opener, and of all, if there are too many.
-async fn bound(conn: &mut SqliteConnection, opener: SubjectDigest) -> Stored<()> {
-    let max = |max: usize| i64::try_from(max).unwrap_or(i64::MAX);
+/// Drops an opener's oldest wizards, if there are too many.
+async fn bound_of_opener(conn: &mut SqliteConnection, opener: SubjectDigest) -> Stored<()> {
     sqlx::query(
-        "DELETE FROM wizards WHERE token IS NULL AND opener = ?1 AND id <= (
-             SELECT id FROM wizards WHERE token IS NULL AND opener = ?1
-             ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        "DELETE FROM wizards WHERE opener = ?1 AND id <= (
+             SELECT id FROM wizards WHERE opener = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
     )
     .bind(&opener.0[..])
-    .bind(max(rules::WIZARDS_OF_OPENER_MAX))
-    .execute(&mut *conn)
+    .bind(count(rules::WIZARDS_OF_OPENER_MAX))
+    .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Drops the oldest wizards without a token, if there are too many.
+async fn bound_without_token(conn: &mut SqliteConnection) -> Stored<()> {
     sqlx::query(
         "DELETE FROM wizards WHERE token IS NULL AND id <= (
              SELECT id FROM wizards WHERE token IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?1)",
     )
-    .bind(max(rules::WIZARDS_MAX))
+    .bind(count(rules::WIZARDS_MAX))
     .execute(conn)
     .await?;
     Ok(())
+}
+
+fn count(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
 }
 
 /// Whether a wizard is open.
@@ -193,8 +200,9 @@ impl Wizards for Sqlite {
     ) -> Stored<()> {
         let mut tx = self.begin().await?;
         self.insert_wizard(&mut tx, &wizard, opener).await?;
+        bound_of_opener(&mut tx, opener).await?;
         if wizard.token.is_none() {
-            bound(&mut tx, opener).await?;
+            bound_without_token(&mut tx).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -272,6 +280,15 @@ impl Wizards for Sqlite {
         token: Option<TokenDigest>,
         now: Timestamp,
     ) -> Stored<Option<Holder>> {
+        // Anybody can send a made-up one: it must not wait for, or take, the writer's turn.
+        let is_there: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM success_tokens WHERE digest = ?1)")
+                .bind(&digest.0[..])
+                .fetch_one(&self.readers)
+                .await?;
+        if !is_there {
+            return Ok(None);
+        }
         let mut tx = self.begin().await?;
         let Some(holder) = holder_of(&mut tx, realm, digest, token, now).await? else {
             return Ok(None);
