@@ -11,12 +11,12 @@ use crate::auth::fixture;
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{self, CredentialSource, ForwardToken, Identity, Requirement, Rule};
 use crate::digest::{DigestKeys, SessionKey};
-use crate::gate::session::{Factor, Holder, Session};
+use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::gate::{Gate, Known, Unavailable, Witness};
 use crate::id::{SessionId, UserId};
 use crate::local::Local;
 use crate::observe::metrics::Metrics;
-use crate::secret::Secret;
+use crate::secret::{Sealed, Secret};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{HeaderName, Method};
@@ -43,19 +43,18 @@ fn keys() -> DigestKeys {
     DigestKeys::derive(&[3; 32])
 }
 
-/// `good` and `share` are verified on any device they name, `new` is not, `down` breaks the store.
+/// `good`, `share` and `born` are verified on any device they name, `new` is not, `down` breaks the store. `born`
+/// stands for a token that cannot be opened.
 struct Names;
 
 fn holder(token: &str) -> Holder {
     Holder {
         user: UserId(1),
         name: "ann".into(),
-        terms: (token == "share").then(|| {
-            std::sync::Arc::new(crate::gate::session::Terms {
-                scope: Some("/dir/".into()),
-                original: None,
-            })
-        }),
+        terms: Terms::of(
+            (token == "share").then_some("/dir/"),
+            (token == "born").then(|| Sealed([7; 32].into())),
+        ),
     }
 }
 
@@ -63,7 +62,7 @@ fn holder(token: &str) -> Holder {
 impl Witness for Names {
     async fn holder(&self, _realm: &str, token: &str) -> Result<Known, Unavailable> {
         match token {
-            "good" | "share" | "new" => Ok(Known::Yes {
+            "good" | "share" | "born" | "new" => Ok(Known::Yes {
                 fresh_for: None,
                 holder: holder(token),
                 issued_pair: None,
@@ -75,7 +74,7 @@ impl Witness for Names {
 
     async fn session(&self, key: SessionKey) -> Result<Option<Session>, Unavailable> {
         let now = SystemClock.now();
-        let token = ["good", "share"].into_iter().find(|token| {
+        let token = ["good", "share", "born"].into_iter().find(|token| {
             [None, Some("phone")]
                 .iter()
                 .any(|device| keys().realm("id").session(token, *device) == key)
@@ -364,7 +363,13 @@ impl World {
             idle,
         ));
         // The lane takes only those whom memory knows.
-        for (token, device) in [("good", None), ("good", Some("phone")), ("share", None)] {
+        let known = [
+            ("good", None),
+            ("good", Some("phone")),
+            ("share", None),
+            ("born", None),
+        ];
+        for (token, device) in known {
             let key = keys().realm("id").session(token, device);
             let session = Names.session(key).await.unwrap().unwrap();
             gate.remember(key, &session);

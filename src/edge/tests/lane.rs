@@ -4,6 +4,8 @@ use super::*;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
+mod rules;
+
 /// What an upstream does with one connection after the other, whatever it is asked. The last part is
 /// played again for all that follow.
 type Script = Vec<Vec<Act>>;
@@ -90,12 +92,22 @@ async fn backend(acts: &[Act]) -> Backend {
 }
 
 async fn world_before(ways: Ways, backend: &Backend) -> World {
+    world_with(ways, backend, Identity::Accounts, |_| {}).await
+}
+
+async fn world_with(
+    ways: Ways,
+    backend: &Backend,
+    identity: Identity,
+    change: impl FnOnce(&mut model::Config),
+) -> World {
     let server = backend.address.to_string();
-    World::by(ways, Identity::Accounts, |config| {
+    World::by(ways, identity, |config| {
         let upstream = config.upstreams.get_mut("files").unwrap();
         upstream.servers = vec![server];
         upstream.timeouts.read = Duration::from_millis(600);
         config.timeouts.write = Duration::from_millis(600);
+        change(config);
     })
     .await
 }
