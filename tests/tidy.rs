@@ -59,13 +59,15 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["src/store/"]),
     ("saphyr", &["src/config/"]),
     ("axum", &["src/observe/admin.rs", "src/cli/"]),
-    ("jsonwebtoken", &["src/auth/signing.rs"]),
+    (
+        "jsonwebtoken",
+        &["src/auth/signing.rs", "src/identity/jwt.rs"],
+    ),
     ("aws_lc_rs", &["src/auth/signing.rs"]),
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
     ("totp_rs", &["src/factor/totp.rs"]),
     ("lettre", &["src/delivery/"]),
-    ("jsonwebtoken", &["src/identity/jwt.rs"]),
     (
         "reqwest",
         &[

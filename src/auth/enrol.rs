@@ -92,6 +92,7 @@ pub struct NewFactor {
 #[derive(Clone, Debug)]
 pub struct PendingEnrolment {
     pub value: FactorValue,
+    pub replaces_others: bool,
     pub expires_at: Timestamp,
 }
 
@@ -194,6 +195,7 @@ impl Auth {
         Ok(pending.and_then(|pending| {
             Some(PendingEnrolment {
                 value: pending.value?,
+                replaces_others: pending.replaces_others,
                 expires_at: pending.expires_at,
             })
         }))

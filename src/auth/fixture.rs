@@ -287,7 +287,7 @@ impl World {
     /// A caller with a token of the user on a device of that name; no more has been shown yet.
     pub(crate) async fn caller(&self, user: UserId, device: &str) -> Caller {
         let keys = self.auth.keys.realm(REALM);
-        let token = format!("token of {device}");
+        let token = format!("token-of-{device}");
         let (digest, pair) = (keys.token(&token), keys.session(&token, Some(device)));
         let stored = Token {
             digest,

@@ -91,9 +91,7 @@ mod tests {
     #[test]
     fn it_does_not_offer_what_this_version_refuses() {
         let schema = schema();
-        for later in ["forward_auth"] {
-            assert!(!schema.contains(later), "{later}");
-        }
+        assert!(!schema.contains("forward_auth"), "of a later version");
     }
 
     fn visit(value: &Value, see: &mut impl FnMut(&Value)) {

@@ -10,7 +10,7 @@ use crate::auth::challenge::{Accept, Verified};
 use crate::auth::enrol::NewFactor;
 use crate::auth::ports::{Disable, FactorKind, FactorValue, Stage, Wizard, WizardKind};
 use crate::auth::tokens::{IssueTo, RefreshForm};
-use crate::auth::{Auth, subject};
+use crate::auth::{Auth, Standing, subject};
 use crate::entropy;
 use crate::factor::phone::Phone;
 use crate::factor::totp;
@@ -165,6 +165,8 @@ impl Local {
         let body = Fields::body(call)?;
         let by = self.signed(call, &body).await?;
         let code = code(&self.auth, &body)?;
+        // Says 403 also where nothing waits. The step that judges the code asks once more.
+        self.auth.may_enrol(&by.caller, false).await?;
         self.verified(call, &by, "code", &code, Accept::Enrolment, None)
             .await?;
         Ok(says("2FA enabled"))
@@ -204,9 +206,8 @@ impl Local {
     }
 
     async fn conduit_generate(&self, call: &Call) -> Result<Reply, Trouble> {
-        let by = self.signed(call, &Fields::body(call)?).await?;
-        let sudo = true;
-        let codes = self.auth.new_backup_codes(&by.caller, sudo).await?;
+        let by = self.in_sudo(call).await?;
+        let codes = self.auth.new_backup_codes(&by.caller, true).await?;
         let codes: Vec<_> = codes.iter().map(Secret::expose).collect();
         Ok(done(&json!({ "codes": codes })))
     }
@@ -233,10 +234,18 @@ impl Local {
     }
 
     async fn conduit_disable(&self, call: &Call) -> Result<Reply, Trouble> {
-        let by = self.signed(call, &Fields::body(call)?).await?;
-        let sudo = true;
-        self.auth.disable(&by.caller, Disable::All, sudo).await?;
+        let by = self.in_sudo(call).await?;
+        self.auth.disable(&by.caller, Disable::All, true).await?;
         Ok(says("2FA disabled"))
+    }
+
+    /// The caller of what the document keeps for sudo mode, whether there is a factor or not.
+    async fn in_sudo(&self, call: &Call) -> Result<Signed, Trouble> {
+        let by = self.signed(call, &Fields::body(call)?).await?;
+        match by.caller.standing {
+            Standing::Sudo => Ok(by),
+            Standing::Token | Standing::Verified => Err(Trouble::NotVerified),
+        }
     }
 }
 

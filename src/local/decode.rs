@@ -97,7 +97,10 @@ impl Fields {
             let text = match value {
                 Value::Null => continue,
                 Value::String(text) => Cow::Borrowed(text.as_str()),
-                Value::Number(number) => Cow::Owned(format!("{:0>width$}", number.to_string())),
+                // A fraction is no row of digits, whatever it is meant for.
+                Value::Number(number) if !number.is_f64() => {
+                    Cow::Owned(format!("{:0>width$}", number.to_string()))
+                }
                 _ => return Err(BadField::NotText(name)),
             };
             if found.as_ref().is_some_and(|earlier| *earlier != text) {

@@ -1,6 +1,6 @@
 //! A call with a bearer token that somebody holds, as every dialect's calls for one are read.
 
-use super::decode::Fields;
+use super::decode::{BadField, Fields};
 use super::trouble::Trouble;
 use super::{Call, Local};
 use crate::auth::Caller;
@@ -8,7 +8,8 @@ use crate::auth::challenge::{Accept, Typed, Verified, VerifyError};
 use crate::auth::tokens::IssueTo;
 use crate::config::model::CredentialSource;
 use crate::gate::Presented;
-use crate::identity::{credential, device};
+use crate::identity::credential;
+use crate::identity::device::{self, BadDevice};
 
 /// Who calls, and with what.
 pub(super) struct Signed {
@@ -33,7 +34,11 @@ impl Local {
         let head = call.head();
         let token = credential::find(&[CredentialSource::Bearer], &head)?;
         let token = token.ok_or(Trouble::NoToken)?.into_owned();
-        let in_body = body.text("deviceId")?;
+        let in_body = body.text("deviceId").map_err(|error| match error {
+            // The same as two devices in other places.
+            BadField::Twice(_) => Trouble::Device(BadDevice::Conflict),
+            error @ BadField::NotText(_) => error.into(),
+        })?;
         let device = device::find(&head, in_body.as_deref())?;
         let presented = Presented {
             token: &token,

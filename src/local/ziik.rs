@@ -7,7 +7,7 @@ use super::trouble::Trouble;
 use super::{Call, Local, Reply, encode, target};
 use crate::auth::Standing;
 use crate::auth::challenge::Accept;
-use crate::auth::enrol::NewFactor;
+use crate::auth::enrol::{NewFactor, PendingEnrolment};
 use crate::auth::ports::{Disable, FactorKind, FactorValue};
 use crate::factor::phone::Phone;
 use crate::factor::totp::{self, TotpSecret};
@@ -101,7 +101,7 @@ impl Local {
         let by = self.signed(call, &Fields::body(call)?).await?;
         let pending = self.pending(&by).await?;
         let body = match &pending {
-            Some(value) => settings(Some(value), false, true),
+            Some(pending) => settings(Some(&pending.value), false, true),
             None => {
                 let factors = self.auth.factors(by.caller.holder.user).await?;
                 let mut value = factors.enrolled.iter().map(|one| &one.value);
@@ -113,10 +113,9 @@ impl Local {
     }
 
     /// What this pair has set and not verified yet.
-    async fn pending(&self, by: &Signed) -> Result<Option<FactorValue>, Trouble> {
+    async fn pending(&self, by: &Signed) -> Result<Option<PendingEnrolment>, Trouble> {
         let bound_to = by.caller.pair.into();
-        let pending = self.auth.pending_enrolment(&by.caller, bound_to);
-        Ok(pending.await?.map(|pending| pending.value))
+        Ok(self.auth.pending_enrolment(&by.caller, bound_to).await?)
     }
 
     async fn ziik_replace(&self, call: &Call) -> Result<Reply, Trouble> {
@@ -149,7 +148,8 @@ impl Local {
 
     async fn ziik_qr(&self, call: &Call) -> Result<Reply, Trouble> {
         let by = self.signed(call, &Fields::body(call)?).await?;
-        let Some(FactorValue::Totp(secret)) = self.pending(&by).await? else {
+        let pending = self.pending(&by).await?.map(|pending| pending.value);
+        let Some(FactorValue::Totp(secret)) = pending else {
             // With a verified factor, an unverified token is not told more than that.
             self.auth.may_enrol(&by.caller, false).await?;
             return Err(NO_KEY);
@@ -169,9 +169,17 @@ impl Local {
     async fn ziik_send(&self, call: &Call) -> Result<Reply, Trouble> {
         let by = self.signed(call, &Fields::body(call)?).await?;
         match self.pending(&by).await? {
-            Some(value @ FactorValue::Sms(_)) => {
-                let sending = self.auth.send_enrolment(&by.caller, new_factor(&by, value));
-                sending.await?;
+            Some(PendingEnrolment {
+                value: value @ FactorValue::Sms(_),
+                replaces_others,
+                ..
+            }) => {
+                let new = NewFactor {
+                    // As it was set, perhaps in another dialect.
+                    replaces_others,
+                    ..new_factor(&by, value)
+                };
+                self.auth.send_enrolment(&by.caller, new).await?;
             }
             Some(_) => return Err(NOT_SMS),
             None => {
@@ -268,9 +276,20 @@ fn phone(body: &Fields) -> Result<Phone, Trouble> {
     let digits = |name| -> Result<String, Trouble> {
         let text = body.text(name)?.filter(|text| !text.is_empty());
         let text = text.ok_or_else(|| Trouble::missing(name))?;
-        Ok(text.trim().trim_start_matches('+').to_owned())
+        Ok(text.trim().to_owned())
     };
     let (prefix, number) = (digits("phone_prefix")?, digits("phone")?);
-    Phone::parse(&format!("+{prefix}{number}"), None)
-        .map_err(|error| Trouble::field("phone", error.to_string()))
+    // Both are integers in the document, and `phone` stands behind `phone_prefix`.
+    if !number.starts_with(|c: char| c.is_ascii_digit() || c == '(') {
+        let text = "the phone must be the number without its country code: digits";
+        return Err(Trouble::field("phone", text));
+    }
+    let prefix = prefix.trim_start_matches('+');
+    let phone = Phone::parse(&format!("+{prefix}{number}"), None)
+        .map_err(|error| Trouble::field("phone", error.to_string()))?;
+    if phone.prefix() != prefix {
+        let text = "the prefix must be the country code of the number, like 45";
+        return Err(Trouble::field("phone_prefix", text));
+    }
+    Ok(phone)
 }

@@ -19,6 +19,7 @@ mod operator;
 mod outside;
 mod protocols;
 mod races;
+mod rules;
 mod timing;
 mod tokens;
 mod transfer;

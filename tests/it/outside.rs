@@ -315,7 +315,8 @@ async fn garbage_does_not_hammer_the_introspection() {
     world.pass(token, PHONE).await;
     let (start, (_, before)) = (Instant::now(), world.issuer.calls());
     let mut asked = Vec::new();
-    for n in 0..400 {
+    // Three connections each: fewer than one address may hold.
+    for n in 0..300 {
         let garbage = format!("opaque-garbage-{n}");
         let local = world
             .gateway
@@ -336,7 +337,7 @@ async fn garbage_does_not_hammer_the_introspection() {
     let spans = usize::try_from(start.elapsed().as_secs()).expect("seconds") + 2;
     let calls = world.issuer.calls().1 - before;
     assert!(calls <= 50 * spans, "{calls} calls in {spans} s");
-    assert!(calls < 400, "{calls} of 400 were asked about");
+    assert!(calls < 300, "{calls} of 300 were asked about");
     assert_eq!(
         world.status(token).await,
         200,

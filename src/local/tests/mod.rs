@@ -1,10 +1,12 @@
 //! Every status of the local endpoints, asked through [`Local::answer`].
 
+mod conduit;
 mod iogates;
 mod portal;
 mod refusal;
 mod sign_in;
 mod tokens;
+mod ziik;
 
 use super::{Call, Local, Reply, table};
 use crate::auth::fixture::{REALM, World};
@@ -158,6 +160,24 @@ impl Site {
         let reply = self.local.answer(endpoint, call).await;
         assert_eq!(reply.headers()["cache-control"], "no-store");
         Answer(reply)
+    }
+
+    /// On a route of several dialects where users enrol by themselves; bob has no factor yet. With
+    /// his token on device d1.
+    async fn of_bob() -> (Self, String) {
+        Self::of_bob_with(|_| {}).await
+    }
+
+    /// The same on a route with changes.
+    async fn of_bob_with(change: impl FnOnce(&mut model::Route)) -> (Self, String) {
+        let site = Self::with(World::new(), |config| {
+            config.dialects = vec![Dialect::IoGates, Dialect::Ziik, Dialect::Conduit];
+            config.self_enrolment = true;
+            change(config);
+        });
+        let bob = site.world().bare_user("bob").await;
+        site.world().caller(bob, "d1").await;
+        (site, "token-of-d1".to_owned())
     }
 
     /// Signs ann in on a device; her token.

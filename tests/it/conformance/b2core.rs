@@ -126,11 +126,11 @@ impl World {
 async fn a_user_signs_in_by_sms() {
     for algorithm in ["EdDSA", "RS256"] {
         let change = |setup: Setup| {
-            let tokens = format!("delivery:\n  email");
+            let tokens = "delivery:\n  email";
             let with = format!(
                 "tokens: {{issuer: \"https://files.example.org\", algorithm: {algorithm}}}\n{tokens}"
             );
-            with_password_rule(setup).with(&tokens, &with)
+            with_password_rule(setup).with(tokens, &with)
         };
         let world = World::start("b2core", change).await;
         world.user("ann", PASSWORD, &["--phone", PHONE, "--email", EMAIL]);
@@ -722,4 +722,33 @@ async fn what_limits_mail_is_not_told_without_a_token() {
     limited.refuses(429);
     assert!(limited.headers.contains_key("retry-after"));
     assert!(world.mail.rest().is_empty());
+}
+
+/// A link's path means one in the share's folder: the success token is spent on that one, once.
+#[tokio::test]
+async fn a_share_link_spends_a_success_token_once() {
+    let change = |setup: Setup| setup.with("require: two_factor", "require: success_token");
+    let world = World::start("b2core", change).await;
+    let add = [
+        "share", "add", "--path", "/docs/", "--email", EMAIL, "--json",
+    ];
+    let share = world.gateway.cli_json(&add);
+    let link = secret(share["token"].as_str().expect("token"));
+    let opened = world.get("/api/v2/my/2fa/challenge", &link).await;
+    opened.is(200, &named());
+    let code = world.mailed_code(EMAIL);
+    let confirmed = world.confirm(&link, &opened.text("/token"), &code).await;
+    let success = secret(&confirmed.text("/token"));
+    let fetch = async |path: &str| {
+        let path = format!("/share/{link}/{path}");
+        let request = world.gateway.http.get(world.gateway.url(&path));
+        read(request.header("X-2FA-Success-Token", &success))
+            .await
+            .status
+    };
+    assert_eq!(fetch("plan.txt").await, 200);
+    assert_eq!(fetch("plan.txt").await, 401);
+    let seen = world.backend.seen();
+    let targets: Vec<_> = seen.iter().map(|seen| seen.target.as_str()).collect();
+    assert_eq!(targets, ["/docs/plan.txt"]);
 }

@@ -2,13 +2,17 @@
 //! comes back is compared with the documented answer field by field.
 
 mod b2core;
+mod conduit;
+pub(crate) mod tools;
+mod ziik;
 
 use crate::support::iogates::Backend;
 use crate::support::smtpd::Smtpd;
 use crate::support::{Gateway, Inbox, Setup, program, secret};
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+use vestibule::clock::{Clock as _, SystemClock};
 
 /// What the documents' `curl -d` says that its body is, whatever it is.
 const CURL_BODY: &str = "application/x-www-form-urlencoded";
@@ -176,10 +180,7 @@ fn follows(text: &str, pattern: &str) -> bool {
 /// now. Each step's code is good once, so a test that needs several goes through -1, 0 and 1.
 async fn totp(key: &str, steps: i64) -> String {
     const STEP: u64 = 30;
-    let now = || {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.expect("a clock").as_secs()
-    };
+    let now = || u64::try_from(SystemClock.now().0).expect("after 1970");
     // Not where the step ends before the code is judged.
     if now() % STEP > STEP - 5 {
         tokio::time::sleep(Duration::from_secs(STEP - now() % STEP)).await;
