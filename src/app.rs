@@ -127,7 +127,7 @@ impl App {
         let snapshot = Snapshot::new(config.clone(), &base.keys, None);
         unresolved(&snapshot).await;
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        let proxy = proxy::build(
+        let (proxy, lane) = proxy::build(
             base.gateway(&snapshots, &auth, &gate, &witness),
             h2::h2_options(&config.connections),
             h2::server_options(&config.timeouts),
@@ -162,7 +162,7 @@ impl App {
             health,
             jobs,
             stop,
-            serving: tokio::spawn(listeners.serve(proxy, stopped)),
+            serving: tokio::spawn(listeners.serve(proxy, Some(lane), stopped)),
             beside,
         })
     }

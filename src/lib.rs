@@ -2,7 +2,8 @@
 //!
 //! The components, in the order in which a request meets them:
 //!
-//! 1. [`edge`]: sockets, TLS and the hardened HTTP framework; the only importer of Pingora.
+//! 1. [`edge`]: sockets, TLS, the hardened HTTP framework and a lean lane beside it; the only importer
+//!    of Pingora.
 //! 2. [`request`]: one canonical form, or a refusal.
 //! 3. [`route`]: host → route.
 //! 4. [`identity`]: which token, which device, whose.

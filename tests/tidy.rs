@@ -55,6 +55,7 @@ const ALL: &[&str] = &[
 /// Libraries that only these files may import, so that each can be replaced in one place.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("pingora", &["src/edge/"]),
+    ("httparse", &["src/edge/lane/"]),
     ("sqlx", &["src/store/"]),
     ("saphyr", &["src/config/"]),
     ("axum", &["src/observe/admin.rs", "src/cli/"]),

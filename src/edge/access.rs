@@ -1,24 +1,33 @@
 //! The access line: one for each request, when it is over. No query, no token, no header is in it.
 
-use super::proxy::{Ctx, Gateway};
+use super::exchange::Ctx;
+use super::proxy::Gateway;
 use pingora::Error;
-use pingora::proxy::Session;
+use pingora::http::RequestHeader;
 use std::time::Duration;
 
 /// The status in the log where the client left before it was answered, as nginx has it.
 const CLIENT_GONE: u16 = 499;
 
+/// How a request ended, whichever lane it took.
+pub(super) struct Ended<'a> {
+    pub(super) request: &'a RequestHeader,
+    /// Of the answer, if it has begun.
+    pub(super) status: Option<u16>,
+    pub(super) bytes_in: usize,
+    pub(super) bytes_out: usize,
+    pub(super) error: Option<&'a Error>,
+}
+
 impl Gateway {
-    pub(super) fn log(&self, session: &Session, ctx: &Ctx, error: Option<&Error>) {
-        let status = session
-            .response_written()
-            .map_or(CLIENT_GONE, |head| head.status.as_u16());
+    pub(super) fn log(&self, ended: &Ended<'_>, ctx: &Ctx) {
+        let status = ended.status.unwrap_or(CLIENT_GONE);
         let route = ctx
             .route
             .as_ref()
             .map_or("-", |route| route.config.name.as_str());
         self.metrics.request(route, ctx.outcome, status);
-        let request = session.req_header();
+        let request = ended.request;
         let path = match (&ctx.shown_path, &ctx.route) {
             (Some(path), _) => path,
             (None, Some(_)) => request.uri.path(),
@@ -40,11 +49,11 @@ impl Gateway {
             route,
             decision = ctx.outcome.as_str(),
             user = ctx.user.map(|user| user.0),
-            bytes_in = session.body_bytes_read(),
-            bytes_out = session.body_bytes_sent(),
+            bytes_in = ended.bytes_in,
+            bytes_out = ended.bytes_out,
             duration_ms = millis(ctx.began.elapsed()),
             upstream_ms = ctx.upstream_took.map(millis),
-            error = error.map(|error| error.etype().as_str()),
+            error = ended.error.map(|error| error.etype().as_str()),
         );
     }
 }

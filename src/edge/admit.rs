@@ -2,13 +2,15 @@
 //!
 //! Decides nothing itself: it asks each component in its turn and keeps what forwarding needs.
 
-use super::proxy::{Ctx, Forward, Gateway, problem};
+use super::exchange::{Ctx, Forward, problem};
+use super::forward::Outgoing;
+use super::proxy::Gateway;
 use super::upstream::Flow;
 use super::watch::{self, Watch};
-use super::{body, bridge, head, headers};
-use crate::config::model::Requirement;
+use super::{body, bridge, forward, head, headers};
+use crate::config::model::{Learn, Requirement};
 use crate::gate::session::in_scope;
-use crate::gate::{Checked, Decision, Known, Permit, Presented, Question, Refusal};
+use crate::gate::{Checked, Decision, Grant, Known, Permit, Presented, Question, Refusal};
 use crate::identity::{credential, device, success};
 use crate::local::table::{self, Endpoint};
 use crate::local::{Call, Reply, refusal};
@@ -21,6 +23,7 @@ use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::proxy::Session;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +37,7 @@ pub(super) enum Verdict {
     Forward,
     /// It is for a local endpoint; its body is not read yet.
     Local(&'static Endpoint, Box<Call>),
-    Answer(Outcome, Reply),
+    Answer(Outcome, Box<Reply>),
 }
 
 fn refused(status: StatusCode, detail: &str) -> Verdict {
@@ -43,7 +46,58 @@ fn refused(status: StatusCode, detail: &str) -> Verdict {
     } else {
         Outcome::BadRequest
     };
-    Verdict::Answer(outcome, problem(status, detail))
+    Verdict::Answer(outcome, Box::new(problem(status, detail)))
+}
+
+/// A request as it came, by whichever lane.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a RequestHeader,
+    pub(super) address: IpAddr,
+    pub(super) tls: bool,
+    pub(super) has_body: bool,
+}
+
+/// What a request presents, and what it is asked for.
+pub(super) struct Case<'h> {
+    head: &'h RequestHead<'h>,
+    route: &'h Arc<Route>,
+    device: Option<Cow<'h, str>>,
+    token: Option<Cow<'h, str>>,
+    success_token: Option<&'h str>,
+    requirement: Requirement,
+    sign_in: Option<&'h Learn>,
+}
+
+impl Case<'_> {
+    fn question(&self) -> Question<'_> {
+        Question {
+            realm: &self.route.config.identity,
+            keys: &self.route.keys,
+            requirement: self.requirement,
+            success_token: self.success_token,
+            presented: self.token.as_deref().map(|token| Presented {
+                token,
+                device: self.device.as_deref(),
+            }),
+            path: &self.head.path,
+            destination: self.head.destination.as_deref(),
+        }
+    }
+
+    /// Whether memory alone can settle it: no sign-in to be counted, no link to be read, nothing to
+    /// be signed.
+    fn is_plain(&self) -> bool {
+        let is_link = |token: &str| head::behind_share(self.route, self.head, token).is_some();
+        self.sign_in.is_none()
+            && !forward::signs(&self.route.config)
+            && !self.token.as_deref().is_some_and(is_link)
+    }
+
+    /// The device's opaque name, for the upstream of somebody who was let through.
+    fn device_label(&self, gateway: &Gateway, grant: &Grant) -> Option<String> {
+        let device = headers::holder(grant).and(self.device.as_deref());
+        device.map(&gateway.device_label)
+    }
 }
 
 impl Gateway {
@@ -55,55 +109,125 @@ impl Gateway {
         let Some(address) = address(session) else {
             return refused(StatusCode::BAD_REQUEST, "the connection has no address");
         };
-        let snapshot = Arc::clone(&ctx.snapshot);
         let tls = session
             .digest()
             .is_some_and(|digest| digest.ssl_digest.is_some());
-        let peer = Peer {
+        let asked = Asked {
+            request: session.req_header(),
             address,
             tls,
-            trusted_proxies: &snapshot.config.trusted_proxies,
+            has_body,
         };
-        let request = session.req_header();
-        let (method, uri) = (&request.method, &request.uri);
-        let head = match RequestHead::read(method, uri, request.raw_path(), &request.headers, peer)
-        {
-            Ok(head) => head,
-            Err(malformed) => return refused(StatusCode::BAD_REQUEST, &malformed.to_string()),
-        };
-        ctx.client = Some(head.client);
-        ctx.forward.host = head::forwarded_host(&head, uri).ok();
-        let Some(route) = snapshot.routes.find(&head.host) else {
-            return refused(StatusCode::NOT_FOUND, "no site of this name is served here");
-        };
-        ctx.route = Some(Arc::clone(route));
-        ctx.upstream = snapshot.upstreams.get(&route.config.upstream).cloned();
-        ctx.origin = head::allowed_origin(head.headers, route);
-        if let Some(verdict) = place(&head, route, ctx, uri.path()) {
+        if let Err(verdict) = self.decide_slowly(&asked, ctx).await {
             return verdict;
-        }
-        if let Err(verdict) = self.admit(&head, request, route, ctx).await {
-            return verdict;
-        }
-        // A body that stalls is only noticed by the upstream's silence.
-        if !has_body && head.is_websocket_upgrade() {
-            ctx.forward.flow = Flow::Upgrade;
-        } else if !has_body && head::wants_events(head.headers) {
-            ctx.forward.flow = Flow::Events;
         }
         let allowed = self.allow_sign_in(session, ctx).await;
         allowed.err().unwrap_or(Verdict::Forward)
     }
 
-    /// Asks for a permit and, given one, keeps what forwarding needs.
-    async fn admit(
+    /// Asks whoever must be asked.
+    async fn decide_slowly(&self, asked: &Asked<'_>, ctx: &mut Ctx) -> Result<(), Verdict> {
+        let (head, route) = self.read(asked, ctx)?;
+        let case = self.case(&head, &route)?;
+        let began = Instant::now();
+        let (decision, mounted) = self
+            .decide_with_share(&case.question(), &head, &route)
+            .await;
+        self.metrics.gate(began.elapsed());
+        match decision {
+            Decision::Refuse(refusal) => {
+                ctx.user = user(&refusal);
+                let methods = match ctx.user {
+                    Some(user) => self.local.methods(user).await,
+                    None => Vec::new(),
+                };
+                let reply = refusal::reply(&refusal, &head, &route, &methods);
+                Err(Verdict::Answer(outcome(&refusal), Box::new(reply)))
+            }
+            Decision::Permit(permit) => {
+                let outgoing = self.outgoing_of(&case, permit.grant()).await?;
+                self.permitted(&case, permit, mounted, outgoing, asked, ctx);
+                Ok(())
+            }
+        }
+    }
+
+    /// Decides from memory alone, for an upstream over plain TCP: true if the request has its permit,
+    /// and `ctx` with it. False says nothing about the request: [`Self::judge`] has to, with a `Ctx` of
+    /// its own.
+    pub(super) fn decide_at_once(&self, asked: &Asked<'_>, ctx: &mut Ctx) -> bool {
+        let Ok((head, route)) = self.read(asked, ctx) else {
+            return false;
+        };
+        let is_plain = ctx.upstream.as_ref().is_some_and(|to| to.is_plain());
+        if !is_plain {
+            return false;
+        }
+        let case = match self.case(&head, &route) {
+            Ok(case) if case.is_plain() => case,
+            Ok(_) | Err(_) => return false,
+        };
+        let began = Instant::now();
+        let Checked::Decided(Decision::Permit(permit)) = self.gate.check(&case.question()) else {
+            return false;
+        };
+        if forward::stands_for_another(permit.grant()) {
+            return false;
+        }
+        self.metrics.gate(began.elapsed());
+        self.permitted(&case, permit, None, Outgoing::default(), asked, ctx);
+        true
+    }
+
+    /// Opens and signs what a permitted request carries up.
+    async fn outgoing_of(&self, case: &Case<'_>, grant: &Grant) -> Result<Outgoing, Verdict> {
+        let device = case.device_label(self, grant);
+        let outgoing = self.outgoing(case.route, grant, case.token.as_deref(), device.as_deref());
+        outgoing.await.map_err(|error| {
+            tracing::error!(%error, "what an upstream is to be told could not be signed");
+            let reply = refusal::reply(&Refusal::Unavailable, case.head, case.route, &[]);
+            Verdict::Answer(Outcome::Failed, Box::new(reply))
+        })
+    }
+
+    /// The canonical head and its route, and all that is settled without a token.
+    fn read<'a>(
         &self,
-        head: &RequestHead<'_>,
-        request: &RequestHeader,
-        route: &Arc<Route>,
+        asked: &Asked<'a>,
         ctx: &mut Ctx,
-    ) -> Result<(), Verdict> {
-        let sources = &route.config.credentials;
+    ) -> Result<(RequestHead<'a>, Arc<Route>), Verdict> {
+        let peer = Peer {
+            address: asked.address,
+            tls: asked.tls,
+            trusted_proxies: &ctx.snapshot.config.trusted_proxies,
+        };
+        let request = asked.request;
+        let (method, uri) = (&request.method, &request.uri);
+        let head = RequestHead::read(method, uri, request.raw_path(), &request.headers, peer)
+            .map_err(|malformed| refused(StatusCode::BAD_REQUEST, &malformed.to_string()))?;
+        ctx.client = Some(head.client);
+        ctx.forward.host = head::forwarded_host(&head, uri).ok();
+        let route = ctx.snapshot.routes.find(&head.host).map(Arc::clone);
+        let Some(route) = route else {
+            let detail = "no site of this name is served here";
+            return Err(refused(StatusCode::NOT_FOUND, detail));
+        };
+        ctx.route = Some(Arc::clone(&route));
+        let upstream = ctx.snapshot.upstreams.get(&route.config.upstream);
+        ctx.upstream = upstream.map(Arc::clone);
+        ctx.origin = head::allowed_origin(head.headers, &route);
+        match place(&head, &route, ctx, uri.path()) {
+            Some(verdict) => Err(verdict),
+            None => Ok((head, route)),
+        }
+    }
+
+    /// What the policy asks of this request, and what it presents.
+    fn case<'h>(
+        &self,
+        head: &'h RequestHead<'h>,
+        route: &'h Arc<Route>,
+    ) -> Result<Case<'h>, Verdict> {
         let device = device::find(head, None)
             .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?;
         let destination = head.destination.as_deref();
@@ -115,7 +239,7 @@ impl Gateway {
         }
         let token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
-            _ => credential::find(sources, head)
+            _ => credential::find(&route.config.credentials, head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
         let success_token = match requirement {
@@ -123,74 +247,53 @@ impl Gateway {
             _ => success::find(head.headers)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
-        let question = Question {
-            realm: &route.config.identity,
-            keys: &route.keys,
-            requirement,
+        Ok(Case {
+            head,
+            route,
+            device,
+            token,
             success_token,
-            presented: token.as_deref().map(|token| Presented {
-                token,
-                device: device.as_deref(),
-            }),
-            path: &head.path,
-            destination,
-        };
-        let asked = Instant::now();
-        let (decision, mounted) = self.decide_with_share(&question, head, route).await;
-        self.metrics.gate(asked.elapsed());
-        match decision {
-            Decision::Refuse(refusal) => {
-                ctx.user = user(&refusal);
-                let methods = match ctx.user {
-                    Some(user) => self.local.methods(user).await,
-                    None => Vec::new(),
-                };
-                let reply = refusal::reply(&refusal, head, route, &methods);
-                Err(Verdict::Answer(outcome(&refusal), reply))
-            }
-            Decision::Permit(permit) => {
-                ctx.watch = sign_in
-                    .map(|learn| Box::new(Watch::new(route, learn, head, device.as_deref())));
-                let path = mounted.as_deref().unwrap_or(&head.path);
-                self.prepare(permit, &question, path, (head, request), route, ctx)
-                    .await
-            }
-        }
+            requirement,
+            sign_in,
+        })
     }
 
-    /// Keeps what forwarding a permitted request to `path` needs.
-    async fn prepare(
+    /// Keeps what forwarding needs.
+    fn permitted(
         &self,
+        case: &Case<'_>,
         permit: Permit,
-        question: &Question<'_>,
-        path: &str,
-        (head, request): (&RequestHead<'_>, &RequestHeader),
-        route: &Arc<Route>,
+        mounted: Option<String>,
+        outgoing: Outgoing,
+        asked: &Asked<'_>,
         ctx: &mut Ctx,
-    ) -> Result<(), Verdict> {
+    ) {
+        let (head, route) = (case.head, case.route);
         ctx.user = headers::holder(permit.grant()).map(|holder| holder.user);
-        let device = question.presented.and_then(|presented| presented.device);
-        let device = ctx.user.and(device).map(&self.device_label);
-        let token = question.presented.map(|presented| presented.token);
-        let outgoing = self.outgoing(route, permit.grant(), token, device.as_deref());
-        let outgoing = outgoing.await.map_err(|error| {
-            tracing::error!(%error, "what an upstream is to be told could not be signed");
-            let reply = refusal::reply(&Refusal::Unavailable, head, route, &[]);
-            Verdict::Answer(Outcome::Failed, reply)
-        })?;
+        ctx.watch = case
+            .sign_in
+            .map(|learn| Box::new(Watch::new(route, learn, head, case.device.as_deref())));
+        let path = mounted.as_deref().unwrap_or(&head.path);
+        let destination = head.destination.as_deref();
+        // A body that stalls is only noticed by the upstream's silence.
+        let flow = if !asked.has_body && head.is_websocket_upgrade() {
+            Flow::Upgrade
+        } else if !asked.has_body && head::wants_events(head.headers) {
+            Flow::Events
+        } else {
+            Flow::Bounded
+        };
         let original = outgoing.original.as_ref();
         ctx.forward = Forward {
-            target: head::target(route, path, head.query, original, request.raw_path()),
+            target: head::target(route, path, head.query, original, asked.request.raw_path()),
             host: ctx.forward.host.take(),
-            destination: question
-                .destination
-                .and_then(|path| HeaderValue::from_str(path).ok()),
-            device,
-            flow: Flow::Bounded,
+            destination: destination.and_then(|path| HeaderValue::from_str(path).ok()),
+            device: case.device_label(self, permit.grant()),
             outgoing,
+            flow,
         };
+        ctx.outcome = Outcome::Permitted;
         ctx.permit = Some(permit);
-        Ok(())
     }
 
     /// Reads a sign-in for the backend whole, and asks whether its account and its address may try
@@ -211,7 +314,7 @@ impl Gateway {
         let guess = auth.may_try_backend(&to.realm, &names, &to.route, to.address);
         let guess = guess.await.map_err(|error| {
             let reply = crate::local::iogates::sign_in_refused(error, route);
-            Verdict::Answer(Outcome::Denied, reply)
+            Verdict::Answer(Outcome::Denied, Box::new(reply))
         })?;
         watch.allow(guess);
         Ok(())
@@ -295,13 +398,13 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
         reply
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static(ALLOWED));
-        return Some(Verdict::Answer(Outcome::BadRequest, reply));
+        return Some(Verdict::Answer(Outcome::BadRequest, Box::new(reply)));
     }
     if let Err(malformed) = head.check_encoded_slashes(route.config.encoded_slashes) {
         return Some(refused(StatusCode::BAD_REQUEST, &malformed.to_string()));
     }
     if let Some(reply) = head::preflight(head, ctx.origin.as_ref()) {
-        return Some(Verdict::Answer(Outcome::Local, reply));
+        return Some(Verdict::Answer(Outcome::Local, Box::new(reply)));
     }
     if let Some(endpoint) = endpoint {
         return Some(Verdict::Local(

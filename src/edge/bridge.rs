@@ -52,7 +52,7 @@ pub(crate) async fn write(session: &mut Session, reply: Reply) -> pingora::Resul
 }
 
 /// The header with the length of the body it announces, whoever made the reply.
-fn encode(reply: Reply, is_head: bool) -> pingora::Result<(ResponseHeader, Bytes)> {
+pub(super) fn encode(reply: Reply, is_head: bool) -> pingora::Result<(ResponseHeader, Bytes)> {
     let (parts, body) = reply.into_parts();
     let mut header = ResponseHeader::build(parts.status, Some(parts.headers.len() + 4))?;
     for (name, value) in &parts.headers {

@@ -130,6 +130,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Conn<S> {
         }
     }
 
+    /// The head that was read last, if nothing but the next request can follow it.
+    pub(crate) fn bodiless_head(&self) -> Option<&[u8]> {
+        self.input.get(..self.head_left).filter(|_| self.hold)
+    }
+
+    /// The head has been read by [`Self::bodiless_head`].
+    pub(crate) fn skip_head(&mut self) {
+        self.input.advance(self.head_left.min(self.input.len()));
+        self.head_left = 0;
+    }
+
+    /// Whether it is not plain TCP.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.about.tls.is_some()
+    }
+
     /// Waits until the client has sent `len` bytes, which stay to be read.
     pub(crate) async fn await_bytes(&mut self, len: usize) -> Result<(), NoHead> {
         while self.input.len() < len {
@@ -205,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Conn<S> {
     }
 
     /// Ready only when the client has gone: what it sends meanwhile is the next request's.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.input.len() < HELD_BYTES_MAX {
             if ready!(self.poll_fill(cx))? == 0 {
                 return Poll::Ready(Ok(()));
@@ -344,16 +360,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> AsyncWrite for Conn<S> {
     }
 }
 
-/// Ends writes that make no progress.
-struct Stall {
+/// Ends reads or writes that make no progress.
+pub(crate) struct Stall {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
-    /// The last write could not go on: `sleep` runs.
+    /// The last one could not go on: `sleep` runs.
     stuck: bool,
 }
 
 impl Stall {
-    fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
             sleep: None,
@@ -361,7 +377,7 @@ impl Stall {
         }
     }
 
-    fn watch<T>(
+    pub(crate) fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
@@ -382,7 +398,7 @@ impl Stall {
         ready!(sleep.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            "the client has taken nothing for timeouts.write",
+            "nothing has gone on for the time that it may take",
         )))
     }
 }

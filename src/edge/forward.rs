@@ -59,7 +59,7 @@ impl Gateway {
             }
             _ => None,
         };
-        let assertion = if forward.assertion || forward.token == ForwardToken::Vestibule {
+        let assertion = if signs(&route.config) {
             let about = Asserted {
                 user: holder.user,
                 name: &holder.name,
@@ -84,6 +84,17 @@ impl Gateway {
             assertion,
         })
     }
+}
+
+/// Whether something is signed for this route's upstream.
+pub(super) fn signs(route: &model::Route) -> bool {
+    route.forward.assertion || route.forward.token == ForwardToken::Vestibule
+}
+
+/// Whether the token was issued in the place of another one, which is kept sealed.
+pub(super) fn stands_for_another(grant: &Grant) -> bool {
+    let terms = headers::holder(grant).and_then(|holder| holder.terms.as_ref());
+    terms.is_some_and(|terms| terms.original.is_some())
 }
 
 /// Puts what goes up into the places of the client's token. Those in the target: `head::target`.
@@ -137,7 +148,7 @@ fn put_bearer(request: &mut RequestHeader, token: &Secret) -> pingora::Result<()
 /// A value that is never written to a log, and never kept by header compression.
 pub(super) fn sensitive(text: &str) -> pingora::Result<HeaderValue> {
     let value = HeaderValue::from_str(text);
-    let mut value = value.map_err(|_| super::proxy::internal("a token that is no header"))?;
+    let mut value = value.map_err(|_| super::exchange::internal("a token that is no header"))?;
     value.set_sensitive(true);
     Ok(value)
 }

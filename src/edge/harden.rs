@@ -52,7 +52,8 @@ pub(crate) fn harden(
     check_headers(&session.req_header().headers, connections.headers_max)
 }
 
-fn check_headers(headers: &HeaderMap, headers_max: usize) -> Result<(), BadHead> {
+/// What contradicts itself among the headers, or is too many of them.
+pub(super) fn check_headers(headers: &HeaderMap, headers_max: usize) -> Result<(), BadHead> {
     if headers.len() > headers_max {
         return Err(BadHead::TooManyHeaders);
     }

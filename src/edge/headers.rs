@@ -258,7 +258,7 @@ pub(crate) fn put_cookie(
         .map(|pair| if is_it(pair) { own.as_bytes() } else { pair })
         .collect();
     let mut all = HeaderValue::from_bytes(&all.join(&b"; "[..]))
-        .map_err(|_| super::proxy::internal("a cookie that is no header"))?;
+        .map_err(|_| super::exchange::internal("a cookie that is no header"))?;
     all.set_sensitive(true);
     request.remove_header(&COOKIE);
     request.insert_header(COOKIE, all)

@@ -8,6 +8,7 @@
 //! It decides nothing about requests, and no byte reaches `app` before its head has been checked.
 
 use super::conn::{About, Conn, HeadDeadlines, NoHead};
+use super::lane::{Lane, Served};
 use super::scan::HeadBounds;
 use super::tls::{Expiry, Loaded, ServerTls, TlsError};
 use crate::auth::crowd::{Crowd, Seat};
@@ -187,7 +188,7 @@ impl Listeners {
     /// Serves until `shutdown` turns true (or its sender is dropped), then until the last
     /// connection has ended or `timeouts.drain` is over. Idle connections close at once. Dropping
     /// the future drops all connections.
-    pub async fn serve<A>(self, app: Arc<A>, mut shutdown: ShutdownWatch)
+    pub async fn serve<A>(self, app: Arc<A>, lane: Option<Lane>, mut shutdown: ShutdownWatch)
     where
         A: HttpServerApp + Send + Sync + 'static,
     {
@@ -196,6 +197,7 @@ impl Listeners {
             let acceptor = Acceptor {
                 tls,
                 app: app.clone(),
+                lane: lane.clone(),
                 shared: self.control.shared.clone(),
                 shutdown: shutdown.clone(),
             };
@@ -368,6 +370,8 @@ fn gauge(open: usize) -> i64 {
 struct Acceptor<A> {
     tls: Option<ServerTls>,
     app: Arc<A>,
+    /// Asked first, for each HTTP/1 request.
+    lane: Option<Lane>,
     shared: Arc<Shared>,
     shutdown: ShutdownWatch,
 }
@@ -377,6 +381,7 @@ impl<A> Clone for Acceptor<A> {
         Self {
             tls: self.tls.clone(),
             app: self.app.clone(),
+            lane: self.lane.clone(),
             shared: self.shared.clone(),
             shutdown: self.shutdown.clone(),
         }
@@ -506,6 +511,16 @@ where
                         .metrics
                         .request("-", Outcome::BadRequest, status);
                     return conn.refuse(bad).await;
+                }
+            }
+            if let Some(lane) = &self.lane {
+                match lane.serve(&mut conn, &shutdown).await {
+                    Served::Not => {}
+                    Served::Kept => {
+                        first_byte = timeouts.keepalive;
+                        continue;
+                    }
+                    Served::Ended => return,
                 }
             }
             let mut session = ServerSession::new_http1(conn);
@@ -706,7 +721,7 @@ mod tests {
             let address = listeners.local_addrs().unwrap()[0];
             let control = listeners.control();
             let (stop, shutdown) = watch::channel(false);
-            let served = tokio::spawn(listeners.serve(Arc::new(app), shutdown));
+            let served = tokio::spawn(listeners.serve(Arc::new(app), None, shutdown));
             Self {
                 address,
                 control,
@@ -1092,7 +1107,7 @@ mod tests {
             Listeners::bind(&[listener(None)], limits(), Metrics::new().unwrap(), now()).unwrap();
         let app = Arc::new(Told(AtomicUsize::new(0)));
         let (stop, shutdown) = watch::channel(false);
-        let served = tokio::spawn(listeners.serve(app.clone(), shutdown));
+        let served = tokio::spawn(listeners.serve(app.clone(), None, shutdown));
         // The end of whoever could say stop is an end as well.
         drop(stop);
         tokio::time::timeout(GENEROUS, served)

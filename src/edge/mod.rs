@@ -1,11 +1,13 @@
 //! The only folder that imports Pingora: sockets, TLS, and the hardened HTTP framework.
 //!
 //! A connection: [`listen`] → `conn` and `scan` (heads, before Pingora's parser), [`tls`], [`h2`] (bounds).
-//! A request: [`stall`] → [`proxy`] (phases) → `harden` → `admit` (head to permit, with `head`) →
-//! [`upstream`], `headers`, `body`, [`watch`] on the way through, or `bridge` to a local endpoint;
+//! A request: [`lane`], if it is simple; else [`stall`] → [`proxy`] (phases) → `harden`. Both: `admit`
+//! (head to permit, with `head`) → `exchange` (what is told and heard), `headers`, [`upstream`];
+//! Pingora's alone: `body` and [`watch`] on the way through, or `bridge` to a local endpoint.
 //! `failure` and `access` at its end.
 
 pub mod h2;
+pub mod lane;
 pub mod listen;
 pub mod proxy;
 pub mod stall;
@@ -18,6 +20,7 @@ mod admit;
 mod body;
 mod bridge;
 mod conn;
+mod exchange;
 mod failure;
 mod forward;
 mod harden;

@@ -1,30 +1,29 @@
 //! The phases of a request, in Pingora's order: harden, judge, forward, watch, log.
 //!
-//! No request reaches [`ProxyHttp::upstream_peer`] without a [`Permit`] in its context, and the
+//! No request reaches [`ProxyHttp::upstream_peer`] without a [`crate::gate::Permit`] in its context, and the
 //! upstream gives out no address without one. What may pass is decided in `admit`.
 
+use super::access::Ended;
 use super::admit::Verdict;
 use super::body::{self, Meter};
-use super::forward::{self, Outgoing};
-use super::harden::{self, BadHead};
+use super::bridge;
+use super::exchange::{Ctx, internal, problem};
+use super::harden;
+use super::lane::Lane;
 use super::stall::{Pulse, Watched};
-use super::upstream::{Flow, Upstream, Upstreams};
-use super::watch::{Learner, Watch};
-use super::{bridge, failure, head, headers};
+use super::upstream::Upstreams;
+use super::watch::Learner;
 use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::digest::DigestKeys;
-use crate::gate::{Gate, Permit};
-use crate::id::UserId;
-use crate::local::{Local, Reply, refusal};
+use crate::gate::Gate;
+use crate::local::{Local, Reply};
 use crate::observe::metrics::{Metrics, Outcome};
-use crate::request::Client;
-use crate::route::{Route, Routes};
+use crate::route::Routes;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, EXPECT, HOST};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use pingora::apps::HttpServerOptions;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -33,12 +32,12 @@ use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, ProxyWarnLogContext, Ses
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Servers tried for one request. A request that has sent a body is never tried again.
-const TRIES_MAX: usize = 3;
-const DESTINATION: HeaderName = HeaderName::from_static("destination");
+pub(super) const TRIES_MAX: usize = 3;
 
 /// One config with everything that is made from it. A request keeps the one it began with.
 #[derive(Debug)]
@@ -76,14 +75,14 @@ pub struct Gateway {
     pub metrics: Metrics,
 }
 
-/// The application for the accept loop. `h2_options` and `server_options` are read once: a reload
+/// The application for the accept loop, and the lane beside it. `h2_options` and `server_options` are read once: a reload
 /// does not change them.
 #[must_use]
 pub fn build(
     gateway: Gateway,
     h2_options: H2Options,
     server_options: HttpServerOptions,
-) -> Arc<Watched> {
+) -> (Arc<Watched>, Lane) {
     let threads = match gateway.snapshots.load().config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -93,56 +92,13 @@ pub fn build(
         max_retries: TRIES_MAX,
         ..ServerConf::default()
     };
-    let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
+    let gateway = Arc::new(gateway);
+    let lane = Lane::new(Arc::clone(&gateway));
+    let mut proxy = HttpProxy::new(Phases(gateway), Arc::new(conf));
     proxy.h2_options = Some(h2_options);
     proxy.server_options = Some(server_options);
     proxy.handle_init_modules();
-    Arc::new(Watched::new(Arc::new(proxy)))
-}
-
-/// One request's state.
-pub struct Ctx {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) bad_head: Option<BadHead>,
-    pub(super) client: Option<Client>,
-    pub(super) route: Option<Arc<Route>>,
-    pub(super) upstream: Option<Arc<Upstream>>,
-    pub(super) permit: Option<Permit>,
-    pub(super) forward: Forward,
-    pub(super) watch: Option<Box<Watch>>,
-    /// The page that may read Vestibule's own answer.
-    pub(super) origin: Option<HeaderValue>,
-    pub(super) user: Option<UserId>,
-    /// For the log, where the path that was sent must not or cannot be shown.
-    pub(super) shown_path: Option<String>,
-    pub(super) outcome: Outcome,
-    meter: Meter,
-    pulse: Option<Arc<Pulse>>,
-    tries: usize,
-    pub(super) began: Instant,
-    asked_upstream: Option<Instant>,
-    pub(super) upstream_took: Option<Duration>,
-}
-
-/// How a permitted request is forwarded.
-#[derive(Default)]
-pub(super) struct Forward {
-    /// Path and query, where they differ from what was sent.
-    pub(super) target: Option<Vec<u8>>,
-    pub(super) host: Option<HeaderValue>,
-    /// The canonical path of WebDAV's `Destination`.
-    pub(super) destination: Option<HeaderValue>,
-    /// The device's opaque name.
-    pub(super) device: Option<String>,
-    /// In the place of the token, and beside it.
-    pub(super) outgoing: Outgoing,
-    /// A WebSocket or an event stream: silence is no failure.
-    pub(super) flow: Flow,
-}
-
-/// An answer of Vestibule's own to a failure.
-pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
-    refusal::problem(status, status.canonical_reason().unwrap_or("Error"), detail)
+    (Arc::new(Watched::new(Arc::new(proxy))), lane)
 }
 
 impl Gateway {
@@ -151,12 +107,9 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut Ctx,
         outcome: Outcome,
-        mut reply: Reply,
+        reply: Reply,
     ) -> Result<()> {
-        ctx.outcome = outcome;
-        if let Some(origin) = ctx.origin.take() {
-            head::expose_to(&mut reply, origin);
-        }
+        let reply = self.own_answer(outcome, reply, ctx);
         bridge::write(session, reply)
             .await
             .map_err(|error| error.into_down())
@@ -185,37 +138,25 @@ impl Gateway {
     }
 }
 
-/// A request that must not get this far did: it is ended, whatever went wrong before.
-pub(super) fn internal(context: &'static str) -> Box<Error> {
-    Error::explain(ErrorType::InternalError, context).into_in()
+/// The gateway in Pingora's phases.
+pub(crate) struct Phases(Arc<Gateway>);
+
+impl Deref for Phases {
+    type Target = Gateway;
+
+    fn deref(&self) -> &Gateway {
+        &self.0
+    }
 }
 
 #[async_trait]
-impl ProxyHttp for Gateway {
+impl ProxyHttp for Phases {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        let snapshot = self.snapshots.load_full();
-        Ctx {
-            meter: Meter::new(None, snapshot.config.timeouts.body),
-            snapshot,
-            bad_head: None,
-            client: None,
-            route: None,
-            upstream: None,
-            permit: None,
-            forward: Forward::default(),
-            watch: None,
-            origin: None,
-            user: None,
-            shown_path: None,
-            outcome: Outcome::Failed,
-            pulse: Pulse::current(),
-            tries: 0,
-            began: Instant::now(),
-            asked_upstream: None,
-            upstream_took: None,
-        }
+        let mut ctx = Ctx::new(self.snapshots.load_full());
+        ctx.pulse = Pulse::current();
+        ctx
     }
 
     /// None: the default chain would compress, and so break byte ranges and ETags.
@@ -231,7 +172,6 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         match self.judge(session, ctx).await {
             Verdict::Forward => {
-                ctx.outcome = Outcome::Permitted;
                 let timeouts = &ctx.snapshot.config.timeouts;
                 let route = ctx.route.as_ref().ok_or_else(|| internal("no route"))?;
                 ctx.meter = Meter::new(route.config.body_bytes_max, timeouts.body);
@@ -246,7 +186,7 @@ impl ProxyHttp for Gateway {
                 Ok(true)
             }
             Verdict::Answer(outcome, reply) => {
-                self.answer(session, ctx, outcome, reply).await?;
+                self.answer(session, ctx, outcome, *reply).await?;
                 Ok(true)
             }
         }
@@ -271,42 +211,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        let (Some(permit), Some(upstream), Some(route), Some(client), Some(host)) = (
-            &ctx.permit,
-            &ctx.upstream,
-            &ctx.route,
-            ctx.client,
-            &ctx.forward.host,
-        ) else {
-            return Err(internal("a request without its permit"));
-        };
-        if let Some(target) = &ctx.forward.target {
-            request.set_raw_path(target)?;
-        }
-        match &upstream.config().host {
-            Some(own) => request.insert_header(HOST, own.as_str())?,
-            None => request.insert_header(HOST, host.clone())?,
-        }
-        // What was matched, not what was written.
-        request.remove_header(&DESTINATION);
-        if let Some(destination) = &ctx.forward.destination {
-            request.insert_header(DESTINATION, destination.clone())?;
-        }
-        headers::drop_unjudged(request, permit.grant(), &route.config.credentials);
-        forward::place_token(request, &ctx.forward.outgoing, &route.config)?;
-        if ctx.watch.is_some() {
-            // The answer must be readable here, and the body is.
-            request.remove_header(&ACCEPT_ENCODING);
-            request.remove_header(&EXPECT);
-        }
-        let told = headers::Told {
-            client,
-            host,
-            grant: permit.grant(),
-            device: ctx.forward.device.as_deref(),
-            assertion: ctx.forward.outgoing.header(&route.config),
-        };
-        headers::rewrite_request(request, &told, &upstream.config().headers)
+        self.tell_upstream(request, ctx)
     }
 
     async fn request_body_filter(
@@ -347,29 +252,10 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        let is_upgrade = response.status == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgrade {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(None);
         }
-        if let Some(watch) = &mut ctx.watch {
-            watch.response_head(response.status, &response.headers);
-            let is_refusal = matches!(
-                response.status,
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-            );
-            // Told of the head, so that a body too long to be watched is no way around the count.
-            if is_refusal && let Some(guess) = &watch.exchange().guess {
-                self.learner.refused(guess.clone());
-            }
-        }
-        if is_upgrade || !response.status.is_informational() {
-            let took = ctx.asked_upstream.map(|asked| asked.elapsed());
-            ctx.upstream_took = took;
-            if let Some(upstream) = &ctx.upstream {
-                self.metrics.upstream(upstream.name(), took);
-            }
-        }
-        headers::clean_response(response)
+        self.hear_upstream(response, ctx)
     }
 
     fn response_body_filter(
@@ -394,11 +280,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(upstream) = &ctx.upstream {
-            upstream.skip(peer, self.clock.now());
-            self.metrics.upstream(upstream.name(), None);
-            error.set_retry(ctx.tries < upstream.size().min(TRIES_MAX));
-        }
+        let server = peer._address.as_inet();
+        error.set_retry(server.is_some_and(|server| self.not_reached(server, ctx)));
         error
     }
 
@@ -410,10 +293,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
         client_reused: bool,
     ) -> Box<Error> {
-        if *error.esource() == ErrorSource::Upstream
-            && let Some(upstream) = &ctx.upstream
-        {
-            self.metrics.upstream(upstream.name(), None);
+        if *error.esource() == ErrorSource::Upstream {
+            self.upstream_failed(ctx);
         }
         // A kept connection may have been closed just then: a request that changes nothing and
         // has sent nothing but its head is tried on a fresh one.
@@ -434,32 +315,28 @@ impl ProxyHttp for Gateway {
         let is_answered = session
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
-        let told = failure::told(error).filter(|_| !is_answered);
-        let Some((status, detail)) = told else {
-            ctx.outcome = Outcome::Failed;
-            return FailToProxy {
-                error_code: 0,
-                can_reuse_downstream: false,
-            };
-        };
-        let outcome = if status.is_server_error() {
-            Outcome::Failed
-        } else {
-            Outcome::BadRequest
-        };
-        session.set_keepalive(None);
-        // A client that is gone by now needs no answer.
-        let _ = self
-            .answer(session, ctx, outcome, problem(status, detail))
-            .await;
+        let mut error_code = 0;
+        if let Some(reply) = self.failure_answer(error, is_answered, ctx) {
+            error_code = reply.status().as_u16();
+            session.set_keepalive(None);
+            // A client that is gone by now needs no answer.
+            let _ = bridge::write(session, reply).await;
+        }
         FailToProxy {
-            error_code: status.as_u16(),
+            error_code,
             can_reuse_downstream: false,
         }
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
-        self.log(session, ctx, error);
+        let ended = Ended {
+            request: session.req_header(),
+            status: session.response_written().map(|head| head.status.as_u16()),
+            bytes_in: session.body_bytes_read(),
+            bytes_out: session.body_bytes_sent(),
+            error,
+        };
+        self.log(&ended, ctx);
     }
 
     /// Pingora's own lines hold targets and headers as they came: the access line says it all.

@@ -1,4 +1,5 @@
-//! What an HTTP/1 request head must look like before Pingora's parser may see it.
+//! What an HTTP/1 head must look like before a parser may see it: a request's before either lane's,
+//! an answer's before the lean lane's.
 //!
 //! Pingora is lenient where a gateway must not be: it takes bare line feeds, mends illegal request
 //! lines, drops `Content-Length` beside `Transfer-Encoding`, and reads up to 1 MiB. [`HeadScan`]
@@ -12,9 +13,11 @@ pub(crate) struct HeadBounds {
     pub(crate) headers_max: usize,
 }
 
-/// How far a head has been read. One value per request.
+/// How far a head has been read. One value per head.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScan {
+    /// The first line is a status line, which is its parser's to judge.
+    is_answer: bool,
     /// Where the line that is not complete yet begins.
     line_start: usize,
     /// Bytes looked at.
@@ -87,6 +90,14 @@ impl BadHead {
 }
 
 impl HeadScan {
+    /// For the head of an upstream's answer.
+    pub(crate) fn answer() -> Self {
+        Self {
+            is_answer: true,
+            ..Self::default()
+        }
+    }
+
     /// Looks at what has come since the last call. `bytes` begins with the request line (empty
     /// lines before it are the caller's to drop) and only grows between calls.
     pub(crate) fn advance(&mut self, bytes: &[u8], bounds: HeadBounds) -> Result<Scanned, BadHead> {
@@ -121,7 +132,11 @@ impl HeadScan {
         }
         self.lines += 1;
         if self.lines == 1 {
-            return request_line(line);
+            return if self.is_answer {
+                Ok(())
+            } else {
+                request_line(line)
+            };
         }
         if line.starts_with(b" ") || line.starts_with(b"\t") {
             return Err(BadHead::FoldedHeader);

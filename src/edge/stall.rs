@@ -4,7 +4,7 @@
 //! answered would hold its stream and its upstream connection for ever, and nothing in Pingora's
 //! phases runs while nothing happens. So the request runs beside a watchdog that drops it.
 
-use super::proxy::Gateway;
+use super::proxy::Phases;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
@@ -81,11 +81,11 @@ impl Pulse {
 }
 
 /// The proxy with its watchdog: what connections are handed to.
-pub struct Watched(Arc<HttpProxy<Gateway>>);
+pub struct Watched(Arc<HttpProxy<Phases>>);
 
 impl Watched {
     /// Watches over the requests of `proxy`.
-    pub(crate) fn new(proxy: Arc<HttpProxy<Gateway>>) -> Self {
+    pub(crate) fn new(proxy: Arc<HttpProxy<Phases>>) -> Self {
         Self(proxy)
     }
 }

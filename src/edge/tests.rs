@@ -1,4 +1,6 @@
-//! Whole requests: accept loop, phases, gate and a real backend on sockets of their own.
+//! Whole requests, by both lanes: accept loop, phases, gate and a real backend on sockets of their own.
+
+mod lane;
 
 use super::h2::{h2_options, server_options};
 use super::listen::{Limits, Listeners};
@@ -9,15 +11,17 @@ use crate::auth::fixture;
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{self, CredentialSource, ForwardToken, Identity, Requirement, Rule};
 use crate::digest::{DigestKeys, SessionKey};
-use crate::gate::session::{Factor, Holder, Session};
+use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::gate::{Gate, Known, Unavailable, Witness};
 use crate::id::{SessionId, UserId};
 use crate::local::Local;
 use crate::observe::metrics::Metrics;
-use crate::secret::Secret;
+use crate::secret::{Sealed, Secret};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{HeaderName, Method};
+use pingora::apps::{HttpServerApp, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -39,19 +43,18 @@ fn keys() -> DigestKeys {
     DigestKeys::derive(&[3; 32])
 }
 
-/// `good` and `share` are verified on any device they name, `new` is not, `down` breaks the store.
+/// `good`, `share` and `born` are verified on any device they name, `new` is not, `down` breaks the store. `born`
+/// stands for a token that cannot be opened.
 struct Names;
 
 fn holder(token: &str) -> Holder {
     Holder {
         user: UserId(1),
         name: "ann".into(),
-        terms: (token == "share").then(|| {
-            std::sync::Arc::new(crate::gate::session::Terms {
-                scope: Some("/dir/".into()),
-                original: None,
-            })
-        }),
+        terms: Terms::of(
+            (token == "share").then_some("/dir/"),
+            (token == "born").then(|| Sealed([7; 32].into())),
+        ),
     }
 }
 
@@ -59,7 +62,7 @@ fn holder(token: &str) -> Holder {
 impl Witness for Names {
     async fn holder(&self, _realm: &str, token: &str) -> Result<Known, Unavailable> {
         match token {
-            "good" | "share" | "new" => Ok(Known::Yes {
+            "good" | "share" | "born" | "new" => Ok(Known::Yes {
                 fresh_for: None,
                 holder: holder(token),
                 issued_pair: None,
@@ -71,7 +74,7 @@ impl Witness for Names {
 
     async fn session(&self, key: SessionKey) -> Result<Option<Session>, Unavailable> {
         let now = SystemClock.now();
-        let token = ["good", "share"].into_iter().find(|token| {
+        let token = ["good", "share", "born"].into_iter().find(|token| {
             [None, Some("phone")]
                 .iter()
                 .any(|device| keys().realm("id").session(token, *device) == key)
@@ -202,13 +205,38 @@ fn value<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     })
 }
 
+/// Which way requests may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ways {
+    /// As in production: the lane first, then Pingora's.
+    Both,
+    PingoraOnly,
+    /// What the lane does not take is closed without an answer.
+    LaneOnly,
+}
+
+/// In Pingora's place: answers nothing.
+struct Nobody;
+
+#[async_trait]
+impl HttpServerApp for Nobody {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        _session: ServerSession,
+        _shutdown: &watch::Receiver<bool>,
+    ) -> Option<ReusedHttpStream> {
+        None
+    }
+}
+
 /// A running gateway in front of an [`Origin`].
 struct World {
     address: SocketAddr,
     origin: Origin,
     learned: Arc<Learned>,
     app: Arc<Watched>,
-    _stop: watch::Sender<bool>,
+    metrics: Metrics,
+    stop: watch::Sender<bool>,
 }
 
 fn config(identity: Identity, server: String) -> model::Config {
@@ -318,6 +346,10 @@ impl World {
     }
 
     async fn with(identity: Identity, change: impl FnOnce(&mut model::Config)) -> Self {
+        Self::by(Ways::Both, identity, change).await
+    }
+
+    async fn by(ways: Ways, identity: Identity, change: impl FnOnce(&mut model::Config)) -> Self {
         let origin = Origin::default();
         let mut config = config(identity, origin.start().await.to_string());
         change(&mut config);
@@ -330,6 +362,18 @@ impl World {
             100,
             idle,
         ));
+        // The lane takes only those whom memory knows.
+        let known = [
+            ("good", None),
+            ("good", Some("phone")),
+            ("share", None),
+            ("born", None),
+        ];
+        for (token, device) in known {
+            let key = keys().realm("id").session(token, device);
+            let session = Names.session(key).await.unwrap().unwrap();
+            gate.remember(key, &session);
+        }
         let learned = Arc::new(Learned::default());
         let metrics = Metrics::new().unwrap();
         let gateway = Gateway {
@@ -352,23 +396,41 @@ impl World {
         let mut options = server_options(&config.timeouts);
         // For the tests that speak HTTP/2 without TLS straight to the app.
         options.h2c = true;
-        let app = build(gateway, h2_options(&config.connections), options);
+        let (app, lane) = build(gateway, h2_options(&config.connections), options);
         let limits = Limits {
             trusted_proxies: Vec::new(),
             timeouts: config.timeouts.clone(),
             connections: config.connections.clone(),
         };
-        let listeners =
-            Listeners::bind(&config.listeners, limits, metrics, SystemClock.now()).unwrap();
+        let listeners = Listeners::bind(
+            &config.listeners,
+            limits,
+            metrics.clone(),
+            SystemClock.now(),
+        )
+        .unwrap();
         let address = listeners.local_addrs().unwrap()[0];
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(listeners.serve(Arc::clone(&app), stopped));
+        match ways {
+            Ways::Both => drop(tokio::spawn(listeners.serve(
+                Arc::clone(&app),
+                Some(lane),
+                stopped,
+            ))),
+            Ways::PingoraOnly => {
+                tokio::spawn(listeners.serve(Arc::clone(&app), None, stopped));
+            }
+            Ways::LaneOnly => {
+                tokio::spawn(listeners.serve(Arc::new(Nobody), Some(lane), stopped));
+            }
+        }
         Self {
             address,
             origin,
             learned,
             app,
-            _stop: stop,
+            metrics,
+            stop,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Nothing here asks a name server while a request waits, and nothing gives out a peer without a
 //! [`Permit`]. Certificates of TLS upstreams are always verified against their name.
 
+use super::lane::pool::Pool;
 use super::upgrade::UpgradeConnect;
 use crate::clock::Timestamp;
 use crate::config::model;
@@ -33,7 +34,7 @@ pub struct Upstreams(BTreeMap<String, Arc<Upstream>>);
 pub(crate) struct Upstream {
     name: String,
     config: model::Upstream,
-    targets: ArcSwap<Vec<Target>>,
+    targets: ArcSwap<Vec<Arc<Target>>>,
     next: AtomicUsize,
     /// Counts upgrades from 1; 0 is everybody else's group of connections.
     upgrades: AtomicU64,
@@ -41,11 +42,13 @@ pub(crate) struct Upstream {
 
 /// One address of one server.
 #[derive(Debug)]
-struct Target {
+pub(crate) struct Target {
     /// As configured, `host:port`.
     server: String,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     peer: HttpPeer,
+    /// Connections that the lane keeps; Pingora has its own.
+    pub(super) pool: Arc<Pool>,
     /// Not to be used before this time, unless nothing else is there.
     skipped_until: AtomicI64,
 }
@@ -101,11 +104,11 @@ impl Upstream {
         let mut targets = Vec::new();
         for server in &config.servers {
             if let Ok(address) = server.parse() {
-                targets.push(Target::new(server, address, config));
+                targets.push(Arc::new(Target::new(server, address, config)));
             } else if let Some(previous) = previous {
                 for known in previous.targets.load().iter() {
                     if known.server == *server {
-                        targets.push(Target::new(server, known.address, config));
+                        targets.push(Arc::new(Target::new(server, known.address, config)));
                     }
                 }
             }
@@ -142,16 +145,31 @@ impl Upstream {
         self.choose(now, flow)
     }
 
-    fn choose(&self, now: Timestamp, flow: Flow) -> Result<Box<HttpPeer>, NoServer> {
+    /// The same for the lane, which connects by itself.
+    pub(super) fn target(&self, _permit: &Permit, now: Timestamp) -> Result<Arc<Target>, NoServer> {
+        self.in_turn(now)
+    }
+
+    /// Whether the servers are asked without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.config.tls.is_none()
+    }
+
+    fn in_turn(&self, now: Timestamp) -> Result<Arc<Target>, NoServer> {
         let targets = self.targets.load();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let in_turn = || {
             let start = turn.checked_rem(targets.len()).unwrap_or(0);
             targets.iter().skip(start).chain(targets.iter().take(start))
         };
-        let is_usable = |target: &&Target| target.skipped_until.load(Ordering::Relaxed) <= now.0;
+        let is_usable =
+            |target: &&Arc<Target>| target.skipped_until.load(Ordering::Relaxed) <= now.0;
         let target = in_turn().find(is_usable).or_else(|| in_turn().next());
-        let mut peer = Box::new(target.ok_or(NoServer)?.peer.clone());
+        target.map(Arc::clone).ok_or(NoServer)
+    }
+
+    fn choose(&self, now: Timestamp, flow: Flow) -> Result<Box<HttpPeer>, NoServer> {
+        let mut peer = Box::new(self.in_turn(now)?.peer.clone());
         if flow != Flow::Bounded {
             peer.options.read_timeout = None;
         }
@@ -165,9 +183,9 @@ impl Upstream {
     }
 
     /// A server could not be reached: the others first, for a while.
-    pub(crate) fn skip(&self, peer: &HttpPeer, now: Timestamp) {
+    pub(crate) fn skip(&self, server: &SocketAddr, now: Timestamp) {
         for target in self.targets.load().iter() {
-            if target.peer._address == peer._address {
+            if target.address == *server {
                 target
                     .skipped_until
                     .store(now.after(SKIP).0, Ordering::Relaxed);
@@ -204,7 +222,8 @@ impl Upstream {
         if !known.eq(found.iter().copied()) {
             let fresh = found
                 .iter()
-                .map(|(server, address)| Target::new(server, *address, &self.config));
+                .map(|(server, address)| Target::new(server, *address, &self.config))
+                .map(Arc::new);
             self.targets.store(Arc::new(fresh.collect()));
         }
         missing
@@ -253,6 +272,7 @@ impl Target {
             server: server.to_owned(),
             address,
             peer,
+            pool: Arc::new(Pool::new(timeouts.idle)),
             skipped_until: AtomicI64::new(i64::MIN),
         }
     }
@@ -299,13 +319,13 @@ mod tests {
             turns,
             ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:1", "127.0.0.1:2"]
         );
-        let first = upstream.choose(NOW, Flow::Bounded).unwrap();
-        upstream.skip(&first, NOW);
+        let first = upstream.in_turn(NOW).unwrap();
+        upstream.skip(&first.address, NOW);
         for _ in 0..4 {
             assert_eq!(next(&upstream, NOW).unwrap(), "127.0.0.1:2");
         }
-        let second = upstream.choose(NOW, Flow::Bounded).unwrap();
-        upstream.skip(&second, NOW);
+        let second = upstream.in_turn(NOW).unwrap();
+        upstream.skip(&second.address, NOW);
         assert!(
             next(&upstream, NOW).is_ok(),
             "a broken server is better than none"

@@ -12,6 +12,7 @@ mod floods;
 mod golden;
 mod hygiene;
 mod kannel;
+mod lane;
 mod mail;
 mod main_job;
 mod openapi;
