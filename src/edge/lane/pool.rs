@@ -5,7 +5,9 @@
 
 use pingora::protocols::l4::ext::{TcpKeepalive, set_tcp_keepalive};
 use pingora::{Error, ErrorType, OrErr as _, Result};
+use socket2::SockRef;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -95,9 +97,10 @@ async fn sweep(pool: Weak<Pool>, every: Duration) {
     }
 }
 
-/// Nothing can be read: no end of the stream, and no answer that nobody asked for.
+/// Nothing can be read: no end of the stream, and no answer that nobody asked for. The kernel is
+/// asked itself: what tokio knows of a socket may be older than what has just come.
 fn is_quiet(stream: &TcpStream) -> bool {
-    let read = stream.try_read(&mut [0]);
+    let read = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
     matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
