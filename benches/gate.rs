@@ -370,7 +370,7 @@ fn config() -> model::Config {
             assertion: false,
             audience: "files".to_owned(),
         },
-        token_algorithm: model::Algorithm::EdDsa,
+        token_algorithm: model::SigningAlgorithm::EdDsa,
         cors_origins: Vec::new(),
         encoded_slashes: false,
         body_bytes_max: None,
@@ -428,7 +428,7 @@ fn config() -> model::Config {
         sudo: second,
         tokens: model::Tokens {
             issuer: "https://files.example.org".to_owned(),
-            algorithm: model::Algorithm::EdDsa,
+            algorithm: model::SigningAlgorithm::EdDsa,
             access_lifetime: second,
             refresh_lifetime: second,
         },
