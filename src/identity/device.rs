@@ -194,6 +194,10 @@ mod tests {
                 ("cookie", "__Host-vestibule_device=a"),
                 ("cookie", "__Host-vestibule_device=b"),
             ],
+            vec![(
+                "cookie",
+                "__Host-vestibule_device=\u{80}; __Host-vestibule_device=a",
+            )],
         ] {
             assert_eq!(
                 device("/", &given, None),
