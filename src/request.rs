@@ -15,7 +15,8 @@ use authority::{Authority, Scheme};
 pub use client::Client;
 use http::header::{ACCEPT, AUTHORIZATION, UPGRADE};
 use http::{HeaderMap, Method};
-pub(crate) use lines::{Line, Lines};
+use lines::Lines;
+pub(crate) use lines::{Line, Signs};
 pub use path::canonical_path;
 pub(crate) use path::{ENCODED_SLASH, has_other_readings, without_parameters};
 pub(crate) use query::may_hold;
@@ -35,7 +36,7 @@ pub struct RequestHead<'a> {
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
     /// Of `headers`.
-    pub(crate) lines: Lines<'a>,
+    pub(crate) signs: Signs<'a>,
     /// The canonical path of WebDAV's `Destination` (RFC 4918 section 10.3), on the same host.
     pub destination: Option<Cow<'a, str>>,
     /// The path or the destination keeps an encoded `/`: only for routes with `encoded_slashes: keep`.
@@ -159,7 +160,7 @@ impl<'a> RequestHead<'a> {
             path,
             query: target.query,
             headers,
-            lines,
+            signs: lines.signs,
             destination,
             has_encoded_slash,
             client,
@@ -219,6 +220,12 @@ impl<'a> RequestHead<'a> {
             .filter_map(|value| value.split(';').next())
             .any(|value| value.trim().eq_ignore_ascii_case(item))
     }
+}
+
+/// Whether every byte is as `is_fine` says. Looks at all of them, so that it is done many at a time:
+/// for texts that nearly always are fine.
+pub(crate) fn all_bytes(text: &str, is_fine: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |fine, byte| fine & is_fine(byte))
 }
 
 /// The parts of a request target (RFC 9112 section 3.2).

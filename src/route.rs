@@ -2,7 +2,7 @@
 
 use crate::config::model;
 use crate::digest::{DigestKeys, RealmKeys};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A route with what a request needs of it made ready.
@@ -15,13 +15,13 @@ pub struct Route {
     pub identity: model::Identity,
 }
 
-/// All routes by host: exact names first, then the longest `*.suffix`, then `*`.
+/// All routes by host (few, so that comparing them is faster than hashing): exact names first, then the longest `*.suffix`, then `*`.
 #[derive(Debug)]
 pub struct Routes {
     all: Vec<Arc<Route>>,
-    exact: HashMap<String, Arc<Route>>,
+    exact: BTreeMap<String, Arc<Route>>,
     /// `.example.org` for `*.example.org`.
-    suffixes: HashMap<String, Arc<Route>>,
+    suffixes: BTreeMap<String, Arc<Route>>,
     any: Option<Arc<Route>>,
 }
 
@@ -32,8 +32,8 @@ impl Routes {
     pub fn new(config: &model::Config, keys: &DigestKeys) -> Self {
         let mut routes = Self {
             all: Vec::new(),
-            exact: HashMap::new(),
-            suffixes: HashMap::new(),
+            exact: BTreeMap::new(),
+            suffixes: BTreeMap::new(),
             any: None,
         };
         for route in &config.routes {
@@ -98,8 +98,8 @@ mod tests {
     fn routes(hosts: &[&[&str]]) -> Routes {
         let mut routes = Routes {
             all: Vec::new(),
-            exact: HashMap::new(),
-            suffixes: HashMap::new(),
+            exact: BTreeMap::new(),
+            suffixes: BTreeMap::new(),
             any: None,
         };
         for (number, hosts) in hosts.iter().enumerate() {

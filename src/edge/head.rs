@@ -278,7 +278,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::model;
     use crate::digest::DigestKeys;
-    use crate::request::{Client, Lines};
+    use crate::request::{Client, Signs};
 
     pub(in crate::edge) fn route(identity: Identity, credentials: Vec<CredentialSource>) -> Route {
         Route {
@@ -319,7 +319,7 @@ pub(super) mod tests {
             path: path.into(),
             query: None,
             headers,
-            lines: Lines::read(headers),
+            signs: Signs::read(headers),
             destination: None,
             has_encoded_slash: false,
             client: Client {

@@ -8,19 +8,24 @@ use http::header::COOKIE;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotText;
 
-/// Every value of the cookie `name`, in order.
-pub(super) fn values<'h>(
+/// Calls `look` with every value of the cookie `name`, in order, until it fails.
+pub(super) fn each<'h, E>(
     head: &'h RequestHead<'_>,
     name: &str,
-) -> impl Iterator<Item = Result<&'h str, NotText>> {
-    head.lines
-        .cookie
-        .all(head.headers, COOKIE)
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(move |pair| {
-            let at = pair.iter().position(|byte| *byte == b'=')?;
-            let (found, value) = (pair.get(..at)?, pair.get(at + 1..)?);
-            (found.trim_ascii() == name.as_bytes())
-                .then(|| std::str::from_utf8(value.trim_ascii()).map_err(|_| NotText))
-        })
+    mut look: impl FnMut(Result<&'h str, NotText>) -> Result<(), E>,
+) -> Result<(), E> {
+    head.signs.cookie.each(head.headers, &COOKIE, |line| {
+        line.as_bytes()
+            .split(|byte| *byte == b';')
+            .filter_map(|pair| value(pair, name))
+            .try_for_each(&mut look)
+    })
+}
+
+/// The value of a pair `name=value`, if it is of that name.
+fn value<'h>(pair: &'h [u8], name: &str) -> Option<Result<&'h str, NotText>> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    let (found, value) = (pair.get(..at)?, pair.get(at + 1..)?);
+    (found.trim_ascii() == name.as_bytes())
+        .then(|| std::str::from_utf8(value.trim_ascii()).map_err(|_| NotText))
 }

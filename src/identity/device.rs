@@ -1,7 +1,7 @@
 //! Finds the device a request names. Never a secret, except the device cookie.
 
 use super::cookies;
-use crate::request::RequestHead;
+use crate::request::{RequestHead, all_bytes};
 use http::HeaderName;
 use std::borrow::Cow;
 
@@ -31,10 +31,10 @@ pub fn find<'h>(
     in_body: Option<&'h str>,
 ) -> Result<Option<Cow<'h, str>>, BadDevice> {
     let mut found = None;
-    for line in head.lines.device.all(head.headers, HEADER) {
+    head.signs.device.each(head.headers, &HEADER, |line| {
         let line = std::str::from_utf8(line.as_bytes()).map_err(|_| BadDevice::Malformed)?;
-        merge(&mut found, Cow::Borrowed(line))?;
-    }
+        merge(&mut found, Cow::Borrowed(line))
+    })?;
     if let Some(value) = head
         .query_value("deviceId")
         .map_err(|_| BadDevice::Conflict)?
@@ -59,18 +59,18 @@ fn cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
     } else {
         COOKIE_PLAIN
     };
-    let mut values = cookies::values(head, name);
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(BadDevice::CookieTwice);
-    }
+    let mut first = None;
+    cookies::each(head, name, |value| match first.replace(value) {
+        Some(_) => Err(BadDevice::CookieTwice),
+        None => Ok(()),
+    })?;
     first.transpose().map_err(|_| BadDevice::Malformed)
 }
 
 /// Whether a text can name a device.
 pub(super) fn is_device(text: &str) -> bool {
     // One byte each, none of them a control character.
-    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_plain = all_bytes(text, |byte| matches!(byte, b' '..=b'~'));
     match is_plain {
         true => (1..=DEVICE_CHARS_MAX).contains(&text.len()),
         false => is_device_in_unicode(text),
@@ -194,6 +194,10 @@ mod tests {
                 ("cookie", "__Host-vestibule_device=a"),
                 ("cookie", "__Host-vestibule_device=b"),
             ],
+            vec![(
+                "cookie",
+                "__Host-vestibule_device=\u{80}; __Host-vestibule_device=a",
+            )],
         ] {
             assert_eq!(
                 device("/", &given, None),

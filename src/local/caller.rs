@@ -7,7 +7,7 @@ use crate::digest::SessionKey;
 use crate::gate::session::{Factor, Holder, Session};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
-use crate::request::{Client, Lines, RequestHead};
+use crate::request::{Client, RequestHead, Signs};
 use std::time::Duration;
 
 impl Call {
@@ -19,7 +19,7 @@ impl Call {
             path: self.path.as_str().into(),
             query: self.query.as_deref(),
             headers: &self.headers,
-            lines: Lines::read(&self.headers),
+            signs: Signs::read(&self.headers),
             destination: None,
             has_encoded_slash: false,
             client: Client {

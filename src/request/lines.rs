@@ -20,36 +20,49 @@ impl<'h> Line<'h> {
         };
     }
 
-    /// Every value, in order. `name` is this line's in `headers`.
-    pub(crate) fn all(
+    /// Calls `look` with every value, in order, until it fails. `name` is this line's in `headers`.
+    pub(crate) fn each<E>(
         self,
         headers: &'h HeaderMap,
-        name: HeaderName,
-    ) -> impl Iterator<Item = &'h HeaderValue> {
-        let (once, many) = match self {
-            Self::Absent => (None, None),
-            Self::Once(value) => (Some(value), None),
-            Self::Many => (None, Some(headers.get_all(name))),
-        };
-        once.into_iter().chain(many.into_iter().flatten())
+        name: &HeaderName,
+        mut look: impl FnMut(&'h HeaderValue) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Self::Absent => Ok(()),
+            Self::Once(value) => look(value),
+            Self::Many => headers.get_all(name).iter().try_for_each(look),
+        }
     }
 }
 
-/// The lines that framing, host, token and device are read from.
+/// The lines that framing, host and destination are read from, and the signs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Lines<'h> {
-    pub(crate) content_length: Line<'h>,
-    pub(crate) transfer_encoding: Line<'h>,
-    pub(crate) host: Line<'h>,
-    pub(crate) destination: Line<'h>,
+pub(super) struct Lines<'h> {
+    pub(super) content_length: Line<'h>,
+    pub(super) transfer_encoding: Line<'h>,
+    pub(super) host: Line<'h>,
+    pub(super) destination: Line<'h>,
+    pub(super) signs: Signs<'h>,
+}
+
+/// The lines by which a sender is known: what a parsed head keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Signs<'h> {
     pub(crate) authorization: Line<'h>,
     pub(crate) cookie: Line<'h>,
     pub(crate) device: Line<'h>,
 }
 
+impl<'h> Signs<'h> {
+    /// The signs alone, of a head that was read before.
+    pub(crate) fn read(headers: &'h HeaderMap) -> Self {
+        Lines::read(headers).signs
+    }
+}
+
 impl<'h> Lines<'h> {
     /// Walks over the head once.
-    pub(crate) fn read(headers: &'h HeaderMap) -> Self {
+    pub(super) fn read(headers: &'h HeaderMap) -> Self {
         let mut lines = Self::default();
         for (name, value) in headers {
             let line = match name.as_str() {
@@ -57,9 +70,9 @@ impl<'h> Lines<'h> {
                 "transfer-encoding" => &mut lines.transfer_encoding,
                 "host" => &mut lines.host,
                 "destination" => &mut lines.destination,
-                "authorization" => &mut lines.authorization,
-                "cookie" => &mut lines.cookie,
-                "x-device-id" => &mut lines.device,
+                "authorization" => &mut lines.signs.authorization,
+                "cookie" => &mut lines.signs.cookie,
+                "x-device-id" => &mut lines.signs.device,
                 _ => continue,
             };
             line.add(value);
@@ -105,9 +118,9 @@ mod tests {
                 ("transfer-encoding", lines.transfer_encoding),
                 ("host", lines.host),
                 ("destination", lines.destination),
-                ("authorization", lines.authorization),
-                ("cookie", lines.cookie),
-                ("x-device-id", lines.device),
+                ("authorization", lines.signs.authorization),
+                ("cookie", lines.signs.cookie),
+                ("x-device-id", lines.signs.device),
             ] {
                 let values: Vec<_> = headers.get_all(name).iter().collect();
                 let wanted = match values.as_slice() {
@@ -116,7 +129,12 @@ mod tests {
                     _ => Line::Many,
                 };
                 prop_assert_eq!(line, wanted);
-                let all: Vec<_> = line.all(&headers, HeaderName::from_static(name)).collect();
+                let mut all = Vec::new();
+                let looked = line.each(&headers, &HeaderName::from_static(name), |value| {
+                    all.push(value);
+                    Ok::<(), ()>(())
+                });
+                prop_assert_eq!(looked, Ok(()));
                 prop_assert_eq!(all, values);
             }
         }

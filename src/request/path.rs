@@ -5,7 +5,7 @@
 //! characters that a path may not hold unescaped become escapes. What two servers could read in two
 //! ways is refused. Nothing else is decoded: `%2B` stays apart from `+`, as the RFC asks.
 
-use super::Malformed;
+use super::{Malformed, all_bytes};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -17,8 +17,7 @@ const ENCODED_SEMICOLON: &str = "%3B";
 /// Whether a backend could read a canonical path in another way than it is written: an encoded
 /// slash as a slash, a `;` as the beginning of parameters.
 pub(crate) fn has_other_readings(path: &str) -> bool {
-    let is_suspect = |byte: u8| matches!(byte, b';' | b'%');
-    path.bytes().any(is_suspect)
+    !all_bytes(path, |byte| !matches!(byte, b';' | b'%'))
         && (path.contains(';') || path.contains(ENCODED_SLASH) || path.contains(ENCODED_SEMICOLON))
 }
 
@@ -56,7 +55,7 @@ fn is_plainly_canonical(path: &str) -> bool {
     path.bytes().all(|byte| {
         let begins_badly = before == b'/' && matches!(byte, b'/' | b'.');
         before = byte;
-        !begins_badly && byte.is_ascii() && (PLAIN >> byte) & 1 == 1
+        !begins_badly && PLAIN.get(usize::from(byte)) == Some(&true)
     })
 }
 
@@ -101,13 +100,15 @@ const fn is_plain(byte: u8) -> bool {
         )
 }
 
-/// [`is_plain`], a bit for each ASCII character: one look instead of a dozen comparisons.
-const PLAIN: u128 = {
-    let mut plain = 0;
+/// [`is_plain`] of every byte: one look instead of a dozen comparisons.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut rest: &mut [bool] = &mut plain;
     let mut byte = 0_u8;
-    while byte.is_ascii() {
-        plain |= (is_plain(byte) as u128) << byte;
-        byte += 1;
+    while let [first, others @ ..] = rest {
+        *first = is_plain(byte);
+        byte = byte.wrapping_add(1);
+        rest = others;
     }
     plain
 };

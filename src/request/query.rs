@@ -6,12 +6,16 @@ use std::borrow::Cow;
 /// Whether a query could hold the parameter `name`, in whatever letters it is written. `false` is
 /// certain, and spares nearly every request the decoding: without escapes, a key is its own letters.
 pub(crate) fn may_hold(query: &str, name: &str) -> bool {
-    let (query, name) = (query.as_bytes(), name.as_bytes());
-    name.is_empty()
-        || query.iter().any(|byte| matches!(byte, b'%' | b'+'))
-        || query
-            .windows(name.len())
-            .any(|letters| letters.eq_ignore_ascii_case(name))
+    let Some(first) = name.as_bytes().first() else {
+        return true;
+    };
+    let begins = |at: usize| {
+        let letters = query.as_bytes().get(at..at + name.len());
+        letters.is_some_and(|letters| letters.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    query.bytes().enumerate().any(|(at, byte)| {
+        matches!(byte, b'%' | b'+') || (byte.eq_ignore_ascii_case(first) && begins(at))
+    })
 }
 
 /// The decoded value of a parameter. Twice with one value is fine, with two is refused; so is a
