@@ -197,7 +197,7 @@ impl<'a> RequestHead<'a> {
         self.any_item(UPGRADE, "websocket")
     }
 
-    /// The decoded value of a query parameter; see [`query::value`].
+    /// The decoded value of a query parameter; see `query::value`.
     pub fn query_value(&self, name: &str) -> Result<Option<Cow<'a, str>>, Malformed> {
         self.query
             .map_or(Ok(None), |query| query::value(query, name))

@@ -10,7 +10,7 @@ use crate::auth::challenge::{Accept, Verified};
 use crate::auth::enrol::NewFactor;
 use crate::auth::ports::{Disable, FactorKind, FactorValue, Stage, Wizard, WizardKind};
 use crate::auth::tokens::{IssueTo, RefreshForm};
-use crate::auth::{Auth, Standing, subject};
+use crate::auth::{Standing, subject};
 use crate::entropy;
 use crate::factor::phone::Phone;
 use crate::factor::totp;
@@ -35,28 +35,6 @@ pub enum Step {
     Image,
 }
 
-fn status(trouble: &Trouble) -> StatusCode {
-    match trouble {
-        Trouble::Body(_)
-        | Trouble::Device(_)
-        | Trouble::Credential(_)
-        | Trouble::Field { .. }
-        | Trouble::RecipientRefused => StatusCode::BAD_REQUEST,
-        Trouble::NoToken
-        | Trouble::UnknownToken
-        | Trouble::WrongSignIn
-        | Trouble::CodeWrong { .. } => StatusCode::UNAUTHORIZED,
-        Trouble::NotVerified
-        | Trouble::NoSelfEnrolment
-        | Trouble::NotAllowed
-        | Trouble::Locked
-        | Trouble::CodeGone => StatusCode::FORBIDDEN,
-        Trouble::NotFound(_) | Trouble::Nothing(_) => StatusCode::NOT_FOUND,
-        Trouble::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Trouble::NotSent | Trouble::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
 /// An error of this dialect.
 pub(super) fn message(status: StatusCode, text: &str) -> Reply {
     let name = status.canonical_reason().unwrap_or("Error");
@@ -65,7 +43,8 @@ pub(super) fn message(status: StatusCode, text: &str) -> Reply {
 }
 
 fn refused(trouble: &Trouble, call: &Call) -> Reply {
-    trouble.dress(message(status(trouble), &trouble.to_string()), call)
+    let reply = message(trouble.status(), &trouble.to_string());
+    trouble.dress(reply, &call.route)
 }
 
 fn done(body: &Value) -> Reply {
@@ -164,7 +143,7 @@ impl Local {
     async fn conduit_enable_verify(&self, call: &Call) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let by = self.signed(call, &body).await?;
-        let code = code(&self.auth, &body)?;
+        let code = self.typed_code(&body, "code")?;
         // Says 403 also where nothing waits. The step that judges the code asks once more.
         self.auth.may_enrol(&by.caller, false).await?;
         self.verified(call, &by, "code", &code, Accept::Enrolment, None)
@@ -197,7 +176,7 @@ impl Local {
     async fn conduit_verify(&self, call: &Call) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let by = self.signed(call, &body).await?;
-        let code = code(&self.auth, &body)?;
+        let code = self.typed_code(&body, "code")?;
         let issue = Some(issue_to(call, &by));
         let verified = self
             .verified(call, &by, "code", &code, Accept::Factor, issue)
@@ -215,8 +194,7 @@ impl Local {
     async fn conduit_recover(&self, call: &Call) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let by = self.signed(call, &body).await?;
-        let code = body.digits("code", 8)?.filter(|code| !code.is_empty());
-        let code = code.ok_or_else(|| Trouble::missing("code"))?;
+        let code = body.required_digits("code", 8)?;
         let issue = Some(issue_to(call, &by));
         let verified = self
             .verified(call, &by, "code", &code, Accept::Backup, issue)
@@ -277,12 +255,6 @@ fn issue_to<'a>(call: &'a Call, by: &'a Signed) -> IssueTo<'a> {
         refresh: RefreshForm::Opaque,
         stands_for: Some(&by.token),
     }
-}
-
-fn code<'f>(auth: &Auth, body: &'f Fields) -> Result<std::borrow::Cow<'f, str>, Trouble> {
-    let width = auth.settings.load().codes.length;
-    let code = body.digits("code", width)?.filter(|code| !code.is_empty());
-    code.ok_or_else(|| Trouble::missing("code"))
 }
 
 /// The document calls it `phone` in its example and `phoneNumber` in the API that it describes.

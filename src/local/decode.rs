@@ -5,6 +5,7 @@
 //! reader of the same bytes would pick cannot be known.
 
 use super::Call;
+use super::trouble::Trouble;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -84,6 +85,26 @@ impl Fields {
     /// written as.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, BadField> {
         self.digits(name, 0)
+    }
+
+    /// A field as text; `None` also if it is empty.
+    pub(super) fn filled(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, BadField> {
+        Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
+    /// A field as text that must be there, and not empty.
+    pub(super) fn required(&self, name: &'static str) -> Result<Cow<'_, str>, Trouble> {
+        self.required_digits(name, 0)
+    }
+
+    /// Like [`Fields::required`], for [`Fields::digits`].
+    pub(super) fn required_digits(
+        &self,
+        name: &'static str,
+        width: usize,
+    ) -> Result<Cow<'_, str>, Trouble> {
+        let text = self.digits(name, width)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| Trouble::missing(name))
     }
 
     /// Like [`Fields::text`], but a number gets back the leading zeros that JSON cannot write.

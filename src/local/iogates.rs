@@ -1,18 +1,18 @@
 //! The ioGates dialect: its "Auth Token API" and "Two Factor Auth API". Every error is
-//! `{"message": …}`, with the statuses of `Failure::status`.
+//! `{"message": …}`, with the statuses of `status`.
 
-use super::decode::{BadBody, BadField, Fields};
+use super::decode::Fields;
 use super::target::{self, Target};
+use super::trouble::Trouble;
 use super::{Call, Local, Reply, encode};
 use crate::auth::challenge::{Accept, StartError, Typed, VerifyError};
-use crate::auth::lockout::Blocked;
 use crate::auth::ports::FactorKind;
 use crate::auth::sign_in::{SignInContext, SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
 use crate::config::model::{CredentialSource, Requirement, Route};
-use crate::gate::{Presented, Unavailable};
-use crate::identity::credential::{self, BadCredential};
-use crate::identity::device::{self, BadDevice};
+use crate::gate::Presented;
+use crate::identity::credential;
+use crate::identity::device;
 use crate::secret::Secret;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -25,176 +25,58 @@ const STORAGE_UNKNOWN: u64 = (1 << 53) - 1;
 /// No limit, as the document says.
 const NO_SIZE_LIMIT: u64 = 0;
 
-/// Why a call is refused.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Body(#[from] BadBody),
-    #[error(transparent)]
-    Field(#[from] BadField),
-    #[error(transparent)]
-    Device(#[from] BadDevice),
-    #[error(transparent)]
-    Credential(#[from] BadCredential),
-    #[error("`deviceId` is missing: send the same one with every call of this installation")]
-    NoDevice,
-    #[error("send `username` and `password`, or a share `URL`")]
-    NoSignIn,
-    #[error("send either `username` and `password`, or a share `URL`, not both")]
-    BothSignIns,
-    #[error("wrong user name, password or share URL")]
-    WrongSignIn,
-    #[error("send the token as `Authorization: Bearer`")]
-    NoToken,
-    #[error("the token is unknown or has ended: sign in again")]
-    UnknownToken,
-    #[error("the token in the path is not the bearer token: send the same one in both places")]
-    TokensDiffer,
-    #[error("no mobile number is known for you: ask who gave you this access to add one")]
-    NoNumber,
-    #[error(
-        "no mobile number is known for you: send a code of your authenticator app as `authcode`"
-    )]
-    OnlyAuthenticator,
-    #[error("codes cannot be sent to your mobile number: ask who gave you this access")]
-    NumberRefused,
-    #[error("`authcode` must be the digits of a code")]
-    CodeMalformed,
-    #[error("{}", wrong_code(*.left))]
-    CodeWrong { left: Option<u32> },
-    #[error("the code has expired or was used: ask for a new one")]
-    CodeGone,
-    #[error("no code was sent for this token and device: ask for one")]
-    CodeNeverSent,
-    #[error("locked after too many wrong codes: ask who runs this service to unlock you")]
-    Locked,
-    #[error("too many tries: wait {retry_after_secs} seconds")]
-    TooMany { retry_after_secs: u64 },
-    #[error("the message could not be sent: try again in a minute")]
-    NotSent,
-    #[error("this cannot be checked now: try again in a few seconds")]
-    Unavailable,
-}
+const NO_NUMBER: Trouble =
+    Trouble::Nothing("no mobile number is known for you: ask who gave you this access to add one");
+const ONLY_AUTHENTICATOR: Trouble = Trouble::Nothing(
+    "no mobile number is known for you: send a code of your authenticator app as `authcode`",
+);
+const NUMBER_REFUSED: Trouble =
+    Trouble::Nothing("codes cannot be sent to your mobile number: ask who gave you this access");
+const NEVER_SENT: Trouble =
+    Trouble::NotFound("no code was sent for this token and device: ask for one");
 
-fn wrong_code(left: Option<u32>) -> String {
-    match left {
-        None => "wrong code".to_owned(),
-        Some(0) => "wrong code, and it is void now: ask for a new one".to_owned(),
-        Some(1) => "wrong code: 1 try left".to_owned(),
-        Some(left) => format!("wrong code: {left} tries left"),
+/// The status, where it is not the one that `Trouble` has by itself.
+fn status(trouble: &Trouble) -> StatusCode {
+    match trouble {
+        Trouble::Nothing(_) => StatusCode::BAD_REQUEST,
+        other => other.status(),
     }
 }
 
-impl Failure {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Body(_)
-            | Self::Field(_)
-            | Self::Device(_)
-            | Self::Credential(_)
-            | Self::NoDevice
-            | Self::NoSignIn
-            | Self::BothSignIns
-            | Self::NoNumber
-            | Self::OnlyAuthenticator
-            | Self::NumberRefused
-            | Self::CodeMalformed => StatusCode::BAD_REQUEST,
-            Self::WrongSignIn
-            | Self::NoToken
-            | Self::UnknownToken
-            | Self::TokensDiffer
-            | Self::CodeWrong { .. } => StatusCode::UNAUTHORIZED,
-            Self::CodeGone | Self::Locked => StatusCode::FORBIDDEN,
-            Self::CodeNeverSent => StatusCode::NOT_FOUND,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotSent | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// The error code of RFC 6750 or RFC 9470 for a 401.
-    fn error_code(&self) -> Option<&'static str> {
-        match self {
-            Self::UnknownToken | Self::TokensDiffer => Some("invalid_token"),
-            Self::CodeWrong { .. } => Some("insufficient_user_authentication"),
-            _ => None,
-        }
-    }
-
-    fn retry_after_secs(&self) -> Option<u64> {
-        match self {
-            Self::TooMany { retry_after_secs } => Some(*retry_after_secs),
-            Self::NotSent => Some(encode::RETRY_SEND_SECS),
-            Self::Unavailable => Some(encode::RETRY_STORE_SECS),
-            _ => None,
-        }
-    }
-
-    fn reply(&self, route: &crate::route::Route) -> Reply {
-        let mut reply = message(self.status(), &self.to_string());
-        if self.status() == StatusCode::UNAUTHORIZED {
-            reply = encode::www_authenticate(reply, route, self.error_code());
-        }
-        match self.retry_after_secs() {
-            Some(secs) => encode::retry_after(reply, secs),
-            None => reply,
-        }
+/// The words, where they are not those of `Trouble` itself.
+fn text(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::WrongSignIn => "wrong user name, password or share URL".to_owned(),
+        Trouble::CodeWrong { left: None } => "wrong code".to_owned(),
+        other => other.to_string(),
     }
 }
 
-impl From<Unavailable> for Failure {
-    fn from(_: Unavailable) -> Self {
-        Self::Unavailable
-    }
-}
-
-impl From<Blocked> for Failure {
-    fn from(blocked: Blocked) -> Self {
-        match blocked {
-            Blocked::Delayed { retry_after_secs } => Self::TooMany { retry_after_secs },
-            Blocked::Locked => Self::Locked,
-        }
-    }
+fn refused(trouble: &Trouble, route: &crate::route::Route) -> Reply {
+    trouble.dress(message(status(trouble), &text(trouble)), route)
 }
 
 /// The answer to a sign-in that is not forwarded to the backend, in the words of our own.
 #[must_use]
 pub fn sign_in_refused(error: SignInError, route: &crate::route::Route) -> Reply {
-    Failure::from(error).reply(route)
+    refused(&error.into(), route)
 }
 
-impl From<SignInError> for Failure {
-    fn from(error: SignInError) -> Self {
-        match error {
-            SignInError::Wrong => Self::WrongSignIn,
-            SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
-            SignInError::Unavailable => Self::Unavailable,
-        }
+fn not_started(error: StartError) -> Trouble {
+    match error {
+        StartError::NoRecipient => NO_NUMBER,
+        StartError::RecipientRefused => NUMBER_REFUSED,
+        other => other.into(),
     }
 }
 
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::NoRecipient => Self::NoNumber,
-            StartError::RecipientRefused => Self::NumberRefused,
-            StartError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
-            StartError::Blocked(blocked) => blocked.into(),
-            StartError::NotSent => Self::NotSent,
-            StartError::Unavailable => Self::Unavailable,
+fn not_verified(error: VerifyError) -> Trouble {
+    match error {
+        VerifyError::Malformed => {
+            Trouble::field("authcode", "`authcode` must be the digits of a code")
         }
-    }
-}
-
-impl From<VerifyError> for Failure {
-    fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::Malformed => Self::CodeMalformed,
-            VerifyError::Wrong { left } => Self::CodeWrong { left },
-            VerifyError::Gone => Self::CodeGone,
-            VerifyError::NeverSent | VerifyError::Forbidden => Self::CodeNeverSent,
-            VerifyError::Blocked(blocked) => blocked.into(),
-            VerifyError::Unavailable => Self::Unavailable,
-        }
+        VerifyError::NeverSent | VerifyError::Forbidden => NEVER_SENT,
+        other => other.into(),
     }
 }
 
@@ -208,15 +90,19 @@ impl Local {
     pub(super) async fn iogates_auth_token(&self, call: &Call) -> Reply {
         match self.auth_token(call).await {
             Ok(signed_in) => encode::json(StatusCode::OK, &self.auth_token_body(&signed_in)),
-            Err(failure) => failure.reply(&call.route),
+            Err(trouble) => refused(&trouble, &call.route),
         }
     }
 
-    async fn auth_token(&self, call: &Call) -> Result<SignedIn, Failure> {
+    async fn auth_token(&self, call: &Call) -> Result<SignedIn, Trouble> {
         let fields = Fields::body(call)?;
         let in_body = fields.text("deviceId")?;
         let head = call.head();
-        let device = device::find(&head, in_body.as_deref())?.ok_or(Failure::NoDevice)?;
+        let device = device::find(&head, in_body.as_deref())?.ok_or_else(|| {
+            let text =
+                "`deviceId` is missing: send the same one with every call of this installation";
+            Trouble::field("deviceId", text)
+        })?;
         let at = SignInContext {
             realm: &call.route.config.identity,
             keys: &call.route.keys,
@@ -225,20 +111,24 @@ impl Local {
             address: call.address,
         };
         // The document has clients send the unused form as null; others leave it empty.
-        let given = |name| -> Result<_, BadField> {
-            Ok(fields.text(name)?.filter(|text| !text.is_empty()))
-        };
-        let signed_in = match (given("username")?, given("password")?, given("URL")?) {
+        let (name, password) = (fields.filled("username")?, fields.filled("password")?);
+        let signed_in = match (name, password, fields.filled("URL")?) {
             (Some(name), Some(password), None) => {
                 let password = Secret::new(password.into_owned());
                 self.auth.sign_in(at, &name, &password).await?
             }
             (None, None, Some(url)) => {
-                let token = share_token(call, &url).ok_or(Failure::WrongSignIn)?;
+                let token = share_token(call, &url).ok_or(Trouble::WrongSignIn)?;
                 self.auth.open_share(at, &token).await?
             }
-            (_, _, Some(_)) => return Err(Failure::BothSignIns),
-            (_, _, None) => return Err(Failure::NoSignIn),
+            (_, _, Some(_)) => {
+                let text = "send either `username` and `password`, or a share `URL`, not both";
+                return Err(Trouble::field("URL", text));
+            }
+            (_, _, None) => {
+                let text = "send `username` and `password`, or a share `URL`";
+                return Err(Trouble::field("username", text));
+            }
         };
         self.gate
             .token_issued(call.route.keys.token(signed_in.token.expose()));
@@ -273,16 +163,16 @@ impl Local {
     pub(super) async fn iogates_two_factor(&self, call: &Call) -> Reply {
         self.two_factor(call)
             .await
-            .unwrap_or_else(|failure| failure.reply(&call.route))
+            .unwrap_or_else(|trouble| refused(&trouble, &call.route))
     }
 
-    async fn two_factor(&self, call: &Call) -> Result<Reply, Failure> {
+    async fn two_factor(&self, call: &Call) -> Result<Reply, Trouble> {
         let head = call.head();
         let token = credential::find(&[CredentialSource::Bearer], &head)?;
-        let token = token.ok_or(Failure::NoToken)?;
+        let token = token.ok_or(Trouble::NoToken)?;
         let in_path = target::last_segment(&call.path);
         if !bool::from(in_path.as_bytes().ct_eq(token.as_bytes())) {
-            return Err(Failure::TokensDiffer);
+            return Err(Trouble::TokensDiffer);
         }
         let body = Fields::body(call)?;
         let device_in_body = body.text("deviceId")?.map(std::borrow::Cow::into_owned);
@@ -292,7 +182,7 @@ impl Local {
             device: device.as_deref(),
         };
         let caller = self.caller(call, presented).await?;
-        let caller = caller.ok_or(Failure::UnknownToken)?;
+        let caller = caller.ok_or(Trouble::UnknownToken)?;
         let fields = Fields::query(call).and(body);
         if !fields.has("authcode") {
             let fresh = fields.is_on("fresh");
@@ -307,13 +197,14 @@ impl Local {
             device_label: caller.device_label.clone(),
             issue: None,
         };
-        let verified = self.auth.verify(&caller, typed).await?;
+        let verified = self.auth.verify(&caller, typed).await;
+        let verified = verified.map_err(not_verified)?;
         self.remember(call, presented, caller.pair, &verified.session)
             .await;
         Ok(message(StatusCode::OK, "Code accepted"))
     }
 
-    async fn start(&self, call: &Call, caller: &Caller, fresh: bool) -> Result<Reply, Failure> {
+    async fn start(&self, call: &Call, caller: &Caller, fresh: bool) -> Result<Reply, Trouble> {
         let needed =
             asks_second_factor(&call.route.config) && (fresh || caller.standing == Standing::Token);
         if !needed {
@@ -321,20 +212,16 @@ impl Local {
         }
         let started_at = match self.auth.start(caller, FactorKind::Sms).await {
             Err(StartError::NoRecipient) if self.has_authenticator(caller).await? => {
-                return Err(Failure::OnlyAuthenticator);
+                return Err(ONLY_AUTHENTICATOR);
             }
-            started_at => started_at?,
+            started_at => started_at.map_err(not_started)?,
         };
         let text = format!("A code was sent to {}", started_at.masked_recipient);
         Ok(started(&text, Some(started_at.expires_at.iso8601())))
     }
 
-    async fn has_authenticator(&self, caller: &Caller) -> Result<bool, Failure> {
-        let factors = self.auth.factors(caller.holder.user).await;
-        let factors = factors.map_err(|error| {
-            tracing::error!(%error, "a challenge could not be started");
-            Failure::Unavailable
-        })?;
+    async fn has_authenticator(&self, caller: &Caller) -> Result<bool, Trouble> {
+        let factors = self.auth.factors(caller.holder.user).await?;
         Ok(factors.totp().is_some())
     }
 }

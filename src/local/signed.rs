@@ -10,6 +10,7 @@ use crate::config::model::CredentialSource;
 use crate::gate::Presented;
 use crate::identity::credential;
 use crate::identity::device::{self, BadDevice};
+use std::borrow::Cow;
 
 /// Who calls, and with what.
 pub(super) struct Signed {
@@ -46,12 +47,21 @@ impl Local {
         };
         let caller = self.caller(call, presented).await?;
         let caller = caller.ok_or(Trouble::UnknownToken)?;
-        let device = device.map(std::borrow::Cow::into_owned);
+        let device = device.map(Cow::into_owned);
         Ok(Signed {
             token,
             device,
             caller,
         })
+    }
+
+    /// The code typed into `field`, with the leading zeros that JSON's numbers lose.
+    pub(super) fn typed_code<'f>(
+        &self,
+        body: &'f Fields,
+        field: &'static str,
+    ) -> Result<Cow<'f, str>, Trouble> {
+        body.required_digits(field, self.auth.settings.load().codes.length)
     }
 
     /// Verifies the code typed into `field`, and tells the gate of what it has verified.

@@ -1,8 +1,8 @@
-//! What can go wrong in a call of any dialect, in one set of words. Each dialect has its own status
-//! and shape for it.
+//! What can go wrong in a call of any dialect, in one set of words. Each dialect has its own shape
+//! for it, and says where its status or its words are others.
 
 use super::decode::{BadBody, BadField};
-use super::{Call, Reply, encode};
+use super::{Reply, encode};
 use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::enrol::{EnrolError, ResetError};
 use crate::auth::lockout::Blocked;
@@ -12,6 +12,7 @@ use crate::auth::wizard::WizardError;
 use crate::gate::Unavailable;
 use crate::identity::credential::BadCredential;
 use crate::identity::device::BadDevice;
+use crate::route::Route;
 use http::StatusCode;
 
 /// Why a call is refused. Its text is for people: what was wrong, and what to do.
@@ -30,6 +31,8 @@ pub(super) enum Trouble {
     NoToken,
     #[error("the token is unknown or has ended: sign in again")]
     UnknownToken,
+    #[error("the token in the path is not the bearer token: send the same one in both places")]
+    TokensDiffer,
     #[error("wrong user name, mail address or password")]
     WrongSignIn,
     #[error("verify your second factor first: this would change what protects you")]
@@ -82,12 +85,34 @@ impl Trouble {
         }
     }
 
+    /// The status in HTTP's own sense.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Body(_)
+            | Self::Device(_)
+            | Self::Credential(_)
+            | Self::Field { .. }
+            | Self::RecipientRefused => StatusCode::BAD_REQUEST,
+            Self::NoToken
+            | Self::UnknownToken
+            | Self::TokensDiffer
+            | Self::WrongSignIn
+            | Self::CodeWrong { .. } => StatusCode::UNAUTHORIZED,
+            Self::NotVerified
+            | Self::NoSelfEnrolment
+            | Self::NotAllowed
+            | Self::Locked
+            | Self::CodeGone => StatusCode::FORBIDDEN,
+            Self::NotFound(_) | Self::Nothing(_) => StatusCode::NOT_FOUND,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotSent | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
     /// What its answer has besides the dialect's own body.
-    pub(super) fn dress(&self, reply: Reply, call: &Call) -> Reply {
+    pub(super) fn dress(&self, reply: Reply, route: &Route) -> Reply {
         let reply = match reply.status() {
-            StatusCode::UNAUTHORIZED => {
-                encode::www_authenticate(reply, &call.route, self.error_code())
-            }
+            StatusCode::UNAUTHORIZED => encode::www_authenticate(reply, route, self.error_code()),
             _ => reply,
         };
         match self.retry_after_secs() {
@@ -97,16 +122,16 @@ impl Trouble {
     }
 
     /// The error code of RFC 6750 or RFC 9470 for a 401.
-    pub(super) fn error_code(&self) -> Option<&'static str> {
+    fn error_code(&self) -> Option<&'static str> {
         match self {
-            Self::UnknownToken => Some("invalid_token"),
+            Self::UnknownToken | Self::TokensDiffer => Some("invalid_token"),
             Self::CodeWrong { .. } => Some("insufficient_user_authentication"),
             _ => None,
         }
     }
 
     /// When to try again.
-    pub(super) fn retry_after_secs(&self) -> Option<u64> {
+    fn retry_after_secs(&self) -> Option<u64> {
         match self {
             Self::TooMany { retry_after_secs } => Some(*retry_after_secs),
             Self::NotSent => Some(encode::RETRY_SEND_SECS),

@@ -39,19 +39,12 @@ const NOT_SMS: Trouble =
 
 fn status(trouble: &Trouble) -> StatusCode {
     match trouble {
-        Trouble::Body(_) | Trouble::Device(_) | Trouble::Credential(_) => StatusCode::BAD_REQUEST,
         Trouble::Field { .. }
         | Trouble::RecipientRefused
         | Trouble::CodeWrong { .. }
         | Trouble::CodeGone => StatusCode::UNPROCESSABLE_ENTITY,
-        Trouble::NoToken | Trouble::UnknownToken | Trouble::WrongSignIn => StatusCode::UNAUTHORIZED,
-        Trouble::NotVerified | Trouble::NoSelfEnrolment | Trouble::NotAllowed | Trouble::Locked => {
-            StatusCode::FORBIDDEN
-        }
-        Trouble::NotFound(_) => StatusCode::NOT_FOUND,
         Trouble::Nothing(_) => StatusCode::CONFLICT,
-        Trouble::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Trouble::NotSent | Trouble::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        other => other.status(),
     }
 }
 
@@ -71,7 +64,7 @@ fn refused(trouble: &Trouble, call: &Call) -> Reply {
     if let (Some(name), Some(members)) = (field(trouble), body.as_object_mut()) {
         members.insert("errors".to_owned(), json!({ name: [text] }));
     }
-    trouble.dress(encode::json(status(trouble), &body), call)
+    trouble.dress(encode::json(status(trouble), &body), &call.route)
 }
 
 /// An answer of this dialect with nothing but a message.
@@ -198,10 +191,7 @@ impl Local {
     async fn ziik_verify(&self, call: &Call) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let by = self.signed(call, &body).await?;
-        let width = self.auth.settings.load().codes.length;
-        let code = body.digits("key", width)?;
-        let code = code.filter(|code| !code.is_empty());
-        let code = code.ok_or_else(|| Trouble::missing("key"))?;
+        let code = self.typed_code(&body, "key")?;
         self.verified(call, &by, "key", &code, Accept::FactorOrEnrolment, None)
             .await?;
         Ok(encode::empty(StatusCode::NO_CONTENT))
@@ -267,17 +257,12 @@ fn integer(digits: &str) -> Value {
 }
 
 fn secret(body: &Fields) -> Result<TotpSecret, Trouble> {
-    let text = body.text("secret_key")?.filter(|text| !text.is_empty());
-    let text = text.ok_or_else(|| Trouble::missing("secret_key"))?;
+    let text = body.required("secret_key")?;
     TotpSecret::parse(&text).map_err(|error| Trouble::field("secret_key", error.to_string()))
 }
 
 fn phone(body: &Fields) -> Result<Phone, Trouble> {
-    let digits = |name| -> Result<String, Trouble> {
-        let text = body.text(name)?.filter(|text| !text.is_empty());
-        let text = text.ok_or_else(|| Trouble::missing(name))?;
-        Ok(text.trim().to_owned())
-    };
+    let digits = |name| -> Result<String, Trouble> { Ok(body.required(name)?.trim().to_owned()) };
     let (prefix, number) = (digits("phone_prefix")?, digits("phone")?);
     // Both are integers in the document, and `phone` stands behind `phone_prefix`.
     if !number.starts_with(|c: char| c.is_ascii_digit() || c == '(') {

@@ -84,7 +84,7 @@ pub(in crate::config) enum SmsMethod {
     Put,
 }
 
-/// Mail, by a server that takes it (SMTP). No dialect of this version sends any yet.
+/// Mail, by a server that takes it (SMTP). It takes codes to users who verify by mail, and B2Core's challenges.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Email {

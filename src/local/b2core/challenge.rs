@@ -1,6 +1,5 @@
 //! The e-mail challenge, with a token and without, and the success token that it leads to.
 
-use super::required;
 use super::sign_in::Device;
 use crate::auth::challenge::VerifyError;
 use crate::auth::confirm::Named;
@@ -39,7 +38,7 @@ impl Local {
     ) -> Result<Reply, Trouble> {
         let fields = Fields::query(call).and(Fields::body(call)?);
         let device = Device::of(self, call, &Fields::default())?;
-        let email = required(&fields, "email")?;
+        let email = fields.required("email")?;
         let place = device.place(call);
         let opened = self.auth.open_challenge_unauthorized(place, &email).await?;
         Ok(named(&opened))
@@ -54,8 +53,8 @@ impl Local {
             Err(trouble) => return Err(trouble),
         };
         let device = Device::of(self, call, &body)?;
-        let token = required(&body, "token")?;
-        let code = self.b2core_code(&body)?;
+        let token = body.required("token")?;
+        let code = self.typed_code(&body, "code")?;
         let caller = by.as_ref().map(|by| &by.caller);
         let place = device.place(call);
         let confirming = self.auth.confirm(place, caller, &token, &code);

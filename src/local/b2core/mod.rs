@@ -7,13 +7,11 @@ mod log;
 mod sign_in;
 mod wizard;
 
-use super::decode::Fields;
 use super::trouble::Trouble;
 use super::{Call, Local, Reply, encode};
 use crate::auth::ports::FactorKind;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 
 /// The calls of the document, and the opening of the sign-in wizard that it stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +36,12 @@ const NO_SUCH_METHOD: Trouble =
 
 fn status(trouble: &Trouble) -> StatusCode {
     match trouble {
-        Trouble::Body(_) | Trouble::Device(_) | Trouble::Credential(_) => StatusCode::BAD_REQUEST,
         Trouble::Field { .. }
         | Trouble::Nothing(_)
         | Trouble::RecipientRefused
         | Trouble::CodeWrong { .. }
         | Trouble::CodeGone => StatusCode::UNPROCESSABLE_ENTITY,
-        Trouble::NoToken | Trouble::UnknownToken | Trouble::WrongSignIn => StatusCode::UNAUTHORIZED,
-        Trouble::NotVerified | Trouble::NoSelfEnrolment | Trouble::NotAllowed | Trouble::Locked => {
-            StatusCode::FORBIDDEN
-        }
-        Trouble::NotFound(_) => StatusCode::NOT_FOUND,
-        Trouble::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Trouble::NotSent | Trouble::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        other => other.status(),
     }
 }
 
@@ -75,7 +66,7 @@ fn refused(trouble: &Trouble, call: &Call) -> Reply {
     if let (Some(name), Some(members)) = (field(trouble), body.as_object_mut()) {
         members.insert("errors".to_owned(), json!({ name: [text] }));
     }
-    trouble.dress(encode::json(status, &body), call)
+    trouble.dress(encode::json(status, &body), &call.route)
 }
 
 /// A step's answer. `workflow` names the next step.
@@ -99,12 +90,6 @@ fn kind_named(name: &str) -> Result<FactorKind, Trouble> {
     }
 }
 
-/// A field that must be there.
-fn required<'f>(body: &'f Fields, name: &'static str) -> Result<Cow<'f, str>, Trouble> {
-    let text = body.text(name)?.filter(|text| !text.is_empty());
-    text.ok_or_else(|| Trouble::missing(name))
-}
-
 impl Local {
     pub(super) async fn b2core(&self, step: Step, call: &Call) -> Reply {
         let is_post = call.method == Method::POST;
@@ -126,12 +111,5 @@ impl Local {
             Step::Change => self.b2core_change(call).await,
         };
         answer.unwrap_or_else(|trouble| refused(&trouble, call))
-    }
-
-    /// The code of a call, with the leading zeros that JSON's numbers lose.
-    fn b2core_code<'f>(&self, body: &'f Fields) -> Result<Cow<'f, str>, Trouble> {
-        let width = self.auth.settings.load().codes.length;
-        let code = body.digits("code", width)?.filter(|code| !code.is_empty());
-        code.ok_or_else(|| Trouble::missing("code"))
     }
 }

@@ -1,6 +1,6 @@
 //! The sign-in wizard: password, choice of a factor, code.
 
-use super::{kind_named, required, step};
+use super::{kind_named, step};
 use crate::auth::ports::FactorKind;
 use crate::auth::tokens::{Drawn, IssueTo, RefreshForm};
 use crate::auth::wizard::{Next, Place, Who};
@@ -63,10 +63,8 @@ impl Local {
     pub(super) async fn b2core_sign_in(&self, call: &Call) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let device = Device::of(self, call, &body)?;
-        let uuid = required(&body, "uuid")?;
-        let given =
-            |name| -> Result<_, Trouble> { Ok(body.text(name)?.filter(|text| !text.is_empty())) };
-        let (email, name) = (given("email")?, given("username")?);
+        let uuid = body.required("uuid")?;
+        let (email, name) = (body.filled("email")?, body.filled("username")?);
         let who = match (&email, &name) {
             (Some(email), None) => Who::Email(email),
             (None, Some(name)) => Who::Name(name),
@@ -76,7 +74,7 @@ impl Local {
                 return Err(Trouble::field("email", text));
             }
         };
-        let password = Secret::new(required(&body, "password")?);
+        let password = Secret::new(body.required("password")?);
         let issue = device.issue_to(call);
         let at = device.place(call);
         let signing_in = self
@@ -92,8 +90,8 @@ impl Local {
     pub(super) async fn b2core_choose(&self, call: &Call) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let device = Device::of(self, call, &body)?;
-        let uuid = required(&body, "uuid")?;
-        let kind = kind_named(&required(&body, "type")?);
+        let uuid = body.required("uuid")?;
+        let kind = kind_named(&body.required("type")?);
         let kind =
             kind.map_err(|_| Trouble::field("type", "the type must be `google` or `sms`"))?;
         let place = device.place(call);
@@ -108,8 +106,8 @@ impl Local {
     ) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let device = Device::of(self, call, &body)?;
-        let uuid = required(&body, "uuid")?;
-        let code = self.b2core_code(&body)?;
+        let uuid = body.required("uuid")?;
+        let code = self.typed_code(&body, "code")?;
         let issue = device.issue_to(call);
         let place = device.place(call);
         let judging = self.auth.sign_in_code(place, &uuid, kind, &code, &issue);

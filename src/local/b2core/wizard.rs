@@ -1,6 +1,6 @@
 //! The wizards that enable and disable a factor.
 
-use super::{kind_named, required, step};
+use super::{kind_named, step};
 use crate::auth::challenge::Started;
 use crate::auth::ports::FactorKind;
 use crate::clock::Timestamp;
@@ -45,17 +45,17 @@ impl Local {
     pub(super) async fn b2core_wizard(&self, call: &Call) -> Result<Reply, Trouble> {
         let body = Fields::body(call)?;
         let by = self.signed(call, &body).await?;
-        let uuid = required(&body, "uuid")?;
+        let uuid = body.required("uuid")?;
         if body.has("phone") && !body.has("action") {
             let phone = phone(call, &body)?;
             let started = self.auth.enable_phone(&by.caller, &uuid, phone.clone());
             let data = sent(&started.await?, &phone);
             return Ok(step(StatusCode::OK, &data, &uuid, "phone"));
         }
-        if required(&body, "action")? != "code" {
+        if body.required("action")? != "code" {
             return Err(Trouble::field("action", "the action must be `code`"));
         }
-        let code = self.b2core_code(&body)?;
+        let code = self.typed_code(&body, "code")?;
         let key = body.text("key")?;
         let finishing = self.auth.finish(&by.caller, &uuid, &code, key.as_deref());
         let session = finishing.await?;
@@ -67,7 +67,7 @@ impl Local {
 
 fn phone(call: &Call, body: &Fields) -> Result<Phone, Trouble> {
     Phone::parse(
-        &required(body, "phone")?,
+        &body.required("phone")?,
         call.route.config.phone_region.as_deref(),
     )
     .map_err(|error| Trouble::field("phone", error.to_string()))
