@@ -33,6 +33,13 @@ pub fn unauthorized(keys: &DigestKeys, realm: &str, address: &str) -> SubjectDig
     keys.subject("unauthorized", &format!("{realm}/{}", mailbox(address)))
 }
 
+/// Whom mail counts for in the sending limits that somebody without a token has asked for, by naming
+/// the address of this user: no user, as users are numbered from 1.
+#[must_use]
+pub fn strangers_to(id: UserId) -> UserId {
+    UserId(id.0.saturating_neg())
+}
+
 /// What a client can be told apart by: its IPv4 address, or the /64 of an IPv6 one, since a /64
 /// is what one customer gets and can walk through at will.
 #[must_use]

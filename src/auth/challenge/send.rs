@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// What the limit by prefix counts for mail.
 const MAIL_PREFIX: &str = "email";
+/// The same for mail that somebody without a token asked for.
+const STRANGERS_MAIL_PREFIX: &str = "email, unauthorized";
 
 /// A code to be sent, and what it will be good for.
 pub(in crate::auth) struct Message {
@@ -138,15 +140,31 @@ struct Sending {
 }
 
 impl Sending {
+    /// What is asked of the limits. A stranger who names somebody's address has limits apart from
+    /// that user's own, and could keep the user from getting any code otherwise.
+    fn request(&self) -> SendRequest {
+        let limits = send_limits(&self.settings);
+        let (user, address) = (self.message.user, self.recipient.address());
+        if self.asker.subject == subject::user(&self.keys, user) {
+            return SendRequest {
+                user,
+                recipient: self.keys.recipient(address),
+                prefix: self.recipient.prefix().to_owned(),
+                limits,
+            };
+        }
+        SendRequest {
+            user: subject::strangers_to(user),
+            recipient: self.keys.recipient(&format!("unauthorized/{address}")),
+            prefix: STRANGERS_MAIL_PREFIX.to_owned(),
+            limits,
+        }
+    }
+
     /// Reserve → send.
     async fn hand_over(&self) -> Result<(), StartError> {
         let kind = self.recipient.kind().as_str();
-        let request = SendRequest {
-            user: self.message.user,
-            recipient: self.keys.recipient(self.recipient.address()),
-            prefix: self.recipient.prefix().to_owned(),
-            limits: send_limits(&self.settings),
-        };
+        let request = self.request();
         let place = match self.store.reserve_send(request, self.clock.now()).await? {
             Reserved::Yes(place) => place,
             Reserved::No {

@@ -236,6 +236,21 @@ async fn limits_and_a_mail_server_that_is_down_are_not_told() {
 }
 
 #[tokio::test]
+async fn a_stranger_does_not_use_up_what_may_be_sent_to_the_user() {
+    let world = World::new();
+    let ann = ann(&world).await;
+    for mails in 1..=7 {
+        open(&world, KNOWN).await.unwrap();
+        assert_eq!(world.inbox.count(), mails.min(5), "five an hour");
+        world.advance(31);
+    }
+    open(&world, KNOWN).await.unwrap();
+    // Neither the pause between two codes nor the five of this hour are the stranger's to take.
+    world.auth.open_challenge(&ann, REALM).await.unwrap();
+    assert_eq!(world.inbox.count(), 6);
+}
+
+#[tokio::test]
 async fn a_stranger_locks_nobody_out_and_a_reset_ends_the_strangers_lock() {
     let world = World::new();
     let ann = ann(&world).await;

@@ -2,9 +2,10 @@
 
 use super::for_every_engine;
 use crate::auth::ports::{
-    Advance, Attempt, Attempted, Deeds, FactorKind, NewSuccess, Purpose, Stage, Wizard, WizardKind,
+    Advance, Attempt, Attempted, Deeds, FactorKind, NewChallenge, NewSuccess, Purpose, Stage, Wizard,
+    WizardKind,
 };
-use crate::digest::{SuccessDigest, TokenDigest};
+use crate::digest::{Binding, SuccessDigest, TokenDigest};
 use crate::id::UserId;
 use crate::secret::Secret;
 use crate::store::fixture::{Fixture, NOW, REALM, after, passed};
@@ -16,6 +17,7 @@ for_every_engine![
     a_wizard_goes_on_from_where_it_stands,
     a_taken_wizard_is_over,
     wizards_of_one_opener_are_bounded,
+    codes_of_wizards_that_were_dropped_are_gone,
     a_wizard_that_asks_no_code_ends_once,
     a_right_code_ends_its_wizard,
     a_code_makes_all_its_sessions_or_none,
@@ -161,6 +163,25 @@ async fn wizards_of_one_opener_are_bounded(f: Fixture) {
     for kept in ["theirs", "s0", "s99", "w1", "last"] {
         assert!(open(&f, kept).await, "{kept}");
     }
+}
+
+async fn codes_of_wizards_that_were_dropped_are_gone(f: Fixture) {
+    let ann = f.holder("ann", "t").await;
+    let bound_to = |n: usize| Binding::from(f.wizard_digest(&format!("w{n}")));
+    for n in 0..=rules::WIZARDS_OF_OPENER_MAX {
+        f.open_wizard(f.wizard(&format!("w{n}"))).await;
+        let mailed = NewChallenge {
+            bound_to: bound_to(n),
+            ..f.challenge(ann, "t", "123456")
+        };
+        f.store.put_challenge(mailed).await.unwrap();
+    }
+    let is_held = async |n| {
+        let held = f.store.pending(bound_to(n), Purpose::Verify, NOW).await;
+        held.unwrap().is_some()
+    };
+    assert!(!is_held(0).await, "its wizard was one too many");
+    assert!(is_held(1).await && is_held(rules::WIZARDS_OF_OPENER_MAX).await);
 }
 
 async fn a_wizard_that_asks_no_code_ends_once(f: Fixture) {

@@ -4,7 +4,7 @@ use super::Memory;
 use super::state::{State, next};
 use crate::auth::ports::{Advance, Deeds, StoreError, Stored, Wizard, Wizards};
 use crate::clock::Timestamp;
-use crate::digest::{SubjectDigest, SuccessDigest, TokenDigest, WizardDigest};
+use crate::digest::{Binding, SubjectDigest, SuccessDigest, TokenDigest, WizardDigest};
 use crate::gate::session::Holder;
 use crate::store::rules;
 use async_trait::async_trait;
@@ -39,6 +39,9 @@ impl State {
         spare.sort_unstable_by_key(|(number, _)| *number);
         for (_, digest) in spare.into_iter().take(excess) {
             self.wizards.remove(&digest);
+            // Who opens them without a token must not fill memory with their codes either.
+            let bound_to = Binding::from(digest);
+            self.challenges.retain(|(other, _), _| *other != bound_to);
         }
     }
 

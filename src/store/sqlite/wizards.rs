@@ -108,26 +108,40 @@ impl Sqlite {
 
 /// Drops an opener's oldest wizards, if there are too many.
 async fn bound_of_opener(conn: &mut SqliteConnection, opener: SubjectDigest) -> Stored<()> {
-    sqlx::query(
+    let dropped = sqlx::query_scalar(
         "DELETE FROM wizards WHERE opener = ?1 AND id <= (
-             SELECT id FROM wizards WHERE opener = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+             SELECT id FROM wizards WHERE opener = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)
+         RETURNING digest",
     )
     .bind(&opener.0[..])
     .bind(count(rules::WIZARDS_OF_OPENER_MAX))
-    .execute(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(())
+    drop_challenges(conn, dropped).await
 }
 
 /// Drops the oldest wizards without a token, if there are too many.
 async fn bound_without_token(conn: &mut SqliteConnection) -> Stored<()> {
-    sqlx::query(
+    let dropped = sqlx::query_scalar(
         "DELETE FROM wizards WHERE token IS NULL AND id <= (
-             SELECT id FROM wizards WHERE token IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+             SELECT id FROM wizards WHERE token IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?1)
+         RETURNING digest",
     )
     .bind(count(rules::WIZARDS_MAX))
-    .execute(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    drop_challenges(conn, dropped).await
+}
+
+/// Drops what was bound to wizards that are no more: who opens them without a token must not fill
+/// the disk with their codes either.
+async fn drop_challenges(conn: &mut SqliteConnection, wizards: Vec<Vec<u8>>) -> Stored<()> {
+    for wizard in wizards {
+        sqlx::query("DELETE FROM challenges WHERE bound_to = ?1")
+            .bind(wizard)
+            .execute(&mut *conn)
+            .await?;
+    }
     Ok(())
 }
 
