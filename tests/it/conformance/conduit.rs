@@ -114,14 +114,14 @@ async fn an_authenticator_is_enabled() {
     let key = key_of(&scanned(&image.body), "anna");
     assert_eq!(curl(&[&url]).await.status, 404);
 
-    let body = json!({"code": app_code(&key, 0)});
+    let body = json!({"code": app_code(&key, 0).await});
     let enabled = call(gateway, &token, "POST", "enable/verify", &body).await;
     enabled.is(200, &json!({"message": "2FA enabled"}));
     let asked = call(gateway, &token, "POST", "authorize", &Value::Null).await;
     let text = "Check your authenticator app for the code";
     asked.is(200, &json!({"method": "authenticator", "message": text}));
     assert_eq!(site.inbox.messages(), []);
-    let body = json!({"code": app_code(&key, 1)});
+    let body = json!({"code": app_code(&key, 1).await});
     let verified = call(gateway, &token, "POST", "verify", &body).await;
     assert_eq!(verified.status, 200);
 }

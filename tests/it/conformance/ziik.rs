@@ -84,7 +84,7 @@ async fn settings_are_replaced_and_verified() {
     );
     let google = json!({"method": "google", "secret_key": secret(KEY)});
     send("PATCH", "", google).await.is_empty(204);
-    let key = app_code(KEY, 0);
+    let key = app_code(KEY, 0).await;
     send("POST", "/verify", json!({"key": key}))
         .await
         .is_empty(204);
@@ -175,7 +175,7 @@ async fn what_is_wrong_is_said() {
     curl(&["-X", "PATCH", &url, "-H", &token, "-d", &body])
         .await
         .is_empty(204);
-    let wrong = app_code(KEY, 1000);
+    let wrong = app_code(KEY, 1000).await;
     for key in [&*wrong, "x", ""] {
         let body = json!({"key": key}).to_string();
         let url = format!("{url}/verify");
@@ -231,7 +231,7 @@ async fn a_new_secret_is_generated() {
     curl(&["-X", "PATCH", &url, "-H", &token, "-d", &body])
         .await
         .is_empty(204);
-    let body = json!({"key": app_code(&keys[0], 0)}).to_string();
+    let body = json!({"key": app_code(&keys[0], 0).await}).to_string();
     let url = format!("{url}/verify");
     curl(&["-X", "POST", &url, "-H", &token, "-d", &body])
         .await
