@@ -1,6 +1,6 @@
 //! Conduit's guide to two-factor authentication.
 
-use super::tools::{Answer, app_code, bearer, curl, key_of, scanned, signed_in, site};
+use super::tools::{Answer, app_code, bearer, curl, is_open, key_of, scanned, signed_in, site};
 use crate::support::{Gateway, PHONE, Site, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -67,15 +67,6 @@ async fn in_sudo(site: &Site, name: &str) -> String {
     let token = signed_in(&site.gateway, name, &["--phone", PHONE]).await;
     site.gateway.verify(&site.inbox, &token, "", PHONE).await;
     token
-}
-
-async fn is_open(gateway: &Gateway, token: &str) -> bool {
-    let answer = gateway
-        .get("/file", token, "")
-        .send()
-        .await
-        .expect("answer");
-    answer.status() == 200
 }
 
 #[tokio::test]

@@ -32,6 +32,14 @@ pub(crate) async fn signed_in(gateway: &Gateway, name: &str, more: &[&str]) -> S
     gateway.sign_in(name, PASSWORD, "laptop").await
 }
 
+/// Whether the token opens a path that asks for the second factor.
+pub(crate) async fn is_open(gateway: &Gateway, token: &str) -> bool {
+    let answer = gateway.get("/file", token, "").send().await;
+    let status = answer.expect("answer").status();
+    assert!(status == 200 || status == 401, "{status}");
+    status == 200
+}
+
 /// What an answer was.
 pub(crate) struct Answer {
     pub(crate) status: u16,
