@@ -23,7 +23,7 @@
 //! | identity::witness | ✓ | ✓ | gate (its port) | ports | | | |
 //! | auth | ✓ | ✓ | gate, factor, identity | | | | |
 //! | local | ✓ | ✓ | ✓ | ✓ | | | |
-//! | store, delivery, observe | ✓ | ✓ | factor, gate::session (types of ports) | ports | | itself only | |
+//! | store, delivery, observe | ✓ | ✓ | factor, gate::session (types of ports) | ports, lockout, subject | | itself only | |
 //! | edge | ✓ | ✓ | ✓ | ✓ | ✓ | observe | |
 //! | app, cli | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ |
 

@@ -27,7 +27,16 @@ const ARROWS: &[(&[&str], &[&str])] = &[
     (&["local"], REQUEST_TO_AUTH),
     (
         &["store", "delivery", "observe"],
-        &["config", "factor", "gate::session", "auth"],
+        &[
+            "config",
+            "factor",
+            "gate::session",
+            "auth::ports",
+            "auth::Deliver",
+            "auth::DeliveryError",
+            "auth::lockout",
+            "auth::subject",
+        ],
     ),
     (&["edge"], REQUEST_TO_LOCAL),
     (&["edge"], &["observe"]),
@@ -686,6 +695,12 @@ fn every_kind_of_violation_is_seen() {
         "use crate::gate::Known;",
         2,
         "`identity` may not",
+    );
+    breaks(
+        "src/store/x.rs",
+        "use crate::auth::challenge::Accept;",
+        2,
+        "`store` may not use `auth::challenge::Accept`",
     );
     breaks(
         "src/edge/x.rs",

@@ -31,7 +31,7 @@ pub(super) enum Command {
     },
     /// Print the configuration's JSON Schema.
     Schema,
-    /// Users of Vestibule's own accounts (and those learned from an upstream).
+    /// Users of Vestibule's own accounts (and those known by the tokens of others).
     #[command(subcommand)]
     User(User),
     /// Share links.
@@ -97,7 +97,8 @@ pub(super) enum User {
         #[command(flatten)]
         output: OutputForm,
     },
-    /// Forget a user's pending codes and locks, and end their sessions.
+    /// Forget what a user has enrolled or turned off, backup codes, pending codes and locks, and end the
+    /// user's sessions. A number or address of the operator's or a profile's is a factor again.
     #[command(name = "reset-2fa")]
     Reset2fa {
         /// A name or an id (`id:12` is surely an id).

@@ -3,10 +3,10 @@
 //! It looks on only: the exchange goes through unchanged whatever is found here. What cannot be read
 //! teaches nothing, and the token stays unknown.
 
+use super::members::Members;
 use super::{credential, device};
 use crate::config::model::Learn;
 use crate::secret::Secret;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
@@ -159,7 +159,7 @@ fn requested_device(content_type: Option<&str>, body: &[u8]) -> Option<String> {
 
 /// The texts of a request in their order. JSON is read as JSON whatever its type says.
 fn requested(content_type: Option<&str>, body: &[u8]) -> Vec<(String, String)> {
-    if let Ok(Fields(fields)) = serde_json::from_slice(body) {
+    if let Ok(Members(fields)) = serde_json::from_slice(body) {
         let text = |(field, value)| Some((field, plain(&value)?));
         return fields.into_iter().filter_map(text).collect();
     }
@@ -170,29 +170,6 @@ fn requested(content_type: Option<&str>, body: &[u8]) -> Vec<(String, String)> {
         .map(|(field, value)| (field.into_owned(), value.into_owned()))
         .filter(|(_, value)| !value.is_empty())
         .collect()
-}
-
-/// The members of a JSON object: `serde_json`'s own map would keep the last of two equal names.
-struct Fields(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
 }
 
 fn is_form(content_type: &str) -> bool {

@@ -3,7 +3,7 @@
 //! [`credential`], [`device`] and [`success`] read the head (pure); [`witness`] answers the gate's
 //! questions from the store; [`learn`] watches an upstream's own sign-in; [`jwt`] verifies tokens that
 //! others signed and [`introspect`] reads what they answer about one, by the same rules for [`claims`]
-//! (all pure); [`accounts`] hashes passwords.
+//! (all pure); [`members`] are those of a JSON body; [`accounts`] hashes passwords.
 
 pub mod accounts;
 pub mod budget;
@@ -14,6 +14,7 @@ pub mod device;
 pub mod introspect;
 pub mod jwt;
 pub mod learn;
+pub mod members;
 pub mod success;
 pub mod witness;
 mod words;

@@ -6,10 +6,9 @@
 
 use super::Call;
 use super::trouble::Trouble;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use crate::identity::members::Members;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::fmt;
 
 /// The body cannot be read: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,8 +38,15 @@ impl BadField {
 }
 
 /// Fields in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(from = "Members")]
 pub(super) struct Fields(Vec<(String, Value)>);
+
+impl From<Members> for Fields {
+    fn from(members: Members) -> Self {
+        Self(members.0)
+    }
+}
 
 impl Fields {
     /// The fields of the body; none if it is empty.
@@ -151,25 +157,4 @@ fn says_json(call: &Call) -> bool {
     kind.and_then(|kind| kind.to_str().ok())
         .and_then(|kind| kind.split(';').next())
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-/// `serde_json`'s own map keeps the last of two equal names; this keeps both, to be refused.
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
 }

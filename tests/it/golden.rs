@@ -53,17 +53,7 @@ async fn callers(gateway: &Gateway, inbox: &Inbox) -> Vec<Caller> {
 /// Signs somebody in, and verifies them, who may edit users.
 async fn editor(gateway: &Gateway, inbox: &Inbox) -> String {
     let phone = "+4512345670";
-    gateway.cli_json(&[
-        "user",
-        "add",
-        "carl",
-        "--phone",
-        phone,
-        "--password-file",
-        "bert.password",
-        "--can-edit-users",
-        "--json",
-    ]);
+    gateway.add_user_with("carl", PASSWORD, &["--phone", phone, "--can-edit-users"]);
     let token = gateway.sign_in("carl", PASSWORD, "laptop").await;
     gateway.verify(inbox, &token, "laptop", phone).await;
     token

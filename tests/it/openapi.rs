@@ -2,7 +2,7 @@
 //! ones, and every answer must be one that the document names.
 
 use crate::support::smtpd::Smtpd;
-use crate::support::{PASSWORD, PHONE, Site, program, secret};
+use crate::support::{PASSWORD, PHONE, Site, program};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -88,11 +88,7 @@ async fn no_answer_is_one_that_the_document_does_not_name() {
     let mail = Smtpd::start(&[]);
     let site = site(&mail).await;
     let gateway = &site.gateway;
-    let file = gateway.dir.path().join("anna.password");
-    std::fs::write(&file, secret(PASSWORD)).expect("password file");
-    let file = file.to_str().expect("path");
-    let person = ["--phone", PHONE, "--email", EMAIL, "--password-file", file];
-    gateway.cli_json(&[&["user", "add", "anna", "--json"][..], &person].concat());
+    gateway.add_user_with("anna", PASSWORD, &["--phone", PHONE, "--email", EMAIL]);
     let token = gateway.sign_in("anna", PASSWORD, DEVICE).await;
     gateway.verify(&site.inbox, &token, DEVICE, PHONE).await;
     let dir = tempfile::tempdir().expect("folder");

@@ -169,7 +169,7 @@ async fn enrol_app(gateway: &Gateway, pair: &Pair) {
     let body = json!({"method": "google", "secret_key": secret(KEY)});
     let set = send(gateway, pair, "PATCH", "/api/two-factor", &body);
     assert_eq!(status(set).await, 204);
-    let code = app_code(KEY, 0);
+    let code = app_code(KEY, 0).await;
     assert_eq!(
         status((DIALECTS[1].verify)(gateway, pair, &code)).await,
         204
@@ -281,7 +281,7 @@ async fn an_authenticators_code_is_good_once_on_all_dialects() {
         let laptop = pair(&gateway, "anna", "laptop").await;
         enrol_app(&gateway, &laptop).await;
         let tablet = pair(&gateway, "anna", "tablet").await;
-        let code = app_code(KEY, 1);
+        let code = app_code(KEY, 1).await;
         let right = status((first.verify)(&gateway, &tablet, &code)).await;
         assert_eq!(right, first.right, "{}", first.name);
         for (dialect, device) in DIALECTS.iter().zip(["tablet", "laptop", "thief"]) {
@@ -344,7 +344,7 @@ async fn a_token_alone_changes_nothing_about_an_authenticator() {
     assert_eq!(status(begun).await, 204);
     enrol_app(&gateway, &laptop).await;
     let backup = backup_codes(&gateway, &laptop).await.remove(0);
-    let late = app_code(OTHER_KEY, 0);
+    let late = app_code(OTHER_KEY, 0).await;
     for (method, path, body) in [
         ("POST", "/api/two-factor/verify", json!({"key": late})),
         (
@@ -377,7 +377,7 @@ async fn a_token_alone_changes_nothing_about_an_authenticator() {
     assert!(!is_open(&gateway, &thief).await && is_open(&gateway, &laptop).await);
     assert_eq!(inbox.messages(), []);
     let tablet = pair(&gateway, "anna", "tablet").await;
-    let code = app_code(KEY, 1);
+    let code = app_code(KEY, 1).await;
     assert_eq!(
         status((DIALECTS[0].verify)(&gateway, &tablet, &code)).await,
         200
@@ -532,11 +532,11 @@ async fn what_one_dialect_enrols_another_confirms() {
     let body = json!({"method": "google", "secret_key": secret(KEY)});
     let set = send(&gateway, &laptop, "PATCH", "/api/two-factor", &body);
     assert_eq!(status(set).await, 204);
-    let body = json!({"code": app_code(KEY, 0)});
+    let body = json!({"code": app_code(KEY, 0).await});
     let confirmed = send(&gateway, &laptop, "POST", to_conduit.0, &body);
     assert_eq!(status(confirmed).await, 200);
     let tablet = pair(&gateway, "anna", "tablet").await;
-    let code = app_code(KEY, 1);
+    let code = app_code(KEY, 1).await;
     assert_eq!(
         status((DIALECTS[0].verify)(&gateway, &tablet, &code)).await,
         200

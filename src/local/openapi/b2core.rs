@@ -1,7 +1,7 @@
 //! B2Core: sign-in and its wizards, e-mail challenges, methods and their log.
 
 use super::Kind::{Digits, OneOf, Text, Whole};
-use super::{Answer, Dialect, Field, JSON, Operation, Token, field};
+use super::{Answer, Dialect, Field, JSON, Operation, Token, field, plain};
 use serde_json::{Value, json};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -32,26 +32,6 @@ const STEP: &[(u16, Answer)] = &[(200, Answer::Json("B2CoreStep"))];
 const TOKENS: &[(u16, Answer)] = &[(202, Answer::Json("B2CoreSignedIn"))];
 const METHOD: &[(u16, Answer)] = &[(200, Answer::Json("B2CoreMethod"))];
 const NAMED: &[(u16, Answer)] = &[(200, Answer::Json("B2CoreNamed"))];
-
-/// One that takes nothing but the token.
-const fn plain(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    answers: &'static [(u16, Answer)],
-    errors: &'static [u16],
-) -> Operation {
-    Operation {
-        method,
-        path,
-        summary,
-        token: Token::Needed,
-        query: &[],
-        body: &[],
-        answers,
-        errors,
-    }
-}
 
 /// A step that posts a body; who signs in has no token yet.
 const fn posted(

@@ -1,7 +1,7 @@
 //! Conduit: its guide to two-factor authentication.
 
 use super::Kind::{Digits, OneOf, Text};
-use super::{Answer, Dialect, Field, JSON, Operation, Token, field};
+use super::{Answer, Dialect, Field, JSON, Operation, Token, field, operation};
 use serde_json::{Value, json};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -20,26 +20,6 @@ const CODE: Field = field(
     true,
     "The code that was sent, or the app's.",
 );
-
-const fn operation(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    body: &'static [Field],
-    answers: &'static [(u16, Answer)],
-    errors: &'static [u16],
-) -> Operation {
-    Operation {
-        method,
-        path,
-        summary,
-        token: Token::Needed,
-        query: &[],
-        body,
-        answers,
-        errors,
-    }
-}
 
 const OPERATIONS: &[Operation] = &[
     operation(

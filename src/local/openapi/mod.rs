@@ -109,6 +109,38 @@ const fn field(name: &'static str, kind: Kind, is_required: bool, about: &'stati
     }
 }
 
+/// One with a bearer token.
+const fn operation(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    body: &'static [Field],
+    answers: &'static [(u16, Answer)],
+    errors: &'static [u16],
+) -> Operation {
+    Operation {
+        method,
+        path,
+        summary,
+        token: Token::Needed,
+        query: &[],
+        body,
+        answers,
+        errors,
+    }
+}
+
+/// One that takes nothing but the token.
+const fn plain(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    answers: &'static [(u16, Answer)],
+    errors: &'static [u16],
+) -> Operation {
+    operation(method, path, summary, &[], answers, errors)
+}
+
 impl Local {
     /// `GET /.vestibule/openapi.json`: what this route answers itself.
     pub(super) fn openapi(&self, call: &Call) -> Reply {

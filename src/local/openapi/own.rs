@@ -1,14 +1,14 @@
 //! What is on every route: Vestibule's own tokens, its page, this document.
 
 use super::Kind::{Digits, OneOf, Text};
-use super::{Answer, Dialect, Field, HTML, JSON, Operation, Token, field};
+use super::{Answer, Dialect, Field, HTML, JSON, Operation, Token, field, operation};
 use serde_json::{Value, json};
 
 pub(super) const TOKENS: Dialect = Dialect {
     tag: "Vestibule",
     about: "Tokens that Vestibule signs, and this document. Errors are those of OAuth 2.0 (RFC 6749).",
     operations: &[
-        operation(
+        open(
             "GET",
             "/.vestibule/jwks.json",
             "The public keys of these tokens (RFC 7517).",
@@ -16,7 +16,7 @@ pub(super) const TOKENS: Dialect = Dialect {
             &[(200, Answer::Typed("application/jwk-set+json", "Jwks"))],
             &[],
         ),
-        operation(
+        open(
             "POST",
             "/.vestibule/token",
             "New tokens for a refresh token, which is good once.",
@@ -32,7 +32,7 @@ pub(super) const TOKENS: Dialect = Dialect {
             &[(200, Answer::Json("TokenAnswer"))],
             &[429],
         ),
-        operation(
+        open(
             "GET",
             "/.vestibule/openapi.json",
             "This document.",
@@ -53,7 +53,7 @@ pub(super) const PAGES: Dialect = Dialect {
         Operation {
             token: Token::Optional,
             query: &[RETURN_TO],
-            ..operation(
+            ..open(
                 "GET",
                 PAGE,
                 "Show the page.",
@@ -65,7 +65,7 @@ pub(super) const PAGES: Dialect = Dialect {
         Operation {
             token: Token::Optional,
             query: &[RETURN_TO],
-            ..operation(
+            ..open(
                 "POST",
                 PAGE,
                 "Send a code, or verify one: its form.",
@@ -91,7 +91,8 @@ const RETURN_TO: Field = field(
     "Where to go afterwards: a path of this host, which may hold the token.",
 );
 
-const fn operation(
+/// One without a token.
+const fn open(
     method: &'static str,
     path: &'static str,
     summary: &'static str,
@@ -100,14 +101,8 @@ const fn operation(
     errors: &'static [u16],
 ) -> Operation {
     Operation {
-        method,
-        path,
-        summary,
         token: Token::None,
-        query: &[],
-        body,
-        answers,
-        errors,
+        ..operation(method, path, summary, body, answers, errors)
     }
 }
 

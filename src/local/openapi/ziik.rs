@@ -1,7 +1,7 @@
 //! Ziik: its two-factor settings.
 
 use super::Kind::{Digits, OneOf, Text};
-use super::{Answer, Dialect, JSON, Operation, Token, field};
+use super::{Answer, Dialect, JSON, Operation, Token, field, plain};
 use serde_json::{Value, json};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -12,26 +12,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     error_type: JSON,
     schemas,
 };
-
-/// One that takes nothing but the token.
-const fn plain(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    answers: &'static [(u16, Answer)],
-    errors: &'static [u16],
-) -> Operation {
-    Operation {
-        method,
-        path,
-        summary,
-        token: Token::Needed,
-        query: &[],
-        body: &[],
-        answers,
-        errors,
-    }
-}
 
 const OPERATIONS: &[Operation] = &[
     plain(

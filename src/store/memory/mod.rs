@@ -14,6 +14,7 @@ use crate::auth::ports::{
     AuditTrail, LearnedUser, NewShare, NewUser, Revocation, SessionRow, Sessions, Share, Shares,
     StoreError, Stored, Token, Tokens, Upkeep, User, Users, Which,
 };
+use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
@@ -77,12 +78,12 @@ impl Users for Memory {
 
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>> {
         let state = self.lock()?;
-        let key = rules::address_key(email);
+        let key = subject::mailbox(email);
         let mut found = state.users.values().filter(|user| {
             let is_account =
                 user.realm == realm && !user.name.starts_with(rules::SHARE_USER_PREFIX);
             let address = user.email.as_ref().filter(|_| is_account);
-            address.is_some_and(|address| rules::address_key(address.expose()) == key)
+            address.is_some_and(|address| subject::mailbox(address.expose()) == key)
         });
         let first = found.next();
         Ok(first.filter(|_| found.next().is_none()).cloned())

@@ -39,11 +39,6 @@ pub(super) fn share_user(id: ShareId) -> String {
     format!("{SHARE_USER_PREFIX}{id}")
 }
 
-/// A mail address as it is looked for: people write it in any case.
-pub(super) fn address_key(address: &str) -> String {
-    address.to_lowercase()
-}
-
 /// Whether a challenge says all that its purpose needs, and nothing that contradicts itself.
 pub(super) fn is_whole(challenge: &NewChallenge) -> bool {
     match &challenge.value {

@@ -3,10 +3,11 @@
 //! Nothing is changed in a file that is refused.
 
 use super::Owner;
+use crate::auth::subject;
 use crate::digest::DigestKeys;
 use crate::entropy::{self, Entropy};
+use crate::store::OpenError;
 use crate::store::vault::Vault;
-use crate::store::{OpenError, rules};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::fs::OpenOptions;
@@ -162,7 +163,7 @@ async fn digest_addresses(
         let plain = columns.open(&owner.place("users.email"), &sealed);
         let address = plain.as_ref().and_then(|it| std::str::from_utf8(it).ok());
         if let Some(address) = address {
-            let digest = keys.recipient(&rules::address_key(address));
+            let digest = keys.recipient(&subject::mailbox(address));
             sqlx::query("UPDATE users SET email_digest = ?2 WHERE id = ?1")
                 .bind(id)
                 .bind(&digest.0[..])

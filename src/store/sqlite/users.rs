@@ -2,6 +2,7 @@
 
 use super::{Owner, Sqlite};
 use crate::auth::ports::{LearnedUser, NewUser, Stored, User, Users};
+use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::id::{ShareId, UserId};
 use crate::store::{phone_from_stored, rules};
@@ -68,7 +69,7 @@ impl Sqlite {
 
     /// What an address is found by.
     fn email_digest(&self, address: &str) -> Vec<u8> {
-        let digest = self.keys.recipient(&rules::address_key(address));
+        let digest = self.keys.recipient(&subject::mailbox(address));
         digest.0.to_vec()
     }
 

@@ -14,13 +14,13 @@
 //! | `GET /api/v2/my/2fa/{type}/disable/wizard` | the same two |
 //! | `GET /api/v2/my/2fa/changes`, `GET /api/v2/my/2fa/changes/{changeId}` | `changes_are_logged_for_their_user` |
 
-use super::{Answer, World, read, totp, wrong};
-use crate::support::{Setup, secret};
+use super::tools::{add_user, app_code};
+use super::{Answer, World, read, wrong};
+use crate::support::{PASSWORD, Setup, secret};
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-const PASSWORD: &str = "a-long-enough-password";
 const PHONE: &str = "+79994445561";
 const EMAIL: &str = "ann@example.org";
 const OVER: &str = "B2B\\TCA\\Wizards\\Workflow\\TerminateWorkflow";
@@ -110,7 +110,7 @@ impl World {
         let opened = self.get("/api/v2/my/2fa/google/enable/wizard", token).await;
         opened.is(200, &step(200, &json!({"key": "<base32>"}), "2fa_google"));
         let (uuid, key) = (opened.text("/uuid"), secret(&opened.text("/data/key")));
-        let code = totp(&key, -1).await;
+        let code = app_code(&key, -1).await;
         let body = json!({"uuid": uuid, "action": "code", "code": code, "key": key});
         let done = self.wizard(token, body).await;
         done.is(202, &step(202, &json!([]), OVER));
@@ -133,7 +133,7 @@ async fn a_user_signs_in_by_sms() {
             with_password_rule(setup).with(tokens, &with)
         };
         let world = World::start("b2core", change).await;
-        world.user("ann", PASSWORD, &["--phone", PHONE, "--email", EMAIL]);
+        add_user(&world.gateway, "ann", &["--phone", PHONE, "--email", EMAIL]);
         let opened = world.get("/api/v2/my/signin", "").await;
         let uuid = secret(
             opened.is(200, &step(200, &Value::Null, "login"))["uuid"]
@@ -188,7 +188,7 @@ async fn is_signed(world: &World, token: &str, algorithm: &str) {
 #[tokio::test]
 async fn a_user_with_both_methods_chooses() {
     let world = world().await;
-    world.user("ann", PASSWORD, &["--phone", PHONE]);
+    add_user(&world.gateway, "ann", &["--phone", PHONE]);
     let token = world.sms_token("ann").await;
     let key = world.enable_google(&token).await;
 
@@ -216,7 +216,7 @@ async fn a_user_with_both_methods_chooses() {
         sent + 1,
         "an app is sent nothing"
     );
-    let code = totp(&key, 0).await;
+    let code = app_code(&key, 0).await;
     is_field_error(&world.code_step("sms", &uuid, &code).await, 422, "uuid");
     is_field_error(
         &world.code_step("google", &uuid, &wrong(&code)).await,
@@ -233,7 +233,7 @@ async fn a_user_with_both_methods_chooses() {
 #[tokio::test]
 async fn of_fifty_that_send_the_code_one_signs_in() {
     let world = world().await;
-    world.user("ann", PASSWORD, &["--phone", PHONE]);
+    add_user(&world.gateway, "ann", &["--phone", PHONE]);
     let (_, uuid) = world.password("ann").await;
     let code = world.inbox.code_for(PHONE);
     let tries = (0..50).map(|_| world.code_step("sms", &uuid, &code));
@@ -271,7 +271,7 @@ async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T
 #[tokio::test]
 async fn a_wrong_password_is_refused_alike_and_throttled() {
     let world = world().await;
-    world.user("ann", PASSWORD, &["--phone", PHONE, "--email", EMAIL]);
+    add_user(&world.gateway, "ann", &["--phone", PHONE, "--email", EMAIL]);
     let opened = world.get("/api/v2/my/signin", "").await;
     let uuid = opened.text("/uuid");
     let sign_in = async |who: Value| {
@@ -310,7 +310,7 @@ async fn a_wrong_password_is_refused_alike_and_throttled() {
 #[tokio::test]
 async fn a_sign_in_goes_on_with_the_device_that_opened_it() {
     let world = world().await;
-    world.user("ann", PASSWORD, &[]);
+    add_user(&world.gateway, "ann", &[]);
     let opened = world.get("/api/v2/my/signin?deviceId=phone", "").await;
     let uuid = opened.text("/uuid");
     let sign_in = async |query: &str| {
@@ -327,7 +327,7 @@ async fn a_sign_in_goes_on_with_the_device_that_opened_it() {
 #[tokio::test]
 async fn the_methods_are_told() {
     let world = world().await;
-    world.user("ann", PASSWORD, &["--phone", PHONE]);
+    add_user(&world.gateway, "ann", &["--phone", PHONE]);
     let token = world.sms_token("ann").await;
     let sms = json!({"caption": "SMS Confirmation", "isEnabled": true, "name": "sms"});
     let google = json!({"caption": "Google Authenticator", "isEnabled": false, "name": "google"});
@@ -359,7 +359,7 @@ async fn the_methods_are_told() {
 #[tokio::test]
 async fn google_is_enabled_and_disabled() {
     let world = world().await;
-    world.user("ann", PASSWORD, &[]);
+    add_user(&world.gateway, "ann", &[]);
     let token = world.bare_token("ann").await;
     assert_eq!(
         world.opens(FILE, &token).await,
@@ -370,7 +370,7 @@ async fn google_is_enabled_and_disabled() {
         .get("/api/v2/my/2fa/google/enable/wizard", &token)
         .await;
     let (uuid, key) = (opened.text("/uuid"), secret(&opened.text("/data/key")));
-    let code = totp(&key, -1).await;
+    let code = app_code(&key, -1).await;
     let finish = async |uuid: &str, action: &str, code: &str, key: &str| {
         let body = json!({"uuid": uuid, "action": action, "code": code, "key": key});
         world.wizard(&token, body).await
@@ -389,7 +389,7 @@ async fn google_is_enabled_and_disabled() {
     let unknown = "36f59381-5b54-48bd-a0c7-3b908c476732";
     finish(unknown, "code", &code, &key).await.refuses(404);
     // Another user's, and another kind's.
-    world.user("bob", PASSWORD, &[]);
+    add_user(&world.gateway, "bob", &[]);
     let bobs = world.bare_token("bob").await;
     let body = json!({"uuid": uuid, "action": "code", "code": code, "key": key});
     world.wizard(&bobs, body).await.refuses(404);
@@ -422,7 +422,8 @@ async fn google_is_enabled_and_disabled() {
         .get("/api/v2/my/2fa/google/disable/wizard", &token)
         .await;
     opened.is(200, &step(200, &Value::Null, "2fa_google"));
-    let body = json!({"uuid": opened.text("/uuid"), "action": "code", "code": totp(&key, 0).await});
+    let body =
+        json!({"uuid": opened.text("/uuid"), "action": "code", "code": app_code(&key, 0).await});
     world.wizard(&other, body.clone()).await.refuses(404);
     let done = world.wizard(&token, body).await;
     done.is(202, &step(202, &json!([]), OVER));
@@ -433,7 +434,7 @@ async fn google_is_enabled_and_disabled() {
 #[tokio::test]
 async fn sms_is_enabled_and_disabled() {
     let world = world().await;
-    world.user("ann", PASSWORD, &[]);
+    add_user(&world.gateway, "ann", &[]);
     let token = world.bare_token("ann").await;
     let opened = world.get("/api/v2/my/2fa/sms/enable/wizard", &token).await;
     opened.is(200, &step(200, &Value::Null, "2fa_sms_phone_create"));
@@ -479,7 +480,7 @@ async fn sms_is_enabled_and_disabled() {
 #[tokio::test]
 async fn numbers_of_json_are_taken_as_text_and_a_form_as_well() {
     let world = world().await;
-    world.user("ann", PASSWORD, &[]);
+    add_user(&world.gateway, "ann", &[]);
     let token = world.bare_token("ann").await;
     let opened = world.get("/api/v2/my/2fa/sms/enable/wizard", &token).await;
     let uuid = opened.text("/uuid");
@@ -510,14 +511,15 @@ async fn numbers_of_json_are_taken_as_text_and_a_form_as_well() {
 #[tokio::test]
 async fn changes_are_logged_for_their_user() {
     let world = world().await;
-    world.user("ann", PASSWORD, &[]);
-    world.user("bob", PASSWORD, &[]);
+    add_user(&world.gateway, "ann", &[]);
+    add_user(&world.gateway, "bob", &[]);
     let token = world.bare_token("ann").await;
     let key = world.enable_google(&token).await;
     let opened = world
         .get("/api/v2/my/2fa/google/disable/wizard", &token)
         .await;
-    let body = json!({"uuid": opened.text("/uuid"), "action": "code", "code": totp(&key, 0).await});
+    let body =
+        json!({"uuid": opened.text("/uuid"), "action": "code", "code": app_code(&key, 0).await});
     assert_eq!(world.wizard(&token, body).await.status, 202);
 
     let get = async |query: &str| {
@@ -601,8 +603,8 @@ impl World {
 #[tokio::test]
 async fn a_token_confirms_an_operation_by_mail() {
     let world = world().await;
-    world.user("ann", PASSWORD, &["--email", EMAIL]);
-    world.user("bob", PASSWORD, &[]);
+    add_user(&world.gateway, "ann", &["--email", EMAIL]);
+    add_user(&world.gateway, "bob", &[]);
     let token = world.bare_token("ann").await;
     assert_eq!(
         world.opens(FILE, &token).await,
@@ -658,7 +660,7 @@ async fn a_token_confirms_an_operation_by_mail() {
 #[tokio::test]
 async fn without_a_token_an_address_confirms_an_operation() {
     let world = world().await;
-    world.user("ann", PASSWORD, &["--email", EMAIL]);
+    add_user(&world.gateway, "ann", &["--email", EMAIL]);
     let open = async |email: &str| {
         let path = format!("/api/v2/my/2fa/unauthorized/challenge?email={email}");
         world.get(&path, "").await
@@ -711,7 +713,7 @@ async fn what_limits_mail_is_not_told_without_a_token() {
     let change =
         |setup: Setup| with_password_rule(setup).with("resend_after: 0s", "resend_after: 30s");
     let world = World::start("b2core", change).await;
-    world.user("ann", PASSWORD, &["--email", EMAIL]);
+    add_user(&world.gateway, "ann", &["--email", EMAIL]);
     for _ in 0..3 {
         let path = format!("/api/v2/my/2fa/unauthorized/challenge?email={EMAIL}");
         world.get(&path, "").await.is(200, &named());

@@ -1,6 +1,6 @@
 //! Conduit's guide to two-factor authentication.
 
-use super::tools::{Answer, app_code, bearer, curl, key_of, scanned, signed_in, site};
+use super::tools::{Answer, app_code, bearer, curl, is_open, key_of, scanned, signed_in, site};
 use crate::support::{Gateway, PHONE, Site, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -69,15 +69,6 @@ async fn in_sudo(site: &Site, name: &str) -> String {
     token
 }
 
-async fn is_open(gateway: &Gateway, token: &str) -> bool {
-    let answer = gateway
-        .get("/file", token, "")
-        .send()
-        .await
-        .expect("answer");
-    answer.status() == 200
-}
-
 #[tokio::test]
 async fn sms_is_enabled() {
     let site = site().await;
@@ -114,14 +105,14 @@ async fn an_authenticator_is_enabled() {
     let key = key_of(&scanned(&image.body), "anna");
     assert_eq!(curl(&[&url]).await.status, 404);
 
-    let body = json!({"code": app_code(&key, 0)});
+    let body = json!({"code": app_code(&key, 0).await});
     let enabled = call(gateway, &token, "POST", "enable/verify", &body).await;
     enabled.is(200, &json!({"message": "2FA enabled"}));
     let asked = call(gateway, &token, "POST", "authorize", &Value::Null).await;
     let text = "Check your authenticator app for the code";
     asked.is(200, &json!({"method": "authenticator", "message": text}));
     assert_eq!(site.inbox.messages(), []);
-    let body = json!({"code": app_code(&key, 1)});
+    let body = json!({"code": app_code(&key, 1).await});
     let verified = call(gateway, &token, "POST", "verify", &body).await;
     assert_eq!(verified.status, 200);
 }

@@ -8,11 +8,8 @@ mod ziik;
 
 use crate::support::iogates::Backend;
 use crate::support::smtpd::Smtpd;
-use crate::support::{Gateway, Inbox, Setup, program, secret};
+use crate::support::{Gateway, Inbox, Setup, secret};
 use serde_json::{Value, json};
-use std::process::Command;
-use std::time::Duration;
-use vestibule::clock::{Clock as _, SystemClock};
 
 /// What the documents' `curl -d` says that its body is, whatever it is.
 const CURL_BODY: &str = "application/x-www-form-urlencoded";
@@ -51,15 +48,6 @@ impl World {
             inbox,
             mail,
         }
-    }
-
-    /// A user with a password and whatever `options` of `user add` give.
-    fn user(&self, name: &str, password: &str, options: &[&str]) {
-        let file = self.gateway.dir.path().join(format!("{name}.password"));
-        std::fs::write(&file, secret(password)).expect("password file");
-        let file = file.to_str().expect("path");
-        let add = ["user", "add", name, "--password-file", file, "--json"];
-        self.gateway.cli_json(&[&add[..], options].concat());
     }
 
     /// Sends a call as curl does: `token` as bearer, `body` as JSON that calls itself a form.
@@ -174,27 +162,6 @@ fn follows(text: &str, pattern: &str) -> bool {
             (byte, b'd') => byte.is_ascii_digit(),
             (byte, wanted) => byte == wanted,
         })
-}
-
-/// A code of the authenticator with this key, by another program than Vestibule, `steps` away from
-/// now. Each step's code is good once, so a test that needs several goes through -1, 0 and 1.
-async fn totp(key: &str, steps: i64) -> String {
-    const STEP: u64 = 30;
-    let now = || u64::try_from(SystemClock.now().0).expect("after 1970");
-    // Not where the step ends before the code is judged.
-    if now() % STEP > STEP - 5 {
-        tokio::time::sleep(Duration::from_secs(STEP - now() % STEP)).await;
-    }
-    let at = match steps {
-        ..0 => format!("{} seconds ago", -30 * steps),
-        _ => format!("now + {} seconds", 30 * steps),
-    };
-    let output = Command::new(program("oathtool"))
-        .args(["--totp", "--base32", "--now", &at, key])
-        .output()
-        .expect("oathtool");
-    assert!(output.status.success(), "{output:?}");
-    secret(String::from_utf8(output.stdout).expect("a code").trim())
 }
 
 /// A code that is not this one.

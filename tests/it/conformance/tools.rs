@@ -5,6 +5,8 @@ use crate::support::{Gateway, PASSWORD, Setup, Site, program, secret};
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use vestibule::clock::{Clock as _, SystemClock};
 use vestibule::config::model::Dialect;
 use vestibule::local::table::{ENDPOINTS, Where};
 
@@ -21,18 +23,21 @@ pub(crate) async fn site_with(change: impl FnOnce(Setup) -> Setup) -> Site {
 
 /// Makes a user with a password and what else `vestibule user add` is told; returns the id.
 pub(crate) fn add_user(gateway: &Gateway, name: &str, more: &[&str]) -> i64 {
-    let file = gateway.dir.path().join(format!("{name}.password"));
-    std::fs::write(&file, secret(PASSWORD)).expect("password file");
-    let file = file.to_str().expect("path");
-    let args = ["user", "add", name, "--password-file", file, "--json"];
-    let user = gateway.cli_json(&[&args, more].concat());
-    user["id"].as_i64().expect("id")
+    gateway.add_user_with(name, PASSWORD, more)
 }
 
 /// A new user's token, for calls that name no device.
 pub(crate) async fn signed_in(gateway: &Gateway, name: &str, more: &[&str]) -> String {
     add_user(gateway, name, more);
     gateway.sign_in(name, PASSWORD, "laptop").await
+}
+
+/// Whether the token opens a path that asks for the second factor.
+pub(crate) async fn is_open(gateway: &Gateway, token: &str) -> bool {
+    let answer = gateway.get("/file", token, "").send().await;
+    let status = answer.expect("answer").status();
+    assert!(status == 200 || status == 401, "{status}");
+    status == 200
 }
 
 /// What an answer was.
@@ -108,11 +113,20 @@ pub(crate) fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}")
 }
 
-/// What an authenticator app shows for a key, `ahead` steps from now. A code is good once: what
-/// comes after it in a test is a later step's.
-pub(crate) fn app_code(key: &str, ahead: i64) -> String {
-    let now = format!("now + {} seconds", ahead * 30);
-    let args = ["--totp", "-b", "-N", &now, key];
+/// What an authenticator app shows for a key, `steps` away from now, by another program than
+/// Vestibule. Each step's code is good once: a test that needs several goes through -1, 0 and 1.
+pub(crate) async fn app_code(key: &str, steps: i64) -> String {
+    const STEP: u64 = 30;
+    let second = u64::try_from(SystemClock.now().0).expect("after 1970") % STEP;
+    // Not where the step ends before the code is judged.
+    if second > STEP - 5 {
+        tokio::time::sleep(Duration::from_secs(STEP - second)).await;
+    }
+    let at = match steps {
+        ..0 => format!("{} seconds ago", -30 * steps),
+        _ => format!("now + {} seconds", 30 * steps),
+    };
+    let args = ["--totp", "-b", "-N", &at, key];
     let shown = Command::new(program("oathtool")).args(args).output();
     let shown = printed(&shown.expect("oathtool"));
     secret(shown.trim())

@@ -102,19 +102,16 @@ impl Gateway {
 
     /// Makes a user with a password and a phone; returns the id.
     pub(crate) fn add_user(&self, name: &str, password: &str, phone: &str) -> i64 {
+        self.add_user_with(name, password, &["--phone", phone])
+    }
+
+    /// Makes a user with a password and what else `vestibule user add` is told; returns the id.
+    pub(crate) fn add_user_with(&self, name: &str, password: &str, more: &[&str]) -> i64 {
         let file = self.dir.path().join(format!("{name}.password"));
         std::fs::write(&file, secret(password)).expect("password file");
         let file = file.to_str().expect("path");
-        let user = self.cli_json(&[
-            "user",
-            "add",
-            name,
-            "--phone",
-            phone,
-            "--password-file",
-            file,
-            "--json",
-        ]);
+        let args = ["user", "add", name, "--password-file", file, "--json"];
+        let user = self.cli_json(&[&args, more].concat());
         user["id"].as_i64().expect("id")
     }
 
