@@ -2,9 +2,7 @@
 
 use super::for_every_engine;
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{
-    Attempt, Attempted, BackupCodes, NewChallenge, Purpose, Try, Which,
-};
+use crate::auth::ports::{Attempt, Attempted, BackupCodes, NewChallenge, Purpose, Try, Which};
 use crate::gate::session::Factor;
 use crate::id::{FactorId, UserId};
 use crate::store::fixture::{Fixture, NOW, POLICY, after, passed, totp};
