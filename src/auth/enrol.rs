@@ -272,6 +272,8 @@ impl Auth {
         if caller.standing == Standing::Token {
             return Err(EnrolError::NotVerified);
         }
+        // To hash them takes a while: a reset meanwhile must have the last word.
+        let since = self.store.feed_head().await?;
         self.may_enrol(caller, sudo).await?;
         let shown = backup::generate(&*self.entropy)?;
         let salt = entropy::bytes(&*self.entropy)?;
@@ -283,7 +285,9 @@ impl Auth {
         let set = BackupCodes { salt, codes };
         let now = self.clock.now();
         let user = caller.holder.user;
-        self.store.put_backup_codes(user, set, now).await?;
+        if !self.store.put_backup_codes(user, set, since, now).await? {
+            return Err(EnrolError::NotVerified);
+        }
         self.emit(caller, EventKind::Enrolled, "backup codes");
         Ok(shown)
     }

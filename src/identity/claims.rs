@@ -43,13 +43,24 @@ pub enum Refused {
     NotYet,
     #[error("the claim that names its user is missing, or is not a name")]
     NoUser,
+    #[error("its issuer has not verified the claim that names its user")]
+    NotVerified,
     #[error("its issuer does not stand by it")]
     Inactive,
 }
 
 /// The user that the claims name. A phone number or address that the issuer says it has not verified
-/// (`phone_number_verified: false`) is none: a code must not go where only the user said so.
+/// (`phone_number_verified: false`) is none: a code must not go where only the user said so. Nor is
+/// anybody who only said so the user of that address (`email` as the claim that names users).
 pub(super) fn profile(names: &Claims, claims: &ClaimSet) -> Result<LearnedProfile, Refused> {
+    let is_verified = |name: &str| match claims.get(&format!("{name}_verified")) {
+        None => true,
+        Some(Value::String(said)) => said == "true",
+        Some(said) => said == &Value::Bool(true),
+    };
+    if !is_verified(&names.user) {
+        return Err(Refused::NotVerified);
+    }
     let user = match claims.get(&names.user) {
         Some(Value::String(name)) => name.clone(),
         Some(Value::Number(number)) => number.to_string(),
@@ -65,12 +76,7 @@ pub(super) fn profile(names: &Claims, claims: &ClaimSet) -> Result<LearnedProfil
     let text = |name: &Option<String>| {
         let name = name.as_deref()?;
         let text = claims.get(name)?.as_str()?.trim();
-        let is_verified = match claims.get(&format!("{name}_verified")) {
-            None => true,
-            Some(Value::String(said)) => said == "true",
-            Some(said) => said == &Value::Bool(true),
-        };
-        (is_verified && !text.is_empty()).then(|| text.to_owned())
+        (is_verified(name) && !text.is_empty()).then(|| text.to_owned())
     };
     Ok(LearnedProfile {
         user,
@@ -167,6 +173,23 @@ mod tests {
         let other = profile(&names(), &set(other)).unwrap();
         assert_eq!(other.phone, None);
         assert_eq!(other.email, Some(Secret::new("a@b.c")));
+    }
+
+    #[test]
+    fn nobody_is_the_user_of_an_address_by_saying_so() {
+        let mut names = names();
+        names.user = "email".to_owned();
+        let user = |verified: Option<Value>| {
+            let mut claims = set(json!({"sub": "17", "email": "ann@example.org"}));
+            claims.extend(verified.map(|it| ("email_verified".to_owned(), it)));
+            profile(&names, &claims).map(|it| it.user)
+        };
+        for yes in [None, Some(json!(true)), Some(json!("true"))] {
+            assert_eq!(user(yes), Ok("ann@example.org".to_owned()));
+        }
+        for no in [json!(false), json!("false"), json!(null)] {
+            assert_eq!(user(Some(no.clone())), Err(Refused::NotVerified), "{no}");
+        }
     }
 
     #[test]

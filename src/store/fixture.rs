@@ -304,7 +304,8 @@ impl Fixture {
             salt: [salt; 16],
             codes: codes.iter().map(|code| self.backup_code(code)).collect(),
         };
-        self.store.put_backup_codes(user, codes, NOW).await.unwrap();
+        let put = self.store.put_backup_codes(user, codes, i64::MAX, NOW);
+        assert!(put.await.unwrap());
     }
 
     pub(super) fn wizard_digest(&self, name: &str) -> WizardDigest {

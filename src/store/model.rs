@@ -300,7 +300,7 @@ async fn take_factor_step(f: &Fixture, step: Step, now: Timestamp) -> String {
                 salt: [salt; 16],
                 codes: CODES.map(|code| f.backup_code(code)).to_vec(),
             };
-            said(f.store.put_backup_codes(user, codes, now).await)
+            said(f.store.put_backup_codes(user, codes, i64::MAX, now).await)
         }
         Step::OpenWizard(name, user, has_token) => {
             let mut wizard = f.wizard(name);

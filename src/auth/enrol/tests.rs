@@ -677,6 +677,27 @@ async fn backup_codes_work_once_each_and_the_newest_set_alone() {
 }
 
 #[tokio::test]
+async fn a_reset_has_the_last_word_on_backup_codes() {
+    let world = World::new();
+    let user = world.user("ann", "pw", Some(PHONE)).await;
+    let thief = standing(&world.caller(user, "stolen").await, Standing::Sudo);
+    // The hashing of other people's sign-ins keeps them waiting.
+    let busy = Arc::clone(&world.auth.hashing).acquire_owned().await;
+    let auth = Arc::clone(&world.auth);
+    let making = tokio::spawn(async move { auth.new_backup_codes(&thief, true).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let (store, keys) = (&*world.store, &world.auth.keys);
+    reset_user(store, keys, user, world.clock.now())
+        .await
+        .unwrap();
+    drop(busy);
+    assert_eq!(making.await.unwrap(), Err(EnrolError::NotVerified));
+    assert_eq!(world.auth.store.backup_salt(user).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn fifty_clients_spend_one_backup_code() {
     let world = World::new();
     world.set(|settings| settings.lockout.delay_every = 0);

@@ -201,13 +201,16 @@ pub trait Factors: Send + Sync {
     /// what comes), each that was on gets a line in the log. A kind that was on stays off whatever
     /// the profile says later. Returns whether any was on.
     async fn disable(&self, user: UserId, which: Disable, now: Timestamp) -> Stored<bool>;
-    /// Makes these the user's backup codes, in place of all older ones.
+    /// Makes these the user's backup codes, in place of all older ones; unless the feed says after its
+    /// line `since` that all of the user's sessions have ended, and with them the right to make codes.
+    /// Returns whether it did.
     async fn put_backup_codes(
         &self,
         user: UserId,
         codes: BackupCodes,
+        since: i64,
         now: Timestamp,
-    ) -> Stored<()>;
+    ) -> Stored<bool>;
     /// The salt of the user's backup codes.
     async fn backup_salt(&self, user: UserId) -> Stored<Option<[u8; 16]>>;
     /// A page of the user's log of changes.

@@ -49,7 +49,7 @@ macro_rules! store_verbs {
             Factors {
                 fn factors(user: UserId) -> FactorSet;
                 fn disable(user: UserId, which: Disable, now: Timestamp) -> bool;
-                fn put_backup_codes(user: UserId, codes: BackupCodes, now: Timestamp) -> ();
+                fn put_backup_codes(user: UserId, codes: BackupCodes, since: i64, now: Timestamp) -> bool;
                 fn backup_salt(user: UserId) -> Option<[u8; 16]>;
                 fn changes(user: UserId, query: ChangeQuery) -> ChangePage;
                 fn change(user: UserId, id: ChangeId) -> Option<Change>;

@@ -2,7 +2,7 @@
 
 use super::for_every_engine;
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{Attempt, Attempted, NewChallenge, Purpose, Try};
+use crate::auth::ports::{Attempt, Attempted, BackupCodes, NewChallenge, Purpose, Try, Which};
 use crate::gate::session::Factor;
 use crate::id::{FactorId, UserId};
 use crate::store::fixture::{Fixture, NOW, POLICY, after, passed, totp};
@@ -13,6 +13,7 @@ for_every_engine![
     an_authenticator_is_its_own_users_and_of_its_own_number,
     a_backup_code_is_good_once,
     a_new_set_of_backup_codes_replaces_the_old_one,
+    a_reset_overtakes_backup_codes_that_were_on_their_way,
     the_first_that_it_is_counts,
     a_wrong_code_counts_once_and_costs_every_challenge_a_try,
     a_right_code_costs_the_other_challenges_nothing,
@@ -96,12 +97,34 @@ async fn a_new_set_of_backup_codes_replaces_the_old_one(f: Fixture) {
     assert_eq!(f.store.factors(ann).await.unwrap().backup_codes_left, 1);
     assert_eq!(f.try_all(ann, backup(&f, "11111111")).await, WRONG);
     passed(f.try_all(ann, backup(&f, "33333333")).await);
-    let nobody = crate::auth::ports::BackupCodes {
+    let nobody = BackupCodes {
         salt: [3; 16],
         codes: Vec::new(),
     };
-    let unknown = f.store.put_backup_codes(UserId(99), nobody, NOW).await;
+    let unknown = f.store.put_backup_codes(UserId(99), nobody, 0, NOW).await;
     assert!(unknown.is_err());
+}
+
+async fn a_reset_overtakes_backup_codes_that_were_on_their_way(f: Fixture) {
+    let (ann, bob) = (f.user("ann").await, f.user("bob").await);
+    let codes = BackupCodes {
+        salt: [3; 16],
+        codes: vec![f.backup_code("11111111")],
+    };
+    let since = f.store.feed_head().await.unwrap();
+    let subject = f.user_subject(ann);
+    f.store.reset_user(ann, subject, NOW).await.unwrap();
+    let put = async |user, since| {
+        let put = f.store.put_backup_codes(user, codes.clone(), since, NOW);
+        put.await.unwrap()
+    };
+    assert!(!put(ann, since).await);
+    assert_eq!(f.store.backup_salt(ann).await.unwrap(), None);
+    assert!(put(bob, since).await, "somebody else");
+    let since = f.store.feed_head().await.unwrap();
+    assert!(put(ann, since).await, "verified after it");
+    f.store.revoke(Which::All, NOW).await.unwrap();
+    assert!(!put(ann, since).await);
 }
 
 async fn the_first_that_it_is_counts(f: Fixture) {

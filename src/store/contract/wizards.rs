@@ -2,13 +2,13 @@
 
 use super::for_every_engine;
 use crate::auth::ports::{
-    Advance, Attempt, Attempted, Deeds, FactorKind, NewChallenge, NewSuccess, Purpose, Stage, Wizard,
-    WizardKind,
+    Advance, Attempt, Attempted, Deeds, FactorKind, NewChallenge, NewSuccess, Purpose, Stage,
+    Wizard, WizardKind,
 };
 use crate::digest::{Binding, SuccessDigest, TokenDigest};
 use crate::id::UserId;
 use crate::secret::Secret;
-use crate::store::fixture::{Fixture, NOW, REALM, after, passed};
+use crate::store::fixture::{Fixture, NOW, REALM, after, passed, totp};
 use crate::store::rules;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ for_every_engine![
     a_taken_wizard_is_over,
     wizards_of_one_opener_are_bounded,
     codes_of_wizards_that_were_dropped_are_gone,
+    enrolments_of_one_user_are_bounded,
     a_wizard_that_asks_no_code_ends_once,
     a_right_code_ends_its_wizard,
     a_code_makes_all_its_sessions_or_none,
@@ -182,6 +183,33 @@ async fn codes_of_wizards_that_were_dropped_are_gone(f: Fixture) {
     };
     assert!(!is_held(0).await, "its wizard was one too many");
     assert!(is_held(1).await && is_held(rules::WIZARDS_OF_OPENER_MAX).await);
+}
+
+async fn enrolments_of_one_user_are_bounded(f: Fixture) {
+    let (ann, bob) = (f.holder("ann", "t").await, f.holder("bob", "u").await);
+    f.send_code(ann, "t", "123456").await;
+    let bound_to = |n: usize| Binding::from(f.wizard_digest(&format!("device {n}")));
+    let propose = async |user, n| {
+        let proposed = NewChallenge {
+            bound_to: bound_to(n),
+            ..f.enrolment(user, "t", totp("secret"), "123456")
+        };
+        f.store.put_challenge(proposed).await.unwrap();
+    };
+    propose(bob, 1_000).await;
+    for n in 0..=rules::ENROLMENTS_OF_USER_MAX {
+        propose(ann, n).await;
+    }
+    let is_held = async |n| {
+        let held = f.store.pending(bound_to(n), Purpose::Enrol, NOW).await;
+        held.unwrap().is_some()
+    };
+    assert!(!is_held(0).await, "one too many");
+    for kept in [1, rules::ENROLMENTS_OF_USER_MAX, 1_000] {
+        assert!(is_held(kept).await, "{kept}");
+    }
+    let sent = f.store.pending(f.binding("t"), Purpose::Verify, NOW).await;
+    assert!(sent.unwrap().is_some(), "a code that was sent is none");
 }
 
 async fn a_wizard_that_asks_no_code_ends_once(f: Fixture) {

@@ -276,6 +276,9 @@ impl Codes for Memory {
         };
         let slot = (new.bound_to, new.purpose);
         state.challenges.insert(slot, challenge);
+        if new.purpose == Purpose::Enrol {
+            state.bound_enrolments(new.user);
+        }
         Ok(id)
     }
 

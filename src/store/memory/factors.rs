@@ -4,7 +4,7 @@ use super::Memory;
 use super::state::{KeptFactor, State, next};
 use crate::auth::ports::{
     BackupCodes, Change, ChangePage, ChangeQuery, Disable, Enrolled, FactorKind, FactorSet,
-    FactorValue, Factors, Purpose, Stored,
+    FactorValue, Factors, Purpose, Stored, Which,
 };
 use crate::clock::Timestamp;
 use crate::id::{ChangeId, FactorId, UserId};
@@ -132,12 +132,18 @@ impl Factors for Memory {
         &self,
         user: UserId,
         codes: BackupCodes,
+        since: i64,
         _now: Timestamp,
-    ) -> Stored<()> {
+    ) -> Stored<bool> {
         let mut state = self.lock()?;
         state.must_exist(Some(user))?;
+        let all = [Which::All, Which::User(user)];
+        let mut later = state.feed.iter().filter(|(line, _)| line.seq > since);
+        if later.any(|(line, _)| all.contains(&line.which)) {
+            return Ok(false);
+        }
         state.backup.insert(user, codes);
-        Ok(())
+        Ok(true)
     }
 
     async fn backup_salt(&self, user: UserId) -> Stored<Option<[u8; 16]>> {

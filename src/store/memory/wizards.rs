@@ -2,11 +2,12 @@
 
 use super::Memory;
 use super::state::{State, next};
-use crate::auth::ports::{Advance, Deeds, StoreError, Stored, Wizard, Wizards};
+use crate::auth::ports::{Advance, Deeds, Purpose, StoreError, Stored, Wizard, Wizards};
 use crate::clock::Timestamp;
 use crate::digest::{Binding, SubjectDigest, SuccessDigest, TokenDigest, WizardDigest};
 use crate::gate::session::Holder;
-use crate::store::rules;
+use crate::id::UserId;
+use crate::store::rules::{self, Challenge};
 use async_trait::async_trait;
 
 /// A wizard with what bounds it.
@@ -42,6 +43,16 @@ impl State {
             // Who opens them without a token must not fill memory with their codes either.
             let bound_to = Binding::from(digest);
             self.challenges.retain(|(other, _), _| *other != bound_to);
+        }
+    }
+
+    /// Drops a user's oldest enrolment, if there is one too many.
+    pub(super) fn bound_enrolments(&mut self, user: Option<UserId>) {
+        let of_user = |one: &&Challenge| one.user == user && one.purpose == Purpose::Enrol;
+        let enrolments = self.challenges.values().filter(of_user);
+        if enrolments.clone().count() > rules::ENROLMENTS_OF_USER_MAX {
+            let oldest = enrolments.map(|one| one.id).min();
+            self.challenges.retain(|_, one| Some(one.id) != oldest);
         }
     }
 

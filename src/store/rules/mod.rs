@@ -28,6 +28,9 @@ pub(super) const SHARE_TOKENS_MAX: usize = 1_000;
 /// Wizards that are kept of one opener.
 pub(super) const WIZARDS_OF_OPENER_MAX: usize = 100;
 
+/// Enrolments that wait for a code, of one user: a device is whatever a request calls it.
+pub(super) const ENROLMENTS_OF_USER_MAX: usize = 100;
+
 /// Wizards without a token that are kept in all, from however many addresses they are opened.
 pub(super) const WIZARDS_MAX: usize = 100_000;
 

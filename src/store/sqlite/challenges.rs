@@ -121,6 +121,21 @@ pub(super) async fn void_kind(
     Ok(())
 }
 
+/// Drops a user's oldest enrolments, if there are too many.
+async fn bound_of_user(conn: &mut SqliteConnection, user: Option<UserId>) -> Stored<()> {
+    sqlx::query(
+        "DELETE FROM challenges WHERE user_id = ?1 AND purpose = ?2 AND id <= (
+             SELECT id FROM challenges WHERE user_id = ?1 AND purpose = ?2
+             ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+    )
+    .bind(user.map(|user| user.0))
+    .bind(Purpose::Enrol.as_str())
+    .bind(i64::try_from(rules::ENROLMENTS_OF_USER_MAX).unwrap_or(i64::MAX))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 #[async_trait]
 impl Codes for Sqlite {
     async fn reserve_send(&self, request: SendRequest, now: Timestamp) -> Stored<Reserved> {
@@ -162,6 +177,9 @@ impl Codes for Sqlite {
         .bind(new.expires_at.0)
         .fetch_one(&mut *tx)
         .await?;
+        if new.purpose == Purpose::Enrol {
+            bound_of_user(&mut tx, new.user).await?;
+        }
         tx.commit().await?;
         Ok(ChallengeId(id))
     }

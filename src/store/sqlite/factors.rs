@@ -227,9 +227,21 @@ impl Factors for Sqlite {
         &self,
         user: UserId,
         codes: BackupCodes,
+        since: i64,
         now: Timestamp,
-    ) -> Stored<()> {
+    ) -> Stored<bool> {
         let mut tx = self.begin().await?;
+        let is_over: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM revocations
+                            WHERE seq > ?1 AND (kind = 'all' OR kind = 'user' AND target = ?2))",
+        )
+        .bind(since)
+        .bind(user.0)
+        .fetch_one(&mut *tx)
+        .await?;
+        if is_over {
+            return Ok(false);
+        }
         // Replacing the set takes its codes with it.
         sqlx::query(
             "INSERT OR REPLACE INTO backup_sets (user_id, salt, created_at) VALUES (?1, ?2, ?3)",
@@ -247,7 +259,7 @@ impl Factors for Sqlite {
                 .await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     async fn backup_salt(&self, user: UserId) -> Stored<Option<[u8; 16]>> {
