@@ -720,6 +720,10 @@ async fn what_limits_mail_is_not_told_without_a_token() {
     }
     world.mailed_code(EMAIL);
     let token = world.bare_token("ann").await;
+    // Strangers have used up nothing of the user's own, who is told.
+    let own = world.get("/api/v2/my/2fa/challenge", &token).await;
+    own.is(200, &named());
+    world.mailed_code(EMAIL);
     let limited = world.get("/api/v2/my/2fa/challenge", &token).await;
     limited.refuses(429);
     assert!(limited.headers.contains_key("retry-after"));
