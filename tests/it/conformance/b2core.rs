@@ -758,3 +758,46 @@ async fn a_share_link_spends_a_success_token_once() {
     let targets: Vec<_> = seen.iter().map(|seen| seen.target.as_str()).collect();
     assert_eq!(targets, ["/docs/plan.txt"]);
 }
+
+/// Wrong codes of a sign-in count together with those of the other dialects, and the lock that they
+/// earn holds on all of them.
+#[tokio::test]
+async fn wrong_codes_of_a_sign_in_count_on_every_dialect() {
+    let lockout = "lockout: {delay_every: 0, lock_at: 4}\ncodes:";
+    let change = |setup: Setup| setup.with("codes:", lockout);
+    let world = World::start("iogates, ziik, b2core, conduit", change).await;
+    add_user(&world.gateway, "ann", &["--phone", PHONE]);
+    let (_, uuid) = world.password("ann").await;
+    let code = world.inbox.code_for(PHONE);
+    for _ in 0..2 {
+        let answer = world.code_step("sms", &uuid, &wrong(&code)).await;
+        is_field_error(&answer, 422, "code");
+    }
+    let token = world.gateway.sign_in("ann", PASSWORD, "phone").await;
+    let send = "/api/two-factor/send-verification";
+    assert_eq!(world.post(send, &token, json!({})).await.status, 204);
+    let other = world.inbox.code_for(PHONE);
+    let verify = "/api/two-factor/verify";
+    for _ in 0..2 {
+        let key = json!({"key": wrong(&other)});
+        world.post(verify, &token, key).await.refuses(422);
+    }
+    // Right codes now, and a new sign-in.
+    world.code_step("sms", &uuid, &code).await.refuses(403);
+    let key = json!({"key": other});
+    world.post(verify, &token, key).await.refuses(403);
+    let of_conduit = json!({"code": other});
+    let path = "/authentication/twoFa/verify";
+    world.post(path, &token, of_conduit).await.refuses(403);
+    let path = format!("/api/apiauth/twofactorsms/{token}?authcode={other}");
+    world.get(&path, &token).await.refuses(403);
+    world.password("ann").await.0.refuses(403);
+    let freed = world.gateway.cli(&["user", "reset-2fa", "ann"]);
+    assert!(freed.status.success(), "{freed:?}");
+    let (_, uuid) = world.password("ann").await;
+    let code = world.inbox.code_for(PHONE);
+    world
+        .code_step("sms", &uuid, &code)
+        .await
+        .is(202, &signed_in());
+}
