@@ -145,7 +145,7 @@ async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
     let Site { gateway, inbox, .. } = Site::accounts_with(|setup| {
         setup.with(
             "codes:",
-            "lockout: {delay_every: 3, first_delay: 1s, max_delay: 1s, lock_at: 7}\ncodes:",
+            "lockout: {delay_every: 3, first_delay: 3s, max_delay: 3s, lock_at: 7}\ncodes:",
         )
     })
     .await;
@@ -171,7 +171,7 @@ async fn wrong_codes_delay_then_lock_and_the_operator_frees() {
         if answer.status() == 429 {
             assert!(answer.headers().contains_key("retry-after"));
             seen.push(429);
-            tokio::time::sleep(Duration::from_millis(2100)).await;
+            tokio::time::sleep(Duration::from_millis(3100)).await;
             let _ = gateway
                 .get(&path, &token, "laptop")
                 .send()
