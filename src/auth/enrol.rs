@@ -31,7 +31,8 @@ pub enum EnrolError {
     /// The user has a verified factor, and the caller's pair is not verified (recently enough).
     #[error("verify your second factor first")]
     NotVerified,
-    /// The user has none, and the route does not let users enrol the first one by themselves.
+    /// The user has none, and the route does not let users enrol the first one by themselves. Or it is
+    /// a share's recipient: whoever may name another way to reach one would be the recipient.
     #[error("a second factor can only be set up by who runs this service")]
     NoSelfEnrolment,
     #[error(transparent)]
@@ -112,6 +113,9 @@ impl Auth {
     ///
     /// Only for what comes before a use case of this module: each of those asks by itself.
     pub async fn may_enrol(&self, caller: &Caller, sudo: bool) -> Result<(), EnrolError> {
+        if caller.is_guest() {
+            return Err(EnrolError::NoSelfEnrolment);
+        }
         let asked = match sudo {
             true => Standing::Sudo,
             false => Standing::Verified,

@@ -52,6 +52,10 @@ pub(super) enum Trouble {
     CodeWrong { left: Option<u32> },
     #[error("the code has expired or was used: ask for a new one")]
     CodeGone,
+    #[error("this share link has been opened on all the devices it is good for: ask for a new one")]
+    ShareFull,
+    #[error("this share link is for several people: open it in a browser, which asks who you are")]
+    SeveralRecipients,
     #[error("locked after too many wrong codes: ask who runs this service to unlock you")]
     Locked,
     #[error("too many tries: wait {retry_after_secs} seconds")]
@@ -92,6 +96,7 @@ impl Trouble {
             | Self::Device(_)
             | Self::Credential(_)
             | Self::Field { .. }
+            | Self::SeveralRecipients
             | Self::RecipientRefused => StatusCode::BAD_REQUEST,
             Self::NoToken
             | Self::UnknownToken
@@ -102,6 +107,7 @@ impl Trouble {
             | Self::NoSelfEnrolment
             | Self::NotAllowed
             | Self::Locked
+            | Self::ShareFull
             | Self::CodeGone => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::Nothing(_) => StatusCode::NOT_FOUND,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -193,6 +199,7 @@ impl From<VerifyError> for Trouble {
             VerifyError::Gone => Self::CodeGone,
             VerifyError::NeverSent => Self::Nothing("there is nothing to verify: ask for a code"),
             VerifyError::Forbidden => Self::NotVerified,
+            VerifyError::Full => Self::ShareFull,
             VerifyError::Blocked(blocked) => blocked.into(),
             VerifyError::Unavailable => Self::Unavailable,
         }
@@ -203,6 +210,7 @@ impl From<SignInError> for Trouble {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => Self::WrongSignIn,
+            SignInError::SeveralRecipients => Self::SeveralRecipients,
             SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
             SignInError::Unavailable => Self::Unavailable,
         }

@@ -165,6 +165,10 @@ impl From<VerifyError> for Alert {
                 StatusCode::NOT_FOUND,
                 "No code was sent to you yet. Send one first.",
             ),
+            VerifyError::Full => Self::new(
+                StatusCode::FORBIDDEN,
+                "This link has been opened on all the devices it is good for. Ask for a new one.",
+            ),
             VerifyError::Blocked(blocked) => blocked.into(),
             VerifyError::Unavailable => Self::wait(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -561,15 +561,7 @@ async fn a_verb_that_fails_leaves_nothing_behind() {
          VALUES ('files', 'share:1', 0, 0)",
     )
     .await;
-    let share = crate::auth::ports::NewShare {
-        realm: REALM.to_owned(),
-        token: f.digest("s"),
-        path: "/dir/".to_owned(),
-        phone: None,
-        email: None,
-        expires_at: None,
-    };
-    assert!(f.store.create_share(share, NOW).await.is_err());
+    assert!(f.store.create_share(f.new_share("s"), NOW).await.is_err());
     let shares = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM shares");
     let mut conn = options(&f.path()).connect().await.unwrap();
     assert_eq!(shares.fetch_one(&mut conn).await.unwrap(), 0);
