@@ -89,6 +89,7 @@ impl Door {
             self_enrolment: true,
             route: "files".to_owned(),
             address: "192.0.2.1".parse().unwrap(),
+            client: String::new(),
         }
     }
 
@@ -260,12 +261,12 @@ async fn a_guest_changes_nothing_about_who_gets_the_codes() {
                 sudo: false,
             };
             let error = auth.propose(&caller, new.clone()).await.unwrap_err();
-            assert_eq!(error, EnrolError::NoSelfEnrolment, "{standing:?}");
+            assert_eq!(error, EnrolError::Shared, "{standing:?}");
             let error = auth.send_enrolment(&caller, new).await.unwrap_err();
-            assert_eq!(error, EnrolError::NoSelfEnrolment, "{standing:?}");
+            assert_eq!(error, EnrolError::Shared, "{standing:?}");
         }
         let refused = auth.disable(&caller, Disable::All, false).await;
-        assert_eq!(refused.unwrap_err(), EnrolError::NoSelfEnrolment);
+        assert_eq!(refused.unwrap_err(), EnrolError::Shared);
         assert!(auth.new_backup_codes(&caller, false).await.is_err());
     }
     let factors = door.world.auth.factors(of_ann.user.id).await.unwrap();
@@ -289,7 +290,7 @@ async fn a_guest_without_a_factor_enrols_none() {
         sudo: false,
     };
     let error = door.world.auth.send_enrolment(&caller, new).await;
-    assert_eq!(error.unwrap_err(), EnrolError::NoSelfEnrolment);
+    assert_eq!(error.unwrap_err(), EnrolError::Shared);
     assert_eq!(door.world.inbox.count(), 0);
 }
 

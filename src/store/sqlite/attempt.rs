@@ -244,7 +244,7 @@ async fn act(
     }
     let mut made = Vec::new();
     for new in &then.sessions {
-        made.push(sessions::put(&mut *conn, new, factor, now).await?);
+        made.push(sessions::put(&mut *conn, &store.vault, new, factor, now).await?);
     }
     if let Some(first) = then.sessions.first() {
         shares::opened(&mut *conn, first, now).await?;
