@@ -5,9 +5,11 @@
 //! code that was counted and not audited.
 
 mod judge;
+mod outlook;
 mod send;
 mod tries;
 
+pub use outlook::{Outlook, Sent};
 pub(super) use send::Message;
 
 use super::lockout::{Blocked, LockoutPolicy};

@@ -1,6 +1,6 @@
 //! What is on every route: Vestibule's own tokens, its page, this document.
 
-use super::Kind::{Digits, OneOf, Text};
+use super::Kind::{Digits, Flag, OneOf, Text};
 use super::{Answer, Dialect, Field, HTML, JSON, Operation, Token, field, operation};
 use serde_json::{Value, json};
 
@@ -48,28 +48,37 @@ pub(super) const TOKENS: Dialect = Dialect {
 
 pub(super) const PAGES: Dialect = Dialect {
     tag: "Page",
-    about: "The page on which a person passes the second factor in a browser.",
+    about: "The pages for people with a browser.",
     operations: &[
+        open(
+            "GET",
+            "/.vestibule/assets/{name}",
+            "What pages are made of: `style.css`, `theme.css`, `page.js`, `logo`.",
+            &[],
+            &[(200, Answer::Typed("text/css; charset=utf-8", "Html"))],
+            &[404],
+        ),
         Operation {
             token: Token::Optional,
-            query: &[RETURN_TO],
+            query: &[RETURN_TO, FRESH],
             ..open(
                 "GET",
                 PAGE,
-                "Show the page.",
+                "Show the page, or go on if the second factor was passed.",
                 &[],
-                &[(200, Answer::Page)],
+                &[(200, Answer::Page), (303, Answer::Empty)],
                 &[401],
             )
         },
         Operation {
             token: Token::Optional,
-            query: &[RETURN_TO],
+            query: &[RETURN_TO, FRESH],
             ..open(
                 "POST",
                 PAGE,
                 "Send a code, or verify one: its form.",
                 &[
+                    FORM,
                     field("action", OneOf(&["send", "verify"]), true, "What to do."),
                     field("code", Digits, false, "With `verify`: the code."),
                 ],
@@ -77,6 +86,36 @@ pub(super) const PAGES: Dialect = Dialect {
                 &[401, 403, 404, 429],
             )
         },
+        open(
+            "GET",
+            SHARE,
+            "Show what a share link opens and whom it is for; sends nothing. Go on if this browser is in.",
+            &[],
+            &[(200, Answer::Page), (303, Answer::Empty)],
+            &[403, 404, 429],
+        ),
+        open(
+            "POST",
+            SHARE,
+            "Exchange the link for a token of one recipient, kept in a cookie, and send this one a code.",
+            &[
+                FORM,
+                field(
+                    "recipient",
+                    Text,
+                    false,
+                    "Which of the page's recipients, from 0.",
+                ),
+                field(
+                    "factor",
+                    OneOf(&["sms", "email"]),
+                    false,
+                    "By what the code is sent.",
+                ),
+            ],
+            &[(200, Answer::Page), (303, Answer::Empty)],
+            &[403, 404, 429],
+        ),
     ],
     error: "Html",
     error_type: HTML,
@@ -84,6 +123,14 @@ pub(super) const PAGES: Dialect = Dialect {
 };
 
 const PAGE: &str = "/.vestibule/challenge";
+const SHARE: &str = "/share/{token}";
+const FORM: Field = field(
+    "form",
+    Text,
+    true,
+    "Of the page that was shown to this browser.",
+);
+const FRESH: Field = field("fresh", Flag, false, "Ask for a new second factor.");
 const RETURN_TO: Field = field(
     "return_to",
     Text,

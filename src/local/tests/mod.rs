@@ -4,6 +4,7 @@ mod conduit;
 mod iogates;
 mod portal;
 mod refusal;
+mod share;
 mod sign_in;
 mod tokens;
 mod ziik;
@@ -91,6 +92,7 @@ impl Site {
                 CredentialSource::Cookie("IOGATES".to_owned()),
                 CredentialSource::Query("token".to_owned()),
                 CredentialSource::Path("/share/".to_owned()),
+                CredentialSource::OwnCookie,
             ],
             dialects: vec![Dialect::IoGates],
             rules: Vec::new(),
@@ -112,6 +114,7 @@ impl Site {
             config,
             keys: world.auth.keys.realm(REALM),
             identity: Identity::Accounts,
+            portal: Arc::default(),
         });
         let auth = Arc::clone(&world.auth);
         let clock = Arc::clone(&world.clock);
@@ -237,6 +240,13 @@ impl Answer {
         Some(value.to_str().unwrap())
     }
 
+    /// The value of a cookie that is set.
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.0.headers().get_all("set-cookie").iter();
+        let mut cookies = lines.filter_map(|line| line.to_str().unwrap().split(';').next());
+        cookies.find_map(|cookie| cookie.strip_prefix(name)?.strip_prefix('='))
+    }
+
     /// That it is ioGates' error of this status: a message and nothing else.
     #[track_caller]
     fn is_error(&self, status: u16) {
@@ -303,6 +313,7 @@ fn an_upstreams_own_sign_in_is_left_to_it() {
         config: site.route.config.clone(),
         keys: site.route.keys.clone(),
         identity: Identity::Learn(learn),
+        portal: Arc::default(),
     };
     assert!(table::find(&route, "/api/authtoken").is_none());
     assert!(table::find(&route, "/api/apiauth/twofactorsms/t").is_some());

@@ -22,7 +22,7 @@ fn second_factor(fresh: bool) -> Refusal {
 }
 
 fn ask(site: &Site, refused: &Refusal, call: &Call) -> Answer {
-    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"]);
+    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"], "Files");
     assert_eq!(reply.headers()["cache-control"], "no-store");
     Answer(reply)
 }
@@ -140,6 +140,9 @@ fn a_browser_is_led_to_the_page_and_back() {
         answer.header("location"),
         Some("/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc%26d")
     );
+    let elsewhere = site
+        .call(Method::GET, "/a?b=c&d")
+        .header("sec-fetch-mode", "navigate");
     for refused in [
         Refusal::NoToken,
         Refusal::UnknownToken,
@@ -147,7 +150,7 @@ fn a_browser_is_led_to_the_page_and_back() {
         Refusal::OutOfScope,
         Refusal::Unavailable,
     ] {
-        let answer = ask(&site, &refused, &call);
+        let answer = ask(&site, &refused, &elsewhere);
         assert!(matches!(answer.status(), 401 | 403 | 503));
         assert_eq!(
             answer.header("content-type"),
@@ -159,6 +162,22 @@ fn a_browser_is_led_to_the_page_and_back() {
             answer.status() == 401
         );
     }
+}
+
+#[test]
+fn below_a_link_that_is_no_token_a_browser_is_led_to_the_links_page() {
+    let site = Site::new();
+    let call = |target: &str| site.call(Method::GET, target);
+    let unknown = Refusal::UnknownToken;
+    for below in ["/share/link/", "/share/link/a/b?c=d"] {
+        let navigation = call(below).header("sec-fetch-mode", "navigate");
+        let answer = ask(&site, &unknown, &navigation);
+        assert_eq!(answer.status(), 303, "{below}");
+        assert_eq!(answer.header("location"), Some("/share/link"));
+        assert_eq!(ask(&site, &unknown, &call(below)).status(), 401, "an API");
+    }
+    let without = call("/share/").header("sec-fetch-mode", "navigate");
+    assert_eq!(ask(&site, &unknown, &without).status(), 401);
 }
 
 #[test]
