@@ -244,7 +244,7 @@ impl Gateway {
         };
         let success_token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
-            _ => success::find(head.headers)
+            _ => success::find(head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
         Ok(Case {
