@@ -79,7 +79,7 @@ fn is_unreserved(byte: u8) -> bool {
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b'&'..=b';')
         | matches!(byte, b'@'..=b'Z')
-        | matches!(byte, b'a'..=b'z')
+        | byte.is_ascii_lowercase()
         | (byte == b'!')
         | (byte == b'$')
         | (byte == b'=')
