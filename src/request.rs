@@ -23,6 +23,9 @@ pub(crate) use query::may_hold;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+const FETCH_MODE: &str = "sec-fetch-mode";
+const REQUESTED_WITH: &str = "x-requested-with";
+
 /// A request head in canonical form, borrowing from the head it was read from wherever that was
 /// canonical already (then nothing is allocated).
 #[derive(Debug)]
@@ -179,15 +182,25 @@ impl<'a> RequestHead<'a> {
     /// `Sec-Fetch-Mode` decides where a browser sends it.
     #[must_use]
     pub fn is_browser_navigation(&self) -> bool {
-        if *self.method == Method::HEAD || self.has_bearer() {
+        if *self.method == Method::HEAD || self.has_scheme("bearer") {
             return false;
         }
-        if let Some(mode) = self.headers.get("sec-fetch-mode") {
+        if let Some(mode) = self.headers.get(FETCH_MODE) {
             return mode.as_bytes() == b"navigate";
         }
-        *self.method == Method::GET
-            && !self.headers.contains_key("x-requested-with")
+        !self.has_scheme("basic")
+            && *self.method == Method::GET
+            && !self.headers.contains_key(REQUESTED_WITH)
             && self.any_item(ACCEPT, "text/html")
+    }
+
+    /// Whether a browser sent this, as a page or for one: what it is answered must not make it show a
+    /// login box of its own.
+    #[must_use]
+    pub fn is_of_browser(&self) -> bool {
+        self.is_browser_navigation()
+            || self.headers.contains_key(FETCH_MODE)
+            || self.headers.contains_key(REQUESTED_WITH)
     }
 
     /// Whether the request asks to become a WebSocket (RFC 6455 section 4.1). Wider than the RFC on
@@ -203,10 +216,11 @@ impl<'a> RequestHead<'a> {
             .map_or(Ok(None), |query| query::value(query, name))
     }
 
-    fn has_bearer(&self) -> bool {
+    /// Whether there are credentials of this scheme.
+    fn has_scheme(&self, name: &str) -> bool {
         self.headers.get_all(AUTHORIZATION).iter().any(|value| {
-            let scheme = value.as_bytes().get(..6).unwrap_or_default();
-            scheme.eq_ignore_ascii_case(b"bearer")
+            let scheme = value.as_bytes().get(..name.len()).unwrap_or_default();
+            scheme.eq_ignore_ascii_case(name.as_bytes())
         })
     }
 

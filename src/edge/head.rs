@@ -187,9 +187,10 @@ fn masked(route: &Route, path: &str) -> Option<String> {
         .iter()
         .filter_map(|source| match source {
             CredentialSource::Path(prefix) => Some(prefix.as_str()),
-            CredentialSource::Bearer | CredentialSource::Cookie(_) | CredentialSource::Query(_) => {
-                None
-            }
+            CredentialSource::Bearer
+            | CredentialSource::Basic
+            | CredentialSource::Cookie(_)
+            | CredentialSource::Query(_) => None,
         });
     let of_endpoints = ENDPOINTS
         .iter()
@@ -269,7 +270,10 @@ fn with_other_token(route: &Route, query: &str, original: Option<&Secret>) -> Op
 fn query_name(source: &CredentialSource) -> Option<&str> {
     match source {
         CredentialSource::Query(name) => Some(name),
-        CredentialSource::Bearer | CredentialSource::Cookie(_) | CredentialSource::Path(_) => None,
+        CredentialSource::Bearer
+        | CredentialSource::Basic
+        | CredentialSource::Cookie(_)
+        | CredentialSource::Path(_) => None,
     }
 }
 
@@ -295,6 +299,7 @@ pub(super) mod tests {
                 phone_region: None,
                 forward: model::Forward {
                     token: ForwardToken::Original,
+                    passwords: true,
                     assertion: false,
                     audience: "files".to_owned(),
                 },

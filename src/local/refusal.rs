@@ -4,8 +4,9 @@
 //! challenge page or a page that says what is wrong. The token is never repeated in either.
 
 use super::{Reply, encode, origin, portal};
-use crate::config::model::Dialect;
+use crate::config::model::{CredentialSource, Dialect};
 use crate::gate::Refusal;
+use crate::identity::credential;
 use crate::request::RequestHead;
 use crate::route::Route;
 use http::StatusCode;
@@ -62,6 +63,12 @@ fn answer(refusal: &Refusal) -> Answer {
             "This token opens the folder of its share link only.",
             None,
         ),
+        Refusal::TooManyTries { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many wrong passwords",
+            "Wait as long as Retry-After says before you try again.",
+            None,
+        ),
         Refusal::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Your access cannot be checked now",
@@ -81,7 +88,11 @@ fn answer(refusal: &Refusal) -> Answer {
 /// browser navigation. `methods` are the second factors of the refusal's holder.
 #[must_use]
 pub fn reply(refusal: &Refusal, head: &RequestHead<'_>, route: &Route, methods: &[&str]) -> Reply {
-    let answer = answer(refusal);
+    let mut answer = answer(refusal);
+    if *refusal == Refusal::UnknownToken && credential::has_basic(head.headers) {
+        answer.title = "The user name or the password is wrong";
+        answer.detail = "Check both, and try again.";
+    }
     let browser = head.is_browser_navigation();
     if browser && matches!(refusal, Refusal::SecondFactorRequired { .. }) {
         let page = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
@@ -97,10 +108,27 @@ pub fn reply(refusal: &Refusal, head: &RequestHead<'_>, route: &Route, methods: 
         problem_reply(answer.status, &body)
     };
     match answer.status {
-        StatusCode::UNAUTHORIZED => encode::www_authenticate(reply, route, answer.error),
+        StatusCode::UNAUTHORIZED => challenges(reply, head, route, answer.error),
+        StatusCode::TOO_MANY_REQUESTS => match refusal {
+            Refusal::TooManyTries { retry_after_secs } => {
+                encode::retry_after(reply, *retry_after_secs)
+            }
+            _ => reply,
+        },
         StatusCode::SERVICE_UNAVAILABLE => encode::retry_after(reply, encode::RETRY_STORE_SECS),
         _ => reply,
     }
+}
+
+/// Says what kinds of credential are taken. A browser is not asked for a password: it would show a
+/// login box of its own.
+fn challenges(reply: Reply, head: &RequestHead<'_>, route: &Route, error: Option<&str>) -> Reply {
+    let takes_passwords = route.config.credentials.contains(&CredentialSource::Basic);
+    let reply = match takes_passwords && !head.is_of_browser() {
+        true => encode::ask_for_password(reply, &route.config.name),
+        false => reply,
+    };
+    encode::www_authenticate(reply, route, error)
 }
 
 /// The members that tell a client how to go on.

@@ -26,7 +26,13 @@ impl Lift<'_> {
             let own_hosts = self.hosts(route, at.key("hosts"), &mut hosts);
             self.references(raw, route, at);
             self.warn_of_no_success_tokens(raw, route, at);
-            let route = self.route(route, raw.tokens.algorithm, at);
+            let has_accounts = self.takes_passwords(raw, route, at);
+            let route = self
+                .route(route, raw.tokens.algorithm, at)
+                .map(|mut route| {
+                    route.forward.passwords |= !has_accounts;
+                    route
+                });
             lifted.push(
                 name.zip(own_hosts)
                     .zip(route)
@@ -188,6 +194,35 @@ impl Lift<'_> {
         );
     }
 
+    /// Whether the route's accounts are Vestibule's own. An error where it takes passwords and there is
+    /// nobody who could say whether one is right.
+    fn takes_passwords(&mut self, raw: &raw::Config, route: &raw::Route, at: At<'_>) -> bool {
+        let identities = raw.identities.as_ref();
+        let identity = identities.zip(route.identity.as_ref());
+        let Some(identity) = identity.and_then(|(all, name)| all.get(name)) else {
+            return false;
+        };
+        let is_basic = |one: &Credential| matches!(one, Credential::Basic);
+        if let Some(index) = route.credentials.iter().position(is_basic) {
+            let at_credentials = at.key("credentials");
+            let at = at_credentials.index(index);
+            if identity.jwt.is_some() || identity.introspection.is_some() {
+                let text = "goes with `accounts` and `learn` only: this identity's tokens are another's, \
+                            who is not asked about passwords";
+                self.error(at, text);
+            } else if identity
+                .learn
+                .as_ref()
+                .is_some_and(|learn| learn.probe.is_none())
+            {
+                let text = "needs a `probe` in the identity's `learn`: a path of the backend that answers \
+                            2xx to the right name and password alone";
+                self.error(at, text);
+            }
+        }
+        identity.accounts.is_some()
+    }
+
     fn credentials(&mut self, raw: &[Credential], at: At<'_>) -> Option<Vec<CredentialSource>> {
         self.filled(Some(raw), at, "write at least one, like [bearer]")?;
         let mut sources = Vec::new();
@@ -207,6 +242,7 @@ impl Lift<'_> {
     fn credential(&mut self, raw: &Credential, at: At<'_>) -> Option<CredentialSource> {
         match raw {
             Credential::Bearer => Some(CredentialSource::Bearer),
+            Credential::Basic => Some(CredentialSource::Basic),
             Credential::Cookie(name) => {
                 let at = at.key("cookie");
                 self.checked(syntax::token(name), at)?;
