@@ -182,14 +182,13 @@ impl<'a> RequestHead<'a> {
     /// `Sec-Fetch-Mode` decides where a browser sends it.
     #[must_use]
     pub fn is_browser_navigation(&self) -> bool {
-        if *self.method == Method::HEAD || self.has_scheme("bearer") {
+        if *self.method == Method::HEAD || self.has_bearer() {
             return false;
         }
         if let Some(mode) = self.headers.get(FETCH_MODE) {
             return mode.as_bytes() == b"navigate";
         }
-        !self.has_scheme("basic")
-            && *self.method == Method::GET
+        *self.method == Method::GET
             && !self.headers.contains_key(REQUESTED_WITH)
             && self.any_item(ACCEPT, "text/html")
     }
@@ -216,11 +215,10 @@ impl<'a> RequestHead<'a> {
             .map_or(Ok(None), |query| query::value(query, name))
     }
 
-    /// Whether there are credentials of this scheme.
-    fn has_scheme(&self, name: &str) -> bool {
+    fn has_bearer(&self) -> bool {
         self.headers.get_all(AUTHORIZATION).iter().any(|value| {
-            let scheme = value.as_bytes().get(..name.len()).unwrap_or_default();
-            scheme.eq_ignore_ascii_case(name.as_bytes())
+            let scheme = value.as_bytes().get(..6).unwrap_or_default();
+            scheme.eq_ignore_ascii_case(b"bearer")
         })
     }
 
