@@ -140,7 +140,8 @@ fn put_original(
             CredentialSource::Bearer
             | CredentialSource::Basic
             | CredentialSource::Query(_)
-            | CredentialSource::Path(_) => {}
+            | CredentialSource::Path(_)
+            | CredentialSource::OwnCookie => {}
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ fn second_factor(fresh: bool) -> Refusal {
 }
 
 fn ask(site: &Site, refused: &Refusal, call: &Call) -> Answer {
-    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"]);
+    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"], "Files");
     assert_eq!(reply.headers()["cache-control"], "no-store");
     Answer(reply)
 }
@@ -221,7 +221,7 @@ fn a_client_that_is_no_browser_is_asked_for_a_password() {
         config.credentials.push(CredentialSource::Basic);
     });
     let asks = |call: &Call| {
-        let reply = refusal::reply(&Refusal::NoToken, &call.head(), &site.route, &[]);
+        let reply = refusal::reply(&Refusal::NoToken, &call.head(), &site.route, &[], "Files");
         let challenges = reply.headers().get_all("www-authenticate").iter();
         let challenges: Vec<_> = challenges.map(|one| one.to_str().unwrap()).collect();
         assert_eq!(challenges.last(), Some(&"Bearer realm=\"files\""));

@@ -15,6 +15,8 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// Until a code is there.
 const CODE_LIMIT: Duration = Duration::from_secs(20);
 
+type Answer<'a> = Box<dyn FnMut(&Value) -> Value + 'a>;
+
 /// One walk: what the script is told, and who answers what it asks.
 pub(crate) struct Walk<'a> {
     name: &'static str,
@@ -23,7 +25,7 @@ pub(crate) struct Walk<'a> {
     /// How many messages to a number the script has been told of.
     told: HashMap<String, usize>,
     mail: Option<&'a Smtpd>,
-    answers: HashMap<&'static str, Box<dyn FnMut(&Value) -> Value + 'a>>,
+    answers: HashMap<&'static str, Answer<'a>>,
 }
 
 impl<'a> Walk<'a> {

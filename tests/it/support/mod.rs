@@ -28,6 +28,12 @@ use std::time::{Duration, Instant};
 pub(crate) const PASSWORD: &str = "a-long-enough-password";
 pub(crate) const PHONE: &str = "+4512345678";
 
+/// What the forms of a page send back, to show that it was shown to this browser.
+pub(crate) fn form_of(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"form\" value=\"").expect("a form");
+    secret(rest.split('"').next().unwrap_or_default())
+}
+
 /// Notes a secret, so that the search after the suite can prove that nothing printed it.
 pub(crate) fn secret(text: &str) -> String {
     assert!(
