@@ -379,6 +379,7 @@ fn config() -> model::Config {
         phone_region: None,
         forward: Forward {
             token: ForwardToken::Original,
+            passwords: true,
             assertion: false,
             audience: "files".to_owned(),
         },
@@ -452,6 +453,7 @@ fn config() -> model::Config {
             route("files", HOST),
             route("rest", "*.example.net"),
         ],
+        portal: model::Portal::default(),
         log: model::Log {
             json: false,
             level: "info".to_owned(),

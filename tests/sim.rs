@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use vestibule::auth::basic::Passwords;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use vestibule::auth::ports::{FactorKind, NewShare, NewUser, Store, Which};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
@@ -389,6 +390,7 @@ fn auth(
         }),
         hashing: Arc::new(tokio::sync::Semaphore::new(1)),
         guesses: Default::default(),
+        passwords: Passwords::new(Arc::default()),
     }
 }
 
@@ -438,6 +440,7 @@ impl World {
                 Arc::clone(&self.clock) as _,
                 // Every token of this simulation is new when it is issued.
                 Arc::new(|_| {}),
+                Arc::default(),
             );
             let idle = Duration::from_secs(IDLE);
             let clock = Arc::clone(&self.clock) as _;
@@ -770,6 +773,7 @@ impl World {
             self_enrolment: false,
             route: "files".to_owned(),
             address: ADDRESS,
+            client: "rclone".to_owned(),
         })
     }
 
@@ -985,7 +989,8 @@ impl World {
         let (id, person) = (session.id, session.person);
         let which = match self.dice.below(8) {
             0 => Which::All,
-            1..4 => Which::User(self.model.people[person].id),
+            1..3 => Which::User(self.model.people[person].id),
+            3 => Which::UserBut(self.model.people[person].id, id),
             _ => Which::Session(id),
         };
         self.auth
@@ -998,6 +1003,7 @@ impl World {
             Which::All => true,
             Which::User(_) => session.person == person,
             Which::Session(_) => session.id == id,
+            Which::UserBut(..) => session.person == person && session.id != id,
         });
     }
 

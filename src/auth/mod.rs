@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod backend;
+pub mod basic;
 pub mod challenge;
 pub mod confirm;
 pub mod crowd;
@@ -10,6 +11,7 @@ pub mod enrol;
 pub(crate) mod fixture;
 pub mod lockout;
 pub mod ports;
+pub mod sessions;
 pub mod sign_in;
 pub mod signing;
 pub mod subject;
@@ -89,6 +91,7 @@ pub struct Auth {
     pub hashing: Arc<tokio::sync::Semaphore>,
     /// Sign-ins that a backend is judging, by whom they count for.
     pub guesses: crowd::Crowd<SubjectDigest>,
+    pub passwords: basic::Passwords,
 }
 
 /// How far a caller has shown who it is.
@@ -126,6 +129,8 @@ pub struct Caller {
     pub self_enrolment: bool,
     pub route: String,
     pub address: IpAddr,
+    /// What the client calls itself ([`crate::identity::client`]).
+    pub client: String,
 }
 
 impl Caller {
@@ -137,6 +142,15 @@ impl Caller {
             subject: subject::user(keys, self.holder.user),
             route: self.route.clone(),
             address: self.address,
+        }
+    }
+
+    /// What a person recognises the caller's session by.
+    #[must_use]
+    pub fn whence(&self) -> ports::Whence {
+        ports::Whence {
+            address: self.address,
+            client: self.client.clone(),
         }
     }
 }

@@ -3,6 +3,10 @@
 //! Every value here has been checked by `lift`; nothing downstream parses text again.
 //! Durations are `std::time::Duration`, paths are absolute or relative to the config file.
 
+mod portal;
+
+pub use portal::{Color, Colors, Logo, LogoKind, Palette, Portal, Support};
+
 use crate::secret::Secret;
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
@@ -31,6 +35,7 @@ pub struct Config {
     pub identities: BTreeMap<String, Identity>,
     pub upstreams: BTreeMap<String, Upstream>,
     pub routes: Vec<Route>,
+    pub portal: Portal,
     pub log: Log,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
@@ -471,10 +476,15 @@ pub struct Route {
 pub enum CredentialSource {
     /// `Authorization: Bearer` (RFC 6750).
     Bearer,
+    /// `Authorization: Basic` (RFC 7617): a name and a password.
+    Basic,
     Cookie(String),
     Query(String),
     /// The segment after this prefix: `/share/` for `/share/{token}`.
     Path(String),
+    /// The cookie that the sign-in page sets, where the identity is `accounts`: looked at where no
+    /// other place has a token. Never forwarded.
+    OwnCookie,
 }
 
 /// The documented APIs.
@@ -514,6 +524,9 @@ pub enum Requirement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub token: ForwardToken,
+    /// Whether [`ForwardToken::Original`] means a Basic password too: one of Vestibule's own accounts is
+    /// no business of the upstream's.
+    pub passwords: bool,
     /// Whether `X-Vestibule-Assertion` is sent.
     pub assertion: bool,
     /// Whom a signed token or assertion is for (`aud`).

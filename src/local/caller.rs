@@ -7,6 +7,7 @@ use crate::digest::SessionKey;
 use crate::gate::session::{Factor, Holder, Session};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
+use crate::identity::client;
 use crate::request::{Client, RequestHead, Signs};
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ impl Local {
             self_enrolment: call.route.config.self_enrolment,
             route: call.route.config.name.clone(),
             address: call.address,
+            client: client::words(&call.headers),
         }))
     }
 

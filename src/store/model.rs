@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use std::fmt::Debug;
 use std::time::Duration;
 
-const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
+const SEEDS: [u64; 5] = [2, 5, 9, 10, 11];
 const STEPS: u32 = 1_000;
 /// Steps between two full looks at both.
 const LOOK_EVERY: u32 = 5;
@@ -123,9 +123,10 @@ fn step(dice: &mut Dice) -> Step {
         }
         16 | 17 => Step::Reserve(user, dice.pick(&PHONES), 2),
         18 => Step::Release(SendId(dice.small_id())),
-        19 => Step::Revoke(match dice.roll(3) {
+        19 => Step::Revoke(match dice.roll(4) {
             0 => Which::All,
             1 => Which::User(user),
+            2 => Which::UserBut(user, SessionId(dice.small_id())),
             _ => Which::Session(SessionId(dice.small_id())),
         }),
         20 => Step::Touch(SessionId(dice.small_id()), dice.pick(&LENGTHS)),
@@ -147,7 +148,15 @@ fn step(dice: &mut Dice) -> Step {
             Step::SendMail(user, token, code)
         }
         30..=37 | 46..=51 | 60..=63 => Step::Guess(guess(dice, user, token)),
-        38 if dice.roll(2) == 0 => Step::TurnOff(user, Disable::All),
+        38 if dice.roll(3) == 0 => Step::TurnOff(user, Disable::All),
+        38 if dice.roll(2) == 0 => {
+            let own = Disable::Own {
+                kind: dice.pick(&FactorKind::ALL),
+                last_too: dice.roll(2) == 0,
+                email_counts: dice.roll(2) == 0,
+            };
+            Step::TurnOff(user, own)
+        }
         38 => Step::TurnOff(user, Disable::One(dice.pick(&FactorKind::ALL))),
         39 => Step::GiveBackup(user, u8::try_from(dice.roll(9)).unwrap()),
         40 => {

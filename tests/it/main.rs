@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod browser;
 mod conformance;
 mod demo;
 mod floods;
@@ -15,6 +16,7 @@ mod kannel;
 mod lane;
 mod mail;
 mod main_job;
+mod mounts;
 mod openapi;
 mod operator;
 mod outside;

@@ -151,6 +151,24 @@ pub enum Disable {
     One(FactorKind),
     /// All of them, and the backup codes.
     All,
+    /// One that its user takes away. The last one that counts (see [`Enrolled::counts`]) stays,
+    /// unless `last_too`; with it go the backup codes.
+    Own {
+        kind: FactorKind,
+        last_too: bool,
+        email_counts: bool,
+    },
+}
+
+impl Disable {
+    /// Whether it is about that kind.
+    #[must_use]
+    pub fn covers(self, kind: FactorKind) -> bool {
+        match self {
+            Self::One(one) | Self::Own { kind: one, .. } => one == kind,
+            Self::All => true,
+        }
+    }
 }
 
 /// A set of backup codes, all hashed under one salt.

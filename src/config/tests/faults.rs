@@ -125,6 +125,23 @@ fn a_missing_key_is_named_where_it_should_be() {
 /// The text that is replaced in `SMALL`, its replacement, the place of the one error, and what it tells.
 #[rustfmt::skip]
 const FAULTS: &[(&str, &str, &str, &str)] = &[
+    ("store:", "portal: {prefix: \"portal\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a/\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a//b\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a b\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a/../b\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/%41\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    (ROUTE, "    identity: local\n    credentials: [{path: \"/.vestibule/{token}\"}]\n", "1:1: portal.prefix", "nothing below the prefix is forwarded"),
+    ("{accounts: {}}", "{learn: {endpoint: /.vestibule, token: /t, user: /u}}", "1:1: portal.prefix", "nothing below the prefix is forwarded"),
+    ("store:", "portal: {name: \" \"}\nstore:", "3:16: portal.name", "is empty"),
+    ("store:", "portal: {support: \"a\\nb\"}\nstore:", "3:19: portal.support", "one line"),
+    ("store:", "portal: {logo: nowhere.svg}\nstore:", "3:16: portal.logo", "cannot read nowhere.svg"),
+    ("store:", "portal: {logo: large.svg}\nstore:", "3:16: portal.logo", "at most 256"),
+    ("store:", "portal: {logo: logo.gif}\nstore:", "3:16: portal.logo", "no PNG, SVG, WebP or JPEG"),
+    ("store:", "portal: {colors: {light: {accent: blue}}}\nstore:", "3:35: portal.colors.light.accent", "#rrggbb"),
+    ("store:", "portal: {colours: {}}\nstore:", "3:10: portal.colours", "colors"),
     ("127.0.0.1:8080", "localhost:8080", "2:14: listeners[0].address", "write it like 127.0.0.1:8080"),
     ("127.0.0.1:8080", "127.0.0.1:8080\n    tls: {certificates: []}", "3:25: listeners[0].tls.certificates", "is empty"),
     ("127.0.0.1:8080", "127.0.0.1:8080\n    tls: {certificates: [{cert: a.pem, key: /etc/vestibule/tls/files.key}]}", "3:33: listeners[0].tls.certificates[0].cert", "cannot read a.pem"),
@@ -226,7 +243,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("identity: local", "identity: loca", "17:15: routes[0].identity", "there is no identity \"loca\"; defined: local (line 10)"),
     (ROUTE, "    identity: local\n    credentials: []\n", "18:18: routes[0].credentials", "is empty"),
     (ROUTE, "    identity: local\n    credentials: [bearer, bearer]\n", "18:27: routes[0].credentials[1]", "twice"),
-    (ROUTE, "    identity: local\n    credentials: [barer]\n", "18:19: routes[0].credentials[0]", "write bearer, {cookie: NAME}"),
+    (ROUTE, "    identity: local\n    credentials: [barer]\n", "18:19: routes[0].credentials[0]", "write bearer, basic, {cookie: NAME}"),
     (ROUTE, "    identity: local\n    credentials: [{cookie: vestibule_device}]\n", "18:28: routes[0].credentials[0].cookie", "Vestibule's own"),
     (ROUTE, "    identity: local\n    credentials: [{query: deviceId}]\n", "18:27: routes[0].credentials[0].query", "a token cannot travel in it"),
     (ROUTE, "    identity: local\n    credentials: [{path: \"/s/{id}\"}]\n", "18:26: routes[0].credentials[0].path", "the last segment must be {token}"),
@@ -261,4 +278,39 @@ fn each_fault_has_its_message() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn passwords_need_somebody_who_knows_them() {
+    let route = "    identity: local\n    credentials: [bearer, basic]\n";
+    let with = |identity: &str| small(ROUTE, route).replace("{accounts: {}}", identity);
+    let own = good(&with("{accounts: {}}"));
+    assert!(
+        !own.routes[0].forward.passwords,
+        "of no use to the upstream"
+    );
+    let forwarded = with("{accounts: {}}") + "    forward: {token: original}\n";
+    assert!(good(&forwarded).routes[0].forward.passwords);
+    let probed = "{learn: {endpoint: /api, token: /t, user: /u, phone: /p, probe: /me}}";
+    assert!(good(&with(probed)).routes[0].forward.passwords);
+    for (identity, wanted) in [
+        (
+            "{learn: {endpoint: /api, token: /t, user: /u, phone: /p}}",
+            "needs a `probe`",
+        ),
+        (
+            "{jwt: {jwks: {url: \"https://i.example/k\"}, issuer: i, audience: a, algorithms: [RS256], claims: {phone: p}}}",
+            "goes with `accounts` and `learn` only",
+        ),
+        (
+            "{introspection: {url: \"https://i.example/i\", client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, audience: a, claims: {phone: p}}}",
+            "goes with `accounts` and `learn` only",
+        ),
+    ] {
+        let found = bad(&with(identity));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let place = "c.yaml:18:27: routes[0].credentials[1]: ";
+        assert!(found[0].starts_with(place), "{found:#?}");
+        assert!(found[0].contains(wanted), "{found:#?}");
+    }
 }

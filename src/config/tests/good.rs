@@ -43,11 +43,17 @@ fn defaults_are_those_of_the_documents() {
     assert!(config.trusted_proxies.is_empty());
     let route = &config.routes[0];
     assert_eq!(route.require, Requirement::TwoFactor { within: None });
-    assert_eq!(route.credentials, [CredentialSource::Bearer]);
+    assert_eq!(
+        route.credentials,
+        [CredentialSource::Bearer, CredentialSource::OwnCookie]
+    );
+    assert_eq!(config.portal, Portal::default());
     assert_eq!(
         route.forward,
         Forward {
             token: ForwardToken::Original,
+            // Of its own accounts.
+            passwords: false,
             assertion: false,
             audience: "files".to_owned(),
         }
@@ -252,6 +258,10 @@ fn the_references_values_are_the_defaults() {
         ),
         (format!("{:?}", reference.log), format!("{:?}", default.log)),
         (
+            format!("{:?}", (&reference.portal.prefix, reference.portal.colors)),
+            format!("{:?}", (&default.portal.prefix, default.portal.colors)),
+        ),
+        (
             format!("{:?}", reference.upstreams),
             format!("{:?}", default.upstreams),
         ),
@@ -264,7 +274,12 @@ fn the_references_values_are_the_defaults() {
         format!("{:?}", reference.tokens),
         format!("{:?}", default.tokens)
     );
-    assert_eq!(reference.routes[0].forward, default.routes[0].forward);
+    // The smallest file's accounts are Vestibule's own.
+    let forward = Forward {
+        passwords: true,
+        ..default.routes[0].forward.clone()
+    };
+    assert_eq!(reference.routes[0].forward, forward);
 }
 
 #[test]

@@ -24,7 +24,16 @@ fn post(site: &Site, device: &str, form: &str) -> Call {
         .header("cookie", &format!("__Host-vestibule_device={device}"))
         .header("origin", "https://files.example.org")
         .header("sec-fetch-site", "same-origin")
-        .form(form)
+        .form(&with_digest(site, device, form))
+}
+
+fn with_cookie(call: Call, device: &str) -> Call {
+    call.header("cookie", &format!("__Host-vestibule_device={device}"))
+}
+
+/// The form as the page that was shown to this device sends it.
+fn with_digest(site: &Site, device: &str, form: &str) -> String {
+    format!("{form}&form={}", site.world().auth.keys.form(device).text())
 }
 
 /// The device that an answer's cookie names.
@@ -58,7 +67,7 @@ async fn a_person_passes_the_second_factor() {
         page.header("content-type"),
         Some("text/html; charset=utf-8")
     );
-    assert!(page.text().contains("We will send a code to +45******78"));
+    assert!(page.text().contains("We send a code to +45******78"));
     assert!(!page.text().contains(PHONE));
     assert_eq!(site.world().inbox.count(), 0, "looking sends nothing");
     let first = device(&page).unwrap().to_owned();
@@ -71,14 +80,24 @@ async fn a_person_passes_the_second_factor() {
         )
     );
 
-    let sent = site.answer(post(&site, &first, "action=send")).await;
-    assert_eq!(sent.status(), 200);
+    let sent = site
+        .answer(post(&site, &first, "action=send&factor=sms"))
+        .await;
+    assert_eq!((sent.status(), sent.header("location")), (303, Some(PAGE)));
     assert_eq!(sent.header("set-cookie"), None);
+    let sent = site.answer(with_cookie(get(&site), &first)).await;
+    assert!(
+        sent.text()
+            .contains("a text message with a code to +45******78")
+    );
+    assert!(sent.text().contains("data-seconds=\"30\""));
     for part in [
         "autocomplete=\"one-time-code\"",
         "inputmode=\"numeric\"",
         "<label for=\"code\">",
         "<html lang=\"en\">",
+        "<main id=\"main\"",
+        "href=\"#main\"",
         "action=\"/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc\"",
     ] {
         assert!(sent.text().contains(part), "{part}");
@@ -101,20 +120,22 @@ async fn a_person_chooses_where_the_code_goes() {
     let (_, user) = site.world().share("link", Some(PHONE), None).await;
     let page = site.answer(get(&site)).await;
     for part in [
-        "Where shall we send it?",
-        "Send code to +45******78",
-        "Send code to g****t@example.org",
+        "Choose how you want to give it",
+        "We send a code to +45******78",
+        "We send a code to g****t@example.org",
         "name=\"factor\" value=\"email\"",
     ] {
         assert!(page.text().contains(part), "{part}: {}", page.text());
     }
     assert!(!page.text().contains("name=\"code\""), "none was sent yet");
     let by_mail = post(&site, "abc", "action=send&factor=email");
-    let sent = site.answer(by_mail).await;
-    assert!(
-        sent.text()
-            .contains("We have sent a code to g****t@example.org")
-    );
+    assert_eq!(site.answer(by_mail).await.status(), 303);
+    let sent = site.answer(with_cookie(get(&site), "abc")).await;
+    let told = "an e-mail with a code to g****t@example.org";
+    assert!(sent.text().contains(told));
+    let other = site.call(Method::GET, &format!("{PAGE}&by=other"));
+    let other = site.answer(with_cookie(other, "abc")).await;
+    assert!(!other.text().contains(told) && other.text().contains("+45******78"));
     assert_eq!(site.world().inbox.last().0, "guest@example.org");
     let unknown = post(&site, "abc", "action=send&factor=fax");
     assert_eq!(site.answer(unknown).await.status(), 400);
@@ -139,10 +160,7 @@ async fn an_apps_code_needs_no_sending() {
     let (_, user) = world.share("link", None, None).await;
     let secret = world.authenticator(user).await;
     let page = site.answer(get(&site)).await;
-    assert!(
-        page.text()
-            .contains("Type the code of your authenticator app.")
-    );
+    assert!(page.text().contains("Open your authenticator app"));
     assert!(page.text().contains("name=\"code\""));
     assert!(!page.text().contains("value=\"send\""), "nothing to send");
     let form = format!("action=verify&code={}", secret.code_at(START));
@@ -161,7 +179,8 @@ async fn the_answer_lets_nothing_in_from_elsewhere() {
     let policy = page.header("content-security-policy").unwrap();
     for part in [
         "default-src 'none'",
-        "style-src 'sha256-",
+        "style-src 'self'",
+        "script-src 'self'",
         "form-action 'self'",
         "frame-ancestors 'none'",
         "base-uri 'none'",
@@ -170,9 +189,166 @@ async fn the_answer_lets_nothing_in_from_elsewhere() {
     }
     assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
-    for loose in ["<script", "src=", "http://", "https://", "@import"] {
+    assert!(!policy.contains("unsafe") && !policy.contains("http"));
+    for loose in [
+        "<style", "<script>", "http://", "https://", "style=", " onclick",
+    ] {
         assert!(!page.text().contains(loose), "{loose}");
     }
+}
+
+#[tokio::test]
+async fn a_form_of_another_browser_is_not_taken() {
+    let site = site().await;
+    let form = |form: &str| {
+        site.call(Method::POST, PAGE)
+            .header("cookie", "__Host-vestibule_device=abc")
+            .header("origin", "https://files.example.org")
+            .form(form)
+    };
+    let other = with_digest(&site, "other", "action=send&factor=sms");
+    for foreign in [
+        "action=send&factor=sms",
+        "action=send&form=",
+        "action=send&form=abc",
+        &other,
+    ] {
+        let answer = site.answer(form(foreign)).await;
+        assert_eq!(answer.status(), 403, "{foreign}");
+        assert!(answer.text().contains("reload the page"));
+    }
+    assert_eq!(site.world().inbox.count(), 0);
+    let page = site
+        .answer(get(&site).header("cookie", "__Host-vestibule_device=abc"))
+        .await;
+    let digest = site.world().auth.keys.form("abc").text();
+    assert!(
+        page.text()
+            .contains(&format!("name=\"form\" value=\"{digest}\""))
+    );
+}
+
+#[tokio::test]
+async fn a_verified_browser_goes_on_unless_a_newer_factor_is_asked_for() {
+    let site = site().await;
+    let send = post(&site, "abc", "action=send&factor=sms");
+    site.answer(send).await;
+    let form = format!("action=verify&code={}", site.world().inbox.code());
+    let done = site.answer(post(&site, "abc", &form)).await;
+    let cookie = format!("__Host-vestibule_device={}", device(&done).unwrap());
+    let again = site.answer(get(&site).header("cookie", &cookie)).await;
+    assert_eq!(again.status(), 303);
+    assert_eq!(again.header("location"), Some("/share/link/a?b=c"));
+    let fresh = site.call(Method::GET, &format!("{PAGE}&fresh=true"));
+    let fresh = site.answer(fresh.header("cookie", &cookie)).await;
+    assert_eq!(fresh.status(), 200);
+    let action = "action=\"/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc&#38;fresh=true\"";
+    assert!(fresh.text().contains(action), "{}", fresh.text());
+}
+
+#[tokio::test]
+async fn a_page_speaks_the_browsers_language() {
+    let site = site().await;
+    for (asked, tag, title) in [
+        ("de-AT, en;q=0.5", "de", "Bestätigen Sie, dass Sie es sind"),
+        ("da", "da", "Bekræft, at det er dig"),
+        ("es-MX", "es", "Confirme que es usted"),
+        ("fr", "fr", "Confirmez que c’est bien vous"),
+        ("nl", "en", "Confirm that it is you"),
+    ] {
+        let page = site
+            .answer(get(&site).header("accept-language", asked))
+            .await;
+        assert!(page.text().contains(&format!("<html lang=\"{tag}\">")));
+        assert!(
+            page.text().contains(&format!("<h1>{title}</h1>")),
+            "{asked}"
+        );
+        assert!(!page.text().contains("{$") && !page.text().contains("{ $"));
+    }
+}
+
+#[tokio::test]
+async fn the_look_is_served_to_everybody() {
+    let site = site().await;
+    let ask = |name: &str| site.call(Method::GET, &format!("/.vestibule/assets/{name}"));
+    let answer = async |call: Call| {
+        let endpoint = table::find(&site.route, &call.path).unwrap();
+        Answer(site.local.answer(endpoint, call).await)
+    };
+    for (name, kind) in [
+        ("style.css", "text/css; charset=utf-8"),
+        ("theme.css", "text/css; charset=utf-8"),
+        ("page.js", "text/javascript; charset=utf-8"),
+    ] {
+        let first = answer(ask(name)).await;
+        assert_eq!(
+            (first.status(), first.header("content-type")),
+            (200, Some(kind))
+        );
+        assert_eq!(first.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(first.header("cache-control"), Some("public, max-age=300"));
+        assert_eq!(first.header("set-cookie"), None);
+        let tag = first.header("etag").unwrap();
+        for known in [tag.to_owned(), format!("\"x\", W/{tag}"), "*".to_owned()] {
+            let again = answer(ask(name).header("if-none-match", &known)).await;
+            assert_eq!((again.status(), again.text()), (304, ""), "{known}");
+            assert_eq!(again.header("etag"), Some(tag));
+        }
+        let other = answer(ask(name).header("if-none-match", "\"x\"")).await;
+        assert_eq!(other.status(), 200);
+    }
+    for missing in ["logo", "other", "style.css%2F..", "..%2Fbase.html"] {
+        assert_eq!(answer(ask(missing)).await.status(), 404, "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn the_operators_look_is_on_the_page() {
+    let mut site = site().await;
+    let color = |text| model::Color::parse(text).unwrap();
+    let mut portal = model::Portal {
+        prefix: "/door".to_owned(),
+        name: Some("Example & Sons".to_owned()),
+        logo: Some(model::Logo {
+            kind: model::LogoKind::Svg,
+            bytes: b"<svg/>".to_vec(),
+        }),
+        support: Some(model::Support::Mail("help@example.org".to_owned())),
+        colors: model::Colors::default(),
+    };
+    portal.colors.light.accent = color("#ffff00");
+    site.route = Arc::new(Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: Identity::Accounts,
+        portal: Arc::new(portal),
+    });
+    assert!(table::find(&site.route, "/.vestibule/challenge").is_none());
+    let page = "/door/challenge?return_to=/share/link/";
+    let page = site.answer(site.call(Method::GET, page)).await;
+    for part in [
+        "– Example &#38; Sons</title>",
+        "src=\"/door/assets/logo\"",
+        "href=\"/door/assets/theme.css\"",
+        "<a href=\"mailto:help@example.org\" rel=\"noreferrer\">help@example.org</a>",
+        "action=\"/door/challenge?return_to=/share/link/\"",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    assert!(!page.text().contains(".vestibule/"));
+    let asset = async |name: &str| {
+        let call = site.call(Method::GET, &format!("/door/assets/{name}"));
+        let endpoint = table::find(&site.route, &call.path).unwrap();
+        Answer(site.local.answer(endpoint, call).await)
+    };
+    let theme = asset("theme.css").await;
+    assert!(theme.text().contains("--act: #ffff00; --on-act: #000000;"));
+    let logo = asset("logo").await;
+    assert_eq!(logo.header("content-type"), Some("image/svg+xml"));
+    assert_eq!(logo.text(), "<svg/>");
+    let policy = logo.header("content-security-policy").unwrap();
+    assert!(policy.contains("sandbox") && policy.contains("default-src 'none'"));
 }
 
 #[tokio::test]
@@ -192,7 +368,7 @@ async fn a_plain_listener_has_a_plain_cookie() {
 async fn a_foreign_page_cannot_send_the_form() {
     let site = site().await;
     let with = |name: &'static str, value: &str| {
-        let mut call = post(&site, "abc", "action=send");
+        let mut call = post(&site, "abc", "action=send&factor=sms");
         call.headers.remove("origin");
         call.headers.remove("sec-fetch-site");
         call.header(name, value)
@@ -212,7 +388,7 @@ async fn a_foreign_page_cannot_send_the_form() {
     }
     assert_eq!(site.world().inbox.count(), 0);
     let own = with("origin", "https://files.example.org");
-    assert_eq!(site.answer(own).await.status(), 200);
+    assert_eq!(site.answer(own).await.status(), 303);
 }
 
 #[tokio::test]
@@ -238,11 +414,11 @@ async fn the_way_back_is_on_this_host() {
                     "cookie",
                     &format!("IOGATES={token}; __Host-vestibule_device=abc"),
                 )
-                .form(form)
+                .form(&with_digest(&site, "abc", form))
         };
         world.advance(3600);
-        let sent = site.answer(call("action=send")).await;
-        assert_eq!(sent.status(), 200, "{}", sent.text());
+        let sent = site.answer(call("action=send&factor=sms")).await;
+        assert_eq!(sent.status(), 303, "{}", sent.text());
         let form = format!("action=verify&code={}", world.inbox.code());
         let done = site.answer(call(&form)).await;
         assert_eq!(done.status(), 303, "{return_to}");
@@ -256,8 +432,11 @@ async fn a_device_that_the_address_names_stays() {
     let page = "/.vestibule/challenge?return_to=/share/link/%3FdeviceId%3Dapp";
     let shown = site.answer(site.call(Method::GET, page)).await;
     assert_eq!(shown.header("set-cookie"), None);
-    let call = |form: &str| site.call(Method::POST, page).form(form);
-    site.answer(call("action=send")).await;
+    let call = |form: &str| {
+        let form = with_digest(&site, "app", form);
+        site.call(Method::POST, page).form(&form)
+    };
+    site.answer(call("action=send&factor=sms")).await;
     let form = format!("action=verify&code={}", site.world().inbox.code());
     let done = site.answer(call(&form)).await;
     assert_eq!(done.status(), 303);
@@ -292,13 +471,15 @@ async fn strangers_see_a_page_that_says_so() {
 #[tokio::test]
 async fn a_form_needs_the_cookie_and_an_action() {
     let site = site().await;
-    let bare = site.call(Method::POST, PAGE).form("action=send");
+    let bare = site.call(Method::POST, PAGE).form("action=send&factor=sms");
     assert_eq!(site.answer(bare).await.status(), 400);
     for form in [
         "",
         "action=",
         "action=other",
         "action=send&action=verify",
+        "action=send",
+        "action=send&factor=",
         "{",
     ] {
         let answer = site.answer(post(&site, "abc", form)).await;
@@ -310,7 +491,7 @@ async fn a_form_needs_the_cookie_and_an_action() {
 #[tokio::test]
 async fn what_goes_wrong_is_said_on_the_page() {
     let site = site().await;
-    let send = || post(&site, "abc", "action=send");
+    let send = || post(&site, "abc", "action=send&factor=sms");
     let verify = |code: &str| post(&site, "abc", &format!("action=verify&code={code}"));
     let check = |answer: &Answer, status: u16, part: &str| {
         assert_eq!(answer.status(), status, "{}", answer.text());
@@ -333,17 +514,19 @@ async fn what_goes_wrong_is_said_on_the_page() {
         404,
         "No code was sent",
     );
-    assert_eq!(site.answer(send()).await.status(), 200);
+    assert_eq!(site.answer(send()).await.status(), 303);
     check(&site.answer(send()).await, 429, "Wait 30 seconds");
     let code = site.world().inbox.code();
     let wrong = site.world().inbox.wrong_code();
     check(&site.answer(verify("abc")).await, 400, "digits");
     check(&site.answer(verify("")).await, 400, "digits");
-    for _ in 0..4 {
-        check(&site.answer(verify(&wrong)).await, 401, "The code is wrong");
+    for left in ["4 tries are", "3 tries are", "2 tries are", "One try is"] {
+        check(&site.answer(verify(&wrong)).await, 401, left);
     }
     check(&site.answer(verify(&wrong)).await, 401, "no longer good");
     check(&site.answer(verify(&code)).await, 429, "Wait 30 seconds");
+    let page = site.answer(with_cookie(get(&site), "abc")).await;
+    check(&page, 429, "Wait 30 seconds");
     site.world().advance(31);
     check(&site.answer(verify(&code)).await, 403, "has expired");
     site.world().set(|settings| {
@@ -375,14 +558,16 @@ async fn without_a_number_the_page_says_whom_to_ask() {
     assert_eq!(page.status(), 200);
     assert!(page.text().contains("nothing that we could send one to"));
     assert!(!page.text().contains("<form"));
-    let sent = site.answer(post(&site, "abc", "action=send")).await;
+    let sent = site
+        .answer(post(&site, "abc", "action=send&factor=sms"))
+        .await;
     assert_eq!(sent.status(), 400);
 }
 
 #[tokio::test]
 async fn head_shows_what_get_shows() {
     let site = site().await;
-    let mut call = get(&site).header("cookie", "vestibule_device=abc");
+    let mut call = get(&site).header("cookie", "__Host-vestibule_device=abc");
     let page = site.answer(call.clone()).await;
     call.method = Method::HEAD;
     let head = site.answer(call).await;

@@ -56,11 +56,12 @@ impl State {
 
     /// Turns factors off; returns whether any was on.
     pub(super) fn turn_off(&mut self, user: UserId, which: Disable, now: Timestamp) -> bool {
-        let kinds = rules::turned_off(which, &self.enrolled(user));
+        let factors = self.enrolled(user);
+        let kinds = rules::turned_off(which, &factors);
         for kind in &kinds {
             self.set_factor(user, *kind, None, None, now);
         }
-        if which == Disable::All {
+        if rules::ends_backup(which, &factors, &kinds) {
             self.backup.remove(&user);
         }
         !kinds.is_empty()
@@ -114,6 +115,15 @@ fn matches(query: &ChangeQuery, change: &Change) -> bool {
         && query.to.is_none_or(|to| change.at <= to)
 }
 
+/// Whether this has ended a user's sessions. But for one: whose codes are made is not known here.
+fn is_over(which: Which, user: UserId) -> bool {
+    match which {
+        Which::All => true,
+        Which::User(one) | Which::UserBut(one, _) => one == user,
+        Which::Session(_) => false,
+    }
+}
+
 #[async_trait]
 impl Factors for Memory {
     async fn factors(&self, user: UserId) -> Stored<FactorSet> {
@@ -137,9 +147,8 @@ impl Factors for Memory {
     ) -> Stored<bool> {
         let mut state = self.lock()?;
         state.must_exist(Some(user))?;
-        let all = [Which::All, Which::User(user)];
         let mut later = state.feed.iter().filter(|(line, _)| line.seq > since);
-        if later.any(|(line, _)| all.contains(&line.which)) {
+        if later.any(|(line, _)| is_over(line.which, user)) {
             return Ok(false);
         }
         state.backup.insert(user, codes);

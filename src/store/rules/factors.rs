@@ -48,12 +48,36 @@ pub(in crate::store) fn may_enrol(authority: Authority, factors: &[Enrolled]) ->
 
 /// The kinds that are on and are to be turned off.
 pub(in crate::store) fn turned_off(which: Disable, factors: &[Enrolled]) -> Vec<FactorKind> {
+    let stays = match which {
+        Disable::Own { last_too, .. } => !last_too && !leaves_any(which, factors),
+        Disable::One(_) | Disable::All => false,
+    };
     kinds(factors)
-        .filter(|kind| match which {
-            Disable::One(one) => *kind == one,
-            Disable::All => true,
-        })
+        .filter(|kind| which.covers(*kind) && !stays)
         .collect()
+}
+
+/// Whether the backup codes go too. `off`: what is turned off.
+pub(in crate::store) fn ends_backup(
+    which: Disable,
+    factors: &[Enrolled],
+    off: &[FactorKind],
+) -> bool {
+    match which {
+        Disable::One(_) => false,
+        Disable::All => true,
+        Disable::Own { .. } => !off.is_empty() && !leaves_any(which, factors),
+    }
+}
+
+/// Whether a factor that counts is left.
+fn leaves_any(which: Disable, factors: &[Enrolled]) -> bool {
+    let email_counts = match which {
+        Disable::Own { email_counts, .. } => email_counts,
+        Disable::One(_) | Disable::All => true,
+    };
+    let mut left = factors.iter().filter(|one| one.counts(email_counts));
+    left.any(|one| !which.covers(one.value.kind()))
 }
 
 /// Which kinds went on or off between two looks, with whether they are on now.

@@ -239,7 +239,7 @@ async fn act(
     }
     let mut made = Vec::new();
     for new in &then.sessions {
-        made.push(sessions::put(&mut *conn, new, factor, now).await?);
+        made.push(sessions::put(&mut *conn, &store.vault, new, factor, now).await?);
     }
     if let Some(issue) = &then.issue {
         let verified = rules::longest(&then.sessions).and_then(|(at, new)| {

@@ -112,12 +112,13 @@ impl Sqlite {
         which: Disable,
         now: Timestamp,
     ) -> Stored<bool> {
-        let kinds = rules::turned_off(which, &self.enrolled(&mut *conn, user).await?);
+        let factors = self.enrolled(&mut *conn, user).await?;
+        let kinds = rules::turned_off(which, &factors);
         for kind in &kinds {
             self.set_factor(&mut *conn, (user, *kind), None, None, now)
                 .await?;
         }
-        if which == Disable::All {
+        if rules::ends_backup(which, &factors, &kinds) {
             forget(conn, "DELETE FROM backup_sets WHERE user_id = ?1", user).await?;
         }
         Ok(!kinds.is_empty())

@@ -1,0 +1,34 @@
+said-foreign-title = No se puede aceptar este formulario
+said-foreign = El formulario llegó de otra página. Vuelva al principio y abra la página otra vez.
+said-stale-title = Esta página era demasiado antigua
+said-stale = Desde que se abrió esta página, su navegador se ha confirmado o ha cerrado la sesión. Vuelva atrás, recargue la página e inténtelo de nuevo.
+said-malformed-title = Esto no se puede leer
+said-malformed = No se puede aceptar la petición de su navegador. Vuelva al principio; si ocurre otra vez, borre las cookies de este sitio.
+said-not-found-title = Aquí no hay nada
+said-not-found = No hay nada en esta dirección. Compruébela o vuelva atrás.
+said-no-token-title = Todavía no le conocemos
+said-no-token = Abra el enlace que recibió o inicie sesión y volverá aquí.
+said-unknown-token-title = Ya no le conocemos
+said-unknown-token = El enlace o la sesión con que llegó no se conoce o ha caducado. Pida un enlace nuevo o vuelva a iniciar sesión.
+said-share-only-title = Este enlace no tiene cuenta
+said-share-only = Un enlace compartido solo abre su carpeta. Para su propia cuenta, inicie sesión primero.
+said-no-cookie-title = Hacen falta cookies
+said-no-cookie = Su navegador no devolvió nuestra cookie. Permita las cookies de este sitio e inténtelo de nuevo.
+said-unavailable-title = Ahora no
+said-unavailable = Ahora no se puede comprobar. Inténtelo de nuevo dentro de unos segundos.
+said-unchecked = Ahora no se puede comprobar. Inténtelo de nuevo dentro de { $span }.
+said-delayed = Hubo demasiados códigos erróneos. Espere { $span } e inténtelo de nuevo.
+said-locked = Sus códigos están bloqueados tras demasiados errores. Pida a quien administra este servicio que los desbloquee.
+said-no-recipient = No hay adónde enviar un código.
+said-recipient-refused = No se pueden enviar códigos a su número. Consulte a quien le dio acceso.
+said-too-many = Espere { $span } antes de pedir otro código. Si ya tiene uno, sigue siendo válido.
+said-not-sent = No se pudo enviar el código. Inténtelo de nuevo dentro de { $span }.
+said-no-digits = Escriba las cifras del código.
+said-wrong-last = El código es erróneo y ya no vale tras tantos intentos. Pida uno nuevo.
+said-wrong-app = El código es erróneo. Espere al siguiente de su aplicación e inténtelo de nuevo.
+said-wrong = El código es erróneo. Mire el mensaje más reciente e inténtelo de nuevo. { $left ->
+    [one] Le queda un intento.
+   *[other] Le quedan { $left } intentos.
+}
+said-gone = El código ha caducado o ya se usó. Pida uno nuevo.
+said-never-sent = Todavía no se le ha enviado ningún código. Pida uno primero.

@@ -1,0 +1,34 @@
+said-foreign-title = Ce formulaire ne peut pas être accepté
+said-foreign = Le formulaire venait d’une autre page. Revenez là où vous avez commencé et rouvrez la page.
+said-stale-title = Cette page était trop ancienne
+said-stale = Depuis l’ouverture de cette page, votre navigateur a été confirmé ou déconnecté. Revenez en arrière, rechargez la page et réessayez.
+said-malformed-title = Ceci est illisible
+said-malformed = La requête de votre navigateur ne peut pas être acceptée. Revenez là où vous avez commencé ; si cela se reproduit, supprimez les cookies de ce site.
+said-not-found-title = Il n’y a rien ici
+said-not-found = Il n’y a rien à cette adresse. Vérifiez-la ou revenez en arrière.
+said-no-token-title = Nous ne vous connaissons pas encore
+said-no-token = Ouvrez le lien que vous avez reçu ou connectez-vous, et vous reviendrez ici.
+said-unknown-token-title = Nous ne vous connaissons plus
+said-unknown-token = Le lien ou la connexion qui vous a amené ici est inconnu ou a expiré. Demandez un nouveau lien ou reconnectez-vous.
+said-share-only-title = Ce lien n’a pas de compte
+said-share-only = Un lien de partage n’ouvre que son dossier. Pour votre propre compte, connectez-vous d’abord.
+said-no-cookie-title = Les cookies sont nécessaires
+said-no-cookie = Votre navigateur n’a pas renvoyé notre cookie. Autorisez les cookies de ce site et réessayez.
+said-unavailable-title = Pas maintenant
+said-unavailable = Ceci ne peut pas être vérifié pour l’instant. Réessayez dans quelques secondes.
+said-unchecked = Ceci ne peut pas être vérifié pour l’instant. Réessayez dans { $span }.
+said-delayed = Il y a eu trop de codes erronés. Attendez { $span } et réessayez.
+said-locked = Vos codes sont bloqués après trop d’erreurs. Demandez à l’administrateur de ce service de les débloquer.
+said-no-recipient = Il n’y a nulle part où envoyer un code.
+said-recipient-refused = Aucun code ne peut être envoyé à votre numéro. Adressez-vous à la personne qui vous a donné cet accès.
+said-too-many = Attendez { $span } avant de demander un autre code. Celui que vous avez déjà reste valable.
+said-not-sent = Le code n’a pas pu être envoyé. Réessayez dans { $span }.
+said-no-digits = Saisissez les chiffres du code.
+said-wrong-last = Le code est faux et n’est plus valable après autant d’essais. Demandez-en un nouveau.
+said-wrong-app = Le code est faux. Attendez le suivant dans votre application et réessayez.
+said-wrong = Le code est faux. Regardez le message le plus récent et réessayez. { $left ->
+    [one] Il vous reste un essai.
+   *[other] Il vous reste { $left } essais.
+}
+said-gone = Le code a expiré ou a déjà servi. Demandez-en un nouveau.
+said-never-sent = Aucun code ne vous a encore été envoyé. Demandez-en un d’abord.
