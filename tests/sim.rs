@@ -15,6 +15,7 @@ use std::time::Duration;
 use vestibule::auth::basic::Passwords;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use vestibule::auth::ports::{Contact, FactorKind, NewShare, NewUser, Store, Which};
+use vestibule::auth::share::OpenShareError;
 use vestibule::auth::sign_in::{SignInContext, SignInError};
 use vestibule::auth::signing::Signer;
 use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
@@ -715,7 +716,13 @@ impl World {
         self.diary
             .note(format!("link {link} on {device}: {:?}", got.as_ref().err()));
         if self.model.is_blocked(&[Whom::Address], now) {
-            assert!(matches!(got, Err(SignInError::TooMany { .. })), "{got:?}");
+            assert!(
+                matches!(
+                    got,
+                    Err(OpenShareError::SignIn(SignInError::TooMany { .. }))
+                ),
+                "{got:?}"
+            );
         } else if self.model.is_live(share, now) {
             let token = got.expect("a live link").token.expose().to_owned();
             let share = &self.model.tokens[share];
@@ -729,7 +736,7 @@ impl World {
                 ends_at,
             });
         } else {
-            assert_eq!(got.err(), Some(SignInError::Wrong));
+            assert_eq!(got.err(), Some(SignInError::Wrong.into()));
             self.model.failed(Whom::Address, now);
         }
     }

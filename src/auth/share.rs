@@ -13,11 +13,14 @@ use crate::entropy;
 use crate::event::EventKind;
 use crate::secret::Secret;
 
-/// Why nobody is asked for a code.
+/// Why a link is not exchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenShareError {
     #[error("this share link has no such recipient")]
     NoSuchRecipient,
+    /// A client that cannot ask which of them it is cannot open it.
+    #[error("this share link is for several people")]
+    SeveralRecipients,
     /// It was opened on as many devices as it may be.
     #[error("this share link has been opened on all the devices it is good for")]
     Full,
@@ -53,11 +56,11 @@ impl Auth {
         &self,
         at: SignInContext<'_>,
         link: &Secret,
-    ) -> Result<SignedIn, SignInError> {
+    ) -> Result<SignedIn, OpenShareError> {
         let share = self.find_share(at, link).await?;
         match &share.recipients[..] {
-            [recipient] => self.open_share_as(at, &share, recipient).await,
-            _ => Err(SignInError::SeveralRecipients),
+            [recipient] => Ok(self.open_share_as(at, &share, recipient).await?),
+            _ => Err(OpenShareError::SeveralRecipients),
         }
     }
 

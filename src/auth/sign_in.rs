@@ -33,9 +33,6 @@ pub enum SignInError {
     Wrong,
     #[error("too many failed tries")]
     TooMany { retry_after_secs: u64 },
-    /// A share link for several people: a client that cannot ask which of them it is cannot open it.
-    #[error("this share link is for several people")]
-    SeveralRecipients,
     #[error("the store does not answer")]
     Unavailable,
 }

@@ -7,6 +7,7 @@ use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::enrol::{EnrolError, ResetError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::StoreError;
+use crate::auth::share::OpenShareError;
 use crate::auth::sign_in::SignInError;
 use crate::auth::wizard::WizardError;
 use crate::gate::Unavailable;
@@ -213,9 +214,21 @@ impl From<SignInError> for Trouble {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => Self::WrongSignIn,
-            SignInError::SeveralRecipients => Self::SeveralRecipients,
             SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
             SignInError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<OpenShareError> for Trouble {
+    fn from(error: OpenShareError) -> Self {
+        match error {
+            OpenShareError::NoSuchRecipient | OpenShareError::SeveralRecipients => {
+                Self::SeveralRecipients
+            }
+            OpenShareError::Full => Self::ShareFull,
+            OpenShareError::Start(error) => error.into(),
+            OpenShareError::SignIn(error) => error.into(),
         }
     }
 }

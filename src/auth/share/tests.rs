@@ -54,7 +54,7 @@ impl Door {
         self.world.auth.find_share(self.at(""), &link).await
     }
 
-    async fn open(&self, link: &str) -> Result<SignedIn, SignInError> {
+    async fn open(&self, link: &str) -> Result<SignedIn, OpenShareError> {
         let link = Secret::new(link);
         self.world.auth.open_share(self.at("phone"), &link).await
     }
@@ -124,7 +124,10 @@ async fn a_share_gives_a_token_limited_to_it() {
         door.stored(&signed_in).await.is_none(),
         "ends with its share"
     );
-    assert_eq!(door.open("link").await.unwrap_err(), SignInError::Wrong);
+    assert_eq!(
+        door.open("link").await.unwrap_err(),
+        SignInError::Wrong.into()
+    );
 }
 
 #[tokio::test]
@@ -138,11 +141,17 @@ async fn unknown_expired_and_other_tokens_open_no_share() {
     let password = Secret::new("right");
     let account = door.world.auth.sign_in(at, "ann", &password).await.unwrap();
     for token in ["unknown", account.token.expose(), exchanged.token.expose()] {
-        assert_eq!(door.open(token).await.unwrap_err(), SignInError::Wrong);
+        assert_eq!(
+            door.open(token).await.unwrap_err(),
+            SignInError::Wrong.into()
+        );
         assert_eq!(door.find(token).await.unwrap_err(), SignInError::Wrong);
     }
     door.world.advance(60);
-    assert_eq!(door.open("link").await.unwrap_err(), SignInError::Wrong);
+    assert_eq!(
+        door.open("link").await.unwrap_err(),
+        SignInError::Wrong.into()
+    );
     for _ in 7..50 {
         assert_eq!(door.find("unknown").await.unwrap_err(), SignInError::Wrong);
     }
@@ -160,7 +169,7 @@ async fn unknown_expired_and_other_tokens_open_no_share() {
 async fn a_link_for_several_asks_who_opens_it() {
     let door = Door::for_two(None).await;
     let error = door.open("link").await.unwrap_err();
-    assert_eq!(error, SignInError::SeveralRecipients);
+    assert_eq!(error, OpenShareError::SeveralRecipients);
     let share = door.find("link").await.unwrap();
     let [ann, bob] = &share.recipients[..] else {
         panic!("two")
@@ -316,7 +325,7 @@ async fn a_store_that_fails_issues_nothing() {
     for verb in ["blocked", "share_of_link", "user", "put_token"] {
         door.world.store.break_verb(Some(verb));
         let error = door.open("link").await.unwrap_err();
-        assert_eq!(error, SignInError::Unavailable, "{verb}");
+        assert_eq!(error, SignInError::Unavailable.into(), "{verb}");
     }
     for verb in ["factors", "reserve_send", "put_challenge", "put_token"] {
         door.world.advance(60);

@@ -159,7 +159,7 @@ impl Local {
         }
         match self.auth.ask_recipient(at, share, nth, kind).await {
             Ok((signed_in, _)) => Ok(self.let_in(visit.call, to_code, &signed_in, &device)),
-            Err(OpenShareError::NoSuchRecipient) => {
+            Err(OpenShareError::NoSuchRecipient | OpenShareError::SeveralRecipients) => {
                 Err(Stop::malformed(&"`recipient` must be one of the page's"))
             }
             Err(OpenShareError::Full) => Ok(used_up(visit)),
@@ -264,7 +264,7 @@ fn folder(share: &Share) -> Option<String> {
 /// A link that is good for nothing: unknown, expired and revoked ones look the same.
 fn refused(visit: &Visit<'_>, error: SignInError) -> Result<Reply, Stop> {
     match error {
-        SignInError::Wrong | SignInError::SeveralRecipients => Ok(page::notice(
+        SignInError::Wrong => Ok(page::notice(
             &visit.frame,
             StatusCode::NOT_FOUND,
             Notice::new("share-gone-title", "share-gone"),
