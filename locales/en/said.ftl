@@ -29,3 +29,5 @@ said-wrong-app = The code is wrong. Wait for the next one of your app and try ag
 said-wrong = The code is wrong. Look at the newest message and try again.
 said-gone = The code has expired or was used. Send a new one.
 said-never-sent = No code was sent to you yet. Send one first.
+said-wrong-password = The name or the password is wrong. Check both and try again.
+said-delayed-password = There were too many wrong tries. Wait { $span } and try again.
