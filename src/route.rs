@@ -18,20 +18,16 @@ pub struct Route {
 }
 
 impl Route {
-    /// Where clients find a path of Vestibule's own, which the program writes with
-    /// [`model::Portal::PREFIX`], or with `/share/` for what is behind share links. Other paths are where
-    /// they are.
+    /// Where clients find a path of Vestibule's own: see [`model::Portal::address`]. What is behind share
+    /// links is written with `/share/`.
     #[must_use]
     pub fn address(&self, written: &str) -> String {
-        if let Some(rest) = written.strip_prefix(model::Portal::PREFIX) {
-            return format!("{}{rest}", self.portal.prefix);
-        }
         match (
             written.strip_prefix("/share/"),
             self.share_prefixes().next(),
         ) {
             (Some(rest), Some(prefix)) => format!("{prefix}{rest}"),
-            _ => written.to_owned(),
+            _ => self.portal.address(written),
         }
     }
 

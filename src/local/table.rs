@@ -208,6 +208,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Everywhere,
         Portal::Challenge,
     ),
+    page(FORM, "/.vestibule/sign-in", Where::Accounts, Portal::SignIn),
+    page(
+        FORM,
+        "/.vestibule/sign-out",
+        Where::Accounts,
+        Portal::SignOut,
+    ),
     page(FORM, "/share/{token}", Where::Shares, Portal::Share),
 ];
 

@@ -35,8 +35,11 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "page"
         "said"
         "notice"
+        "failure"
         "challenge"
         "share"
+        "sign-in"
+        "sign-out"
     )
 });
 

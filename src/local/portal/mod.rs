@@ -26,6 +26,8 @@ mod language;
 mod page;
 mod said;
 mod share;
+mod sign_in;
+mod sign_out;
 mod visitor;
 
 pub(super) use page::{Frame, notice};
@@ -46,6 +48,10 @@ pub enum Step {
     Challenge,
     /// What is behind a share link.
     Share,
+    /// A name and a password of Vestibule's own accounts.
+    SignIn,
+    /// The end of that.
+    SignOut,
 }
 
 /// What stands for itself in the value of a query parameter.
@@ -100,6 +106,8 @@ impl Local {
             Step::Asset => Err(Stop::NotFound),
             Step::Challenge => self.challenge(visit).await,
             Step::Share => self.share(visit).await,
+            Step::SignIn => self.sign_in(visit).await,
+            Step::SignOut => self.sign_out(visit).await,
         }
     }
 }
