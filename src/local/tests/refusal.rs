@@ -330,6 +330,9 @@ fn a_client_that_is_no_browser_is_asked_for_a_password() {
     });
     let asks = |call: &Call| {
         let reply = refusal::reply(&Refusal::NoToken, &call.head(), &site.route, &[], "Files");
+        if reply.headers().contains_key("location") {
+            return false;
+        }
         let challenges = reply.headers().get_all("www-authenticate").iter();
         let challenges: Vec<_> = challenges.map(|one| one.to_str().unwrap()).collect();
         assert_eq!(challenges.last(), Some(&"Bearer realm=\"files\""));
