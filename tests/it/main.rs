@@ -23,6 +23,7 @@ mod outside;
 mod protocols;
 mod races;
 mod rules;
+mod shares;
 mod timing;
 mod tokens;
 mod transfer;
