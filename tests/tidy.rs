@@ -76,6 +76,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
     ("totp_rs", &["src/factor/totp.rs"]),
+    ("webauthn_rs_core", &["src/factor/passkey.rs"]),
+    ("url", &["src/factor/passkey.rs"]),
     ("lettre", &["src/delivery/"]),
     (
         "reqwest",

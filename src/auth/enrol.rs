@@ -129,7 +129,7 @@ impl Auth {
 
     async fn has_factor(&self, caller: &Caller) -> Result<bool, StoreError> {
         let factors = self.factors(caller.holder.user).await?;
-        Ok(!factors.enrolled.is_empty())
+        Ok(!factors.is_empty())
     }
 
     /// A new authenticator secret, not stored.
@@ -231,6 +231,7 @@ impl Auth {
         if was_on {
             let detail = match which {
                 Disable::One(kind) => kind.as_str(),
+                Disable::Passkey(_) => FactorKind::Passkey.as_str(),
                 Disable::All => "all factors",
             };
             self.emit(caller, EventKind::Disabled, detail);
@@ -346,6 +347,8 @@ pub async fn reset_user(
 fn covers(which: Disable, kind: FactorKind) -> bool {
     match which {
         Disable::One(one) => one == kind,
+        // What is being registered is none of the passkeys that are there.
+        Disable::Passkey(_) => false,
         Disable::All => true,
     }
 }

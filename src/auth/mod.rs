@@ -9,6 +9,7 @@ pub mod enrol;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod lockout;
+pub mod passkey;
 pub mod ports;
 pub mod sign_in;
 pub mod signing;

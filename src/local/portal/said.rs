@@ -157,6 +157,10 @@ impl From<VerifyError> for Alert {
                 StatusCode::UNAUTHORIZED,
                 "The code is wrong. Look at the newest message and try again.",
             ),
+            VerifyError::Copied => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "This passkey may have been copied. Use another factor, and remove it.",
+            ),
             VerifyError::Gone => Self::new(
                 StatusCode::FORBIDDEN,
                 "The code has expired or was used. Send a new one.",

@@ -25,7 +25,7 @@ for_every_engine![
     fifty_at_once_turn_it_off_once,
 ];
 
-const ALL: [FactorKind; 3] = FactorKind::ALL;
+const ALL: [FactorKind; 4] = FactorKind::ALL;
 
 fn query() -> ChangeQuery {
     ChangeQuery {

@@ -60,13 +60,20 @@ impl State {
         for kind in &kinds {
             self.set_factor(user, *kind, None, None, now);
         }
+        let had_passkeys = self.remove_passkeys(user, which, now);
         if which == Disable::All {
             self.backup.remove(&user);
         }
-        !kinds.is_empty()
+        had_passkeys || !kinds.is_empty()
     }
 
-    fn log_change(&mut self, user: UserId, kind: FactorKind, is_enabled: bool, at: Timestamp) {
+    pub(super) fn log_change(
+        &mut self,
+        user: UserId,
+        kind: FactorKind,
+        is_enabled: bool,
+        at: Timestamp,
+    ) {
         let change = Change {
             id: ChangeId(next(&mut self.last.change)),
             kind,
@@ -83,6 +90,7 @@ impl State {
         for (kind, is_on) in rules::changed_kinds(&before, &self.enrolled(user)) {
             self.log_change(user, kind, is_on, now);
         }
+        self.remove_passkeys(user, Disable::All, now);
         self.backup.remove(&user);
         for challenge in self.challenges.values_mut() {
             challenge.is_pending &= challenge.user != Some(user);
@@ -93,6 +101,7 @@ impl State {
     /// Removes everything about the second factor of a user who is removed.
     pub(super) fn forget_user(&mut self, user: UserId) {
         self.factors.retain(|(owner, _), _| *owner != user);
+        self.forget_passkeys(user);
         self.backup.remove(&user);
         self.changes.retain(|(owner, _)| *owner != user);
         self.challenges
@@ -101,6 +110,7 @@ impl State {
     }
 
     fn forget_steps(&mut self, user: UserId) {
+        self.forget_ceremonies(user);
         self.wizards
             .retain(|_, opened| opened.wizard.user != Some(user));
         self.success.retain(|_, success| success.user != user);
@@ -120,6 +130,7 @@ impl Factors for Memory {
         let state = self.lock()?;
         Ok(FactorSet {
             enrolled: state.enrolled(user),
+            passkeys: state.passkeys_of(user),
             backup_codes_left: state.backup_codes_left(user),
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::auth::ports::{Authority, Disable, Enrolled, FactorKind, FactorValue};
 use crate::factor::phone::Phone;
-use crate::id::FactorId;
+use crate::id::{FactorId, PasskeyId};
 use crate::secret::Secret;
 
 /// What the store holds of one kind of a user's factors.
@@ -39,24 +39,40 @@ pub(in crate::store) fn enrolled(
 }
 
 /// Whether an enrolment is covered, now that the user has these factors.
-pub(in crate::store) fn may_enrol(authority: Authority, factors: &[Enrolled]) -> bool {
+pub(in crate::store) fn may_enrol(
+    authority: Authority,
+    factors: &[Enrolled],
+    has_passkeys: bool,
+) -> bool {
     match authority {
         Authority::Verified => true,
-        Authority::First { email_counts } => !factors.iter().any(|one| one.counts(email_counts)),
+        Authority::First { email_counts } => {
+            !has_passkeys && !factors.iter().any(|one| one.counts(email_counts))
+        }
     }
 }
 
-/// The kinds that are on and are to be turned off.
+/// Whether this passkey is to be removed.
+pub(in crate::store) fn takes_passkey(which: Disable, id: PasskeyId) -> bool {
+    match which {
+        Disable::One(kind) => kind == FactorKind::Passkey,
+        Disable::Passkey(one) => one == id,
+        Disable::All => true,
+    }
+}
+
+/// The kinds that are on and are to be turned off, without passkeys.
 pub(in crate::store) fn turned_off(which: Disable, factors: &[Enrolled]) -> Vec<FactorKind> {
     kinds(factors)
         .filter(|kind| match which {
             Disable::One(one) => *kind == one,
+            Disable::Passkey(_) => false,
             Disable::All => true,
         })
         .collect()
 }
 
-/// Which kinds went on or off between two looks, with whether they are on now.
+/// Which kinds went on or off between two looks, with whether they are on now; without passkeys.
 pub(in crate::store) fn changed_kinds(
     before: &[Enrolled],
     after: &[Enrolled],

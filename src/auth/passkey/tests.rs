@@ -1,0 +1,1 @@
+//! Passkeys, through the use cases.
