@@ -2,9 +2,11 @@
 
 SHELL  := /bin/bash
 TOOLS  := target/tools
-APT    := cmake gcc make curl openssl nginx-light rclone kannel kannel-extras prometheus oathtool procps systemd python3-venv wrk zbar-tools
-# Debian's package of a program, for telling whether it is there already.
-PROBES := cmake gcc curl openssl nginx rclone bearerbox smsbox oathtool promtool systemd-analyze wrk zbarimg
+BROWSER:= $(TOOLS)/browser/node_modules/.package-lock.json
+# program:Debian's package of it. What is there from elsewhere (a newer node) is left alone.
+NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-light rclone:rclone bearerbox:kannel \
+          /usr/lib/kannel/test/fakesmsc:kannel-extras promtool:prometheus oathtool:oathtool ps:procps systemd-analyze:systemd wrk:wrk \
+          zbarimg:zbar-tools chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 .PHONY: demo test bench lint build tools clean
@@ -15,7 +17,7 @@ demo: $(TOOLS)/bin/copyparty build ## a demo share behind the gateway, on http:/
 build: | tools
 	cargo build
 
-test: $(TOOLS)/bin/copyparty build ## everything: units, the whole program against real servers, doctests
+test: $(TOOLS)/bin/copyparty $(BROWSER) build ## everything: units, the whole program against real servers, doctests
 	tests/run.sh
 
 bench: | tools ## PERFORMANCE.md's tables, measured side by side
@@ -29,16 +31,25 @@ lint: ## what CI asks besides the tests
 	$(TOOLS)/bin/cargo-deny check licenses bans sources
 
 tools: ## Debian packages, only those that are missing
-	@missing=0; for p in $(PROBES); do command -v $$p >/dev/null || [ -x /usr/sbin/$$p ] || { echo "missing: $$p"; missing=1; }; done; \
-	python3 -c 'import ensurepip' 2>/dev/null || { echo "missing: python3-venv"; missing=1; }; \
-	if [ $$missing = 1 ]; then \
-	  SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
-	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends $(APT); \
+	@missing=; for need in $(NEEDS); do \
+	  program=$${need%%:*}; command -v $$program >/dev/null || [ -x /usr/sbin/$$program ] || [ -d $$program ] || missing="$$missing $${need#*:}"; \
+	done; \
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ]; then \
+	  echo "missing:$$missing"; SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
 $(TOOLS)/bin/copyparty: tests/requirements.txt | tools
 	python3 -m venv $(TOOLS)
 	$(TOOLS)/bin/python3 -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# A driver for Debian's Chromium, and the accessibility rules: no browser of its own.
+$(BROWSER): tests/browser/package-lock.json | tools
+	mkdir -p $(TOOLS)/browser
+	cp tests/browser/package.json tests/browser/package-lock.json $(TOOLS)/browser/
+	npm ci --prefix $(TOOLS)/browser --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 clean:

@@ -27,7 +27,7 @@ use support::{best, median, print_machine, table};
 use vestibule::auth::lockout::LockoutPolicy;
 use vestibule::auth::ports::{
     Attempt, Attempted, Authority, Deeds, FactorKind, NewChallenge, NewSession, NewUser, Purpose,
-    Subjects, Token, Try,
+    Subjects, Token, Try, Whence,
 };
 use vestibule::clock::{Clock as _, SystemClock};
 use vestibule::config::model::StoreEngine;
@@ -352,6 +352,11 @@ fn verified_token(folder: &Path) -> Result<String, String> {
                     token: digest,
                     user,
                     device_label: None,
+                    whence: Whence {
+                        address: [127, 0, 0, 1].into(),
+                        client: String::new(),
+                    },
+                    instead_of: None,
                     verified_at: now,
                     expires_at: now.after(hour * 24),
                 }],

@@ -451,6 +451,7 @@ fn config() -> model::Config {
             route("files", HOST),
             route("rest", "*.example.net"),
         ],
+        portal: model::Portal::default(),
         log: model::Log {
             json: false,
             level: "info".to_owned(),

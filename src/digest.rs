@@ -50,6 +50,8 @@ digest_type! {
     SubjectDigest,
     /// The identifier of a passkey, of one identity.
     PasskeyDigest,
+    /// What a form of a page must send back: it shows that the page was shown to this browser.
+    FormDigest,
 }
 
 impl From<SessionKey> for Binding {
@@ -73,6 +75,26 @@ impl CodeDigest {
     }
 }
 
+impl FormDigest {
+    /// As it stands in a page: 64 hex digits.
+    #[must_use]
+    pub fn text(&self) -> String {
+        use fmt::Write as _;
+        self.0
+            .iter()
+            .fold(String::with_capacity(64), |mut out, byte| {
+                let _ = write!(out, "{byte:02x}");
+                out
+            })
+    }
+
+    /// Whether a form sent this one, in time that does not depend on where they differ.
+    #[must_use]
+    pub fn is(&self, sent: &str) -> bool {
+        subtle::ConstantTimeEq::ct_eq(self.text().as_bytes(), sent.as_bytes()).into()
+    }
+}
+
 /// The digest keys of one store, derived from its data key.
 #[derive(Clone)]
 pub struct DigestKeys {
@@ -88,6 +110,7 @@ pub struct DigestKeys {
     success: [u8; 32],
     pepper: [u8; 32],
     passkey: [u8; 32],
+    form: [u8; 32],
 }
 
 impl fmt::Debug for DigestKeys {
@@ -115,6 +138,7 @@ impl DigestKeys {
             success: key("success token"),
             pepper: key("backup code pepper"),
             passkey: key("passkey"),
+            form: key("form of a page"),
         }
     }
 
@@ -189,6 +213,12 @@ impl DigestKeys {
     #[must_use]
     pub fn subject(&self, kind: &str, value: &str) -> SubjectDigest {
         SubjectDigest(keyed(&self.subject, &[kind.as_bytes(), value.as_bytes()]))
+    }
+
+    /// The digest that the forms of pages carry which are shown to this device.
+    #[must_use]
+    pub fn form(&self, device: &str) -> FormDigest {
+        FormDigest(keyed(&self.form, &[device.as_bytes()]))
     }
 
     /// A short opaque name (16 hex digits) for a device, to show to upstreams and people.

@@ -13,6 +13,29 @@ pub struct Route {
     pub keys: RealmKeys,
     /// Its identity.
     pub identity: model::Identity,
+    /// What Vestibule's own pages look like, and where they are.
+    pub portal: Arc<model::Portal>,
+}
+
+impl Route {
+    /// Where clients find a path of Vestibule's own, which the program writes with
+    /// [`model::Portal::PREFIX`]. Other paths are where they are.
+    #[must_use]
+    pub fn address(&self, written: &str) -> String {
+        let rest = written.strip_prefix(model::Portal::PREFIX);
+        rest.map_or_else(
+            || written.to_owned(),
+            |rest| format!("{}{rest}", self.portal.prefix),
+        )
+    }
+
+    /// What follows the prefix of Vestibule's own paths in a canonical path, its slash first; `None`
+    /// for the paths of others.
+    #[must_use]
+    pub fn own_path<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.portal.prefix.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
 }
 
 /// All routes by host (few, so that comparing them is faster than hashing): exact names first, then the longest `*.suffix`, then `*`.
@@ -36,12 +59,14 @@ impl Routes {
             suffixes: BTreeMap::new(),
             any: None,
         };
+        let portal = Arc::new(config.portal.clone());
         for route in &config.routes {
             if let Some(identity) = config.identities.get(&route.identity) {
                 routes.add(Arc::new(Route {
                     config: route.clone(),
                     keys: keys.realm(&route.identity),
                     identity: identity.clone(),
+                    portal: Arc::clone(&portal),
                 }));
             }
         }
@@ -110,6 +135,7 @@ mod tests {
                 config,
                 keys: DigestKeys::derive(&[0; 32]).realm("test"),
                 identity: model::Identity::Accounts,
+                portal: Arc::default(),
             }));
         }
         routes
@@ -117,6 +143,38 @@ mod tests {
 
     fn found(routes: &Routes, host: &str) -> Option<String> {
         routes.find(host).map(|route| route.config.name.clone())
+    }
+
+    #[test]
+    fn own_paths_are_below_the_prefix() {
+        let routes = routes(&[&["*"]]);
+        let route = routes.find("a").unwrap();
+        for (path, own) in [
+            ("/.vestibule", Some("")),
+            ("/.vestibule/", Some("/")),
+            ("/.vestibule/x/y", Some("/x/y")),
+            ("/.vestibulex", None),
+            ("/.Vestibule/x", None),
+            ("/.vestibule;a/x", None),
+            ("/a/.vestibule/x", None),
+            ("/", None),
+        ] {
+            assert_eq!(route.own_path(path), own, "{path}");
+        }
+        let moved = Route {
+            config: route.config.clone(),
+            keys: route.keys.clone(),
+            identity: route.identity.clone(),
+            portal: Arc::new(model::Portal {
+                prefix: "/door/in".to_owned(),
+                ..model::Portal::default()
+            }),
+        };
+        assert_eq!(moved.own_path("/door/in/x"), Some("/x"));
+        assert_eq!(moved.own_path("/.vestibule/x"), None);
+        assert_eq!(moved.address("/.vestibule/x"), "/door/in/x");
+        assert_eq!(moved.address("/api/x"), "/api/x");
+        assert_eq!(route.address("/.vestibule/x"), "/.vestibule/x");
     }
 
     #[test]

@@ -770,6 +770,7 @@ impl World {
             self_enrolment: false,
             route: "files".to_owned(),
             address: ADDRESS,
+            client: "rclone".to_owned(),
         })
     }
 
@@ -985,7 +986,8 @@ impl World {
         let (id, person) = (session.id, session.person);
         let which = match self.dice.below(8) {
             0 => Which::All,
-            1..4 => Which::User(self.model.people[person].id),
+            1..3 => Which::User(self.model.people[person].id),
+            3 => Which::UserBut(self.model.people[person].id, id),
             _ => Which::Session(id),
         };
         self.auth
@@ -998,6 +1000,7 @@ impl World {
             Which::All => true,
             Which::User(_) => session.person == person,
             Which::Session(_) => session.id == id,
+            Which::UserBut(..) => session.person == person && session.id != id,
         });
     }
 

@@ -75,6 +75,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["src/auth/signing.rs"]),
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
+    ("fluent_bundle", &["src/local/portal/language.rs"]),
     ("totp_rs", &["src/factor/totp.rs"]),
     ("webauthn_rs_core", &["src/factor/passkey.rs"]),
     ("url", &["src/factor/passkey.rs"]),

@@ -5,9 +5,11 @@
 //! code that was counted and not audited.
 
 mod judge;
+mod outlook;
 mod send;
 mod tries;
 
+pub use outlook::{Outlook, Sent};
 pub(super) use send::Message;
 
 use super::lockout::{Blocked, LockoutPolicy};
@@ -166,6 +168,7 @@ impl Auth {
         let session = NewSession {
             key: becomes.pair,
             device_label: becomes.device_label,
+            instead_of: (becomes.pair != caller.pair).then_some(caller.pair),
             ..self.session_of(caller).await?
         };
         let drawn = match issue {
@@ -175,6 +178,7 @@ impl Auth {
         let of_access = drawn.as_ref().map(|drawn| NewSession {
             key: drawn.pair,
             token: drawn.issue.access.digest,
+            instead_of: None,
             expires_at: drawn.access_expires_at.min(session.expires_at),
             ..session.clone()
         });
@@ -214,6 +218,8 @@ impl Auth {
             token: caller.token,
             user: caller.holder.user,
             device_label: caller.device_label.clone(),
+            whence: caller.whence(),
+            instead_of: None,
             verified_at: now,
             expires_at: token.expires_at.map_or(longest, |end| end.min(longest)),
         })

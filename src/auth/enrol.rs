@@ -7,8 +7,8 @@
 
 use super::challenge::{Message, StartError, Started};
 use super::ports::{
-    BackupCodes, Disable, FactorKind, FactorSet, FactorValue, NewChallenge, Pending, Purpose,
-    Store, StoreError,
+    BackupCodes, Disable, FactorSet, FactorValue, NewChallenge, Pending, Purpose, Store,
+    StoreError, Target,
 };
 use super::{Auth, Caller, Standing, subject};
 use crate::clock::Timestamp;
@@ -34,6 +34,9 @@ pub enum EnrolError {
     /// The user has none, and the route does not let users enrol the first one by themselves.
     #[error("a second factor can only be set up by who runs this service")]
     NoSelfEnrolment,
+    /// The token is a share link's: whom it asks for a code is for who shared it to say.
+    #[error("only who shared this link can change its second factor")]
+    Shared,
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the store does not answer")]
@@ -88,6 +91,15 @@ pub struct NewFactor {
     pub sudo: bool,
 }
 
+/// What became of a factor that its user wants to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    Yes,
+    WasOff,
+    /// It is the last one, and the user could not set another one up.
+    LastStays,
+}
+
 /// An enrolment that waits for its code.
 #[derive(Clone, Debug)]
 pub struct PendingEnrolment {
@@ -116,18 +128,21 @@ impl Auth {
             true => Standing::Sudo,
             false => Standing::Verified,
         };
-        if caller.standing >= asked {
+        let is_shared = caller.holder.scope().is_some();
+        if caller.standing >= asked && !is_shared {
             return Ok(());
         }
         match (self.has_factor(caller).await?, caller.standing) {
-            (true, _) => Err(EnrolError::NotVerified),
+            (true, standing) if standing < asked => Err(EnrolError::NotVerified),
+            // Its recipient could give the link on, with a factor of somebody else's.
+            (true, _) => Err(EnrolError::Shared),
             (false, Standing::Verified | Standing::Sudo) => Ok(()),
             (false, Standing::Token) if caller.self_enrolment => Ok(()),
             (false, Standing::Token) => Err(EnrolError::NoSelfEnrolment),
         }
     }
 
-    async fn has_factor(&self, caller: &Caller) -> Result<bool, StoreError> {
+    pub(super) async fn has_factor(&self, caller: &Caller) -> Result<bool, StoreError> {
         let factors = self.factors(caller.holder.user).await?;
         Ok(!factors.is_empty())
     }
@@ -231,7 +246,7 @@ impl Auth {
         if was_on {
             let detail = match which {
                 Disable::One(kind) => kind.as_str(),
-                Disable::Passkey(_) => FactorKind::Passkey.as_str(),
+                Disable::Own { target, .. } => target.kind().as_str(),
                 Disable::All => "all factors",
             };
             self.emit(caller, EventKind::Disabled, detail);
@@ -239,11 +254,39 @@ impl Auth {
         Ok(was_on)
     }
 
+    /// Takes one of the caller's own factors away, in sudo mode. The last one goes only where the user
+    /// can enrol another one with the token alone, or nobody but the operator could ever let the user
+    /// in again; the backup codes go with it.
+    pub async fn remove_factor(
+        &self,
+        caller: &Caller,
+        target: impl Into<Target>,
+    ) -> Result<Removed, EnrolError> {
+        let target = target.into();
+        let which = Disable::Own {
+            target,
+            last_too: caller.self_enrolment,
+            email_counts: self.settings.load().sends_mail,
+        };
+        if self.disable(caller, which, true).await? {
+            return Ok(Removed::Yes);
+        }
+        let factors = self.factors(caller.holder.user).await?;
+        let is_on = match target {
+            Target::Kind(kind) => factors.kinds().any(|one| one == kind),
+            Target::Passkey(id) => factors.passkeys.iter().any(|one| one.id == id),
+        };
+        Ok(match is_on {
+            true => Removed::LastStays,
+            false => Removed::WasOff,
+        })
+    }
+
     /// Ends the pending enrolment of the caller's pair, if it is of such a kind.
     async fn withdraw(&self, caller: &Caller, which: Disable) -> Result<(), StoreError> {
         let bound_to = Binding::from(caller.pair);
         let pending = self.own_pending(caller, bound_to).await?;
-        let Some(pending) = pending.filter(|pending| covers(which, pending.factor)) else {
+        let Some(pending) = pending.filter(|pending| which.covers(pending.factor)) else {
             return Ok(());
         };
         let now = self.clock.now();
@@ -342,15 +385,6 @@ pub async fn reset_user(
     };
     let unauthorized = subject::unauthorized(keys, &realm, email.expose());
     store.succeeded(&[unauthorized]).await
-}
-
-fn covers(which: Disable, kind: FactorKind) -> bool {
-    match which {
-        Disable::One(one) => one == kind,
-        // What is being registered is none of the passkeys that are there.
-        Disable::Passkey(_) => false,
-        Disable::All => true,
-    }
 }
 
 #[cfg(test)]

@@ -309,6 +309,7 @@ impl World {
             self_enrolment: false,
             route: "files".to_owned(),
             address: "192.0.2.1".parse().unwrap(),
+            client: "Firefox on Linux".to_owned(),
         }
     }
 

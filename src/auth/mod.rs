@@ -11,6 +11,7 @@ pub(crate) mod fixture;
 pub mod lockout;
 pub mod passkey;
 pub mod ports;
+pub mod sessions;
 pub mod sign_in;
 pub mod signing;
 pub mod subject;
@@ -127,6 +128,8 @@ pub struct Caller {
     pub self_enrolment: bool,
     pub route: String,
     pub address: IpAddr,
+    /// What the client calls itself ([`crate::identity::client`]).
+    pub client: String,
 }
 
 impl Caller {
@@ -138,6 +141,15 @@ impl Caller {
             subject: subject::user(keys, self.holder.user),
             route: self.route.clone(),
             address: self.address,
+        }
+    }
+
+    /// What a person recognises the caller's session by.
+    #[must_use]
+    pub fn whence(&self) -> ports::Whence {
+        ports::Whence {
+            address: self.address,
+            client: self.client.clone(),
         }
     }
 }

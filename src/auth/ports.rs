@@ -148,6 +148,8 @@ pub struct SessionRow {
     pub session: Session,
     pub realm: String,
     pub device_label: Option<String>,
+    /// `None`: it was made by a version that did not keep it.
+    pub whence: Option<Whence>,
 }
 
 /// One line of the revocation feed.
@@ -167,6 +169,8 @@ pub trait Sessions: Send + Sync {
     /// Notes when sessions were last seen; never moves a time back.
     async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()>;
     /// Ends sessions and puts one line into the feed, in one step. Returns how many ended.
+    /// [`Which::UserBut`] does nothing, and is not told, unless the session that it spares is a live
+    /// one of that user: of two that end each other, one stays.
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64>;
     /// Live sessions, newest first.
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>>;

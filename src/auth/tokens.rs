@@ -4,7 +4,9 @@
 //! at here. A refresh token is stored as one, so that it never passes for an access token.
 
 use super::lockout::{Blocked, LockoutPolicy};
-use super::ports::{Born, Issue, Refreshed, Rotation, SigningAlgorithm, StoreError, Stored, Token};
+use super::ports::{
+    Born, Issue, Refreshed, Rotation, SigningAlgorithm, StoreError, Stored, Token, Whence,
+};
 use super::sign_in::LOCKED_RETRY_SECS;
 use super::{Auth, subject};
 use crate::clock::Timestamp;
@@ -60,6 +62,8 @@ pub struct Drawn {
 pub struct RefreshedAt<'a> {
     pub route: &'a str,
     pub address: IpAddr,
+    /// What the client calls itself.
+    pub client: &'a str,
 }
 
 /// Why a refresh token was not exchanged.
@@ -330,6 +334,10 @@ impl Auth {
             access_expires_at: signed.access_expires_at,
             refresh: self.keys.refresh(signed.refresh.expose()),
             refresh_expires_at: signed.refresh_expires_at,
+            whence: Whence {
+                address: at.address,
+                client: at.client.to_owned(),
+            },
         };
         match self.store.rotate(rotation, now).await? {
             Refreshed::Yes(session) => Ok(Exchanged {

@@ -71,6 +71,8 @@ pub struct Place<'a> {
     pub address: IpAddr,
     /// The opaque label of the device that the call names.
     pub device_label: Option<&'a str>,
+    /// What the client calls itself.
+    pub client: &'a str,
 }
 
 impl Auth {

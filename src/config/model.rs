@@ -3,6 +3,10 @@
 //! Every value here has been checked by `lift`; nothing downstream parses text again.
 //! Durations are `std::time::Duration`, paths are absolute or relative to the config file.
 
+mod portal;
+
+pub use portal::{Color, Colors, Logo, LogoKind, Palette, Portal, Support};
+
 use crate::secret::Secret;
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
@@ -31,6 +35,7 @@ pub struct Config {
     pub identities: BTreeMap<String, Identity>,
     pub upstreams: BTreeMap<String, Upstream>,
     pub routes: Vec<Route>,
+    pub portal: Portal,
     pub log: Log,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
@@ -475,6 +480,9 @@ pub enum CredentialSource {
     Query(String),
     /// The segment after this prefix: `/share/` for `/share/{token}`.
     Path(String),
+    /// The cookie that the sign-in page sets, where the identity is `accounts`: looked at where no
+    /// other place has a token. Never forwarded.
+    OwnCookie,
 }
 
 /// The documented APIs.

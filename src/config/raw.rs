@@ -6,10 +6,12 @@
 
 mod delivery;
 mod identities;
+mod portal;
 mod tokens;
 
 pub(super) use delivery::{Delivery, Email, HttpSms, SmsMethod, SmsProvider, Twilio};
 pub(super) use identities::{Claims, Client, Identity, Introspection, Jwks, Jwt, Learn, PemKey};
+pub(super) use portal::{Palette, Portal};
 pub(super) use tokens::{Forward, ForwardToken, SigningAlgorithm, Tokens};
 
 use super::values::{Credential, Period, SecretSource, UpstreamTls};
@@ -62,6 +64,8 @@ pub(super) struct Config {
     /// The virtual hosts.
     #[schemars(required)]
     pub(super) routes: Option<Vec<Route>>,
+    #[serde(default)]
+    pub(super) portal: Portal,
     #[serde(default)]
     pub(super) log: Log,
     /// Worker threads; 0: one for each core.

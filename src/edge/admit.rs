@@ -141,7 +141,7 @@ impl Gateway {
                     Some(user) => self.local.methods(user).await,
                     None => Vec::new(),
                 };
-                let reply = refusal::reply(&refusal, &head, &route, &methods);
+                let reply = self.refusal(&refusal, &head, &route, &methods);
                 Err(Verdict::Answer(outcome(&refusal), Box::new(reply)))
             }
             Decision::Permit(permit) => {
@@ -179,13 +179,24 @@ impl Gateway {
         true
     }
 
+    fn refusal(
+        &self,
+        refusal: &Refusal,
+        head: &RequestHead<'_>,
+        route: &Route,
+        methods: &[&str],
+    ) -> Reply {
+        let service = &self.local.auth.settings.load().service_name;
+        refusal::reply(refusal, head, route, methods, service)
+    }
+
     /// Opens and signs what a permitted request carries up.
     async fn outgoing_of(&self, case: &Case<'_>, grant: &Grant) -> Result<Outgoing, Verdict> {
         let device = case.device_label(self, grant);
         let outgoing = self.outgoing(case.route, grant, case.token.as_deref(), device.as_deref());
         outgoing.await.map_err(|error| {
             tracing::error!(%error, "what an upstream is to be told could not be signed");
-            let reply = refusal::reply(&Refusal::Unavailable, case.head, case.route, &[]);
+            let reply = self.refusal(&Refusal::Unavailable, case.head, case.route, &[]);
             Verdict::Answer(Outcome::Failed, Box::new(reply))
         })
     }
@@ -412,7 +423,7 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
             Box::new(bridge::call(head, route)),
         ));
     }
-    if head::is_reserved(&head.path) {
+    if route.own_path(&head.path).is_some() {
         return Some(refused(
             StatusCode::NOT_FOUND,
             "there is nothing at this address",

@@ -132,7 +132,10 @@ fn put_original(
                 put_bearer(request, original)?;
             }
             CredentialSource::Cookie(name) => headers::put_cookie(request, name, original)?,
-            CredentialSource::Bearer | CredentialSource::Query(_) | CredentialSource::Path(_) => {}
+            CredentialSource::Bearer
+            | CredentialSource::Query(_)
+            | CredentialSource::Path(_)
+            | CredentialSource::OwnCookie => {}
         }
     }
     Ok(())

@@ -18,15 +18,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
-/// Where Vestibule's own paths begin: nothing below is ever forwarded.
-const RESERVED: &str = "/.vestibule";
-
-/// Whether a path is Vestibule's own, whether or not there is something.
-pub(crate) fn is_reserved(path: &str) -> bool {
-    path.strip_prefix(RESERVED)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Whether the answer may be an endless stream of events.
 pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| {
@@ -170,7 +161,7 @@ pub(crate) fn shown_path(
     sent: &str,
 ) -> Option<String> {
     if let Some(endpoint) = endpoint {
-        return Some(endpoint.path.to_owned());
+        return Some(route.address(endpoint.path));
     }
     masked(route, path).or_else(|| (path != sent).then(|| path.to_owned()))
 }
@@ -187,9 +178,10 @@ fn masked(route: &Route, path: &str) -> Option<String> {
         .iter()
         .filter_map(|source| match source {
             CredentialSource::Path(prefix) => Some(prefix.as_str()),
-            CredentialSource::Bearer | CredentialSource::Cookie(_) | CredentialSource::Query(_) => {
-                None
-            }
+            CredentialSource::Bearer
+            | CredentialSource::Cookie(_)
+            | CredentialSource::Query(_)
+            | CredentialSource::OwnCookie => None,
         });
     let of_endpoints = ENDPOINTS
         .iter()
@@ -269,7 +261,10 @@ fn with_other_token(route: &Route, query: &str, original: Option<&Secret>) -> Op
 fn query_name(source: &CredentialSource) -> Option<&str> {
     match source {
         CredentialSource::Query(name) => Some(name),
-        CredentialSource::Bearer | CredentialSource::Cookie(_) | CredentialSource::Path(_) => None,
+        CredentialSource::Bearer
+        | CredentialSource::Cookie(_)
+        | CredentialSource::Path(_)
+        | CredentialSource::OwnCookie => None,
     }
 }
 
@@ -305,6 +300,7 @@ pub(super) mod tests {
             },
             keys: DigestKeys::derive(&[7; 32]).realm("local"),
             identity,
+            portal: std::sync::Arc::default(),
         }
     }
 
@@ -339,16 +335,6 @@ pub(super) mod tests {
 
     fn share() -> CredentialSource {
         CredentialSource::Path("/share/".to_owned())
-    }
-
-    #[test]
-    fn reserved_paths_are_a_directory_not_a_string_prefix() {
-        for path in ["/.vestibule", "/.vestibule/", "/.vestibule/x/y"] {
-            assert!(is_reserved(path), "{path}");
-        }
-        for path in ["/.vestibulex", "/a/.vestibule/", "/"] {
-            assert!(!is_reserved(path), "{path}");
-        }
     }
 
     #[test]

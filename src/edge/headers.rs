@@ -7,7 +7,7 @@
 use crate::config::model::CredentialSource;
 use crate::gate::Grant;
 use crate::gate::session::Holder;
-use crate::identity::credential;
+use crate::identity::credential::{self, OWN_COOKIE_PLAIN, OWN_COOKIE_TLS};
 use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
 use crate::identity::success;
 use crate::request::Client;
@@ -28,6 +28,9 @@ const FACTOR: HeaderName = HeaderName::from_static("x-vestibule-factor");
 const VERIFIED_AT: HeaderName = HeaderName::from_static("x-vestibule-verified-at");
 const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
+
+/// Vestibule's own cookies: none of them goes up, none of them comes down.
+const OWN_COOKIES: [&str; 4] = [COOKIE_TLS, COOKIE_PLAIN, OWN_COOKIE_TLS, OWN_COOKIE_PLAIN];
 
 /// Names that say who asked, from where or for what: a client's word for them is never forwarded.
 const FORGEABLE: [&str; 16] = [
@@ -121,7 +124,7 @@ pub(crate) fn rewrite_request(
     for name in &dropped {
         request.remove_header(name);
     }
-    cut_cookies(request, &[COOKIE_TLS, COOKIE_PLAIN])?;
+    cut_cookies(request, &OWN_COOKIES)?;
 
     request.insert_header(FOR, told.client.address.to_canonical().to_string())?;
     let proto = if told.client.tls { "https" } else { "http" };
@@ -191,6 +194,8 @@ pub(crate) fn remove_token(
             CredentialSource::Cookie(name) => cut_cookies(request, &[name])?,
             // In the target: see `head::target`. A path keeps its token; it means nothing without.
             CredentialSource::Query(_) | CredentialSource::Path(_) => {}
+            // Never forwarded: see `rewrite_request`.
+            CredentialSource::OwnCookie => {}
         }
     }
     Ok(())
@@ -316,12 +321,12 @@ pub(crate) fn clean_response(response: &mut ResponseHeader) -> pingora::Result<(
     Ok(())
 }
 
-/// An upstream must not set, and so fix, the device cookie.
+/// An upstream must not set, and so fix, the device or the token.
 fn keep_own_cookie(response: &mut ResponseHeader) -> pingora::Result<()> {
     let is_ours = |value: &HeaderValue| {
         let name = value.as_bytes().split(|byte| *byte == b'=').next();
         let name = name.unwrap_or_default().trim_ascii();
-        name == COOKIE_TLS.as_bytes() || name == COOKIE_PLAIN.as_bytes()
+        OWN_COOKIES.iter().any(|own| name == own.as_bytes())
     };
     if !response.headers.get_all(SET_COOKIE).iter().any(is_ours) {
         return Ok(());
@@ -530,6 +535,13 @@ mod tests {
             Vec::<String>::new()
         );
         assert_eq!(
+            cut(&[(
+                "Cookie",
+                "__Host-vestibule_token=secret; b=2; vestibule_token=secret"
+            )]),
+            ["b=2"]
+        );
+        assert_eq!(
             cut(&[("Cookie", "a=1;b=2 ")]),
             ["a=1;b=2 "],
             "nothing to cut"
@@ -573,6 +585,8 @@ mod tests {
             ("X-Vestibule-User", "root"),
             ("Set-Cookie", "__Host-vestibule_device=fixed; Path=/"),
             ("Set-Cookie", "vestibule_device=fixed"),
+            ("Set-Cookie", "__Host-vestibule_token=fixed; Path=/; Secure"),
+            ("Set-Cookie", "vestibule_token=fixed"),
             ("Set-Cookie", "own=1"),
             ("Set-Cookie", "two=2"),
             ("Connection", "keep-alive, X-Hop"),

@@ -284,6 +284,7 @@ fn config(identity: Identity, server: String) -> model::Config {
         identities: BTreeMap::from([("id".to_owned(), identity.clone())]),
         upstreams: BTreeMap::new(),
         routes: vec![super::head::tests::route(identity, Vec::new()).config],
+        portal: model::Portal::default(),
         log: model::Log {
             json: false,
             level: "info".to_owned(),

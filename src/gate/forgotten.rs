@@ -4,7 +4,6 @@
 //! itself here *before* it scans the map; caching looks here *after* it has inserted. Whichever
 //! comes second sees the other, since both take this lock (never on the fast path).
 
-use super::map::concerns;
 use super::session::Which;
 use crate::id::{SessionId, UserId};
 use std::collections::VecDeque;
@@ -65,7 +64,7 @@ impl Forgotten {
             || log
                 .latest
                 .iter()
-                .any(|(when, which)| since.covers(*when) && concerns(*which, id, user))
+                .any(|(when, which)| since.covers(*when) && which.concerns(id, user))
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {

@@ -197,7 +197,7 @@ impl HotMap {
 
     /// Takes out every session that `which` means. Scans the map.
     pub(super) fn forget(&self, which: Which) {
-        self.retain(|hot| !concerns(which, hot.id, hot.user));
+        self.retain(|hot| !which.concerns(hot.id, hot.user));
     }
 
     /// Takes out what is not live any more, but for what is still to be told to the store: an entry
@@ -266,15 +266,6 @@ impl HotMap {
             !goes
         });
         self.evicted.fetch_add(evicted, Ordering::Relaxed);
-    }
-}
-
-/// Whether `which` means the session `id` of `user`.
-pub(super) fn concerns(which: Which, id: SessionId, user: UserId) -> bool {
-    match which {
-        Which::All => true,
-        Which::User(one) => one == user,
-        Which::Session(one) => one == id,
     }
 }
 

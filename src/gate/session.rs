@@ -125,6 +125,21 @@ pub enum Which {
     All,
     User(UserId),
     Session(SessionId),
+    /// All of a user's sessions but this one.
+    UserBut(UserId, SessionId),
+}
+
+impl Which {
+    /// Whether it means the session `id` of `user`.
+    #[must_use]
+    pub fn concerns(self, id: SessionId, user: UserId) -> bool {
+        match self {
+            Self::All => true,
+            Self::User(one) => one == user,
+            Self::Session(one) => one == id,
+            Self::UserBut(one, spared) => one == user && spared != id,
+        }
+    }
 }
 
 /// Whether `path` lies within `scope` (a canonical prefix ending in `/`).

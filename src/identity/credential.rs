@@ -18,6 +18,11 @@ use std::borrow::Cow;
 /// Bytes of the longest token that is looked at: signed tokens with many claims are some KiB long.
 pub(super) const TOKEN_BYTES_MAX: usize = 16 << 10;
 
+/// The cookie that holds a token of Vestibule's own, over TLS.
+pub const OWN_COOKIE_TLS: &str = "__Host-vestibule_token";
+/// The same on a plain listener.
+pub const OWN_COOKIE_PLAIN: &str = "vestibule_token";
+
 /// Two different tokens in one request, or a malformed one: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCredential {
@@ -34,8 +39,10 @@ pub fn find<'h>(
     head: &'h RequestHead<'_>,
 ) -> Result<Option<Cow<'h, str>>, BadCredential> {
     let mut found = None;
+    let mut has_own = false;
     for source in sources {
         match source {
+            CredentialSource::OwnCookie => has_own = true,
             CredentialSource::Bearer => merge(&mut found, bearer(head)?)?,
             CredentialSource::Cookie(name) => {
                 cookies::each(head, name, |value| {
@@ -64,7 +71,31 @@ pub fn find<'h>(
             }
         }
     }
+    // Whoever is signed in and opens a share link means the link. No backend can take it otherwise:
+    // the cookie is never forwarded.
+    if has_own && found.is_none() {
+        found = own_cookie(head)?.map(Cow::Borrowed);
+    }
     Ok(found)
+}
+
+/// The token that the sign-in page left with a browser.
+pub fn own_cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadCredential> {
+    // As with the device: what a browser was given over plain HTTP counts for nothing over TLS.
+    let name = match head.client.tls {
+        true => OWN_COOKIE_TLS,
+        false => OWN_COOKIE_PLAIN,
+    };
+    let mut first = None;
+    cookies::each(head, name, |value| {
+        let value = value.map_err(|_| BadCredential::Malformed)?;
+        match first.replace(value) {
+            Some(_) => Err(BadCredential::Conflict),
+            None if is_token(value) => Ok(()),
+            None => Err(BadCredential::Malformed),
+        }
+    })?;
+    Ok(first)
 }
 
 /// Whether an `Authorization` header, if there is one, is what [`find`] reads: a backend must not
@@ -358,6 +389,50 @@ mod tests {
             assert_eq!(judges_authorization(sources, &given), wanted, "{value}");
         }
         assert!(judges_authorization(&cookie, &headers(&[])));
+    }
+
+    #[test]
+    fn our_own_cookie_counts_where_nothing_else_does() {
+        let sources = [
+            CredentialSource::OwnCookie,
+            CredentialSource::Bearer,
+            CredentialSource::Path("/share/".to_owned()),
+        ];
+        let token = |tls: bool, target: &str, given: &[(&'static str, &str)]| {
+            let mut all = vec![HOST];
+            all.extend(given);
+            with_head("GET", target, &all, |head| {
+                let mut head = head.unwrap();
+                head.client.tls = tls;
+                find(&sources, &head).map(|token| token.map(Cow::into_owned))
+            })
+        };
+        let own = (
+            "cookie",
+            "__Host-vestibule_token=own; vestibule_token=plain",
+        );
+        let found = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(token(true, "/", &[own]), found("own"));
+        assert_eq!(token(false, "/", &[own]), found("plain"));
+        assert_eq!(token(true, "/share/link", &[own]), found("link"));
+        let bearer = ("authorization", "Bearer abc");
+        assert_eq!(token(true, "/", &[own, bearer]), found("abc"));
+        let cookies = |value: &'static str| token(true, "/", &[("cookie", value)]);
+        for twice in [
+            "__Host-vestibule_token=own; __Host-vestibule_token=other",
+            "__Host-vestibule_token=own; __Host-vestibule_token=own",
+        ] {
+            assert_eq!(cookies(twice), Err(BadCredential::Conflict));
+        }
+        for malformed in ["__Host-vestibule_token=", "__Host-vestibule_token=a b"] {
+            assert_eq!(cookies(malformed), Err(BadCredential::Malformed));
+        }
+        assert_eq!(cookies("vestibule_token=plain"), Ok(None));
+        with_head("GET", "/", &[HOST, own], |head| {
+            let head = head.unwrap();
+            assert_eq!(find(&[CredentialSource::Bearer], &head), Ok(None));
+            assert!(matches!(find(&sources, &head), Ok(Some(Cow::Borrowed(_)))));
+        });
     }
 
     proptest! {

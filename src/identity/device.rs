@@ -44,7 +44,7 @@ pub fn find<'h>(
     if let Some(value) = in_body {
         merge(&mut found, Cow::Borrowed(value))?;
     }
-    if let Some(value) = cookie(head)? {
+    if let Some(value) = own_cookie(head)? {
         merge(&mut found, Cow::Borrowed(value))?;
     }
     Ok(found)
@@ -52,7 +52,7 @@ pub fn find<'h>(
 
 /// Our own cookie. Twice, it was put there by somebody else too (a sibling domain, a plain-text
 /// connection), and nobody can tell which one is ours.
-fn cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
+pub fn own_cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
     // A browser that was here over plain HTTP sends that cookie over TLS too: it is not ours there.
     let name = if head.client.tls {
         COOKIE_TLS
@@ -68,7 +68,7 @@ fn cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
 }
 
 /// Whether a text can name a device.
-pub(super) fn is_device(text: &str) -> bool {
+pub fn is_device(text: &str) -> bool {
     // One byte each, none of them a control character.
     let is_plain = all_bytes(text, |byte| matches!(byte, b' '..=b'~'));
     match is_plain {

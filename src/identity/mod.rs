@@ -3,11 +3,12 @@
 //! [`credential`], [`device`] and [`success`] read the head (pure); [`witness`] answers the gate's
 //! questions from the store; [`learn`] watches an upstream's own sign-in; [`jwt`] verifies tokens that
 //! others signed and [`introspect`] reads what they answer about one, by the same rules for [`claims`]
-//! (all pure); [`members`] are those of a JSON body; [`accounts`] hashes passwords.
+//! (all pure); [`client`] is what a client calls itself; [`members`] are those of a JSON body; [`accounts`] hashes passwords.
 
 pub mod accounts;
 pub mod budget;
 pub mod claims;
+pub mod client;
 mod cookies;
 pub mod credential;
 pub mod device;

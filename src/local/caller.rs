@@ -8,6 +8,7 @@ use crate::digest::SessionKey;
 use crate::gate::session::{Factor, Holder, Session};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
+use crate::identity::client;
 use crate::request::{Client, RequestHead, Signs};
 use std::time::Duration;
 
@@ -68,6 +69,7 @@ impl Local {
             self_enrolment: call.route.config.self_enrolment,
             route: call.route.config.name.clone(),
             address: call.address,
+            client: client::words(&call.headers),
         }))
     }
 

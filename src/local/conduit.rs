@@ -118,7 +118,8 @@ impl Local {
         let opener = subject::address(&self.auth.keys, call.address);
         self.auth.store.open_wizard(image, opener, now).await?;
         let origin = origin::of_head(&call.head());
-        Ok(format!("{origin}/.vestibule/qr/{name}"))
+        let path = call.route.address("/.vestibule/qr/");
+        Ok(format!("{origin}{path}{name}"))
     }
 
     /// The image behind that URL. Its name is the secret: an `<img>` can send nothing else.

@@ -72,7 +72,7 @@ impl Local {
             Handler::Conduit(step) => self.conduit(step, &call).await,
             Handler::Tokens(step) => self.tokens(step, &call).await,
             Handler::OpenApi => self.openapi(&call),
-            Handler::PortalChallenge => self.portal_challenge(&call).await,
+            Handler::Portal(step) => self.portal(step, &call).await,
         }
     }
 }
@@ -87,7 +87,7 @@ fn method_not_allowed(endpoint: &Endpoint) -> Reply {
         Handler::B2Core(_) => b2core::message(status, &text),
         Handler::Conduit(_) => conduit::message(status, &text),
         Handler::Tokens(_) => tokens::error(status, "invalid_request", &text),
-        Handler::PortalChallenge | Handler::OpenApi => {
+        Handler::Portal(_) | Handler::OpenApi => {
             refusal::problem(status, "Method not allowed", &text)
         }
     };

@@ -3,13 +3,13 @@
 //! An API client gets problem+json (RFC 9457), never a login page; a browser navigation gets the
 //! challenge page or a page that says what is wrong. The token is never repeated in either.
 
-use super::{Reply, encode, origin, portal};
+use super::portal::{self, Notice};
+use super::{Reply, encode, origin};
 use crate::config::model::Dialect;
 use crate::gate::Refusal;
 use crate::request::RequestHead;
 use crate::route::Route;
 use http::StatusCode;
-use http::header::LOCATION;
 use serde_json::{Value, json};
 
 /// B2Core's challenge by mail.
@@ -22,51 +22,60 @@ struct Answer {
     detail: &'static str,
     /// Of `WWW-Authenticate`, with 401.
     error: Option<&'static str>,
+    /// What a page says in the place of both.
+    notice: Notice,
 }
 
 fn answer(refusal: &Refusal) -> Answer {
-    let (status, title, detail, error) = match refusal {
+    let (status, title, detail, error, notice) = match refusal {
         Refusal::NoToken => (
             StatusCode::UNAUTHORIZED,
             "A token is needed",
             "Sign in first, or open the link that you were sent, and send its token with the request.",
             None,
+            Notice::new("notice-no-token-title", "notice-no-token"),
         ),
         Refusal::UnknownToken => (
             StatusCode::UNAUTHORIZED,
             "The token is not known",
             "It is wrong or has ended. Sign in again, or ask for a new link.",
             Some("invalid_token"),
+            Notice::new("notice-unknown-token-title", "notice-unknown-token"),
         ),
         Refusal::SecondFactorRequired { .. } => (
             StatusCode::UNAUTHORIZED,
             "A second factor is needed",
             "Ask for a code at challenge_url and send it to verify_url, or open portal_url in a browser.",
             Some("insufficient_user_authentication"),
+            Notice::new("notice-success-token-title", "notice-success-token"),
         ),
         Refusal::SuccessTokenRequired { .. } => (
             StatusCode::UNAUTHORIZED,
             "A success token is needed",
             "Confirm this step with a new code and send the success token that you get for it.",
             Some("insufficient_user_authentication"),
+            Notice::new("notice-success-token-title", "notice-success-token"),
         ),
         Refusal::Denied => (
             StatusCode::FORBIDDEN,
             "Closed",
             "Nobody may open this path.",
             None,
+            Notice::new("notice-denied-title", "notice-denied"),
         ),
         Refusal::OutOfScope => (
             StatusCode::FORBIDDEN,
             "Outside of the share",
             "This token opens the folder of its share link only.",
             None,
+            Notice::new("notice-out-of-scope-title", "notice-out-of-scope"),
         ),
         Refusal::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Your access cannot be checked now",
             "Try again in a few seconds.",
             None,
+            Notice::new("notice-unavailable-title", "notice-unavailable"),
         ),
     };
     Answer {
@@ -74,21 +83,29 @@ fn answer(refusal: &Refusal) -> Answer {
         title,
         detail,
         error,
+        notice,
     }
 }
 
 /// The answer to a refused request: problem+json (RFC 9457) to an API client, 303 or a page to a
-/// browser navigation. `methods` are the second factors of the refusal's holder.
+/// browser navigation. `methods` are the second factors of the refusal's holder, `service` is what
+/// pages call the service.
 #[must_use]
-pub fn reply(refusal: &Refusal, head: &RequestHead<'_>, route: &Route, methods: &[&str]) -> Reply {
+pub fn reply(
+    refusal: &Refusal,
+    head: &RequestHead<'_>,
+    route: &Route,
+    methods: &[&str],
+    service: &str,
+) -> Reply {
     let answer = answer(refusal);
     let browser = head.is_browser_navigation();
-    if browser && matches!(refusal, Refusal::SecondFactorRequired { .. }) {
-        let page = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
-        return encode::header(page, LOCATION, &challenge_page(head));
+    if browser && let Refusal::SecondFactorRequired { fresh, .. } = refusal {
+        return portal::go_to(&challenge_page(head, route, *fresh));
     }
     let reply = if browser {
-        portal::notice(answer.status, answer.title, answer.detail)
+        let frame = portal::Frame::new(route, head.headers, service);
+        portal::notice(&frame, answer.status, answer.notice)
     } else {
         let mut body = problem_body(answer.status, answer.title, answer.detail);
         if let Some(members) = body.as_object_mut() {
@@ -137,7 +154,11 @@ fn step_up(
     if let Some(url) = enrolment(route).filter(|_| may_enrol) {
         members.insert("enrolment_url".to_owned(), json!(url));
     }
-    let portal = format!("{}{}", origin::of_head(head), challenge_page(head));
+    let portal = format!(
+        "{}{}",
+        origin::of_head(head),
+        challenge_page(head, route, fresh)
+    );
     members.insert("portal_url".to_owned(), json!(portal));
     members
 }
@@ -184,9 +205,10 @@ fn enrolment(route: &Route) -> Option<&'static str> {
 
 /// The challenge page, with the way back to what was asked for. A token in the path or the query
 /// goes along: it is how the page knows whom it is for.
-fn challenge_page(head: &RequestHead<'_>) -> String {
+fn challenge_page(head: &RequestHead<'_>, route: &Route, fresh: bool) -> String {
     let query = head.query.map(|query| format!("?{query}"));
-    portal::page_url(&format!("{}{}", head.path, query.unwrap_or_default()))
+    let return_to = format!("{}{}", head.path, query.unwrap_or_default());
+    portal::challenge_url(route, &return_to, fresh)
 }
 
 /// An answer of Vestibule's own that no refusal stands for: `status` with a problem+json body, e.g.

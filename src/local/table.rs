@@ -2,9 +2,10 @@
 
 use super::b2core::Step as B2Core;
 use super::conduit::Step as Conduit;
+use super::portal::Step as Portal;
 use super::tokens::Step as Tokens;
 use super::ziik::Step as Ziik;
-use crate::config::model::{Dialect, Identity};
+use crate::config::model::{self, Dialect, Identity};
 use crate::route::Route;
 
 /// Where an endpoint is there.
@@ -30,7 +31,7 @@ pub enum Handler {
     Conduit(Conduit),
     Tokens(Tokens),
     OpenApi,
-    PortalChallenge,
+    Portal(Portal),
 }
 
 /// One endpoint.
@@ -38,7 +39,8 @@ pub enum Handler {
 pub struct Endpoint {
     /// As `Allow` lists them; HEAD is added where GET changes nothing.
     pub methods: &'static [&'static str],
-    /// `{name}` stands for one segment.
+    /// `{name}` stands for one segment. The prefix that is configured takes the place of
+    /// [`model::Portal::PREFIX`]: see [`Route::address`].
     pub path: &'static str,
     pub place: Where,
     pub handler: Handler,
@@ -49,6 +51,8 @@ const GET: &[&str] = &["GET", "HEAD"];
 const GET_ONCE: &[&str] = &["GET"];
 const POST: &[&str] = &["POST"];
 const PUT: &[&str] = &["PUT"];
+/// A page with forms.
+const FORM: &[&str] = &["GET", "HEAD", "POST"];
 
 const fn endpoint(
     methods: &'static [&'static str],
@@ -81,6 +85,15 @@ const fn b2core(methods: &'static [&'static str], path: &'static str, step: B2Co
 const fn conduit(methods: &'static [&'static str], path: &'static str, step: Conduit) -> Endpoint {
     let place = Where::Dialect(Dialect::Conduit);
     endpoint(methods, path, place, Handler::Conduit(step))
+}
+
+const fn page(
+    methods: &'static [&'static str],
+    path: &'static str,
+    place: Where,
+    step: Portal,
+) -> Endpoint {
+    endpoint(methods, path, place, Handler::Portal(step))
 }
 
 /// Every local endpoint. Of two that match a path, the first is it.
@@ -180,21 +193,32 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Everywhere,
         Handler::OpenApi,
     ),
-    endpoint(
-        &["GET", "HEAD", "POST"],
+    page(
+        GET,
+        "/.vestibule/assets/{name}",
+        Where::Everywhere,
+        Portal::Asset,
+    ),
+    page(
+        FORM,
         "/.vestibule/challenge",
         Where::Everywhere,
-        Handler::PortalChallenge,
+        Portal::Challenge,
     ),
 ];
 
 /// The endpoint of a canonical path on a route; its methods are not looked at. Unknown paths under
-/// `/.vestibule/` are the caller's to refuse with 404: nothing there is ever forwarded.
+/// the prefix are the caller's to refuse with 404: nothing there is ever forwarded.
 #[must_use]
 pub fn find(route: &Route, path: &str) -> Option<&'static Endpoint> {
-    ENDPOINTS
-        .iter()
-        .find(|endpoint| endpoint.is_on(route) && matches(endpoint.path, path))
+    let own = route.own_path(path);
+    ENDPOINTS.iter().find(|endpoint| {
+        let is_it = match endpoint.path.strip_prefix(model::Portal::PREFIX) {
+            Some(pattern) => own.is_some_and(|path| matches(pattern, path)),
+            None => matches(endpoint.path, path),
+        };
+        is_it && endpoint.is_on(route)
+    })
 }
 
 impl Endpoint {

@@ -4,7 +4,7 @@ use super::decode::{BadField, Fields};
 use super::{Call, Local, Reply, encode};
 use crate::auth::tokens::{IssueTo, RefreshError, RefreshForm, RefreshedAt};
 use crate::gate::Presented;
-use crate::identity::device;
+use crate::identity::{client, device};
 use crate::secret::Secret;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -136,6 +136,7 @@ impl Local {
         let at = RefreshedAt {
             route: &route.config.name,
             address: call.address,
+            client: &client::words(&call.headers),
         };
         let new = self.auth.refresh(&to, at, &token).await?;
         let access = new.access.expose();

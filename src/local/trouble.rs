@@ -39,6 +39,8 @@ pub(super) enum Trouble {
     NotVerified,
     #[error("a second factor can only be set up for you by who runs this service: ask them")]
     NoSelfEnrolment,
+    #[error("only who shared this link can change its second factor: ask them")]
+    Shared,
     #[error("you may not change other users: ask who runs this service")]
     NotAllowed,
     #[error("{0}")]
@@ -112,6 +114,7 @@ impl Trouble {
             | Self::CodeWrong { .. } => StatusCode::UNAUTHORIZED,
             Self::NotVerified
             | Self::NoSelfEnrolment
+            | Self::Shared
             | Self::NotAllowed
             | Self::Locked
             | Self::CodeGone => StatusCode::FORBIDDEN,
@@ -258,6 +261,7 @@ impl From<EnrolError> for Trouble {
         match error {
             EnrolError::NotVerified => Self::NotVerified,
             EnrolError::NoSelfEnrolment => Self::NoSelfEnrolment,
+            EnrolError::Shared => Self::Shared,
             EnrolError::Start(error) => error.into(),
             EnrolError::Unavailable => Self::Unavailable,
         }

@@ -5,7 +5,8 @@ use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
     Answer, Answers, Attempt, Attempted, Authority, BackupCodes, Deeds, FactorKind, FactorValue,
     NewCeremony, NewChallenge, NewPasskey, NewSession, NewUser, Passed, Proof, Purpose, Reserved,
-    SendLimit, SendLimits, SendRequest, Stage, Store, Subjects, Token, Try, Wizard, WizardKind,
+    SendLimit, SendLimits, SendRequest, Stage, Store, Subjects, Token, Try, Whence, Wizard,
+    WizardKind,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
@@ -33,6 +34,13 @@ pub(super) const POLICY: LockoutPolicy = LockoutPolicy {
     max_delay: Duration::from_secs(3600),
     lock_at: 100,
 };
+pub(super) fn whence() -> Whence {
+    Whence {
+        address: [192, 0, 2, 1].into(),
+        client: "Firefox on Linux".to_owned(),
+    }
+}
+
 /// The address's bounds: as in the product, wider.
 pub(super) const WIDE: LockoutPolicy = LockoutPolicy {
     delay_every: 50,
@@ -232,6 +240,8 @@ impl Fixture {
             token: self.digest(token),
             user,
             device_label: Some("fedcba9876543210".to_owned()),
+            whence: whence(),
+            instead_of: None,
             verified_at: NOW,
             expires_at: after(3600),
         }

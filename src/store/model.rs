@@ -19,8 +19,8 @@ use crate::secret::Secret;
 use std::fmt::Debug;
 use std::time::Duration;
 
-const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
-const STEPS: u32 = 1_000;
+const SEEDS: [u64; 5] = [2, 5, 9, 10, 11];
+const STEPS: u32 = 1_500;
 /// Steps between two full looks at both.
 const LOOK_EVERY: u32 = 5;
 
@@ -132,9 +132,10 @@ fn step(dice: &mut Dice) -> Step {
         }
         16 | 17 => Step::Reserve(user, dice.pick(&PHONES), 2),
         18 => Step::Release(SendId(dice.small_id())),
-        19 => Step::Revoke(match dice.roll(3) {
+        19 => Step::Revoke(match dice.roll(4) {
             0 => Which::All,
             1 => Which::User(user),
+            2 => Which::UserBut(user, SessionId(dice.small_id())),
             _ => Which::Session(SessionId(dice.small_id())),
         }),
         20 => Step::Touch(SessionId(dice.small_id()), dice.pick(&LENGTHS)),
@@ -156,7 +157,15 @@ fn step(dice: &mut Dice) -> Step {
             Step::SendMail(user, token, code)
         }
         30..=37 | 46..=51 | 60..=63 => Step::Guess(guess(dice, user, token)),
-        38 if dice.roll(2) == 0 => Step::TurnOff(user, Disable::All),
+        38 if dice.roll(3) == 0 => Step::TurnOff(user, Disable::All),
+        38 if dice.roll(2) == 0 => {
+            let own = Disable::Own {
+                target: dice.pick(&FactorKind::ALL).into(),
+                last_too: dice.roll(2) == 0,
+                email_counts: dice.roll(2) == 0,
+            };
+            Step::TurnOff(user, own)
+        }
         38 => Step::TurnOff(user, Disable::One(dice.pick(&FactorKind::ALL))),
         39 => Step::GiveBackup(user, u8::try_from(dice.roll(9)).unwrap()),
         40 => {
@@ -182,8 +191,16 @@ fn step(dice: &mut Dice) -> Step {
             let is_first = dice.roll(3) == 0;
             Step::Register(user, token, dice.pick(&PASSKEYS), count(dice), is_first)
         }
-        70..=73 => Step::Answer(user, token, passkey, count(dice)),
-        74 => Step::TurnOff(user, Disable::Passkey(passkey)),
+        70..=72 => Step::Answer(user, token, passkey, count(dice)),
+        73 => Step::Answer(user, token, passkey, 2 + count(dice)),
+        74 => {
+            let own = Disable::Own {
+                target: passkey.into(),
+                last_too: dice.roll(2) == 0,
+                email_counts: dice.roll(2) == 0,
+            };
+            Step::TurnOff(user, own)
+        }
         75 => Step::Rename(user, passkey, dice.pick(&PASSKEYS)),
         _ => Step::Learn(dice.pick(&NAMES), Some(dice.pick(&PHONES))),
     }
@@ -291,9 +308,21 @@ fn value_of(kind: FactorKind, code: &str) -> FactorValue {
     }
 }
 
-/// The ceremony that waits, as it would be found in life; else one that never was.
-async fn answers(f: &Fixture, token: &str, purpose: Purpose, now: Timestamp) -> Answers {
+/// The ceremony that waits, as it would be found in life; else one that never was. Mostly it has just
+/// begun.
+async fn answers(
+    f: &Fixture,
+    (user, token): (UserId, &str),
+    purpose: Purpose,
+    is_new: bool,
+    now: Timestamp,
+) -> Answers {
     let bound_to = f.binding(token);
+    if is_new {
+        let mut ceremony = f.ceremony(user, token, purpose);
+        ceremony.expires_at = now.after(Duration::from_secs(300));
+        let _ = f.store.put_ceremony(ceremony).await;
+    }
     let found = f.store.ceremony(bound_to, purpose, now).await.unwrap();
     let ceremony = found.map_or(CeremonyId(0), |found| found.id);
     Answers { bound_to, ceremony }
@@ -303,6 +332,11 @@ async fn answers(f: &Fixture, token: &str, purpose: Purpose, now: Timestamp) -> 
 async fn take_passkey_step(f: &Fixture, step: Step, now: Timestamp) -> String {
     let tried = async |user, tries, is_first| {
         let mut attempt = f.bare(Some(user), tries);
+        // Or their wrong answers would lock everybody for most of a life.
+        for (_, policy) in [&mut attempt.subjects.user, &mut attempt.subjects.address] {
+            policy.delay_every = 0;
+            policy.lock_at = 100_000;
+        }
         if is_first {
             attempt.authority = Authority::First { email_counts: true };
         }
@@ -323,12 +357,16 @@ async fn take_passkey_step(f: &Fixture, step: Step, now: Timestamp) -> String {
                 4 => Err(Unfit::OtherSite),
                 _ => Ok(Box::new(new)),
             };
-            let answers = answers(f, token, Purpose::Enrol, now).await;
+            let is_new = sign_count != 3;
+            let answers = answers(f, (user, token), Purpose::Enrol, is_new, now).await;
             tried(user, vec![Try::NewPasskey { answers, passkey }], is_first).await
         }
         Step::Answer(user, token, id, sign_count) => {
-            let answers = answers(f, token, Purpose::Verify, now).await;
-            let proof = proof(id, sign_count);
+            let is_new = sign_count != 3;
+            let answers = answers(f, (user, token), Purpose::Verify, is_new, now).await;
+            let factors = f.store.factors(user).await.unwrap();
+            let own = factors.passkeys.last().filter(|_| sign_count > 1);
+            let proof = proof(own.map_or(id, |own| own.id), sign_count);
             tried(user, vec![Try::Passkey { answers, proof }], false).await
         }
         Step::Rename(user, id, name) => said(f.store.rename_passkey(user, id, name).await),

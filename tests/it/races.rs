@@ -1,6 +1,6 @@
 //! Many at once, and the power cut: single-use things work once, acknowledged things stay.
 
-use crate::support::{Gateway, PASSWORD, PHONE, Site};
+use crate::support::{Gateway, PASSWORD, PHONE, Site, form_of};
 use std::collections::HashMap;
 use tokio::task::JoinSet;
 
@@ -53,14 +53,16 @@ async fn of_fifty_parallel_verifies_on_the_page_one_wins() {
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let page = gateway.url("/.vestibule/challenge?return_to=/file");
     let shown = gateway.http.get(&page).bearer_auth(&token).send().await;
-    let browser = cookie(&shown.expect("answer")).expect("a cookie");
+    let shown = shown.expect("answer");
+    let browser = cookie(&shown).expect("a cookie");
+    let digest = form_of(&shown.text().await.expect("a page"));
     let post = |form: String| {
         gateway
             .http
             .post(&page)
             .bearer_auth(&token)
             .header("cookie", &browser)
-            .body(form)
+            .body(format!("{form}&form={digest}"))
     };
     let sent = post("action=send".to_owned()).send().await.expect("answer");
     assert_eq!(sent.status(), 200);

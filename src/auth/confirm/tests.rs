@@ -17,6 +17,7 @@ const HERE: Place<'_> = Place {
     route: "files",
     address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
     device_label: None,
+    client: "rclone",
 };
 
 /// Ann, whose only factor is her address.

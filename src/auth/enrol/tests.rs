@@ -4,7 +4,9 @@ use super::*;
 use crate::auth::challenge::{Accept, Typed, Verified, VerifyError};
 use crate::auth::fixture::{REALM, START, World};
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{Factors as _, LearnedUser, NewUser, Sessions as _, Users as _};
+use crate::auth::ports::{
+    FactorKind, Factors as _, LearnedUser, NewUser, Sessions as _, Users as _,
+};
 use crate::clock::Clock as _;
 use crate::factor::phone::Phone;
 use crate::gate::session::Factor;
@@ -952,4 +954,95 @@ fn the_image_names_the_service_and_the_user() {
         world.auth.totp_uri(&secret, "ann").expose(),
         "otpauth://totp/Files:ann?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Files"
     );
+}
+
+/// Bob in sudo mode, with a phone and an authenticator that he has enrolled.
+async fn with_two(world: &World) -> Caller {
+    let bob = standing(&bob(world).await, Standing::Sudo);
+    let user = bob.holder.user;
+    world.authenticator(user).await;
+    let sent = world
+        .auth
+        .send_enrolment(&bob, new(&bob, phone(PHONE)))
+        .await;
+    sent.unwrap();
+    let code = world.inbox.code();
+    verify(world, &bob, &code, Accept::Enrolment).await.unwrap();
+    world.auth.new_backup_codes(&bob, true).await.unwrap();
+    bob
+}
+
+#[tokio::test]
+async fn a_user_removes_a_factor_in_sudo_mode() {
+    let world = World::new();
+    let bob = with_two(&world).await;
+    for weak in [Standing::Token, Standing::Verified] {
+        let weak = standing(&bob, weak);
+        let refused = world.auth.remove_factor(&weak, FactorKind::Sms).await;
+        assert_eq!(refused, Err(EnrolError::NotVerified));
+    }
+    let removed = async |kind| world.auth.remove_factor(&bob, kind).await.unwrap();
+    assert_eq!(removed(FactorKind::Email).await, Removed::WasOff);
+    assert_eq!(removed(FactorKind::Sms).await, Removed::Yes);
+    assert_eq!(removed(FactorKind::Sms).await, Removed::WasOff);
+    let left = world.auth.factors(bob.holder.user).await.unwrap();
+    assert!(left.totp().is_some());
+    assert_eq!(left.backup_codes_left, 10);
+}
+
+#[tokio::test]
+async fn the_last_factor_stays_where_its_user_could_not_enrol_another_one() {
+    let world = World::new();
+    let bob = with_two(&world).await;
+    let user = bob.holder.user;
+    let closed = Caller {
+        self_enrolment: false,
+        ..bob.clone()
+    };
+    // Both at once: one of them would be the last.
+    let (sms, totp) = tokio::join!(
+        world.auth.remove_factor(&closed, FactorKind::Sms),
+        world.auth.remove_factor(&closed, FactorKind::Totp),
+    );
+    assert_eq!((sms, totp), (Ok(Removed::Yes), Ok(Removed::LastStays)));
+    let left = world.auth.factors(user).await.unwrap();
+    assert_eq!((left.enrolled.len(), left.backup_codes_left), (1, 10));
+    let totp = world.auth.remove_factor(&bob, FactorKind::Totp).await;
+    assert_eq!(totp, Ok(Removed::Yes), "here the user could");
+    assert_eq!(
+        world.auth.factors(user).await.unwrap(),
+        FactorSet::default()
+    );
+}
+
+#[tokio::test]
+async fn who_opens_a_share_link_does_not_change_whom_it_asks() {
+    let world = World::new();
+    let (_, recipient) = world.share("link", Some(PHONE), None).await;
+    let keys = world.auth.keys.realm(REALM);
+    let holder = crate::gate::session::Holder::limited(recipient, "share:1", Some("/dir/"));
+    let visitor = Caller {
+        holder,
+        token: keys.token("link"),
+        pair: keys.session("link", Some("visitor")),
+        self_enrolment: true,
+        standing: Standing::Sudo,
+        ..bob(&world).await
+    };
+    let auth = &world.auth;
+    let another = new(&visitor, phone(OTHER));
+    let refused = [
+        auth.propose(&visitor, another.clone()).await.err(),
+        auth.send_enrolment(&visitor, another).await.err(),
+        auth.disable(&visitor, Disable::All, false).await.err(),
+        auth.remove_factor(&visitor, FactorKind::Sms).await.err(),
+        auth.new_backup_codes(&visitor, true).await.err(),
+    ];
+    assert_eq!(refused, [const { Some(EnrolError::Shared) }; 5]);
+    let wizard = auth.open_disable(&visitor, REALM, FactorKind::Sms).await;
+    assert!(matches!(
+        wizard.err(),
+        Some(crate::auth::wizard::WizardError::Enrol(EnrolError::Shared))
+    ));
+    assert_eq!(world.inbox.count(), 0);
 }

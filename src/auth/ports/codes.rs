@@ -12,6 +12,7 @@ use crate::digest::{
 };
 use crate::gate::session::{Factor, Session};
 use crate::id::{CeremonyId, ChallengeId, FactorId, SendId, UserId};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A place in the sending limits, asked for before a code is sent.
@@ -218,6 +219,15 @@ pub struct Deeds {
     pub success: Option<NewSuccess>,
 }
 
+/// What a person recognises a session by. Sealed in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whence {
+    /// Where it was verified, or renewed by a refresh token, from.
+    pub address: IpAddr,
+    /// What the client calls itself, in a few words ([`crate::identity::client`]); may be empty.
+    pub client: String,
+}
+
 /// A session to be made. What it opens is what its token opens.
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -226,6 +236,10 @@ pub struct NewSession {
     pub user: UserId,
     /// The device's opaque label, for people.
     pub device_label: Option<String>,
+    pub whence: Whence,
+    /// The pair of the same token whose session ends for it: a browser's device changes at
+    /// verification, and nobody is to go on with the old one.
+    pub instead_of: Option<SessionKey>,
     pub verified_at: Timestamp,
     pub expires_at: Timestamp,
 }

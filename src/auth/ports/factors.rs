@@ -175,10 +175,65 @@ impl FactorSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disable {
     One(FactorKind),
-    /// One passkey.
-    Passkey(PasskeyId),
     /// All of them, and the backup codes.
     All,
+    /// One that its user takes away. The last one that counts (see [`Enrolled::counts`]) stays,
+    /// unless `last_too`; with it go the backup codes.
+    Own {
+        target: Target,
+        last_too: bool,
+        email_counts: bool,
+    },
+}
+
+impl Disable {
+    /// Whether it is about that kind.
+    #[must_use]
+    pub fn covers(self, kind: FactorKind) -> bool {
+        match self {
+            Self::One(one) => one == kind,
+            Self::Own { target, .. } => target == Target::Kind(kind),
+            Self::All => true,
+        }
+    }
+
+    /// Whether it is about that passkey.
+    #[must_use]
+    pub fn covers_passkey(self, id: PasskeyId) -> bool {
+        let is_it = matches!(self, Self::Own { target: Target::Passkey(one), .. } if one == id);
+        is_it || self.covers(FactorKind::Passkey)
+    }
+}
+
+/// One thing that a user takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The factor of a kind; all passkeys.
+    Kind(FactorKind),
+    Passkey(PasskeyId),
+}
+
+impl From<FactorKind> for Target {
+    fn from(kind: FactorKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+impl From<PasskeyId> for Target {
+    fn from(id: PasskeyId) -> Self {
+        Self::Passkey(id)
+    }
+}
+
+impl Target {
+    /// What kind of factor it is.
+    #[must_use]
+    pub fn kind(self) -> FactorKind {
+        match self {
+            Self::Kind(kind) => kind,
+            Self::Passkey(_) => FactorKind::Passkey,
+        }
+    }
 }
 
 /// A set of backup codes, all hashed under one salt.

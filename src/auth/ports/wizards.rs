@@ -1,6 +1,6 @@
 //! Procedures of several steps, kept under a secret name, and what is good for one use.
 
-use super::codes::Deeds;
+use super::codes::{Deeds, Whence};
 use super::factors::FactorKind;
 use super::{Stored, async_trait};
 use crate::clock::Timestamp;
@@ -164,6 +164,8 @@ pub struct Rotation {
     pub access_expires_at: Timestamp,
     pub refresh: crate::digest::RefreshDigest,
     pub refresh_expires_at: Timestamp,
+    /// Who asks. Not that of the verification: should it be another one, its owner will see it.
+    pub whence: Whence,
 }
 
 /// A family of tokens, as its live or spent refresh token finds it.

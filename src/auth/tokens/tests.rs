@@ -33,6 +33,7 @@ fn at() -> RefreshedAt<'static> {
     RefreshedAt {
         route: "files",
         address: "192.0.2.7".parse().unwrap(),
+        client: "Firefox on Linux",
     }
 }
 
@@ -50,6 +51,7 @@ async fn caller(world: &World, token: &str) -> Caller {
         self_enrolment: false,
         route: "files".to_owned(),
         address: at().address,
+        client: at().client.to_owned(),
     }
 }
 

@@ -143,7 +143,10 @@ impl Auth {
             return Err(WizardError::NotEnabled);
         }
         match caller.standing {
-            Standing::Verified | Standing::Sudo => Ok(factors),
+            Standing::Verified | Standing::Sudo => {
+                self.may_enrol(caller, false).await?;
+                Ok(factors)
+            }
             Standing::Token => Err(EnrolError::NotVerified.into()),
         }
     }

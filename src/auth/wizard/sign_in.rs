@@ -3,7 +3,7 @@
 use super::{Place, WizardError};
 use crate::auth::challenge::Message;
 use crate::auth::ports::{
-    Authority, Deeds, FactorKind, NewSession, Purpose, Stage, User, Wizard, WizardKind,
+    Authority, Deeds, FactorKind, NewSession, Purpose, Stage, User, Whence, Wizard, WizardKind,
 };
 use crate::auth::sign_in::SignInContext;
 use crate::auth::tokens::{Drawn, IssueTo};
@@ -147,6 +147,11 @@ impl Auth {
             token: drawn.issue.access.digest,
             user,
             device_label: at.device_label.map(str::to_owned),
+            whence: Whence {
+                address: at.address,
+                client: at.client.to_owned(),
+            },
+            instead_of: None,
             verified_at: now,
             expires_at: drawn.access_expires_at.min(longest),
         };

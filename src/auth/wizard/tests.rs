@@ -24,6 +24,7 @@ const HERE: Place<'_> = Place {
     route: "files",
     address: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
     device_label: None,
+    client: "rclone",
 };
 
 /// A sign-in dialog of one client.

@@ -198,6 +198,8 @@ fn session_line(row: &SessionRow) -> SessionLine {
         name: session.holder.name.to_string(),
         identity: row.realm.clone(),
         device: row.device_label.clone(),
+        client: row.whence.as_ref().map(|it| it.client.clone()),
+        address: row.whence.as_ref().map(|it| it.address.to_string()),
         path: session.holder.scope().map(str::to_owned),
         factor: session.factor.as_str().to_owned(),
         verified_at: session.verified_at.iso8601(),

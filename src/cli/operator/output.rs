@@ -79,6 +79,9 @@ pub struct SessionLine {
     pub name: String,
     pub identity: String,
     pub device: Option<String>,
+    /// What the client calls itself, and where it was verified from.
+    pub client: Option<String>,
+    pub address: Option<String>,
     pub path: Option<String>,
     pub factor: String,
     pub verified_at: String,
@@ -144,8 +147,8 @@ impl fmt::Display for Output {
             }
             Self::Sessions(sessions) => {
                 let head = [
-                    "ID", "USER", "NAME", "IDENTITY", "DEVICE", "FACTOR", "VERIFIED", "SEEN",
-                    "ENDS",
+                    "ID", "USER", "NAME", "IDENTITY", "DEVICE", "CLIENT", "ADDRESS", "FACTOR",
+                    "VERIFIED", "SEEN", "ENDS",
                 ];
                 table(f, head, sessions.iter().map(session_cells))
             }
@@ -185,13 +188,15 @@ fn share_cells(share: &ShareLine) -> [String; 8] {
     ]
 }
 
-fn session_cells(session: &SessionLine) -> [String; 9] {
+fn session_cells(session: &SessionLine) -> [String; 11] {
     [
         session.id.to_string(),
         session.user.to_string(),
         session.name.clone(),
         session.identity.clone(),
         or(session.device.as_deref(), "-"),
+        or(named(session.client.as_deref()), "-"),
+        or(session.address.as_deref(), "-"),
         session.factor.clone(),
         session.verified_at.clone(),
         session.last_seen_at.clone(),
@@ -206,6 +211,11 @@ fn key_cells(key: &KeyLine) -> [String; 4] {
         key.signs_from.clone(),
         key.others_end_at.clone(),
     ]
+}
+
+/// A client that said nothing has no name.
+fn named(client: Option<&str>) -> Option<&str> {
+    client.filter(|name| !name.is_empty())
 }
 
 fn or(text: Option<&str>, otherwise: &str) -> String {

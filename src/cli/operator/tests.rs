@@ -3,7 +3,7 @@
 use super::command::{ShareAdd, UserAdd};
 use super::output::{NewShare, UserLine};
 use super::*;
-use crate::auth::ports::NewSession;
+use crate::auth::ports::{NewSession, Whence};
 use crate::auth::signing::Signer;
 use crate::clock::ManualClock;
 use crate::config::model::{self, Listener};
@@ -366,6 +366,11 @@ async fn with_sessions(operator: &Operator) -> [UserId; 2] {
             token: operator.keys.realm("local").token(&format!("t{n}")),
             user,
             device_label: Some(format!("device {n}")),
+            whence: Whence {
+                address: [192, 0, 2, n].into(),
+                client: "Firefox on Linux".to_owned(),
+            },
+            instead_of: None,
             verified_at: NOW,
             expires_at: NOW.after(Duration::from_secs(60)),
         };

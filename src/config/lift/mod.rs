@@ -8,6 +8,7 @@ mod identities;
 mod issuers;
 mod listeners;
 mod mail;
+mod portal;
 mod routes;
 mod sections;
 mod syntax;
@@ -91,6 +92,7 @@ impl Lift<'_> {
         let upstreams = self.upstreams(raw.upstreams.as_ref(), root.key("upstreams"));
         let routes = self.routes(raw, root.key("routes"));
         let tokens = self.tokens(&raw.tokens, routes.as_deref(), root.key("tokens"));
+        let portal = self.portal(raw, root.key("portal"));
         let log = self.log(&raw.log, root.key("log"));
         self.unused(raw);
         Some(model::Config {
@@ -110,6 +112,7 @@ impl Lift<'_> {
             identities,
             upstreams: upstreams?,
             routes: routes?,
+            portal: portal?,
             log,
             threads: usize::from(raw.threads),
         })

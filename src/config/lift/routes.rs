@@ -8,8 +8,13 @@ use crate::config::tree::At;
 use crate::config::values::Credential;
 use std::collections::BTreeMap;
 
-/// The device cookies: no token travels in them.
-const RESERVED_COOKIES: [&str; 2] = ["__Host-vestibule_device", "vestibule_device"];
+/// Vestibule's own cookies: no token of others travels in them.
+const RESERVED_COOKIES: [&str; 4] = [
+    "__Host-vestibule_device",
+    "vestibule_device",
+    "__Host-vestibule_token",
+    "vestibule_token",
+];
 /// The parameters of the local endpoints: no token travels under their names.
 const RESERVED_PARAMETERS: [&str; 3] = ["deviceId", "authcode", "fresh"];
 
@@ -26,14 +31,21 @@ impl Lift<'_> {
             let own_hosts = self.hosts(route, at.key("hosts"), &mut hosts);
             self.references(raw, route, at);
             self.warn_of_no_success_tokens(raw, route, at);
+            let is_own = is_of_accounts(raw, route);
             let route = self.route(route, raw.tokens.algorithm, at);
             lifted.push(
                 name.zip(own_hosts)
                     .zip(route)
-                    .map(|((name, hosts), route)| Route {
-                        name,
-                        hosts,
-                        ..route
+                    .map(|((name, hosts), route)| {
+                        let mut route = Route {
+                            name,
+                            hosts,
+                            ..route
+                        };
+                        if is_own {
+                            route.credentials.push(CredentialSource::OwnCookie);
+                        }
+                        route
                     }),
             );
         }
@@ -213,7 +225,7 @@ impl Lift<'_> {
                 if RESERVED_COOKIES.contains(&name.as_str()) {
                     self.error(
                         at,
-                        "this cookie is Vestibule's own: it names the device, not the user",
+                        "this cookie is Vestibule's own: name the one that your backend sets",
                     );
                     return None;
                 }
@@ -428,6 +440,20 @@ impl Lift<'_> {
             }
         }
     }
+}
+
+/// Whether the route's users sign in at Vestibule's own page.
+fn is_of_accounts(raw: &raw::Config, route: &raw::Route) -> bool {
+    let identities = raw.identities.as_ref();
+    let identity = route.identity.as_ref().zip(identities);
+    let identity = identity.and_then(|(name, all)| all.get(name));
+    matches!(
+        identity,
+        Some(raw::Identity {
+            accounts: Some(_),
+            ..
+        })
+    )
 }
 
 fn requirement(raw: raw::Require) -> Requirement {

@@ -125,6 +125,23 @@ fn a_missing_key_is_named_where_it_should_be() {
 /// The text that is replaced in `SMALL`, its replacement, the place of the one error, and what it tells.
 #[rustfmt::skip]
 const FAULTS: &[(&str, &str, &str, &str)] = &[
+    ("store:", "portal: {prefix: \"portal\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a/\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a//b\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a b\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/a/../b\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"/%41\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    ("store:", "portal: {prefix: \"\"}\nstore:", "3:18: portal.prefix", "like /.vestibule"),
+    (ROUTE, "    identity: local\n    credentials: [{path: \"/.vestibule/{token}\"}]\n", "1:1: portal.prefix", "nothing below the prefix is forwarded"),
+    ("{accounts: {}}", "{learn: {endpoint: /.vestibule, token: /t, user: /u}}", "1:1: portal.prefix", "nothing below the prefix is forwarded"),
+    ("store:", "portal: {name: \" \"}\nstore:", "3:16: portal.name", "is empty"),
+    ("store:", "portal: {support: \"a\\nb\"}\nstore:", "3:19: portal.support", "one line"),
+    ("store:", "portal: {logo: nowhere.svg}\nstore:", "3:16: portal.logo", "cannot read nowhere.svg"),
+    ("store:", "portal: {logo: large.svg}\nstore:", "3:16: portal.logo", "at most 256"),
+    ("store:", "portal: {logo: logo.gif}\nstore:", "3:16: portal.logo", "no PNG, SVG, WebP or JPEG"),
+    ("store:", "portal: {colors: {light: {accent: blue}}}\nstore:", "3:35: portal.colors.light.accent", "#rrggbb"),
+    ("store:", "portal: {colours: {}}\nstore:", "3:10: portal.colours", "colors"),
     ("127.0.0.1:8080", "localhost:8080", "2:14: listeners[0].address", "write it like 127.0.0.1:8080"),
     ("127.0.0.1:8080", "127.0.0.1:8080\n    tls: {certificates: []}", "3:25: listeners[0].tls.certificates", "is empty"),
     ("127.0.0.1:8080", "127.0.0.1:8080\n    tls: {certificates: [{cert: a.pem, key: /etc/vestibule/tls/files.key}]}", "3:33: listeners[0].tls.certificates[0].cert", "cannot read a.pem"),

@@ -43,7 +43,11 @@ fn defaults_are_those_of_the_documents() {
     assert!(config.trusted_proxies.is_empty());
     let route = &config.routes[0];
     assert_eq!(route.require, Requirement::TwoFactor { within: None });
-    assert_eq!(route.credentials, [CredentialSource::Bearer]);
+    assert_eq!(
+        route.credentials,
+        [CredentialSource::Bearer, CredentialSource::OwnCookie]
+    );
+    assert_eq!(config.portal, Portal::default());
     assert_eq!(
         route.forward,
         Forward {
@@ -251,6 +255,10 @@ fn the_references_values_are_the_defaults() {
             format!("{:?}", default.lockout),
         ),
         (format!("{:?}", reference.log), format!("{:?}", default.log)),
+        (
+            format!("{:?}", (&reference.portal.prefix, reference.portal.colors)),
+            format!("{:?}", (&default.portal.prefix, default.portal.colors)),
+        ),
         (
             format!("{:?}", reference.upstreams),
             format!("{:?}", default.upstreams),

@@ -53,6 +53,13 @@ impl Fake {
             .with_file("no-keys.json", r#"{"keys": []}"#)
             .with_file("/etc/vestibule/kannel.password", "kannel-hunter2\n")
             .with_file("/etc/vestibule/mail.password", "mail-hunter2\n")
+            .with_file("/etc/vestibule/logo.svg", "<svg/>")
+            .with_file("logo.svg", "<svg/>")
+            .with_file(
+                "large.svg",
+                &format!("<svg>{}</svg>", " ".repeat(256 << 10)),
+            )
+            .with_file("logo.gif", "GIF89a")
             .with_file("/etc/vestibule/tls/files.pem", "cert")
             .with_file("/etc/vestibule/tls/files.key", "key")
             .with_file("/etc/vestibule/tls/media.pem", "cert")

@@ -32,6 +32,8 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("{accounts: {}}", "{introspection: {url: \"https://i.example/i\", client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, claims: {phone: p}}}", "10:26: identities.local.introspection", "without `audience`"),
     ("[\"127.0.0.1:5000\"]", "[\"127.0.0.1:5000\"], headers: {authorization: hunter2}", "12:65: upstreams.files.headers.authorization", "a file of its own"),
     ("upstreams:", "upstreams:\n  other: {servers: [\"127.0.0.1:1\"]}", "12:10: upstreams.other", "no route uses it"),
+    ("store:", "portal: {colors: {light: {accent: \"#ffff00\"}}}\nstore:", "3:26: portal.colors.light", "`accent` on `background` has a contrast of 1.0:1"),
+    ("store:", "portal: {colors: {dark: {text: \"#444444\"}}}\nstore:", "3:25: portal.colors.dark", "4.5:1 is the least"),
     (ROUTE, "    identity: local\n    require: none\n", "18:14: routes[0].require", "open to all"),
     (ROUTE, "    identity: local\n    rules: [{paths: [/a/], require: none}, {methods: [GET], paths: [/a/b, /a], require: deny}]\n", "18:44: routes[0].rules[1]", "never reached: the rule in line 18"),
     (ROUTE, "    identity: local\n    rules: [{paths: [/a], require: success_token}]\n", "18:36: routes[0].rules[0].require", "stay closed"),

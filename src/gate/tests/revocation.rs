@@ -13,6 +13,10 @@ async fn a_revoked_session_is_gone_and_only_that() {
     world.gate.forget(Which::Session(SessionId(1)));
     let held = ["a1", "a2", "b"].map(|token| world.asks_memory(token, None));
     assert_eq!(held, [false, true, true]);
+    assert!(is_session(world.decide(&world.asks("a1", None)).await));
+    world.gate.forget(Which::UserBut(ANN, SessionId(2)));
+    let held = ["a1", "a2", "b"].map(|token| world.asks_memory(token, None));
+    assert_eq!(held, [false, true, true]);
     world.gate.forget(Which::User(ANN));
     let held = ["a1", "a2", "b"].map(|token| world.asks_memory(token, None));
     assert_eq!(held, [false, false, true]);
@@ -27,7 +31,12 @@ async fn a_revoked_session_is_gone_and_only_that() {
 /// The race: the store has said "live", and before the gate can keep it the session is revoked.
 #[tokio::test]
 async fn a_session_revoked_on_its_way_into_the_map_does_not_survive() {
-    for which in [Which::Session(SessionId(1)), Which::User(ANN), Which::All] {
+    for which in [
+        Which::Session(SessionId(1)),
+        Which::UserBut(ANN, SessionId(2)),
+        Which::User(ANN),
+        Which::All,
+    ] {
         let world = World::new();
         world.holds("t", ANN, None, None);
         world.session(1, "t", None, ANN);

@@ -6,7 +6,7 @@ use crate::auth::tokens::{Drawn, IssueTo, RefreshForm};
 use crate::auth::wizard::{Next, Place, Who};
 use crate::clock::Timestamp;
 use crate::gate::Presented;
-use crate::identity::device;
+use crate::identity::{client, device};
 use crate::local::decode::Fields;
 use crate::local::trouble::Trouble;
 use crate::local::{Call, Local, Reply};
@@ -20,6 +20,7 @@ const LOGIN: &str = "login";
 pub(super) struct Device {
     name: Option<String>,
     label: Option<String>,
+    client: String,
 }
 
 impl Device {
@@ -29,7 +30,11 @@ impl Device {
         let name = device::find(&head, in_body.as_deref())?.map(std::borrow::Cow::into_owned);
         let label = name.as_deref();
         let label = label.map(|name| local.auth.keys.device_label(name));
-        Ok(Self { name, label })
+        Ok(Self {
+            name,
+            label,
+            client: client::words(&call.headers),
+        })
     }
 
     pub(super) fn place<'a>(&'a self, call: &'a Call) -> Place<'a> {
@@ -38,6 +43,7 @@ impl Device {
             route: &call.route.config.name,
             address: call.address,
             device_label: self.label.as_deref(),
+            client: &self.client,
         }
     }
 

@@ -161,7 +161,9 @@ fn document(route: &Route, service: &str) -> Value {
         });
         let before = paths.len();
         for (operation, endpoint) in on {
-            let entry = paths.entry(operation.path).or_insert_with(|| json!({}));
+            let entry = paths
+                .entry(route.address(operation.path))
+                .or_insert_with(|| json!({}));
             if let Some(entry) = entry.as_object_mut() {
                 entry.extend(described(dialect, operation, endpoint));
             }
@@ -194,7 +196,7 @@ const ABOUT: &str = "What Vestibule answers itself on this host. All other paths
     A body is JSON or a form; what begins with `{` is read as JSON whatever its Content-Type says. Fields that are \
     not described are ignored. A device is named by `X-Device-Id`, by `deviceId` in the query or the body, or by \
     Vestibule's own cookie: two different names in one call are refused. A known path with another method is \
-    answered 405 with `Allow`. No answer may be cached.";
+    answered 405 with `Allow`. No answer but what pages are made of may be cached.";
 
 /// The operation object, once for each method that it stands for.
 fn described(

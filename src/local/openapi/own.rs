@@ -1,6 +1,6 @@
 //! What is on every route: Vestibule's own tokens, its page, this document.
 
-use super::Kind::{Digits, OneOf, Text};
+use super::Kind::{Digits, Flag, OneOf, Text};
 use super::{Answer, Dialect, Field, HTML, JSON, Operation, Token, field, operation};
 use serde_json::{Value, json};
 
@@ -48,28 +48,37 @@ pub(super) const TOKENS: Dialect = Dialect {
 
 pub(super) const PAGES: Dialect = Dialect {
     tag: "Page",
-    about: "The page on which a person passes the second factor in a browser.",
+    about: "The pages for people with a browser.",
     operations: &[
+        open(
+            "GET",
+            "/.vestibule/assets/{name}",
+            "What pages are made of: `style.css`, `theme.css`, `page.js`, `logo`.",
+            &[],
+            &[(200, Answer::Typed("text/css; charset=utf-8", "Html"))],
+            &[404],
+        ),
         Operation {
             token: Token::Optional,
-            query: &[RETURN_TO],
+            query: &[RETURN_TO, FRESH],
             ..open(
                 "GET",
                 PAGE,
-                "Show the page.",
+                "Show the page, or go on if the second factor was passed.",
                 &[],
-                &[(200, Answer::Page)],
+                &[(200, Answer::Page), (303, Answer::Empty)],
                 &[401],
             )
         },
         Operation {
             token: Token::Optional,
-            query: &[RETURN_TO],
+            query: &[RETURN_TO, FRESH],
             ..open(
                 "POST",
                 PAGE,
                 "Send a code, or verify one: its form.",
                 &[
+                    FORM,
                     field("action", OneOf(&["send", "verify"]), true, "What to do."),
                     field("code", Digits, false, "With `verify`: the code."),
                 ],
@@ -84,6 +93,13 @@ pub(super) const PAGES: Dialect = Dialect {
 };
 
 const PAGE: &str = "/.vestibule/challenge";
+const FORM: Field = field(
+    "form",
+    Text,
+    true,
+    "Of the page that was shown to this browser.",
+);
+const FRESH: Field = field("fresh", Flag, false, "Ask for a new second factor.");
 const RETURN_TO: Field = field(
     "return_to",
     Text,

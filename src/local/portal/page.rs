@@ -1,55 +1,107 @@
-//! The pages themselves: rendered on the server, escaped, without script and without anything
-//! fetched from elsewhere.
+//! What every page has: its frame, its headers. Rendered on the server, escaped, with nothing inline
+//! and nothing fetched from elsewhere.
 
-use super::super::{Reply, encode};
-use crate::auth::ports::FactorKind;
+use super::super::{Call, Local, Reply, encode};
+use super::language::{Sentence, Words};
+use super::said::Notice;
+use crate::config::model::{Portal, Support};
+use crate::route::Route;
 use askama::Template;
-use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use http::{HeaderMap, StatusCode};
 
-/// Stands in every page, so that a page is one answer and needs no other path to be open.
-const STYLE: &str = include_str!("../../../templates/style.css");
+/// Whatever a page is made to hold, it runs nothing but ours and sends nothing elsewhere.
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The style is let in by its SHA-256 alone: a test keeps the two together.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-yGBYz0TJWFSNaSjNKN83rv4MWMnX3i9gyQ2XCBzQCWs='; \
-     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
-/// The challenge page in one of its states.
-#[derive(Template)]
-#[template(path = "challenge.html")]
-pub(super) struct Challenge<'a> {
-    pub(super) service: &'a str,
-    /// Where its forms are sent to.
-    pub(super) action: &'a str,
-    /// What a code can be sent by.
-    pub(super) offers: &'a [Offer],
-    /// There is an authenticator app, whose codes need no sending.
-    pub(super) has_app: bool,
-    /// What went wrong, as a sentence.
-    pub(super) alert: Option<&'a str>,
-    /// A code has just been sent to this masked recipient.
-    pub(super) sent_to: Option<&'a str>,
-    /// Shows the field for the code.
-    pub(super) asks_code: bool,
+/// The frame of a page: its words, its look, and what its forms carry. Templates know it as `t`.
+#[derive(Debug)]
+pub(in crate::local) struct Frame<'a> {
+    words: Words,
+    route: &'a Route,
+    name: String,
+    /// The value of the hidden field `form`, which every form must have; empty for pages without.
+    pub(super) form: String,
 }
 
-/// A way to get a code.
-pub(super) struct Offer {
-    pub(super) kind: FactorKind,
-    /// Masked.
-    pub(super) recipient: String,
+impl<'a> Frame<'a> {
+    /// The frame of a page that this browser is shown on a route.
+    pub(in crate::local) fn new(route: &'a Route, headers: &HeaderMap, service: &str) -> Self {
+        let name = route.portal.name.as_deref().unwrap_or(service);
+        Self {
+            words: Words::of(headers),
+            route,
+            name: name.to_owned(),
+            form: String::new(),
+        }
+    }
+
+    pub(super) fn words(&self) -> Words {
+        self.words
+    }
+
+    /// A message: `{{ t.say("page-skip") }}`, with variables `{{ t.say(…).with("name", value) }}`.
+    pub(super) fn say(&self, key: &'static str) -> Sentence {
+        self.words.say(key)
+    }
+
+    /// The language's tag.
+    pub(super) fn language(&self) -> &'static str {
+        self.words.tag()
+    }
+
+    /// What the service is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where a path of ours is, which is written with `/.vestibule`.
+    pub(super) fn at(&self, written: &str) -> String {
+        self.route.address(written)
+    }
+
+    pub(super) fn has_logo(&self) -> bool {
+        self.portal().logo.is_some()
+    }
+
+    /// The line that says whom to ask, and where it leads if it is an address.
+    pub(super) fn support(&self) -> Option<(&str, Option<String>)> {
+        Some(match self.portal().support.as_ref()? {
+            Support::Text(text) => (text, None),
+            Support::Url(url) => (url, Some(url.clone())),
+            Support::Mail(address) => (address, Some(format!("mailto:{address}"))),
+        })
+    }
+
+    fn portal(&self) -> &Portal {
+        &self.route.portal
+    }
+}
+
+impl Local {
+    /// The frame of the page that a call is shown.
+    pub(super) fn frame<'a>(&self, call: &'a Call) -> Frame<'a> {
+        let service = &self.auth.settings.load().service_name;
+        Frame::new(&call.route, &call.headers, service)
+    }
 }
 
 #[derive(Template)]
 #[template(path = "notice.html")]
-struct Notice<'a> {
-    title: &'a str,
-    detail: &'a str,
+struct NoticePage<'a> {
+    t: &'a Frame<'a>,
+    title: Sentence,
+    detail: Sentence,
 }
 
 /// A page that says one thing and asks for nothing.
-pub(in crate::local) fn notice(status: StatusCode, title: &str, detail: &str) -> Reply {
-    html(status, &Notice { title, detail })
+pub(in crate::local) fn notice(frame: &Frame<'_>, status: StatusCode, notice: Notice) -> Reply {
+    let page = NoticePage {
+        t: frame,
+        title: frame.say(notice.title),
+        detail: frame.say(notice.detail),
+    };
+    html(status, &page)
 }
 
 /// A page as an answer.
@@ -64,51 +116,4 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Reply {
     // Not `no-referrer`: under it browsers send `Origin: null` with the page's own forms, which
     // could no longer be told from a foreign page's.
     encode::header(reply, REFERRER_POLICY, "same-origin")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use base64::Engine as _;
-    use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
-
-    #[test]
-    fn the_policy_lets_the_style_in_and_nothing_else() {
-        let suite = TLS13_AES_128_GCM_SHA256.tls13().unwrap();
-        let digest = suite.common.hash_provider.hash(STYLE.as_bytes());
-        let hash = base64::engine::general_purpose::STANDARD.encode(digest.as_ref());
-        assert!(
-            POLICY.contains(&format!("style-src 'sha256-{hash}'")),
-            "{hash}"
-        );
-        assert!(POLICY.starts_with("default-src 'none'"));
-        assert!(!POLICY.contains("unsafe"));
-        let body = notice(StatusCode::OK, "t", "d").into_body();
-        let body = std::str::from_utf8(&body).unwrap();
-        assert!(body.contains(&format!("<style>{STYLE}</style>")));
-        assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
-        assert!(!body.contains("<script") && !body.contains("http"));
-    }
-
-    #[test]
-    fn what_a_page_shows_is_escaped() {
-        let page = Challenge {
-            service: "<b>",
-            action: "\"><script>",
-            offers: &[FactorKind::Sms, FactorKind::Email].map(|kind| Offer {
-                kind,
-                recipient: "<i>".to_owned(),
-            }),
-            has_app: true,
-            alert: Some("<u>"),
-            sent_to: Some("<em>"),
-            asks_code: true,
-        };
-        for asks_code in [true, false] {
-            let html = Challenge { asks_code, ..page }.render().unwrap();
-            for raw in ["<b>", "<script>", "<i>", "<u>", "<em>"] {
-                assert!(!html.contains(raw), "{raw}");
-            }
-        }
-    }
 }

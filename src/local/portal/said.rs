@@ -1,32 +1,46 @@
-//! What the challenge page says when something goes wrong: one table from error to status and
-//! sentence. Never whether a user exists, never what the client sent.
+//! What the pages say when something goes wrong: one table from error to status and message. Never
+//! whether a user exists, never what the client sent.
 
-use super::super::{Call, Reply, encode};
-use super::page::notice;
+use super::super::{Reply, encode};
+use super::language::{Sentence, Words};
+use super::page::{self, Frame};
 use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::lockout::Blocked;
-use crate::factor::one_time;
 use crate::gate::Unavailable;
+use crate::route::Route;
 use http::StatusCode;
-use std::time::Duration;
+use http::header::LOCATION;
 
-/// Why a visitor gets no challenge page.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+/// A title and what it is about, by their keys.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::local) struct Notice {
+    pub(super) title: &'static str,
+    pub(super) detail: &'static str,
+}
+
+impl Notice {
+    pub(in crate::local) const fn new(title: &'static str, detail: &'static str) -> Self {
+        Self { title, detail }
+    }
+}
+
+/// Why a visitor gets no page.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
-    #[error("The form came from another page. Open the link that you were sent once more.")]
+    /// The form came from a page of another origin.
     Foreign,
-    #[error("Your browser's request cannot be taken: {0}.")]
+    /// The form was shown to another browser, or to this one under an earlier name.
+    StaleForm,
     Malformed(String),
-    #[error("Open the link that you were sent, or sign in, and you will come back here.")]
+    NotFound,
     NoToken,
-    #[error(
-        "The link or sign-in that brought you here is not known or has ended. Ask for a new one."
-    )]
     UnknownToken,
-    #[error("Your browser did not send our cookie back. Let this site set cookies and try again.")]
+    /// Whoever came by a share link has no account.
+    ShareOnly,
     NoCookie,
-    #[error("This cannot be checked now. Try again in a few seconds.")]
     Unavailable,
+    /// Another page comes first: its address on this host.
+    GoTo(String),
 }
 
 impl From<Unavailable> for Stop {
@@ -36,56 +50,96 @@ impl From<Unavailable> for Stop {
 }
 
 impl Stop {
-    pub(super) fn reply(&self, call: &Call) -> Reply {
-        let (status, title, error) = match self {
-            Self::Foreign => (StatusCode::FORBIDDEN, "This form cannot be taken", None),
-            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "This cannot be read", None),
-            Self::NoToken => (StatusCode::UNAUTHORIZED, "We do not know you yet", None),
-            Self::UnknownToken => (
-                StatusCode::UNAUTHORIZED,
-                "We do not know you any more",
-                Some("invalid_token"),
-            ),
-            Self::NoCookie => (StatusCode::BAD_REQUEST, "Cookies are needed", None),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not now", None),
+    /// What cannot be read of the call.
+    pub(super) fn malformed(error: &dyn std::fmt::Display) -> Self {
+        Self::Malformed(error.to_string())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Foreign | Self::StaleForm | Self::ShareOnly => StatusCode::FORBIDDEN,
+            Self::Malformed(_) | Self::NoCookie => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NoToken | Self::UnknownToken => StatusCode::UNAUTHORIZED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::GoTo(_) => StatusCode::SEE_OTHER,
+        }
+    }
+
+    fn notice(&self) -> Notice {
+        let (title, detail) = match self {
+            Self::Foreign => ("said-foreign-title", "said-foreign"),
+            Self::StaleForm => ("said-stale-title", "said-stale"),
+            Self::Malformed(_) => ("said-malformed-title", "said-malformed"),
+            Self::NotFound => ("said-not-found-title", "said-not-found"),
+            Self::NoToken => ("said-no-token-title", "said-no-token"),
+            Self::UnknownToken => ("said-unknown-token-title", "said-unknown-token"),
+            Self::ShareOnly => ("said-share-only-title", "said-share-only"),
+            Self::NoCookie => ("said-no-cookie-title", "said-no-cookie"),
+            Self::Unavailable | Self::GoTo(_) => ("said-unavailable-title", "said-unavailable"),
         };
-        let reply = notice(status, title, &self.to_string());
-        match status {
-            StatusCode::UNAUTHORIZED => encode::www_authenticate(reply, &call.route, error),
-            StatusCode::SERVICE_UNAVAILABLE => encode::retry_after(reply, encode::RETRY_STORE_SECS),
+        Notice { title, detail }
+    }
+
+    pub(super) fn reply(&self, frame: &Frame<'_>, route: &Route) -> Reply {
+        if let Self::GoTo(address) = self {
+            return go_to(address);
+        }
+        if let Self::Malformed(error) = self {
+            tracing::debug!(error, "a page's request cannot be taken");
+        }
+        let reply = page::notice(frame, self.status(), self.notice());
+        match self {
+            Self::NoToken => encode::www_authenticate(reply, route, None),
+            Self::UnknownToken => encode::www_authenticate(reply, route, Some("invalid_token")),
+            Self::Unavailable => encode::retry_after(reply, encode::RETRY_STORE_SECS),
             _ => reply,
         }
     }
 }
 
-/// What went wrong while the page goes on, as a status and a sentence.
+/// Leads on to another page, which is asked for with GET.
+pub(in crate::local) fn go_to(address: &str) -> Reply {
+    let reply = encode::reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", "");
+    encode::header(reply, LOCATION, address)
+}
+
+/// What went wrong while the page goes on, as a status and a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Alert {
     pub(super) status: StatusCode,
-    pub(super) text: String,
+    key: &'static str,
+    /// When to try again: the message's `$span`.
     pub(super) retry_after_secs: Option<u64>,
 }
 
 impl Alert {
-    fn new(status: StatusCode, text: &str) -> Self {
+    pub(super) fn new(status: StatusCode, key: &'static str) -> Self {
         Self {
             status,
-            text: text.to_owned(),
+            key,
             retry_after_secs: None,
         }
     }
 
-    fn wait(status: StatusCode, text: &str, secs: u64) -> Self {
-        // Whole minutes are rounded up: trying again too early would be refused.
-        let shown = if secs < 120 {
-            secs
-        } else {
-            secs.div_ceil(60) * 60
-        };
-        let span = one_time::readable(Duration::from_secs(shown));
+    pub(super) fn wait(status: StatusCode, key: &'static str, secs: u64) -> Self {
         Self {
             status,
-            text: text.replace("{}", &span),
+            key,
             retry_after_secs: Some(secs),
+        }
+    }
+
+    /// The store does not answer.
+    pub(super) fn unavailable() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::wait(status, "said-unchecked", encode::RETRY_STORE_SECS)
+    }
+
+    pub(super) fn text(self, words: Words) -> Sentence {
+        match self.retry_after_secs {
+            Some(secs) => words.say(self.key).with("span", words.span(secs)),
+            None => words.say(self.key),
         }
     }
 }
@@ -95,86 +149,52 @@ impl From<Blocked> for Alert {
         match blocked {
             Blocked::Delayed { retry_after_secs } => Self::wait(
                 StatusCode::TOO_MANY_REQUESTS,
-                "There were too many wrong codes. Wait {} and try again.",
+                "said-delayed",
                 retry_after_secs,
             ),
-            Blocked::Locked => Self::new(
-                StatusCode::FORBIDDEN,
-                "Your codes are locked after too many wrong ones. Ask whoever runs this service to unlock you.",
-            ),
+            Blocked::Locked => Self::new(StatusCode::FORBIDDEN, "said-locked"),
         }
     }
 }
 
-const UNCHECKED: &str = "This cannot be checked now. Try again in {}.";
-
 impl From<StartError> for Alert {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::NoRecipient => Self::new(
-                StatusCode::BAD_REQUEST,
-                "There is nothing that a code could be sent to.",
-            ),
-            StartError::RecipientRefused => Self::new(
-                StatusCode::BAD_REQUEST,
-                "Codes cannot be sent to your number. Ask whoever gave you this access.",
-            ),
+            StartError::NoRecipient => Self::new(StatusCode::BAD_REQUEST, "said-no-recipient"),
+            StartError::RecipientRefused => {
+                Self::new(StatusCode::BAD_REQUEST, "said-recipient-refused")
+            }
             StartError::TooMany { retry_after_secs } => Self::wait(
                 StatusCode::TOO_MANY_REQUESTS,
-                "Wait {} before you ask for another code. One that you already have is still good.",
+                "said-too-many",
                 retry_after_secs,
             ),
             StartError::Blocked(blocked) => blocked.into(),
             StartError::NotSent => Self::wait(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The code could not be sent. Try again in {}.",
+                "said-not-sent",
                 encode::RETRY_SEND_SECS,
             ),
-            StartError::Unavailable => Self::wait(
-                StatusCode::SERVICE_UNAVAILABLE,
-                UNCHECKED,
-                encode::RETRY_STORE_SECS,
-            ),
+            StartError::Unavailable => Self::unavailable(),
         }
     }
 }
 
 impl From<VerifyError> for Alert {
     fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::Malformed => {
-                Self::new(StatusCode::BAD_REQUEST, "Type the digits of the code.")
+        let (status, key) = match error {
+            VerifyError::Malformed => (StatusCode::BAD_REQUEST, "said-no-digits"),
+            VerifyError::Wrong { left: Some(0) } => (StatusCode::UNAUTHORIZED, "said-wrong-last"),
+            VerifyError::Wrong { left: None } => (StatusCode::UNAUTHORIZED, "said-wrong-app"),
+            VerifyError::Wrong { left: Some(_) } => (StatusCode::UNAUTHORIZED, "said-wrong"),
+            VerifyError::Copied => (StatusCode::UNAUTHORIZED, "passkey-copied"),
+            VerifyError::Gone => (StatusCode::FORBIDDEN, "said-gone"),
+            VerifyError::NeverSent | VerifyError::Forbidden => {
+                (StatusCode::NOT_FOUND, "said-never-sent")
             }
-            VerifyError::Wrong { left: Some(0) } => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "The code is wrong, and no longer good after this many tries. Send a new one.",
-            ),
-            VerifyError::Wrong { left: None } => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "The code is wrong. Wait for the next one of your app and try again.",
-            ),
-            VerifyError::Wrong { left: Some(_) } => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "The code is wrong. Look at the newest message and try again.",
-            ),
-            VerifyError::Copied => Self::new(
-                StatusCode::UNAUTHORIZED,
-                "This passkey may have been copied. Use another factor, and remove it.",
-            ),
-            VerifyError::Gone => Self::new(
-                StatusCode::FORBIDDEN,
-                "The code has expired or was used. Send a new one.",
-            ),
-            VerifyError::NeverSent | VerifyError::Forbidden => Self::new(
-                StatusCode::NOT_FOUND,
-                "No code was sent to you yet. Send one first.",
-            ),
-            VerifyError::Blocked(blocked) => blocked.into(),
-            VerifyError::Unavailable => Self::wait(
-                StatusCode::SERVICE_UNAVAILABLE,
-                UNCHECKED,
-                encode::RETRY_STORE_SECS,
-            ),
-        }
+            VerifyError::Blocked(blocked) => return blocked.into(),
+            VerifyError::Unavailable => return Self::unavailable(),
+        };
+        Self::new(status, key)
     }
 }

@@ -1,24 +1,101 @@
-//! Who opens the challenge page, and where they want to go from there.
+//! Who visits a page, and where they want to go from there.
 
-use super::super::Call;
 use super::super::decode::Fields;
 use super::super::target::Target;
+use super::super::{Call, Local};
+use super::form::Visit;
 use super::said::Stop;
+use super::{challenge_url, sign_in_url};
+use crate::auth::{Caller, Standing};
+use crate::config::model::Identity;
 use crate::gate::Presented;
 use crate::identity::{credential, device};
 use http::Method;
 use http::header::COOKIE;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-/// A visitor with a token; whether anybody holds it has not been asked yet.
-pub(super) struct Visitor {
+/// Who visits a page of their own: `member` is how pages ask.
+pub(super) enum Visitor {
+    /// Nobody, or somebody whose token is not known any more.
+    Anonymous,
+    Known(Box<Member>),
+}
+
+/// Somebody with an account, and how far they have shown who they are (`caller.standing`).
+pub(super) struct Member {
+    pub(super) caller: Caller,
+    pub(super) token: String,
+    /// What the pair is made of besides the token.
+    pub(super) device: Option<String>,
+}
+
+impl Member {
+    pub(super) fn presented(&self) -> Presented<'_> {
+        Presented {
+            token: &self.token,
+            device: self.device.as_deref(),
+        }
+    }
+}
+
+impl Local {
+    /// Who visits, by the token and the device of the page's own call.
+    pub(super) async fn visitor(&self, call: &Call) -> Result<Visitor, Stop> {
+        let head = call.head();
+        let token = credential::find(&call.route.config.credentials, &head)
+            .map_err(|error| Stop::malformed(&error))?;
+        let Some(token) = token else {
+            return Ok(Visitor::Anonymous);
+        };
+        let device = device::find(&head, None).map_err(|error| Stop::malformed(&error))?;
+        let presented = Presented {
+            token: &token,
+            device: device.as_deref(),
+        };
+        let Some(caller) = self.caller(call, presented).await? else {
+            return Ok(Visitor::Anonymous);
+        };
+        Ok(Visitor::Known(Box::new(Member {
+            caller,
+            token: token.into_owned(),
+            device: device.map(std::borrow::Cow::into_owned),
+        })))
+    }
+
+    /// Who visits a page that is for members of at least this standing. Others are led to where they
+    /// can show more, and back to this page: strangers to the sign-in, members to the challenge.
+    pub(super) async fn member(&self, visit: &Visit<'_>, least: Standing) -> Result<Member, Stop> {
+        let call = visit.call;
+        // What a form has sent is gone by then: its page is where it begins anew.
+        let query = call.query.as_ref().map(|query| format!("?{query}"));
+        let here = format!("{}{}", call.path, query.unwrap_or_default());
+        let member = match self.visitor(call).await? {
+            Visitor::Known(member) => *member,
+            Visitor::Anonymous if matches!(call.route.identity, Identity::Accounts) => {
+                return Err(Stop::GoTo(sign_in_url(&call.route, &here)));
+            }
+            Visitor::Anonymous => return Err(Stop::NoToken),
+        };
+        if member.caller.holder.scope().is_some() {
+            return Err(Stop::ShareOnly);
+        }
+        if member.caller.standing < least {
+            let is_sudo = least == Standing::Sudo;
+            return Err(Stop::GoTo(challenge_url(&call.route, &here, is_sudo)));
+        }
+        Ok(member)
+    }
+}
+
+/// Whoever comes to be challenged, with a token; whether anybody holds it has not been asked yet.
+pub(super) struct Arrival {
     /// A canonical path and query on this host.
     pub(super) return_to: String,
     pub(super) token: String,
     pub(super) device: Device,
 }
 
-/// The device a visitor comes with.
+/// The device somebody comes with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Device {
     /// The address to return to, or a header, names it: it stays.
@@ -37,26 +114,17 @@ impl Device {
     }
 }
 
-impl Visitor {
+impl Arrival {
     /// Reads token and device as they would be read of the request that the visitor returns to.
     pub(super) fn read(call: &Call) -> Result<Self, Stop> {
         let target = return_target(call);
         let head = target.as_ref().and_then(|it| it.head(call, &Method::GET));
-        // What is not a path on this host is not gone to, and says nothing of the visitor.
-        let (return_to, head) = match head {
-            Some(head) => {
-                let query = head.query.map(|query| format!("?{query}"));
-                let path = format!("{}{}", head.path, query.unwrap_or_default());
-                // A name in UTF-8 is taken as it is, but may not stand in a header.
-                (utf8_percent_encode(&path, CONTROLS).to_string(), head)
-            }
-            None => ("/".to_owned(), call.head()),
-        };
-        let malformed = |error: &dyn std::fmt::Display| Stop::Malformed(error.to_string());
+        let return_to = return_to(call);
+        let head = head.unwrap_or_else(|| call.head());
         let token = credential::find(&call.route.config.credentials, &head)
-            .map_err(|error| malformed(&error))?
+            .map_err(|error| Stop::malformed(&error))?
             .ok_or(Stop::NoToken)?;
-        let device = device::find(&head, None).map_err(|error| malformed(&error))?;
+        let device = device::find(&head, None).map_err(|error| Stop::malformed(&error))?;
         let device = match device {
             None => Device::None,
             Some(device) if is_named(call)? => Device::Named(device.into_owned()),
@@ -77,6 +145,20 @@ impl Visitor {
     }
 }
 
+/// Where a visitor goes from a page, as its `return_to` says: a canonical path and query on this
+/// host. What is anything else is not gone to.
+pub(super) fn return_to(call: &Call) -> String {
+    let target = return_target(call);
+    let head = target.as_ref().and_then(|it| it.head(call, &Method::GET));
+    let Some(head) = head else {
+        return "/".to_owned();
+    };
+    let query = head.query.map(|query| format!("?{query}"));
+    let path = format!("{}{}", head.path, query.unwrap_or_default());
+    // A name in UTF-8 is taken as it is, but may not stand in a header.
+    utf8_percent_encode(&path, CONTROLS).to_string()
+}
+
 fn return_target(call: &Call) -> Option<Target> {
     let query = Fields::query(call);
     Target::like(call, &query.text("return_to").ok()??)
@@ -93,5 +175,5 @@ fn is_named(call: &Call) -> Result<bool, Stop> {
     };
     device::find(&head, None)
         .map(|device| device.is_some())
-        .map_err(|error| Stop::Malformed(error.to_string()))
+        .map_err(|error| Stop::malformed(&error))
 }

@@ -91,6 +91,7 @@ impl Site {
                 CredentialSource::Cookie("IOGATES".to_owned()),
                 CredentialSource::Query("token".to_owned()),
                 CredentialSource::Path("/share/".to_owned()),
+                CredentialSource::OwnCookie,
             ],
             dialects: vec![Dialect::IoGates],
             rules: Vec::new(),
@@ -112,6 +113,7 @@ impl Site {
             config,
             keys: world.auth.keys.realm(REALM),
             identity: Identity::Accounts,
+            portal: Arc::default(),
         });
         let auth = Arc::clone(&world.auth);
         let clock = Arc::clone(&world.clock);
@@ -303,6 +305,7 @@ fn an_upstreams_own_sign_in_is_left_to_it() {
         config: site.route.config.clone(),
         keys: site.route.keys.clone(),
         identity: Identity::Learn(learn),
+        portal: Arc::default(),
     };
     assert!(table::find(&route, "/api/authtoken").is_none());
     assert!(table::find(&route, "/api/apiauth/twofactorsms/t").is_some());

@@ -24,7 +24,12 @@ fn post(site: &Site, device: &str, form: &str) -> Call {
         .header("cookie", &format!("__Host-vestibule_device={device}"))
         .header("origin", "https://files.example.org")
         .header("sec-fetch-site", "same-origin")
-        .form(form)
+        .form(&with_digest(site, device, form))
+}
+
+/// The form as the page that was shown to this device sends it.
+fn with_digest(site: &Site, device: &str, form: &str) -> String {
+    format!("{form}&form={}", site.world().auth.keys.form(device).text())
 }
 
 /// The device that an answer's cookie names.
@@ -79,6 +84,8 @@ async fn a_person_passes_the_second_factor() {
         "inputmode=\"numeric\"",
         "<label for=\"code\">",
         "<html lang=\"en\">",
+        "<main id=\"main\"",
+        "href=\"#main\"",
         "action=\"/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc\"",
     ] {
         assert!(sent.text().contains(part), "{part}");
@@ -161,7 +168,8 @@ async fn the_answer_lets_nothing_in_from_elsewhere() {
     let policy = page.header("content-security-policy").unwrap();
     for part in [
         "default-src 'none'",
-        "style-src 'sha256-",
+        "style-src 'self'",
+        "script-src 'self'",
         "form-action 'self'",
         "frame-ancestors 'none'",
         "base-uri 'none'",
@@ -170,9 +178,166 @@ async fn the_answer_lets_nothing_in_from_elsewhere() {
     }
     assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
-    for loose in ["<script", "src=", "http://", "https://", "@import"] {
+    assert!(!policy.contains("unsafe") && !policy.contains("http"));
+    for loose in [
+        "<style", "<script>", "http://", "https://", "style=", " onclick",
+    ] {
         assert!(!page.text().contains(loose), "{loose}");
     }
+}
+
+#[tokio::test]
+async fn a_form_of_another_browser_is_not_taken() {
+    let site = site().await;
+    let form = |form: &str| {
+        site.call(Method::POST, PAGE)
+            .header("cookie", "__Host-vestibule_device=abc")
+            .header("origin", "https://files.example.org")
+            .form(form)
+    };
+    let other = with_digest(&site, "other", "action=send");
+    for foreign in [
+        "action=send",
+        "action=send&form=",
+        "action=send&form=abc",
+        &other,
+    ] {
+        let answer = site.answer(form(foreign)).await;
+        assert_eq!(answer.status(), 403, "{foreign}");
+        assert!(answer.text().contains("reload the page"));
+    }
+    assert_eq!(site.world().inbox.count(), 0);
+    let page = site
+        .answer(get(&site).header("cookie", "__Host-vestibule_device=abc"))
+        .await;
+    let digest = site.world().auth.keys.form("abc").text();
+    assert!(
+        page.text()
+            .contains(&format!("name=\"form\" value=\"{digest}\""))
+    );
+}
+
+#[tokio::test]
+async fn a_verified_browser_goes_on_unless_a_newer_factor_is_asked_for() {
+    let site = site().await;
+    let send = post(&site, "abc", "action=send");
+    site.answer(send).await;
+    let form = format!("action=verify&code={}", site.world().inbox.code());
+    let done = site.answer(post(&site, "abc", &form)).await;
+    let cookie = format!("__Host-vestibule_device={}", device(&done).unwrap());
+    let again = site.answer(get(&site).header("cookie", &cookie)).await;
+    assert_eq!(again.status(), 303);
+    assert_eq!(again.header("location"), Some("/share/link/a?b=c"));
+    let fresh = site.call(Method::GET, &format!("{PAGE}&fresh=true"));
+    let fresh = site.answer(fresh.header("cookie", &cookie)).await;
+    assert_eq!(fresh.status(), 200);
+    let action = "action=\"/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc&#38;fresh=true\"";
+    assert!(fresh.text().contains(action), "{}", fresh.text());
+}
+
+#[tokio::test]
+async fn a_page_speaks_the_browsers_language() {
+    let site = site().await;
+    for (asked, tag, title) in [
+        ("de-AT, en;q=0.5", "de", "Bestätigen Sie, dass Sie es sind"),
+        ("da", "da", "Bekræft, at det er dig"),
+        ("es-MX", "es", "Confirme que es usted"),
+        ("fr", "fr", "Confirmez que c’est bien vous"),
+        ("nl", "en", "Confirm that it is you"),
+    ] {
+        let page = site
+            .answer(get(&site).header("accept-language", asked))
+            .await;
+        assert!(page.text().contains(&format!("<html lang=\"{tag}\">")));
+        assert!(
+            page.text().contains(&format!("<h1>{title}</h1>")),
+            "{asked}"
+        );
+        assert!(!page.text().contains("{$") && !page.text().contains("{ $"));
+    }
+}
+
+#[tokio::test]
+async fn the_look_is_served_to_everybody() {
+    let site = site().await;
+    let ask = |name: &str| site.call(Method::GET, &format!("/.vestibule/assets/{name}"));
+    let answer = async |call: Call| {
+        let endpoint = table::find(&site.route, &call.path).unwrap();
+        Answer(site.local.answer(endpoint, call).await)
+    };
+    for (name, kind) in [
+        ("style.css", "text/css; charset=utf-8"),
+        ("theme.css", "text/css; charset=utf-8"),
+        ("page.js", "text/javascript; charset=utf-8"),
+    ] {
+        let first = answer(ask(name)).await;
+        assert_eq!(
+            (first.status(), first.header("content-type")),
+            (200, Some(kind))
+        );
+        assert_eq!(first.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(first.header("cache-control"), Some("public, max-age=300"));
+        assert_eq!(first.header("set-cookie"), None);
+        let tag = first.header("etag").unwrap();
+        for known in [tag.to_owned(), format!("\"x\", W/{tag}"), "*".to_owned()] {
+            let again = answer(ask(name).header("if-none-match", &known)).await;
+            assert_eq!((again.status(), again.text()), (304, ""), "{known}");
+            assert_eq!(again.header("etag"), Some(tag));
+        }
+        let other = answer(ask(name).header("if-none-match", "\"x\"")).await;
+        assert_eq!(other.status(), 200);
+    }
+    for missing in ["logo", "other", "style.css%2F..", "..%2Fbase.html"] {
+        assert_eq!(answer(ask(missing)).await.status(), 404, "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn the_operators_look_is_on_the_page() {
+    let mut site = site().await;
+    let color = |text| model::Color::parse(text).unwrap();
+    let mut portal = model::Portal {
+        prefix: "/door".to_owned(),
+        name: Some("Example & Sons".to_owned()),
+        logo: Some(model::Logo {
+            kind: model::LogoKind::Svg,
+            bytes: b"<svg/>".to_vec(),
+        }),
+        support: Some(model::Support::Mail("help@example.org".to_owned())),
+        colors: model::Colors::default(),
+    };
+    portal.colors.light.accent = color("#ffff00");
+    site.route = Arc::new(Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: Identity::Accounts,
+        portal: Arc::new(portal),
+    });
+    assert!(table::find(&site.route, "/.vestibule/challenge").is_none());
+    let page = "/door/challenge?return_to=/share/link/";
+    let page = site.answer(site.call(Method::GET, page)).await;
+    for part in [
+        "– Example &#38; Sons</title>",
+        "src=\"/door/assets/logo\"",
+        "href=\"/door/assets/theme.css\"",
+        "<a href=\"mailto:help@example.org\" rel=\"noreferrer\">help@example.org</a>",
+        "action=\"/door/challenge?return_to=/share/link/\"",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    assert!(!page.text().contains(".vestibule/"));
+    let asset = async |name: &str| {
+        let call = site.call(Method::GET, &format!("/door/assets/{name}"));
+        let endpoint = table::find(&site.route, &call.path).unwrap();
+        Answer(site.local.answer(endpoint, call).await)
+    };
+    let theme = asset("theme.css").await;
+    assert!(theme.text().contains("--act: #ffff00; --on-act: #000000;"));
+    let logo = asset("logo").await;
+    assert_eq!(logo.header("content-type"), Some("image/svg+xml"));
+    assert_eq!(logo.text(), "<svg/>");
+    let policy = logo.header("content-security-policy").unwrap();
+    assert!(policy.contains("sandbox") && policy.contains("default-src 'none'"));
 }
 
 #[tokio::test]
@@ -238,7 +403,7 @@ async fn the_way_back_is_on_this_host() {
                     "cookie",
                     &format!("IOGATES={token}; __Host-vestibule_device=abc"),
                 )
-                .form(form)
+                .form(&with_digest(&site, "abc", form))
         };
         world.advance(3600);
         let sent = site.answer(call("action=send")).await;
@@ -256,7 +421,10 @@ async fn a_device_that_the_address_names_stays() {
     let page = "/.vestibule/challenge?return_to=/share/link/%3FdeviceId%3Dapp";
     let shown = site.answer(site.call(Method::GET, page)).await;
     assert_eq!(shown.header("set-cookie"), None);
-    let call = |form: &str| site.call(Method::POST, page).form(form);
+    let call = |form: &str| {
+        let form = with_digest(&site, "app", form);
+        site.call(Method::POST, page).form(&form)
+    };
     site.answer(call("action=send")).await;
     let form = format!("action=verify&code={}", site.world().inbox.code());
     let done = site.answer(call(&form)).await;
@@ -382,7 +550,7 @@ async fn without_a_number_the_page_says_whom_to_ask() {
 #[tokio::test]
 async fn head_shows_what_get_shows() {
     let site = site().await;
-    let mut call = get(&site).header("cookie", "vestibule_device=abc");
+    let mut call = get(&site).header("cookie", "__Host-vestibule_device=abc");
     let page = site.answer(call.clone()).await;
     call.method = Method::HEAD;
     let head = site.answer(call).await;

@@ -22,7 +22,7 @@ fn second_factor(fresh: bool) -> Refusal {
 }
 
 fn ask(site: &Site, refused: &Refusal, call: &Call) -> Answer {
-    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"]);
+    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"], "Files");
     assert_eq!(reply.headers()["cache-control"], "no-store");
     Answer(reply)
 }

@@ -16,6 +16,8 @@ for_every_engine![
     a_factor_that_was_turned_off_stays_off,
     turning_all_off_takes_the_backup_codes_too,
     turning_a_factor_off_voids_its_codes,
+    the_last_one_stays_unless_it_may_go_and_takes_the_backup_codes,
+    of_two_removals_at_once_one_factor_stays,
     the_log_is_paged_and_filtered,
     a_line_of_the_log_is_its_users_own,
     a_reset_forgets_what_the_user_did,
@@ -147,6 +149,56 @@ async fn turning_a_factor_off_voids_its_codes(f: Fixture) {
     assert_eq!(f.try_all(ann, sent).await, Attempted::Gone);
     let pending = f.store.pending(f.binding("t"), Purpose::Enrol, NOW).await;
     assert!(pending.unwrap().is_some(), "what is to come is left alone");
+}
+
+fn own(kind: FactorKind, last_too: bool, email_counts: bool) -> Disable {
+    Disable::Own {
+        target: kind.into(),
+        last_too,
+        email_counts,
+    }
+}
+
+async fn the_last_one_stays_unless_it_may_go_and_takes_the_backup_codes(f: Fixture) {
+    use FactorKind::{Email, Sms, Totp};
+    // A number, and an address from the profile.
+    let ann = f.user("ann").await;
+    f.give_backup_codes(ann, 1, &["11111111"]).await;
+    let off = async |which| f.store.disable(ann, which, NOW).await.unwrap();
+    let has_backup = async || f.store.backup_salt(ann).await.unwrap().is_some();
+    assert!(!off(own(Totp, true, true)).await, "was off");
+    assert!(
+        !off(own(Sms, false, false)).await,
+        "the address does not count"
+    );
+    f.enrol(ann, totp("secret"), 1).await;
+    assert!(off(own(Sms, false, false)).await);
+    assert!(!off(own(Totp, false, false)).await);
+    assert!(off(own(Totp, false, true)).await, "the address counts");
+    assert!(has_backup().await);
+    assert!(!off(own(Email, false, true)).await);
+    assert_eq!(values(&f, ann).await, [mail("ann@example.org")]);
+    assert!(has_backup().await);
+    assert!(off(own(Email, true, true)).await);
+    assert!(!has_backup().await);
+    assert!(!off(own(Email, true, true)).await);
+    assert_eq!(log(&f, ann).await.len(), 4);
+}
+
+async fn of_two_removals_at_once_one_factor_stays(f: Fixture) {
+    let ann = f.user("ann").await;
+    for round in 0..10 {
+        f.enrol(ann, totp("secret"), round + 1).await;
+        f.enrol(ann, sms(PHONE), 0).await;
+        let (a, b) = tokio::join!(
+            f.store
+                .disable(ann, own(FactorKind::Sms, false, false), NOW),
+            f.store
+                .disable(ann, own(FactorKind::Totp, false, false), NOW),
+        );
+        assert_eq!((a.unwrap(), b.unwrap()), (true, false), "round {round}");
+        let _ = f.store.disable(ann, Disable::All, NOW).await.unwrap();
+    }
 }
 
 /// Turns kinds on and off at these seconds; the lines, oldest first.

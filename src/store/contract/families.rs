@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::gate::session::Session;
 use crate::id::UserId;
 use crate::secret::Secret;
-use crate::store::fixture::{Fixture, NOW, REALM, after, passed};
+use crate::store::fixture::{Fixture, NOW, REALM, after, passed, whence};
 use std::sync::Arc;
 
 for_every_engine![
@@ -75,6 +75,7 @@ async fn rotate(f: &Fixture, old: &str, new: &str, now: Timestamp) -> Refreshed 
         access_expires_at: Timestamp(now.0 + 600),
         refresh: f.keys.refresh(new),
         refresh_expires_at: Timestamp(now.0 + 2000),
+        whence: whence(),
     };
     f.store.rotate(rotation, now).await.unwrap()
 }
@@ -296,9 +297,14 @@ async fn a_revoked_share_takes_what_was_born_of_it(f: Fixture) {
 
 async fn a_revoked_session_does_not_come_back(f: Fixture) {
     let (ann, session) = world(&f).await;
-    for (at, which) in [Which::Session(session.id), Which::User(ann), Which::All]
-        .into_iter()
-        .enumerate()
+    for (at, which) in [
+        Which::UserBut(ann, session.id),
+        Which::Session(session.id),
+        Which::User(ann),
+        Which::All,
+    ]
+    .into_iter()
+    .enumerate()
     {
         let (root, token, refresh) = (format!("root{at}"), format!("a{at}"), format!("r{at}"));
         f.store.put_token(f.token(ann, &root)).await.unwrap();
@@ -309,6 +315,9 @@ async fn a_revoked_session_does_not_come_back(f: Fixture) {
             other => other,
         };
         f.store.revoke(which, NOW).await.unwrap();
+        let spared = f.store.family(f.keys.refresh("refresh"), NOW).await;
+        let is_spared = spared.unwrap().unwrap().verified_at.is_some();
+        assert_eq!(is_spared, at < 2, "{which:?}");
         let family = f
             .store
             .family(f.keys.refresh(&refresh), NOW)

@@ -45,6 +45,15 @@ async fn plain(f: &Fixture, name: &str) -> UserId {
     f.store.create_user(user, NOW).await.unwrap().unwrap()
 }
 
+/// A passkey that its user takes away, but not as the last factor.
+fn own(id: PasskeyId) -> Disable {
+    Disable::Own {
+        target: id.into(),
+        last_too: false,
+        email_counts: true,
+    }
+}
+
 async fn is_open(f: &Fixture, token: &str, purpose: Purpose) -> bool {
     let found = f.store.ceremony(f.binding(token), purpose, NOW).await;
     found.unwrap().is_some()
@@ -223,8 +232,7 @@ async fn a_passkey_is_its_own_users(f: Fixture) {
     let tries = f.answering(bob, "t", proof(PasskeyId(99), 8)).await;
     assert_eq!(f.try_all(bob, tries).await, WRONG);
     assert!(!f.store.rename_passkey(bob, id, "mine").await.unwrap());
-    let off = f.store.disable(bob, Disable::Passkey(id), NOW).await;
-    assert!(!off.unwrap());
+    assert!(!f.store.disable(bob, own(id), NOW).await.unwrap());
     assert_eq!(passkeys(&f, ann).await[0].name, "phone");
     assert_eq!(passkeys(&f, ann).await[0].sign_count, 7);
 }
@@ -314,8 +322,8 @@ async fn passkeys_are_removed_one_or_all(f: Fixture) {
     let off = async |which| f.store.disable(ann, which, NOW).await.unwrap();
     let laptop = passkeys(&f, ann).await[1].id;
     let waiting = f.answering(ann, "t", proof(laptop, 8)).await;
-    assert!(off(Disable::Passkey(laptop)).await);
-    assert!(!off(Disable::Passkey(laptop)).await);
+    assert!(off(own(laptop)).await);
+    assert!(!off(own(laptop)).await);
     assert_eq!(f.try_all(ann, waiting).await, WRONG, "it was removed");
     assert!(!off(Disable::One(FactorKind::Totp)).await);
     assert_eq!(names().await, ["phone", "key"]);
@@ -325,10 +333,23 @@ async fn passkeys_are_removed_one_or_all(f: Fixture) {
 
     let again = f.register(ann, "laptop").await;
     assert!(again > laptop, "a number means one thing for ever");
+    assert!(!off(own(again)).await, "the last factor stays");
+    f.enrol(ann, sms(PHONE), 0).await;
+    assert!(off(own(again)).await);
+    let phone = Disable::Own {
+        target: FactorKind::Sms.into(),
+        last_too: false,
+        email_counts: true,
+    };
+    assert!(!off(phone).await, "the last one now");
+    f.register(ann, "key").await;
+    assert!(off(phone).await, "a passkey is a factor too");
+    assert_eq!(f.store.factors(ann).await.unwrap().backup_codes_left, 1);
     assert!(off(Disable::All).await);
     assert!(f.store.factors(ann).await.unwrap().is_empty());
     let (on, off) = ((FactorKind::Passkey, true), (FactorKind::Passkey, false));
-    let expected = [on, on, on, off, off, off, on, off];
+    let (sms_on, sms_off) = ((FactorKind::Sms, true), (FactorKind::Sms, false));
+    let expected = [on, on, on, off, off, off, on, sms_on, off, on, sms_off, off];
     assert_eq!(changes(&f, ann).await, expected);
     assert_eq!(passkeys(&f, bob).await.len(), 1);
 }

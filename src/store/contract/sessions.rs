@@ -2,16 +2,20 @@
 
 use super::for_every_engine;
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{Attempted, Which};
+use crate::auth::ports::{Attempted, NewSession, Whence, Which};
 use crate::digest::SubjectDigest;
 use crate::event::{Event, EventKind};
 use crate::id::{SessionId, UserId};
-use crate::store::fixture::{Fixture, NOW, POLICY, after, granted};
+use crate::store::fixture::{Fixture, NOW, POLICY, after, granted, passed, whence};
 
 for_every_engine![
     a_new_session_of_a_pair_has_a_new_number_and_ends_the_old_one,
     a_session_ends_at_its_end_and_with_its_token,
     revoking_ends_what_it_names_and_is_always_told,
+    a_session_takes_the_place_of_another_one_of_its_token,
+    all_but_one_end_and_only_while_that_one_is_live,
+    of_two_that_end_each_other_one_stays,
+    a_session_is_known_by_where_and_with_what_it_was_verified,
     touching_never_goes_back,
     events_come_back_newest_first,
     purging_keeps_what_is_needed,
@@ -92,6 +96,109 @@ async fn revoking_ends_what_it_names_and_is_always_told(f: Fixture) {
     assert_eq!(f.store.feed_head().await.unwrap(), lines[3].seq);
     let rest = f.store.revocations_after(lines[1].seq).await.unwrap();
     assert_eq!(rest, lines[2..]);
+}
+
+async fn a_session_takes_the_place_of_another_one_of_its_token(f: Fixture) {
+    let (ann, bob) = (f.holder("ann", "a").await, f.holder("bob", "b").await);
+    let old = f.verify(ann, "a").await;
+    let other = f.verify(bob, "b").await;
+    let renewed = async |key: &str, instead_of: &str| {
+        f.send_code(ann, "a", "123456").await;
+        let mut attempt = f.attempt(ann, "a", "123456");
+        attempt.then.sessions[0].key = f.pair(key);
+        attempt.then.sessions[0].instead_of = Some(f.pair(instead_of));
+        passed(f.store.attempt(attempt, NOW).await.unwrap());
+    };
+    renewed("a, new device", "a").await;
+    // Another token's session is not touched, whatever is asked for.
+    renewed("a, newer device", "b").await;
+    let rows = f.store.sessions(None, NOW).await.unwrap();
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().any(|row| row.session.id == other.id));
+    let lines = f.store.revocations_after(0).await.unwrap();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].which, Which::Session(old.id));
+    // In its own place: the new one stays.
+    renewed("a", "a").await;
+    assert!(f.store.session(f.pair("a"), NOW).await.unwrap().is_some());
+}
+
+async fn all_but_one_end_and_only_while_that_one_is_live(f: Fixture) {
+    let ann = f.holder("ann", "a").await;
+    let bob = f.holder("bob", "b").await;
+    f.store.put_token(f.token(ann, "c")).await.unwrap();
+    f.verify(ann, "a").await;
+    let own = f.verify(ann, "c").await;
+    let foreign = f.verify(bob, "b").await;
+    for nothing in [
+        Which::UserBut(ann, foreign.id),
+        Which::UserBut(bob, own.id),
+        Which::UserBut(ann, SessionId(99)),
+    ] {
+        assert_eq!(f.store.revoke(nothing, NOW).await.unwrap(), 0);
+    }
+    let ended = Which::UserBut(ann, own.id);
+    assert_eq!(
+        f.store.revoke(ended, after(3600)).await.unwrap(),
+        0,
+        "expired"
+    );
+    assert_eq!(f.store.feed_head().await.unwrap(), 0, "none was told");
+    assert_eq!(f.store.live_sessions(NOW).await.unwrap(), 3);
+
+    assert_eq!(f.store.revoke(ended, NOW).await.unwrap(), 1);
+    assert_eq!(f.store.session(f.pair("a"), NOW).await.unwrap(), None);
+    for stays in ["b", "c"] {
+        let found = f.store.session(f.pair(stays), NOW).await.unwrap();
+        assert!(found.is_some(), "{stays}");
+    }
+    let lines = f.store.revocations_after(0).await.unwrap();
+    assert_eq!(lines.iter().map(|it| it.which).collect::<Vec<_>>(), [ended]);
+    // Backup codes that any of the user's sessions is just making are not put.
+    assert!(!put_backup(&f, ann, 0).await);
+    assert!(put_backup(&f, ann, 1).await);
+    assert!(put_backup(&f, bob, 0).await);
+}
+
+async fn put_backup(f: &Fixture, user: UserId, since: i64) -> bool {
+    let codes = crate::auth::ports::BackupCodes {
+        salt: [1; 16],
+        codes: vec![f.backup_code("12345678")],
+    };
+    let put = f.store.put_backup_codes(user, codes, since, NOW);
+    put.await.unwrap()
+}
+
+async fn of_two_that_end_each_other_one_stays(f: Fixture) {
+    let ann = f.holder("ann", "a").await;
+    f.store.put_token(f.token(ann, "b")).await.unwrap();
+    let a = f.verify(ann, "a").await;
+    let b = f.verify(ann, "b").await;
+    let (by_a, by_b) = tokio::join!(
+        f.store.revoke(Which::UserBut(ann, a.id), NOW),
+        f.store.revoke(Which::UserBut(ann, b.id), NOW),
+    );
+    assert_eq!(by_a.unwrap() + by_b.unwrap(), 1);
+    assert_eq!(f.store.live_sessions(NOW).await.unwrap(), 1);
+}
+
+async fn a_session_is_known_by_where_and_with_what_it_was_verified(f: Fixture) {
+    let ann = f.holder("ann", "t").await;
+    f.send_code(ann, "t", "123456").await;
+    let mut attempt = f.attempt(ann, "t", "123456");
+    let other = Whence {
+        address: "2001:db8::1".parse().unwrap(),
+        client: String::new(),
+    };
+    attempt.then.sessions.push(NewSession {
+        key: f.pair("u"),
+        whence: other.clone(),
+        ..f.new_session(ann, "t")
+    });
+    f.store.attempt(attempt, NOW).await.unwrap();
+    let rows = f.store.sessions(Some(ann), NOW).await.unwrap();
+    let known: Vec<_> = rows.into_iter().filter_map(|row| row.whence).collect();
+    assert_eq!(known, [other, whence()]);
 }
 
 async fn touching_never_goes_back(f: Fixture) {

@@ -197,12 +197,14 @@ impl State {
         let kind = enrolment.factor;
         self.set_factor(user, kind, enrolment.value, step, now);
         if enrolment.replaces_others {
-            for other in rules::turned_off(Disable::All, &self.enrolled(user)) {
+            let others = self.passkey_ids(user);
+            let off = rules::turned_off(Disable::All, &self.enrolled(user), &others);
+            for other in off.kinds {
                 if other != kind {
                     self.set_factor(user, other, None, None, now);
                 }
             }
-            self.remove_passkeys(user, Disable::All, now);
+            self.remove_passkeys(user, &off.passkeys, now);
         }
     }
 

@@ -56,15 +56,16 @@ impl State {
 
     /// Turns factors off; returns whether any was on.
     pub(super) fn turn_off(&mut self, user: UserId, which: Disable, now: Timestamp) -> bool {
-        let kinds = rules::turned_off(which, &self.enrolled(user));
-        for kind in &kinds {
+        let factors = self.enrolled(user);
+        let off = rules::turned_off(which, &factors, &self.passkey_ids(user));
+        for kind in &off.kinds {
             self.set_factor(user, *kind, None, None, now);
         }
-        let had_passkeys = self.remove_passkeys(user, which, now);
-        if which == Disable::All {
+        self.remove_passkeys(user, &off.passkeys, now);
+        if off.backup_codes {
             self.backup.remove(&user);
         }
-        had_passkeys || !kinds.is_empty()
+        off.has_any()
     }
 
     pub(super) fn log_change(
@@ -90,7 +91,7 @@ impl State {
         for (kind, is_on) in rules::changed_kinds(&before, &self.enrolled(user)) {
             self.log_change(user, kind, is_on, now);
         }
-        self.remove_passkeys(user, Disable::All, now);
+        self.remove_passkeys(user, &self.passkey_ids(user), now);
         self.backup.remove(&user);
         for challenge in self.challenges.values_mut() {
             challenge.is_pending &= challenge.user != Some(user);
@@ -124,6 +125,15 @@ fn matches(query: &ChangeQuery, change: &Change) -> bool {
         && query.to.is_none_or(|to| change.at <= to)
 }
 
+/// Whether this has ended a user's sessions. But for one: whose codes are made is not known here.
+fn is_over(which: Which, user: UserId) -> bool {
+    match which {
+        Which::All => true,
+        Which::User(one) | Which::UserBut(one, _) => one == user,
+        Which::Session(_) => false,
+    }
+}
+
 #[async_trait]
 impl Factors for Memory {
     async fn factors(&self, user: UserId) -> Stored<FactorSet> {
@@ -148,9 +158,8 @@ impl Factors for Memory {
     ) -> Stored<bool> {
         let mut state = self.lock()?;
         state.must_exist(Some(user))?;
-        let all = [Which::All, Which::User(user)];
         let mut later = state.feed.iter().filter(|(line, _)| line.seq > since);
-        if later.any(|(line, _)| all.contains(&line.which)) {
+        if later.any(|(line, _)| is_over(line.which, user)) {
             return Ok(false);
         }
         state.backup.insert(user, codes);

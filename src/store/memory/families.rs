@@ -129,7 +129,7 @@ impl State {
     /// Sessions end: no refresh token brings them back.
     pub(super) fn drop_proofs(&mut self, which: Which) {
         let of_session = match which {
-            Which::Session(session) => {
+            Which::Session(session) | Which::UserBut(_, session) => {
                 let mut records = self.sessions.values();
                 let record = records.find(|record| record.id == session);
                 record.and_then(|record| self.kept.of_token.get(&record.new.token).copied())
@@ -141,6 +141,7 @@ impl State {
                 Which::All => true,
                 Which::User(user) => family.user == user,
                 Which::Session(_) => Some(*id) == of_session,
+                Which::UserBut(user, _) => family.user == user && Some(*id) != of_session,
             };
             if ends {
                 family.proof = None;
@@ -300,6 +301,8 @@ impl State {
             token: rotation.access,
             user: family.user,
             device_label: family.device_label.clone(),
+            whence: rotation.whence.clone(),
+            instead_of: None,
             verified_at,
             expires_at: family.ends_at,
         };

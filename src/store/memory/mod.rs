@@ -159,7 +159,15 @@ impl Sessions for Memory {
     }
 
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64> {
-        Ok(self.lock()?.end(which, now))
+        let mut state = self.lock()?;
+        if let Which::UserBut(user, spared) = which {
+            let mut records = state.sessions.values();
+            let found = records.find(|it| it.id == spared && it.new.user == user);
+            if found.is_none_or(|record| state.live_session(record, now).is_none()) {
+                return Ok(0);
+            }
+        }
+        Ok(state.end(which, now))
     }
 
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>> {
@@ -173,6 +181,7 @@ impl Sessions for Memory {
                     session: state.live_session(record, now)?,
                     realm: state.users.get(&record.new.user)?.realm.clone(),
                     device_label: record.new.device_label.clone(),
+                    whence: Some(record.new.whence.clone()),
                 })
             })
             .collect();

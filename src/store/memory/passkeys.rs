@@ -3,8 +3,8 @@
 use super::Memory;
 use super::state::{State, next};
 use crate::auth::ports::{
-    Answer, Answers, Ceremony, Disable, FactorKind, NewCeremony, NewPasskey, Passkey, Passkeys,
-    Proof, Purpose, Stored, Try,
+    Answer, Answers, Ceremony, FactorKind, NewCeremony, NewPasskey, Passkey, Passkeys, Proof,
+    Purpose, Stored, Try,
 };
 use crate::clock::Timestamp;
 use crate::digest::{Binding, PasskeyDigest};
@@ -89,16 +89,17 @@ impl State {
         }
     }
 
-    /// Removes passkeys, with a line in the log for each. Returns whether there was any.
-    pub(super) fn remove_passkeys(&mut self, user: UserId, which: Disable, now: Timestamp) -> bool {
-        let before = self.passkeys.len();
-        self.passkeys
-            .retain(|id, kept| kept.user != user || !rules::takes_passkey(which, *id));
-        let removed = before - self.passkeys.len();
-        for _ in 0..removed {
+    pub(super) fn passkey_ids(&self, user: UserId) -> Vec<PasskeyId> {
+        let kept = self.passkeys.iter().filter(|(_, kept)| kept.user == user);
+        kept.map(|(id, _)| *id).collect()
+    }
+
+    /// Removes passkeys of a user, with a line in the log for each.
+    pub(super) fn remove_passkeys(&mut self, user: UserId, ids: &[PasskeyId], now: Timestamp) {
+        for id in ids {
+            self.passkeys.remove(id);
             self.log_change(user, FactorKind::Passkey, false, now);
         }
-        removed > 0
     }
 
     /// Forgets a user's passkeys, without a word.

@@ -234,7 +234,19 @@ impl State {
             .ok_or(StoreError::Damaged("session"))?;
         record.id = SessionId(next(&mut self.last.session));
         self.keep_proof(&record.new, factor);
-        if let Some(old) = self.sessions.insert(record.new.key, record) {
+        let (token, instead_of) = (record.new.token, record.new.instead_of);
+        let mut old: Vec<_> = self
+            .sessions
+            .insert(record.new.key, record)
+            .into_iter()
+            .collect();
+        let replaced = instead_of.filter(|key| {
+            let held = self.sessions.get(key);
+            held.is_some_and(|held| held.new.token == token && held.id != session.id)
+        });
+        old.extend(replaced.and_then(|key| self.sessions.remove(&key)));
+        old.sort_unstable_by_key(|old| old.id);
+        for old in old {
             self.announce(Which::Session(old.id), now);
         }
         Ok(session)
@@ -247,11 +259,7 @@ impl State {
 
     /// Ends sessions, with a line in the feed; returns how many of them were live.
     pub(super) fn end(&mut self, which: Which, now: Timestamp) -> u64 {
-        let ends = |record: &Record| match which {
-            Which::All => true,
-            Which::User(user) => record.new.user == user,
-            Which::Session(session) => record.id == session,
-        };
+        let ends = |record: &Record| which.concerns(record.id, record.new.user);
         let ended = self
             .sessions
             .values()

@@ -52,24 +52,62 @@ pub(in crate::store) fn may_enrol(
     }
 }
 
-/// Whether this passkey is to be removed.
-pub(in crate::store) fn takes_passkey(which: Disable, id: PasskeyId) -> bool {
-    match which {
-        Disable::One(kind) => kind == FactorKind::Passkey,
-        Disable::Passkey(one) => one == id,
-        Disable::All => true,
+/// What goes when factors are turned off.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Off {
+    /// Without passkeys.
+    pub(in crate::store) kinds: Vec<FactorKind>,
+    pub(in crate::store) passkeys: Vec<PasskeyId>,
+    pub(in crate::store) backup_codes: bool,
+}
+
+impl Off {
+    /// Whether a factor is among it.
+    pub(in crate::store) fn has_any(&self) -> bool {
+        !self.kinds.is_empty() || !self.passkeys.is_empty()
     }
 }
 
-/// The kinds that are on and are to be turned off, without passkeys.
-pub(in crate::store) fn turned_off(which: Disable, factors: &[Enrolled]) -> Vec<FactorKind> {
-    kinds(factors)
-        .filter(|kind| match which {
-            Disable::One(one) => *kind == one,
-            Disable::Passkey(_) => false,
-            Disable::All => true,
-        })
-        .collect()
+/// What is on and goes.
+pub(in crate::store) fn turned_off(
+    which: Disable,
+    factors: &[Enrolled],
+    passkeys: &[PasskeyId],
+) -> Off {
+    let leaves_any = leaves_any(which, factors, passkeys);
+    if matches!(
+        which,
+        Disable::Own {
+            last_too: false,
+            ..
+        }
+    ) && !leaves_any
+    {
+        return Off::default();
+    }
+    let passkeys = passkeys.iter().copied();
+    let mut off = Off {
+        kinds: kinds(factors).filter(|kind| which.covers(*kind)).collect(),
+        passkeys: passkeys.filter(|id| which.covers_passkey(*id)).collect(),
+        backup_codes: false,
+    };
+    off.backup_codes = match which {
+        Disable::One(_) => false,
+        Disable::All => true,
+        Disable::Own { .. } => off.has_any() && !leaves_any,
+    };
+    off
+}
+
+/// Whether a factor that counts is left.
+fn leaves_any(which: Disable, factors: &[Enrolled], passkeys: &[PasskeyId]) -> bool {
+    let email_counts = match which {
+        Disable::Own { email_counts, .. } => email_counts,
+        Disable::One(_) | Disable::All => true,
+    };
+    let mut left = factors.iter().filter(|one| one.counts(email_counts));
+    left.any(|one| !which.covers(one.value.kind()))
+        || passkeys.iter().any(|id| !which.covers_passkey(*id))
 }
 
 /// Which kinds went on or off between two looks, with whether they are on now; without passkeys.

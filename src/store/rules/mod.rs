@@ -3,9 +3,7 @@
 mod factors;
 mod judge;
 
-pub(super) use factors::{
-    FactorRow, changed_kinds, enrolled, may_enrol, takes_passkey, turned_off,
-};
+pub(super) use factors::{FactorRow, changed_kinds, enrolled, may_enrol, turned_off};
 pub(super) use judge::{
     By, Ceremony, Challenge, Judged, Right, Verdict, judge, judge_backup, judge_new_passkey,
     judge_new_totp, judge_passkey, judge_sent, judge_totp, only_backup,

@@ -140,7 +140,11 @@ async fn judge(
                 Ok(passkey) => passkeys::is_known(&mut *conn, passkey.digest).await?,
                 Err(_) => false,
             };
-            let has_room = passkeys::count_of(conn, user).await? < OF_USER_MAX;
+            let passkeys = match user {
+                Some(user) => passkeys::ids(conn, user).await?.len(),
+                None => 0,
+            };
+            let has_room = passkeys < OF_USER_MAX;
             let facts = (has_room, is_known);
             rules::judge_new_passkey(user, ceremony.as_ref(), (*answers, passkey), facts, now)
         }
@@ -214,7 +218,7 @@ async fn may_enrol(
     user: UserId,
 ) -> Stored<bool> {
     let factors = store.enrolled(&mut *conn, user).await?;
-    let has_passkeys = passkeys::count_of(conn, Some(user)).await? > 0;
+    let has_passkeys = !passkeys::ids(conn, user).await?.is_empty();
     Ok(rules::may_enrol(attempt.authority, &factors, has_passkeys))
 }
 
@@ -268,14 +272,16 @@ async fn confirm(
         .await?;
     if enrolment.replaces_others {
         let factors = store.enrolled(&mut *conn, user).await?;
-        for other in rules::turned_off(Disable::All, &factors) {
+        let others = passkeys::ids(&mut *conn, user).await?;
+        let off = rules::turned_off(Disable::All, &factors, &others);
+        for other in off.kinds {
             if other != kind {
                 store
                     .set_factor(&mut *conn, (user, other), None, None, now)
                     .await?;
             }
         }
-        passkeys::remove(conn, user, Disable::All, now).await?;
+        passkeys::remove(conn, user, &off.passkeys, now).await?;
     }
     Ok(())
 }
@@ -292,7 +298,7 @@ async fn act(
     }
     let mut made = Vec::new();
     for new in &then.sessions {
-        made.push(sessions::put(&mut *conn, new, factor, now).await?);
+        made.push(sessions::put(&mut *conn, &store.vault, new, factor, now).await?);
     }
     if let Some(issue) = &then.issue {
         let verified = rules::longest(&then.sessions).and_then(|(at, new)| {

@@ -113,16 +113,18 @@ impl Sqlite {
         which: Disable,
         now: Timestamp,
     ) -> Stored<bool> {
-        let kinds = rules::turned_off(which, &self.enrolled(&mut *conn, user).await?);
-        for kind in &kinds {
+        let factors = self.enrolled(&mut *conn, user).await?;
+        let passkeys = passkeys::ids(&mut *conn, user).await?;
+        let off = rules::turned_off(which, &factors, &passkeys);
+        for kind in &off.kinds {
             self.set_factor(&mut *conn, (user, *kind), None, None, now)
                 .await?;
         }
-        let had_passkeys = passkeys::remove(&mut *conn, user, which, now).await?;
-        if which == Disable::All {
+        passkeys::remove(&mut *conn, user, &off.passkeys, now).await?;
+        if off.backup_codes {
             forget(conn, "DELETE FROM backup_sets WHERE user_id = ?1", user).await?;
         }
-        Ok(had_passkeys || !kinds.is_empty())
+        Ok(off.has_any())
     }
 
     /// Forgets what the user enrolled and turned off, with lines for what that turns on or off.
@@ -146,7 +148,8 @@ impl Sqlite {
         for change in rules::changed_kinds(&before, &after) {
             log_change(&mut *conn, user, change, now).await?;
         }
-        passkeys::remove(&mut *conn, user, Disable::All, now).await?;
+        let passkeys = passkeys::ids(&mut *conn, user).await?;
+        passkeys::remove(&mut *conn, user, &passkeys, now).await?;
         challenges::void(conn, user).await
     }
 }

@@ -135,25 +135,32 @@ pub(super) async fn keep_proof(
 
 /// Sessions end: no refresh token brings them back. Before their rows are gone.
 pub(super) async fn drop_proofs(conn: &mut SqliteConnection, which: Which) -> Stored<()> {
-    let (statement, target) = match which {
+    let (statement, targets) = match which {
         Which::All => (
             "UPDATE families SET factor = NULL, verified_at = NULL",
-            None,
+            vec![],
         ),
         Which::User(user) => (
             "UPDATE families SET factor = NULL, verified_at = NULL
              WHERE user_id = ?1",
-            Some(user.0),
+            vec![user.0],
         ),
         Which::Session(session) => (
             "UPDATE families SET factor = NULL, verified_at = NULL
              WHERE id = (SELECT t.family_id FROM sessions s JOIN tokens t ON t.digest = s.token
                          WHERE s.id = ?1)",
-            Some(session.0),
+            vec![session.0],
+        ),
+        Which::UserBut(user, spared) => (
+            "UPDATE families SET factor = NULL, verified_at = NULL
+             WHERE user_id = ?1
+               AND id IS NOT (SELECT t.family_id FROM sessions s JOIN tokens t ON t.digest = s.token
+                              WHERE s.id = ?2)",
+            vec![user.0, spared.0],
         ),
     };
     let mut query = sqlx::query(statement);
-    if let Some(target) = target {
+    for target in targets {
         query = query.bind(target);
     }
     query.execute(conn).await?;
@@ -361,6 +368,7 @@ impl Found {
 /// Makes the session of the new pair, if the family is verified.
 async fn renew_session(
     conn: &mut SqliteConnection,
+    vault: &Vault,
     rotation: &Rotation,
     found: &Found,
     seen_at: Timestamp,
@@ -374,10 +382,12 @@ async fn renew_session(
         token: rotation.access,
         user: UserId(found.user_id),
         device_label: found.device_label.clone(),
+        whence: rotation.whence.clone(),
+        instead_of: None,
         verified_at,
         expires_at: Timestamp(found.ends_at),
     };
-    let mut session = sessions::put(&mut *conn, &new, factor, now).await?;
+    let mut session = sessions::put(&mut *conn, vault, &new, factor, now).await?;
     sqlx::query("UPDATE sessions SET last_seen_at = ?2 WHERE id = ?1")
         .bind(session.id.0)
         .bind(seen_at.0)
@@ -438,7 +448,7 @@ impl Families for Sqlite {
             .await?;
         let expires_at = rotation.refresh_expires_at;
         put_refresh(&mut tx, rotation.refresh, found.family, now, expires_at).await?;
-        let session = renew_session(&mut tx, &rotation, &found, seen_at, now).await?;
+        let session = renew_session(&mut tx, &self.vault, &rotation, &found, seen_at, now).await?;
         tx.commit().await?;
         Ok(Refreshed::Yes(session))
     }

@@ -3,8 +3,8 @@
 use super::factors::log_change;
 use super::{Sqlite, count, digest, hex};
 use crate::auth::ports::{
-    Ceremony, Disable, FactorKind, NewCeremony, NewPasskey, Passkey, Passkeys, Proof, Purpose,
-    StoreError, Stored,
+    Ceremony, FactorKind, NewCeremony, NewPasskey, Passkey, Passkeys, Proof, Purpose, StoreError,
+    Stored,
 };
 use crate::clock::Timestamp;
 use crate::digest::{Binding, PasskeyDigest};
@@ -161,13 +161,14 @@ pub(super) async fn last_count(
     last.map(count).transpose()
 }
 
-/// How many passkeys a user has.
-pub(super) async fn count_of(conn: &mut SqliteConnection, user: Option<UserId>) -> Stored<usize> {
-    let passkeys = sqlx::query_scalar("SELECT count(*) FROM passkeys WHERE user_id = ?1")
-        .bind(user.map(|user| user.0))
-        .fetch_one(conn)
-        .await?;
-    Ok(count(passkeys)? as usize)
+/// The numbers of a user's passkeys, oldest first.
+pub(super) async fn ids(conn: &mut SqliteConnection, user: UserId) -> Stored<Vec<PasskeyId>> {
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM passkeys WHERE user_id = ?1 ORDER BY id")
+            .bind(user.0)
+            .fetch_all(conn)
+            .await?;
+    Ok(ids.into_iter().map(PasskeyId).collect())
 }
 
 /// Whether anybody has this passkey.
@@ -179,30 +180,22 @@ pub(super) async fn is_known(conn: &mut SqliteConnection, passkey: PasskeyDigest
     Ok(is_known)
 }
 
-/// Removes passkeys, with a line in the log for each. Returns whether there was any.
+/// Removes passkeys of a user, with a line in the log for each.
 pub(super) async fn remove(
     conn: &mut SqliteConnection,
     user: UserId,
-    which: Disable,
+    ids: &[PasskeyId],
     now: Timestamp,
-) -> Stored<bool> {
-    let ids: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM passkeys WHERE user_id = ?1 ORDER BY id")
-            .bind(user.0)
-            .fetch_all(&mut *conn)
-            .await?;
-    let mut was_there = false;
+) -> Stored<()> {
     for id in ids {
-        if rules::takes_passkey(which, PasskeyId(id)) {
-            sqlx::query("DELETE FROM passkeys WHERE id = ?1")
-                .bind(id)
-                .execute(&mut *conn)
-                .await?;
-            log_change(&mut *conn, user, (FactorKind::Passkey, false), now).await?;
-            was_there = true;
-        }
+        sqlx::query("DELETE FROM passkeys WHERE id = ?1 AND user_id = ?2")
+            .bind(id.0)
+            .bind(user.0)
+            .execute(&mut *conn)
+            .await?;
+        log_change(&mut *conn, user, (FactorKind::Passkey, false), now).await?;
     }
-    Ok(was_there)
+    Ok(())
 }
 
 /// Ends a ceremony: it was answered.

@@ -1,20 +1,23 @@
 //! Sessions and the feed of their ends.
 
 use super::{Sqlite, families};
-use crate::auth::ports::{NewSession, Revocation, SessionRow, Sessions, StoreError, Stored, Which};
+use crate::auth::ports::{
+    NewSession, Revocation, SessionRow, Sessions, StoreError, Stored, Whence, Which,
+};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::id::{SessionId, UserId};
 use crate::secret::Sealed;
 use crate::store::rules;
+use crate::store::vault::Vault;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, user_id, name, realm, scope, original, factor, device_label, ",
+            "SELECT id, user_id, name, realm, scope, original, factor, device_label, whence, ",
             "verified_at, last_seen_at, ends_at FROM held_sessions ",
             $rest
         )
@@ -30,13 +33,21 @@ type Columns = (
     Option<Vec<u8>>,
     String,
     Option<String>,
+    Option<Vec<u8>>,
     i64,
     i64,
     i64,
 );
 
-fn from_columns(columns: Columns) -> Stored<SessionRow> {
-    let (id, user, name, realm, scope, original, factor, device_label, verified, seen, ends) =
+/// What comes with a session for people, as it is stored.
+struct ForPeople {
+    realm: String,
+    device_label: Option<String>,
+    whence: Option<Vec<u8>>,
+}
+
+fn from_columns(columns: Columns) -> Stored<(Session, ForPeople)> {
+    let (id, user, name, realm, scope, original, factor, label, whence, verified, seen, ends) =
         columns;
     let session = Session {
         id: SessionId(id),
@@ -50,10 +61,55 @@ fn from_columns(columns: Columns) -> Stored<SessionRow> {
         expires_at: Timestamp(ends),
         last_seen_at: Timestamp(seen),
     };
+    let for_people = ForPeople {
+        realm,
+        device_label: label,
+        whence,
+    };
+    Ok((session, for_people))
+}
+
+/// Where the marks of a user's sessions are sealed.
+fn place(user: UserId) -> String {
+    format!("sessions.whence/{user}")
+}
+
+/// `192.0.2.1 Firefox on Linux`, sealed: when somebody was where is nobody else's business.
+fn sealed(vault: &Vault, user: UserId, whence: &Whence) -> Stored<Vec<u8>> {
+    let text = format!("{} {}", whence.address, whence.client);
+    let sealed = vault.seal(&place(user), text.as_bytes());
+    sealed.map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+fn opened(vault: &Vault, user: UserId, sealed: &[u8]) -> Stored<Whence> {
+    const DAMAGED: StoreError = StoreError::Damaged("mark of a session");
+    let plain = vault.open(&place(user), sealed).ok_or(DAMAGED)?;
+    let text = std::str::from_utf8(&plain).map_err(|_| DAMAGED)?;
+    let (address, client) = text.split_once(' ').ok_or(DAMAGED)?;
+    Ok(Whence {
+        address: address.parse().map_err(|_| DAMAGED)?,
+        client: client.to_owned(),
+    })
+}
+
+fn row(vault: &Vault, columns: Columns) -> Stored<SessionRow> {
+    let (
+        session,
+        ForPeople {
+            realm,
+            device_label,
+            whence,
+        },
+    ) = from_columns(columns)?;
+    let user = session.holder.user;
+    let whence = whence
+        .map(|sealed| opened(vault, user, &sealed))
+        .transpose()?;
     Ok(SessionRow {
         session,
         realm,
         device_label,
+        whence,
     })
 }
 
@@ -70,27 +126,33 @@ async fn find<'e>(
     Ok(columns
         .map(from_columns)
         .transpose()?
-        .map(|row| row.session))
+        .map(|(session, _)| session))
 }
 
-/// Makes the pair's session under a new number; an older one of the pair ends, and the feed says so.
+/// Makes the pair's session under a new number; an older one of the pair, or of the one that it takes
+/// the place of, ends, and the feed says so.
 pub(super) async fn put(
     conn: &mut SqliteConnection,
+    vault: &Vault,
     new: &NewSession,
     factor: Factor,
     now: Timestamp,
 ) -> Stored<Session> {
-    let old: Option<i64> = sqlx::query_scalar("DELETE FROM sessions WHERE key = ?1 RETURNING id")
-        .bind(&new.key.0[..])
-        .fetch_optional(&mut *conn)
-        .await?;
-    if let Some(old) = old {
+    let old: Vec<i64> = sqlx::query_scalar(
+        "DELETE FROM sessions WHERE key = ?1 OR key = ?2 AND token = ?3 RETURNING id",
+    )
+    .bind(&new.key.0[..])
+    .bind(new.instead_of.map(|key| key.0.to_vec()))
+    .bind(&new.token.0[..])
+    .fetch_all(&mut *conn)
+    .await?;
+    for old in old {
         announce(conn, Which::Session(SessionId(old)), now).await?;
     }
     sqlx::query(
         "INSERT INTO sessions (key, token, user_id, factor, device_label, verified_at, expires_at,
-                               last_seen_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6)",
+                               last_seen_at, whence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8)",
     )
     .bind(&new.key.0[..])
     .bind(&new.token.0[..])
@@ -99,6 +161,7 @@ pub(super) async fn put(
     .bind(new.device_label.as_deref())
     .bind(new.verified_at.0)
     .bind(new.expires_at.0)
+    .bind(sealed(vault, new.user, &new.whence)?)
     .execute(&mut *conn)
     .await?;
     families::keep_proof(&mut *conn, new, factor).await?;
@@ -109,14 +172,16 @@ pub(super) async fn put(
 
 /// Puts one line into the feed.
 async fn announce(conn: &mut SqliteConnection, which: Which, now: Timestamp) -> Stored<()> {
-    let (kind, target) = match which {
-        Which::All => ("all", None),
-        Which::User(user) => ("user", Some(user.0)),
-        Which::Session(session) => ("session", Some(session.0)),
+    let (kind, target, spared) = match which {
+        Which::All => ("all", None, None),
+        Which::User(user) => ("user", Some(user.0), None),
+        Which::Session(session) => ("session", Some(session.0), None),
+        Which::UserBut(user, spared) => ("user", Some(user.0), Some(spared.0)),
     };
-    sqlx::query("INSERT INTO revocations (kind, target, at) VALUES (?1, ?2, ?3)")
+    sqlx::query("INSERT INTO revocations (kind, target, spared, at) VALUES (?1, ?2, ?3, ?4)")
         .bind(kind)
         .bind(target)
+        .bind(spared)
         .bind(now.0)
         .execute(conn)
         .await?;
@@ -125,26 +190,31 @@ async fn announce(conn: &mut SqliteConnection, which: Which, now: Timestamp) -> 
 
 /// Ends sessions, with a line in the feed; returns how many of them were live.
 pub(super) async fn end(conn: &mut SqliteConnection, which: Which, now: Timestamp) -> Stored<u64> {
-    let (count, delete, target) = match which {
+    let (count, delete, targets) = match which {
         Which::All => (
             "SELECT count(*) FROM held_sessions WHERE ends_at > ?1",
             "DELETE FROM sessions",
-            None,
+            vec![],
         ),
         Which::User(user) => (
             "SELECT count(*) FROM held_sessions WHERE ends_at > ?1 AND user_id = ?2",
             "DELETE FROM sessions WHERE user_id = ?1",
-            Some(user.0),
+            vec![user.0],
         ),
         Which::Session(session) => (
             "SELECT count(*) FROM held_sessions WHERE ends_at > ?1 AND id = ?2",
             "DELETE FROM sessions WHERE id = ?1",
-            Some(session.0),
+            vec![session.0],
+        ),
+        Which::UserBut(user, spared) => (
+            "SELECT count(*) FROM held_sessions WHERE ends_at > ?1 AND user_id = ?2 AND id <> ?3",
+            "DELETE FROM sessions WHERE user_id = ?1 AND id <> ?2",
+            vec![user.0, spared.0],
         ),
     };
     let mut counting = sqlx::query_scalar::<_, i64>(count).bind(now.0);
     let mut deleting = sqlx::query(delete);
-    if let Some(target) = target {
+    for target in targets {
         counting = counting.bind(target);
         deleting = deleting.bind(target);
     }
@@ -155,11 +225,32 @@ pub(super) async fn end(conn: &mut SqliteConnection, which: Which, now: Timestam
     u64::try_from(live).map_err(|_| StoreError::Damaged("count"))
 }
 
-fn revocation((seq, kind, target): (i64, String, Option<i64>)) -> Stored<Revocation> {
-    let which = match (kind.as_str(), target) {
-        ("all", None) => Which::All,
-        ("user", Some(user)) => Which::User(UserId(user)),
-        ("session", Some(session)) => Which::Session(SessionId(session)),
+/// Whether this is a live session of that user.
+async fn is_live(
+    conn: &mut SqliteConnection,
+    (user, session): (UserId, SessionId),
+    now: Timestamp,
+) -> Stored<bool> {
+    let found = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM held_sessions WHERE id = ?1 AND user_id = ?2 AND ends_at > ?3)",
+    )
+    .bind(session.0)
+    .bind(user.0)
+    .bind(now.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(found)
+}
+
+/// A line of the feed: its number, kind, target, and the session that it spares.
+type Line = (i64, String, Option<i64>, Option<i64>);
+
+fn revocation((seq, kind, target, spared): Line) -> Stored<Revocation> {
+    let which = match (kind.as_str(), target, spared) {
+        ("all", None, None) => Which::All,
+        ("user", Some(user), None) => Which::User(UserId(user)),
+        ("user", Some(user), Some(spared)) => Which::UserBut(UserId(user), SessionId(spared)),
+        ("session", Some(session), None) => Which::Session(SessionId(session)),
         _ => return Err(StoreError::Damaged("line of the feed")),
     };
     Ok(Revocation { seq, which })
@@ -188,6 +279,11 @@ impl Sessions for Sqlite {
 
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64> {
         let mut tx = self.begin().await?;
+        if let Which::UserBut(user, spared) = which
+            && !is_live(&mut tx, (user, spared), now).await?
+        {
+            return Ok(0);
+        }
         let ended = end(&mut tx, which, now).await?;
         tx.commit().await?;
         Ok(ended)
@@ -203,7 +299,9 @@ impl Sessions for Sqlite {
             .bind(user.0),
         };
         let rows: Vec<Columns> = query.fetch_all(&self.readers).await?;
-        rows.into_iter().map(from_columns).collect()
+        rows.into_iter()
+            .map(|columns| row(&self.vault, columns))
+            .collect()
     }
 
     async fn live_sessions(&self, now: Timestamp) -> Stored<u64> {
@@ -216,7 +314,7 @@ impl Sessions for Sqlite {
 
     async fn revocations_after(&self, seq: i64) -> Stored<Vec<Revocation>> {
         let rows = sqlx::query_as(
-            "SELECT seq, kind, target FROM revocations WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            "SELECT seq, kind, target, spared FROM revocations WHERE seq > ?1 ORDER BY seq LIMIT ?2",
         )
         .bind(seq)
         .bind(rules::FEED_LINES_MAX)

@@ -187,6 +187,7 @@ async fn the_file_holds_nothing_in_the_clear() {
         "name-of-the-wizard",
         "shown-once",
         "name-of-the-success",
+        "Firefox on Linux",
     ] {
         assert!(!holds(secret.as_bytes()), "{secret}");
     }
@@ -209,6 +210,24 @@ async fn a_sealed_value_does_not_move_to_another_row_or_column() {
     assert!(matches!(moved, Err(StoreError::Damaged("users.phone"))));
     let moved = f.store.user(ann).await;
     assert!(matches!(moved, Err(StoreError::Damaged("users.email"))));
+}
+
+#[tokio::test]
+async fn the_mark_of_a_session_is_its_users_and_older_ones_have_none() {
+    let f = Fixture::sqlite().await;
+    let (ann, bob) = (f.holder("ann", "a").await, f.holder("bob", "b").await);
+    f.verify(ann, "a").await;
+    f.verify(bob, "b").await;
+    let marks = "UPDATE sessions SET whence = (SELECT whence FROM sessions WHERE user_id = 1)";
+    run(&f.path(), marks).await;
+    assert!(f.store.sessions(Some(ann), NOW).await.is_ok());
+    let moved = f.store.sessions(Some(bob), NOW).await;
+    assert!(matches!(moved, Err(StoreError::Damaged(_))));
+    // The session itself goes on: what it is recognised by decides nothing.
+    assert!(f.store.session(f.pair("b"), NOW).await.unwrap().is_some());
+    run(&f.path(), "UPDATE sessions SET whence = NULL").await;
+    let rows = f.store.sessions(None, NOW).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.whence.is_none()).count(), 2);
 }
 
 #[tokio::test]

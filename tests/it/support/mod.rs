@@ -1,5 +1,6 @@
 //! The parts of a test: the gateway's binary, a backend, an inbox for SMS, and a client.
 
+pub(crate) mod browser;
 pub(crate) mod config;
 pub(crate) mod copyparty;
 pub(crate) mod gateway;
@@ -25,6 +26,12 @@ use std::time::{Duration, Instant};
 /// What the users that the tests make sign in with, and where their codes go.
 pub(crate) const PASSWORD: &str = "a-long-enough-password";
 pub(crate) const PHONE: &str = "+4512345678";
+
+/// What the forms of a page send back, to show that it was shown to this browser.
+pub(crate) fn form_of(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"form\" value=\"").expect("a form");
+    secret(rest.split('"').next().unwrap_or_default())
+}
 
 /// Notes a secret, so that the search after the suite can prove that nothing printed it.
 pub(crate) fn secret(text: &str) -> String {

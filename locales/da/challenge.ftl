@@ -1,0 +1,12 @@
+challenge-title = Bekræft, at det er dig
+challenge-nothing = { $service } beder om en kode, før du bliver lukket ind, men der er ikke noget, vi kan sende en til. Bed den, der gav dig adgangen, om at tilføje dit mobilnummer.
+challenge-sent = Vi har sendt en kode til { $recipient }.
+challenge-app = Skriv koden fra din godkendelsesapp.
+challenge-app-or-send = Skriv koden fra din godkendelsesapp, eller få os til at sende dig en.
+challenge-code = Kode
+challenge-confirm = Bekræft
+challenge-send-again = Send en ny kode til { $recipient }
+challenge-will-send = { $service } beder om en kode, før du bliver lukket ind. Vi sender en kode til { $recipient }.
+challenge-where = { $service } beder om en kode, før du bliver lukket ind. Hvor skal vi sende den hen?
+challenge-send-to = Send koden til { $recipient }
+challenge-send = Send kode

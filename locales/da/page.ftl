@@ -1,0 +1,15 @@
+page-skip = Gå til indholdet
+page-support = Brug for hjælp?
+page-language = Denne side er på dansk.
+page-seconds = { $count ->
+    [one] { $count } sekund
+   *[other] { $count } sekunder
+}
+page-minutes = { $count ->
+    [one] { $count } minut
+   *[other] { $count } minutter
+}
+page-hours = { $count ->
+    [one] { $count } time
+   *[other] { $count } timer
+}

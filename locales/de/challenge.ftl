@@ -1,0 +1,12 @@
+challenge-title = Bestätigen Sie, dass Sie es sind
+challenge-nothing = { $service } verlangt einen Code, bevor Sie hineinkommen, aber wir können Ihnen keinen schicken. Bitten Sie die Person, die Ihnen den Zugang gegeben hat, Ihre Mobilnummer zu hinterlegen.
+challenge-sent = Wir haben einen Code an { $recipient } geschickt.
+challenge-app = Geben Sie den Code aus Ihrer Authenticator-App ein.
+challenge-app-or-send = Geben Sie den Code aus Ihrer Authenticator-App ein oder lassen Sie sich einen schicken.
+challenge-code = Code
+challenge-confirm = Bestätigen
+challenge-send-again = Neuen Code an { $recipient } schicken
+challenge-will-send = { $service } verlangt einen Code, bevor Sie hineinkommen. Wir schicken den Code an { $recipient }.
+challenge-where = { $service } verlangt einen Code, bevor Sie hineinkommen. Wohin sollen wir ihn schicken?
+challenge-send-to = Code an { $recipient } schicken
+challenge-send = Code schicken

@@ -1,0 +1,15 @@
+page-skip = Zum Inhalt springen
+page-support = Brauchen Sie Hilfe?
+page-language = Diese Seite ist auf Deutsch.
+page-seconds = { $count ->
+    [one] { $count } Sekunde
+   *[other] { $count } Sekunden
+}
+page-minutes = { $count ->
+    [one] { $count } Minute
+   *[other] { $count } Minuten
+}
+page-hours = { $count ->
+    [one] { $count } Stunde
+   *[other] { $count } Stunden
+}

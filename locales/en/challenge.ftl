@@ -1,0 +1,12 @@
+challenge-title = Confirm that it is you
+challenge-nothing = { $service } asks for a code before it lets you in, but there is nothing that we could send one to. Ask whoever gave you this access to add your mobile number.
+challenge-sent = We have sent a code to { $recipient }.
+challenge-app = Type the code of your authenticator app.
+challenge-app-or-send = Type the code of your authenticator app, or let us send you one.
+challenge-code = Code
+challenge-confirm = Confirm
+challenge-send-again = Send a new code to { $recipient }
+challenge-will-send = { $service } asks for a code before it lets you in. We will send a code to { $recipient }.
+challenge-where = { $service } asks for a code before it lets you in. Where shall we send it?
+challenge-send-to = Send code to { $recipient }
+challenge-send = Send code

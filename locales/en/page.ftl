@@ -1,0 +1,15 @@
+page-skip = Skip to the content
+page-support = Need help?
+page-language = This page is in English.
+page-seconds = { $count ->
+    [one] { $count } second
+   *[other] { $count } seconds
+}
+page-minutes = { $count ->
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+page-hours = { $count ->
+    [one] { $count } hour
+   *[other] { $count } hours
+}

@@ -1,0 +1,12 @@
+challenge-title = Confirme que es usted
+challenge-nothing = { $service } pide un código antes de dejarle entrar, pero no tenemos adónde enviárselo. Pida a quien le dio acceso que añada su número de móvil.
+challenge-sent = Hemos enviado un código a { $recipient }.
+challenge-app = Escriba el código de su aplicación de autenticación.
+challenge-app-or-send = Escriba el código de su aplicación de autenticación o pida que le enviemos uno.
+challenge-code = Código
+challenge-confirm = Confirmar
+challenge-send-again = Enviar un código nuevo a { $recipient }
+challenge-will-send = { $service } pide un código antes de dejarle entrar. Enviaremos un código a { $recipient }.
+challenge-where = { $service } pide un código antes de dejarle entrar. ¿Adónde se lo enviamos?
+challenge-send-to = Enviar el código a { $recipient }
+challenge-send = Enviar código

@@ -1,0 +1,12 @@
+notice-no-token-title = Hace falta identificarse
+notice-no-token = Inicie sesión primero o abra el enlace que recibió.
+notice-unknown-token-title = No se reconoce su acceso
+notice-unknown-token = Es erróneo o ha caducado. Inicie sesión de nuevo o pida un enlace nuevo.
+notice-success-token-title = Hay que confirmar este paso
+notice-success-token = Confírmelo con un código nuevo en la aplicación de la que viene.
+notice-denied-title = Cerrado
+notice-denied = Nadie puede abrir esta dirección.
+notice-out-of-scope-title = Fuera de lo compartido
+notice-out-of-scope = Su enlace solo abre su propia carpeta. Abra otra vez el enlace que recibió.
+notice-unavailable-title = Ahora no se puede comprobar su acceso
+notice-unavailable = Inténtelo de nuevo dentro de unos segundos.

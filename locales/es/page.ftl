@@ -1,0 +1,15 @@
+page-skip = Ir al contenido
+page-support = ¿Necesita ayuda?
+page-language = Esta página está en español.
+page-seconds = { $count ->
+    [one] { $count } segundo
+   *[other] { $count } segundos
+}
+page-minutes = { $count ->
+    [one] { $count } minuto
+   *[other] { $count } minutos
+}
+page-hours = { $count ->
+    [one] { $count } hora
+   *[other] { $count } horas
+}

@@ -1,0 +1,12 @@
+challenge-title = Confirmez que c’est bien vous
+challenge-nothing = { $service } demande un code avant de vous laisser entrer, mais nous n’avons nulle part où vous l’envoyer. Demandez à la personne qui vous a donné cet accès d’ajouter votre numéro de mobile.
+challenge-sent = Nous avons envoyé un code à { $recipient }.
+challenge-app = Saisissez le code de votre application d’authentification.
+challenge-app-or-send = Saisissez le code de votre application d’authentification, ou demandez-nous de vous en envoyer un.
+challenge-code = Code
+challenge-confirm = Confirmer
+challenge-send-again = Envoyer un nouveau code à { $recipient }
+challenge-will-send = { $service } demande un code avant de vous laisser entrer. Nous enverrons un code à { $recipient }.
+challenge-where = { $service } demande un code avant de vous laisser entrer. Où devons-nous l’envoyer ?
+challenge-send-to = Envoyer le code à { $recipient }
+challenge-send = Envoyer le code

@@ -1,0 +1,15 @@
+page-skip = Aller au contenu
+page-support = Besoin d’aide ?
+page-language = Cette page est en français.
+page-seconds = { $count ->
+    [one] { $count } seconde
+   *[other] { $count } secondes
+}
+page-minutes = { $count ->
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+page-hours = { $count ->
+    [one] { $count } heure
+   *[other] { $count } heures
+}

@@ -1,0 +1,139 @@
+//! What somebody can be shown before anything is typed: by what they can pass, which code they
+//! already have, whether they must wait. It reads, and changes nothing.
+
+use crate::auth::lockout::Blocked;
+use crate::auth::ports::{FactorKind, FactorSet, Purpose, StoreError};
+use crate::auth::{Auth, Caller, subject};
+
+/// A caller's ways to pass, as they are now.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    pub factors: FactorSet,
+    /// There are backup codes, used ones among them perhaps.
+    pub has_backup_codes: bool,
+    /// A code that was sent to this pair and is still good.
+    pub sent: Option<Sent>,
+    pub blocked: Option<Blocked>,
+}
+
+/// A code that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub kind: FactorKind,
+    /// `+45******78`
+    pub masked_recipient: String,
+    /// Until a new one may be asked for. Other limits may ask for more.
+    pub resend_after_secs: u64,
+}
+
+impl Auth {
+    /// The ways of this caller.
+    pub async fn outlook(&self, caller: &Caller) -> Result<Outlook, StoreError> {
+        let user = caller.holder.user;
+        let subjects = [
+            subject::user(&self.keys, user),
+            subject::address(&self.keys, caller.address),
+        ];
+        let blocked = self.store.blocked(&subjects, self.clock.now()).await?;
+        let factors = self.factors(user).await?;
+        Ok(Outlook {
+            sent: self.sent_to(caller, &factors).await?,
+            has_backup_codes: self.store.backup_salt(user).await?.is_some(),
+            factors,
+            blocked,
+        })
+    }
+
+    async fn sent_to(
+        &self,
+        caller: &Caller,
+        factors: &FactorSet,
+    ) -> Result<Option<Sent>, StoreError> {
+        let now = self.clock.now();
+        let pair = caller.pair.into();
+        let pending = self.store.pending(pair, Purpose::Verify, now).await?;
+        let Some(pending) = pending.filter(|pending| pending.has_code) else {
+            return Ok(None);
+        };
+        let recipient = factors.of(pending.factor).and_then(|it| it.value.masked());
+        let settings = self.settings.load();
+        let sent_at = pending.expires_at.before(settings.codes.lifetime);
+        let again_at = sent_at.after(settings.codes.resend_after);
+        Ok(recipient.map(|masked_recipient| Sent {
+            kind: pending.factor,
+            masked_recipient,
+            resend_after_secs: again_at.secs_since(now),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::challenge::{Accept, Typed, VerifyError};
+    use crate::auth::fixture::World;
+
+    const PHONE: &str = "+4512345678";
+
+    async fn verify(world: &World, caller: &Caller, code: &str) -> Result<(), VerifyError> {
+        let typed = Typed {
+            code,
+            accept: Accept::Factor,
+            pair: caller.pair,
+            device_label: None,
+            issue: None,
+        };
+        world.auth.verify(caller, typed).await.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn a_code_is_there_from_its_sending_to_its_end() {
+        let world = World::new();
+        let user = world.user("ann", "right", Some(PHONE)).await;
+        let (phone, laptop) = (
+            world.caller(user, "phone").await,
+            world.caller(user, "laptop").await,
+        );
+        let sent = async |caller: &Caller| world.auth.outlook(caller).await.unwrap().sent;
+        assert_eq!(sent(&phone).await, None);
+        world.auth.start(&phone, FactorKind::Sms).await.unwrap();
+        world.advance(10);
+        let expected = Sent {
+            kind: FactorKind::Sms,
+            masked_recipient: "+45******78".to_owned(),
+            resend_after_secs: 20,
+        };
+        assert_eq!(sent(&phone).await, Some(expected));
+        assert_eq!(sent(&laptop).await, None, "another pair's");
+        world.advance(60);
+        assert_eq!(sent(&phone).await.unwrap().resend_after_secs, 0);
+        verify(&world, &phone, &world.inbox.code()).await.unwrap();
+        assert_eq!(sent(&phone).await, None, "used");
+        world.auth.start(&phone, FactorKind::Sms).await.unwrap();
+        world.advance(600);
+        assert_eq!(sent(&phone).await, None, "expired");
+    }
+
+    #[tokio::test]
+    async fn whoever_must_wait_is_told_before_they_type() {
+        let world = World::new();
+        let user = world.user("ann", "right", Some(PHONE)).await;
+        let caller = world.caller(user, "phone").await;
+        world.auth.start(&caller, FactorKind::Sms).await.unwrap();
+        for _ in 0..5 {
+            assert_eq!(world.auth.outlook(&caller).await.unwrap().blocked, None);
+            let wrong = match world.inbox.code().as_str() {
+                "000000" => "000001",
+                _ => "000000",
+            };
+            verify(&world, &caller, wrong).await.unwrap_err();
+        }
+        let outlook = world.auth.outlook(&caller).await.unwrap();
+        let delayed = Blocked::Delayed {
+            retry_after_secs: 30,
+        };
+        assert_eq!(outlook.blocked, Some(delayed));
+        assert_eq!(outlook.sent, None, "its tries are over");
+        assert!(!outlook.has_backup_codes);
+    }
+}

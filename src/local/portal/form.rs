@@ -1,0 +1,115 @@
+//! What a form must bring before a page's handler sees it: it was sent by a page of this origin
+//! (Fetch Metadata, `Origin`), and that page was shown to this very browser.
+//!
+//! Each form carries a keyed digest of the device that it was shown to. Nobody else can make one, and
+//! the device's cookie cannot be read by a script or set from elsewhere.
+
+use super::super::decode::Fields;
+use super::super::target::Target;
+use super::super::{Call, Local, Reply, origin};
+use super::cookie;
+use super::page::Frame;
+use super::said::Stop;
+use crate::entropy;
+use crate::identity::device;
+use http::Method;
+use http::header::{COOKIE, SET_COOKIE};
+
+/// A visit to a page: its call, its frame, and what its form sent. A POST has been checked.
+pub(super) struct Visit<'a> {
+    pub(super) call: &'a Call,
+    pub(super) frame: Frame<'a>,
+    /// What a POST sent.
+    pub(super) fields: Fields,
+    /// The browser's device cookie is set with the page: it has none yet.
+    new_device: Option<String>,
+}
+
+impl Local {
+    /// Begins a visit. A POST that does not come from a page of ours, shown to this browser, goes no
+    /// further.
+    pub(super) fn visit<'a>(&self, call: &'a Call) -> Result<Visit<'a>, Stop> {
+        let keys = &self.auth.keys;
+        let is_post = call.method == Method::POST;
+        if is_post && !origin::is_own(call) {
+            return Err(Stop::Foreign);
+        }
+        let known = match cookie::device(call) {
+            Some(device) => Some(device),
+            None => named_device(call),
+        };
+        let mut visit = Visit {
+            call,
+            frame: self.frame(call),
+            fields: Fields::default(),
+            new_device: None,
+        };
+        let device = match known {
+            Some(device) => device,
+            None if is_post => return Err(Stop::NoCookie),
+            None => {
+                let device = self.new_device()?;
+                visit.new_device.insert(device).clone()
+            }
+        };
+        let digest = keys.form(&device);
+        if is_post {
+            visit.fields = Fields::body(call).map_err(|error| Stop::malformed(&error))?;
+            let sent = visit
+                .fields
+                .text("form")
+                .map_err(|error| Stop::malformed(&error))?;
+            if !digest.is(&sent.unwrap_or_default()) {
+                return Err(Stop::StaleForm);
+            }
+        }
+        visit.frame.form = digest.text();
+        Ok(visit)
+    }
+
+    /// The name of a browser that has none yet.
+    pub(super) fn new_device(&self) -> Result<String, Stop> {
+        entropy::token(&*self.auth.entropy).map_err(|_| Stop::Unavailable)
+    }
+
+    /// How long cookies are kept: no session lives longer.
+    pub(super) fn cookie_secs(&self) -> u64 {
+        self.auth.settings.load().sessions.lifetime.as_secs()
+    }
+
+    /// Gives a browser its device cookie with the first page that it is shown.
+    pub(super) fn with_device(&self, visit: &Visit<'_>, reply: Reply) -> Reply {
+        match &visit.new_device {
+            Some(device)
+                if reply.status().is_success() && !reply.headers().contains_key(SET_COOKIE) =>
+            {
+                cookie::set_device(reply, visit.call, device, self.cookie_secs())
+            }
+            _ => reply,
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// A field of the form as text; empty if it is not there.
+    pub(super) fn field(&self, name: &'static str) -> Result<String, Stop> {
+        let text = self
+            .fields
+            .text(name)
+            .map_err(|error| Stop::malformed(&error))?;
+        Ok(text.unwrap_or_default().into_owned())
+    }
+}
+
+/// The device that the address to return to names, or a header: with it, no cookie is set, since
+/// the two would conflict on the way back.
+fn named_device(call: &Call) -> Option<String> {
+    let query = Fields::query(call);
+    let return_to = query.text("return_to").ok().flatten();
+    let mut target = Target::like(call, &return_to.unwrap_or_else(|| "/".into()))?;
+    target.headers.remove(COOKIE);
+    let head = target.head(call, &Method::GET)?;
+    device::find(&head, None)
+        .ok()?
+        .map(std::borrow::Cow::into_owned)
+}

@@ -1,0 +1,66 @@
+// Comfort only: every page works without it. Hooked by data- attributes:
+//
+// data-complete="6"   on an input: its form is sent once so many digits are there (typed, pasted or filled in)
+// data-seconds="30"   on a text in a [data-wait]: until so many seconds are over the button there cannot be used, and the
+//                     text is its data-text with the rest as m:ss in place of %; then it goes
+// data-print          on a button: prints the page
+// data-copy="#id"     on a button: copies that element's text, and says data-copied when it has
+// data-once           on a form: it is sent once, however often its button is pressed
+// data-script         on an element with `hidden`: shown where there is script
+"use strict";
+
+const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
+
+each("[data-script]", (it) => { it.hidden = false; });
+
+each("input[data-complete]", (input) => {
+  const complete = Number(input.dataset.complete);
+  let sent = "";
+  input.addEventListener("input", () => {
+    const digits = input.value.replace(/\D/g, "");
+    // Once for each code: whoever corrects a digit sends the corrected one.
+    if (digits.length !== complete || digits === sent || /[^\d\s.-]/.test(input.value)) return;
+    sent = digits;
+    input.form.requestSubmit();
+  });
+});
+
+each("form[data-once]", (form) => {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+});
+// Back to a page that was kept: its forms can be sent again.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) each("form[data-once]", (form) => { delete form.dataset.sent; });
+});
+
+each("[data-seconds]", (text) => {
+  const place = text.closest("[data-wait]");
+  const button = place.querySelector("button");
+  const over = Date.now() + Number(text.dataset.seconds) * 1000;
+  const tick = () => {
+    const left = Math.ceil((over - Date.now()) / 1000);
+    text.hidden = left <= 0;
+    // Not `disabled`: the button would lose the focus, and could not be found by the keyboard.
+    if (left <= 0) return button.removeAttribute("aria-disabled");
+    button.setAttribute("aria-disabled", "true");
+    const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+    text.textContent = text.dataset.text.replace("%", clock);
+    setTimeout(tick, 250);
+  };
+  button.addEventListener("click", (event) => {
+    if (button.getAttribute("aria-disabled")) event.preventDefault();
+  });
+  tick();
+});
+
+each("button[data-print]", (button) => button.addEventListener("click", () => print()));
+
+each("button[data-copy]", (button) => {
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).innerText);
+    if (button.dataset.copied) button.textContent = button.dataset.copied;
+  });
+});

@@ -1,0 +1,30 @@
+//! The pages, as people meet them: walks in a real Chromium (`tests/browser`), on a phone's and a
+//! desktop's screen, with every page judged by axe-core.
+
+use crate::support::browser::Walk;
+use crate::support::smtpd::Smtpd;
+use crate::support::{PASSWORD, PHONE, Site};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_second_factor_is_passed_on_the_challenge_page() {
+    let mails = Smtpd::start(&[]);
+    let email = format!(
+        "delivery:\n  email: {{smtp: \"smtp://127.0.0.1:{}\", from: files@files.example}}",
+        mails.port
+    );
+    let site = Site::accounts_with(|setup| setup.with("delivery:", &email)).await;
+    let more = ["--phone", PHONE, "--email", "anna@example.org"];
+    site.gateway.add_user_with("anna", PASSWORD, &more);
+    let token = site.gateway.sign_in("anna", PASSWORD, "laptop").await;
+    Walk::new("challenge", &site)
+        .fact("token", token)
+        .fact("phone", PHONE)
+        .mail(&mails)
+        .answer("revoke", |_| {
+            let done = site.gateway.cli(&["session", "revoke", "--user", "anna"]);
+            json!(done.status.success())
+        })
+        .run()
+        .await;
+}
