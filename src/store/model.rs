@@ -152,7 +152,7 @@ fn step(dice: &mut Dice) -> Step {
             let kind = dice.pick(&WITH_VALUE);
             Step::Propose(user, token, kind, code, dice.roll(3) == 0)
         }
-        29 | 57..=59 => {
+        29 | 57..=59 | 73 => {
             let user = [None, Some(user)][usize::from(dice.roll(4) > 0)];
             Step::SendMail(user, token, code)
         }
@@ -191,8 +191,7 @@ fn step(dice: &mut Dice) -> Step {
             let is_first = dice.roll(3) == 0;
             Step::Register(user, token, dice.pick(&PASSKEYS), count(dice), is_first)
         }
-        70..=72 => Step::Answer(user, token, passkey, count(dice)),
-        73 => Step::Answer(user, token, passkey, 2 + count(dice)),
+        70..=72 => Step::Answer(user, token, passkey, 2 * count(dice)),
         74 => {
             let own = Disable::Own {
                 target: passkey.into(),
@@ -333,7 +332,8 @@ async fn take_passkey_step(f: &Fixture, step: Step, now: Timestamp) -> String {
     let tried = async |user, tries, is_first| {
         let mut attempt = f.bare(Some(user), tries);
         // Or their wrong answers would lock everybody for most of a life.
-        for (_, policy) in [&mut attempt.subjects.user, &mut attempt.subjects.address] {
+        for (subject, policy) in [&mut attempt.subjects.user, &mut attempt.subjects.address] {
+            *subject = f.keys.subject("of passkeys", "");
             policy.delay_every = 0;
             policy.lock_at = 100_000;
         }
