@@ -16,6 +16,7 @@ mod kannel;
 mod lane;
 mod mail;
 mod main_job;
+mod mounts;
 mod openapi;
 mod operator;
 mod outside;

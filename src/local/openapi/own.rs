@@ -79,10 +79,26 @@ pub(super) const PAGES: Dialect = Dialect {
                 "Send a code, or verify one: its form.",
                 &[
                     FORM,
-                    field("action", OneOf(&["send", "verify"]), true, "What to do."),
-                    field("code", Digits, false, "With `verify`: the code."),
+                    field(
+                        "action",
+                        OneOf(&["send", "verify", "recover"]),
+                        true,
+                        "What to do.",
+                    ),
+                    field(
+                        "factor",
+                        OneOf(&["sms", "email"]),
+                        false,
+                        "With `send`: by what.",
+                    ),
+                    field(
+                        "code",
+                        Digits,
+                        false,
+                        "With `verify`: the code; with `recover`: a backup code.",
+                    ),
                 ],
-                &[(200, Answer::Page), (303, Answer::Empty)],
+                &[(303, Answer::Empty)],
                 &[401, 403, 404, 429],
             )
         },
