@@ -5,10 +5,9 @@ use crate::auth::Standing;
 use crate::auth::challenge::{Accept, StartError, Typed};
 use crate::auth::enrol::Removed;
 use crate::auth::fixture::{START, World};
-use crate::auth::ports::{FactorKind, Factors as _, Passkeys as _, Which};
-use crate::auth::ports::{Sessions as _, Upkeep as _};
+use crate::auth::ports::{FactorKind, Factors as _, Sessions as _};
 use crate::event::EventKind;
-use crate::factor::passkey::soft::{Soft, UP};
+use crate::factor::passkey::soft::{Soft, UP, UV};
 use crate::gate::session::Factor;
 use std::sync::Arc;
 
@@ -222,10 +221,7 @@ async fn what_is_refused_is_audited_and_counted() {
     soft.sign_count = 2;
     assert_eq!(err(verify(&world, &ann, &soft).await), wrong);
     assert_eq!(world.events.take(), refused("user not verified"));
-    soft = Soft {
-        flags: UP | 4,
-        ..soft
-    };
+    soft.flags = UP | UV;
     soft.origin = "https://evil.example".to_owned();
     assert_eq!(err(verify(&world, &ann, &soft).await), wrong);
     assert_eq!(world.events.take(), refused("of another site"));
