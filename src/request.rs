@@ -176,19 +176,10 @@ impl<'a> RequestHead<'a> {
         Ok(())
     }
 
-    /// Whether a person's browser asks for a page, so that a redirect is an answer.
-    /// `Sec-Fetch-Mode` decides where a browser sends it.
+    /// Whether a person's browser asks for a page; see [`is_navigation`].
     #[must_use]
     pub fn is_browser_navigation(&self) -> bool {
-        if *self.method == Method::HEAD || self.has_bearer() {
-            return false;
-        }
-        if let Some(mode) = self.headers.get(FETCH_MODE) {
-            return mode.as_bytes() == b"navigate";
-        }
-        *self.method == Method::GET
-            && !self.headers.contains_key(REQUESTED_WITH)
-            && self.any_item(ACCEPT, "text/html")
+        is_navigation(self.method, self.headers)
     }
 
     /// Whether a browser sent this, as a page or for one: what it is answered must not make it show a
@@ -213,23 +204,42 @@ impl<'a> RequestHead<'a> {
             .map_or(Ok(None), |query| query::value(query, name))
     }
 
-    fn has_bearer(&self) -> bool {
-        self.headers.get_all(AUTHORIZATION).iter().any(|value| {
-            let scheme = value.as_bytes().get(..6).unwrap_or_default();
-            scheme.eq_ignore_ascii_case(b"bearer")
-        })
-    }
-
     /// Whether a comma-separated header lists `item`, parameters aside.
     fn any_item(&self, name: http::HeaderName, item: &str) -> bool {
-        self.headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|value| value.split(';').next())
-            .any(|value| value.trim().eq_ignore_ascii_case(item))
+        any_item(self.headers, name, item)
     }
+}
+
+/// Whether a person's browser asks for a page, so that a redirect or a page is an answer.
+/// `Sec-Fetch-Mode` decides where a browser sends it.
+#[must_use]
+pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    if *method == Method::HEAD || has_bearer(headers) {
+        return false;
+    }
+    if let Some(mode) = headers.get(FETCH_MODE) {
+        return mode.as_bytes() == b"navigate";
+    }
+    *method == Method::GET
+        && !headers.contains_key(REQUESTED_WITH)
+        && any_item(headers, ACCEPT, "text/html")
+}
+
+fn has_bearer(headers: &HeaderMap) -> bool {
+    headers.get_all(AUTHORIZATION).iter().any(|value| {
+        let scheme = value.as_bytes().get(..6).unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"bearer")
+    })
+}
+
+fn any_item(headers: &HeaderMap, name: http::HeaderName, item: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|value| value.split(';').next())
+        .any(|value| value.trim().eq_ignore_ascii_case(item))
 }
 
 /// How many bytes are looked at without a branch between them: the compiler makes a few instructions

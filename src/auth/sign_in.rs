@@ -1,4 +1,4 @@
-//! Sign-in with Vestibule's own accounts and share links.
+//! Sign-in with Vestibule's own accounts.
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{StoreError, Token, User};
@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::digest::{RealmKeys, SubjectDigest};
 use crate::entropy;
 use crate::event::{Event, EventKind};
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 use crate::identity::accounts;
 use crate::secret::Secret;
 use std::net::IpAddr;
@@ -58,10 +58,10 @@ pub struct SignInContext<'a> {
 
 /// What a new token opens, and how long.
 #[derive(Default)]
-struct Grant {
-    scope: Option<String>,
-    share: Option<crate::id::ShareId>,
-    expires_at: Option<Timestamp>,
+pub(super) struct Grant {
+    pub(super) scope: Option<String>,
+    pub(super) share: Option<crate::id::ShareId>,
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 impl Auth {
@@ -78,6 +78,48 @@ impl Auth {
         let user = self.store.user_by_name(at.realm, name).await?;
         let user = self.judge_password(at, name, user, password).await?;
         self.issue(at, user, Grant::default(), "password").await
+    }
+
+    /// Signs in on a page: with a name or a mail address, whichever it is. The token lives no longer than
+    /// a session, since nobody asks for it again once a browser has lost it.
+    pub async fn sign_in_on_page(
+        &self,
+        at: SignInContext<'_>,
+        typed: &str,
+        password: &Secret,
+    ) -> Result<SignedIn, SignInError> {
+        let by_name = self.store.user_by_name(at.realm, typed).await?;
+        // Asked even where the name was found: or the time would tell one from the other.
+        let (counted, user) = if typed.contains('@') {
+            let by_email = self.store.user_by_email(at.realm, typed).await?;
+            (subject::mailbox(typed), by_name.or(by_email))
+        } else {
+            (typed.to_owned(), by_name)
+        };
+        let user = self.judge_password(at, &counted, user, password).await?;
+        let lifetime = self.settings.load().sessions.lifetime;
+        let grant = Grant {
+            expires_at: Some(self.clock.now().after(lifetime)),
+            ..Grant::default()
+        };
+        self.issue(at, user, grant, "password").await
+    }
+
+    /// Ends what [`Auth::sign_in_on_page`] has begun: the token with its sessions, which it returns for
+    /// the gate to forget. A share link's token is everybody's who has the link, and stays.
+    pub async fn sign_out(
+        &self,
+        at: SignInContext<'_>,
+        token: &str,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let (digest, now) = (at.keys.token(token), self.clock.now());
+        let found = self.store.token(digest, now).await?;
+        let Some((token, holder)) = found.filter(|(token, _)| token.share.is_none()) else {
+            return Ok(Vec::new());
+        };
+        let ended = self.store.drop_token(token.digest, now).await?;
+        self.emit_sign_in(at, EventKind::Revoked, Some(holder.user), "signed out");
+        Ok(ended)
     }
 
     /// Checks the password of whoever `name` (a user's name, or a mail address) has found. Wrong ones
@@ -108,33 +150,6 @@ impl Auth {
         };
         self.store.succeeded(&[account]).await?;
         Ok(user)
-    }
-
-    /// Exchanges a share token for a token of its own, limited to the share's path.
-    pub async fn open_share(
-        &self,
-        at: SignInContext<'_>,
-        share_token: &Secret,
-    ) -> Result<SignedIn, SignInError> {
-        let address = subject::address(&self.keys, at.address);
-        self.not_blocked(&[address]).await?;
-        let digest = at.keys.token(share_token.expose());
-        let found = self.store.token(digest, self.clock.now()).await?;
-        let Some((token, _)) = found.filter(|(token, _)| token.share.is_some()) else {
-            let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-            let now = self.clock.now();
-            self.store.failed(&[(address, policy)], now).await?;
-            self.emit_sign_in(at, EventKind::Refused, None, "unknown share");
-            return Err(SignInError::Wrong);
-        };
-        let user = self.store.user(token.user).await?;
-        let user = user.ok_or(SignInError::Unavailable)?;
-        let grant = Grant {
-            scope: token.scope,
-            share: token.share,
-            expires_at: token.expires_at,
-        };
-        self.issue(at, user, grant, "share").await
     }
 
     /// Hashes off the I/O threads, no more at once than `hashing` has places. The place comes back
@@ -180,7 +195,19 @@ impl Auth {
         detail: &str,
     ) -> Result<SignedIn, SignInError> {
         let token = entropy::token(&*self.entropy).map_err(|_| SignInError::Unavailable)?;
-        let token = Secret::new(token);
+        self.issue_as(at, Secret::new(token), user, grant, detail)
+            .await
+    }
+
+    /// Issues a token whose text has been drawn already.
+    pub(super) async fn issue_as(
+        &self,
+        at: SignInContext<'_>,
+        token: Secret,
+        user: User,
+        grant: Grant,
+        detail: &str,
+    ) -> Result<SignedIn, SignInError> {
         let expires_at = grant.expires_at;
         self.store
             .put_token(Token {

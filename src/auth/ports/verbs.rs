@@ -16,6 +16,7 @@ macro_rules! store_verbs {
             Tokens {
                 fn put_token(token: Token) -> ();
                 fn token(digest: TokenDigest, now: Timestamp) -> Option<(Token, Holder)>;
+                fn drop_token(digest: TokenDigest, now: Timestamp) -> Vec<SessionId>;
             }
             Sessions {
                 fn session(key: SessionKey, now: Timestamp) -> Option<Session>;
@@ -33,9 +34,10 @@ macro_rules! store_verbs {
                 fn succeeded(subjects: &[SubjectDigest]) -> ();
             }
             Shares {
-                fn create_share(share: NewShare, now: Timestamp) -> (ShareId, UserId);
+                fn create_share(share: NewShare, now: Timestamp) -> (ShareId, Vec<UserId>);
                 fn shares() -> Vec<Share>;
-                fn revoke_share(id: ShareId, now: Timestamp) -> bool;
+                fn share_of_link(link: TokenDigest, now: Timestamp) -> Option<Share>;
+                fn revoke_share(id: ShareId, now: Timestamp) -> Vec<UserId>;
             }
             AuditTrail {
                 fn append(events: &[(Timestamp, Event)]) -> ();

@@ -35,8 +35,12 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "page"
         "said"
         "notice"
+        "failure"
         "challenge"
         "passkey"
+        "share"
+        "sign-in"
+        "sign-out"
     )
 });
 

@@ -2,8 +2,10 @@
 
 mod conduit;
 mod iogates;
+mod pages;
 mod portal;
 mod refusal;
+mod share;
 mod sign_in;
 mod tokens;
 mod ziik;
@@ -240,6 +242,13 @@ impl Answer {
         Some(value.to_str().unwrap())
     }
 
+    /// The value of a cookie that is set.
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.0.headers().get_all("set-cookie").iter();
+        let mut cookies = lines.filter_map(|line| line.to_str().unwrap().split(';').next());
+        cookies.find_map(|cookie| cookie.strip_prefix(name)?.strip_prefix('='))
+    }
+
     /// That it is ioGates' error of this status: a message and nothing else.
     #[track_caller]
     fn is_error(&self, status: u16) {
@@ -293,7 +302,19 @@ fn endpoints_are_there_where_their_route_has_them() {
 #[test]
 fn an_upstreams_own_sign_in_is_left_to_it() {
     let site = Site::new();
-    let learn = model::Learn {
+    let route = Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: learned(),
+        portal: Arc::default(),
+    };
+    assert!(table::find(&route, "/api/authtoken").is_none());
+    assert!(table::find(&route, "/api/apiauth/twofactorsms/t").is_some());
+}
+
+/// An identity whose users sign in at the backend.
+fn learned() -> Identity {
+    Identity::Learn(model::Learn {
         endpoint: "/api/authtoken".to_owned(),
         token: "/token".to_owned(),
         user: "/profile/username".to_owned(),
@@ -301,13 +322,5 @@ fn an_upstreams_own_sign_in_is_left_to_it() {
         email: None,
         probe: None,
         lifetime: None,
-    };
-    let route = Route {
-        config: site.route.config.clone(),
-        keys: site.route.keys.clone(),
-        identity: Identity::Learn(learn),
-        portal: Arc::default(),
-    };
-    assert!(table::find(&route, "/api/authtoken").is_none());
-    assert!(table::find(&route, "/api/apiauth/twofactorsms/t").is_some());
+    })
 }

@@ -9,6 +9,7 @@ mod keys;
 mod passkeys;
 mod sends;
 mod sessions;
+mod shares;
 mod tries;
 mod wizards;
 
