@@ -25,6 +25,7 @@ mod form;
 mod language;
 mod page;
 mod said;
+mod share;
 mod sign_in;
 mod sign_out;
 mod visitor;
@@ -45,6 +46,8 @@ pub enum Step {
     Asset,
     /// The second factor.
     Challenge,
+    /// What is behind a share link.
+    Share,
     /// A name and a password of Vestibule's own accounts.
     SignIn,
     /// The end of that.
@@ -102,6 +105,7 @@ impl Local {
         match step {
             Step::Asset => Err(Stop::NotFound),
             Step::Challenge => self.challenge(visit).await,
+            Step::Share => self.share(visit).await,
             Step::SignIn => self.sign_in(visit).await,
             Step::SignOut => self.sign_out(visit).await,
         }
