@@ -105,13 +105,8 @@ async fn whoever_signs_in_on_the_page_reaches_the_files_until_they_sign_out() {
 
     // Another token in the request is the one that counts, here that of a link which is not known.
     let link = browser.get("/share/unknown-link/").await;
-    assert_eq!(link.status(), 401);
-    assert!(
-        link.text()
-            .await
-            .expect("a page")
-            .contains("ask for a new link")
-    );
+    let page = location(&link);
+    assert!(page.starts_with("/.vestibule/share"), "{page}");
 
     let kept = browser.cookies.clone();
     let out = browser.fill("/.vestibule/sign-out", &[]).await;
