@@ -8,15 +8,13 @@
 use super::super::decode::Fields;
 use super::super::{Local, Reply, encode};
 use super::challenge_url;
-use super::cookie;
 use super::form::Visit;
 use super::page::{self, Frame};
 use super::said::{self, Alert, Stop};
-use super::visitor::{Arrival, Device};
-use crate::auth::challenge::{Accept, Typed};
+use super::visitor::Arrival;
+use crate::auth::challenge::Accept;
 use crate::auth::ports::{Enrolled, FactorKind, FactorSet};
 use crate::auth::{Caller, Standing};
-use crate::gate::Presented;
 use askama::Template;
 use http::{Method, StatusCode};
 
@@ -71,6 +69,7 @@ impl Local {
         let arrival = Arrival::read(visit.call)?;
         let caller = self.caller(visit.call, arrival.presented()).await?;
         let caller = caller.ok_or(Stop::UnknownToken)?;
+        self.enrols_first(visit, &arrival, &caller).await?;
         if visit.call.method == Method::POST {
             return self.act(visit, &arrival, &caller).await;
         }
@@ -142,35 +141,10 @@ impl Local {
         code: &str,
     ) -> Result<Reply, Stop> {
         let call = visit.call;
-        // A device that the address itself names stays: the way back names it again.
-        let fresh = match arrival.device {
-            Device::Named(_) => None,
-            Device::Cookie(_) | Device::None => Some(self.new_device()?),
-        };
-        let presented = Presented {
-            token: &arrival.token,
-            device: fresh.as_deref().or(arrival.device.name()),
-        };
-        let pair = call.route.keys.session(presented.token, presented.device);
-        let label = presented
-            .device
-            .map(|device| self.auth.keys.device_label(device));
-        let typed = Typed {
-            code,
-            accept: Accept::Factor,
-            pair,
-            device_label: label,
-            issue: None,
-        };
-        match self.auth.verify(caller, typed).await {
-            Ok(verified) => {
-                self.remember(call, presented, pair, &verified.session)
-                    .await;
+        match self.pass(call, arrival, caller, code, Accept::Factor).await {
+            Ok(passed) => {
                 let reply = said::go_to(&arrival.return_to);
-                Ok(match fresh {
-                    Some(device) => cookie::set_device(reply, call, &device, self.cookie_secs()),
-                    None => reply,
-                })
+                Ok(self.renamed(call, reply, &passed))
             }
             Err(error) => {
                 let state = State::Failed(error.into());

@@ -36,6 +36,9 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "said"
         "notice"
         "challenge"
+        "account"
+        "enrol"
+        "backup"
     )
 });
 

@@ -6,6 +6,7 @@ use super::language::{Sentence, Words};
 use super::page::{self, Frame};
 use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::lockout::Blocked;
+use crate::auth::ports::StoreError;
 use crate::gate::Unavailable;
 use crate::route::Route;
 use http::StatusCode;
@@ -38,6 +39,8 @@ pub(super) enum Stop {
     /// Whoever came by a share link has no account.
     ShareOnly,
     NoCookie,
+    /// Only the operator sets up a first factor here.
+    NoSelfEnrolment,
     Unavailable,
     /// Another page comes first: its address on this host.
     GoTo(String),
@@ -45,6 +48,13 @@ pub(super) enum Stop {
 
 impl From<Unavailable> for Stop {
     fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a page could not be made");
         Self::Unavailable
     }
 }
@@ -57,7 +67,9 @@ impl Stop {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Foreign | Self::StaleForm | Self::ShareOnly => StatusCode::FORBIDDEN,
+            Self::Foreign | Self::StaleForm | Self::ShareOnly | Self::NoSelfEnrolment => {
+                StatusCode::FORBIDDEN
+            }
             Self::Malformed(_) | Self::NoCookie => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoToken | Self::UnknownToken => StatusCode::UNAUTHORIZED,
@@ -76,6 +88,7 @@ impl Stop {
             Self::UnknownToken => ("said-unknown-token-title", "said-unknown-token"),
             Self::ShareOnly => ("said-share-only-title", "said-share-only"),
             Self::NoCookie => ("said-no-cookie-title", "said-no-cookie"),
+            Self::NoSelfEnrolment => ("said-no-self-enrolment-title", "said-no-self-enrolment"),
             Self::Unavailable | Self::GoTo(_) => ("said-unavailable-title", "said-unavailable"),
         };
         Notice { title, detail }

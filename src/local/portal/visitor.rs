@@ -13,6 +13,7 @@ use crate::identity::{credential, device};
 use http::Method;
 use http::header::COOKIE;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
+use std::borrow::Cow;
 
 /// Who visits a page of their own: `member` is how pages ask.
 pub(super) enum Visitor {
@@ -58,7 +59,7 @@ impl Local {
         Ok(Visitor::Known(Box::new(Member {
             caller,
             token: token.into_owned(),
-            device: device.map(std::borrow::Cow::into_owned),
+            device: device.map(Cow::into_owned),
         })))
     }
 
@@ -66,9 +67,7 @@ impl Local {
     /// can show more, and back to this page: strangers to the sign-in, members to the challenge.
     pub(super) async fn member(&self, visit: &Visit<'_>, least: Standing) -> Result<Member, Stop> {
         let call = visit.call;
-        // What a form has sent is gone by then: its page is where it begins anew.
-        let query = call.query.as_ref().map(|query| format!("?{query}"));
-        let here = format!("{}{}", call.path, query.unwrap_or_default());
+        let here = here(call);
         let member = match self.visitor(call).await? {
             Visitor::Known(member) => *member,
             Visitor::Anonymous if matches!(call.route.identity, Identity::Accounts) => {
@@ -80,11 +79,44 @@ impl Local {
             return Err(Stop::ShareOnly);
         }
         if member.caller.standing < least {
-            let is_sudo = least == Standing::Sudo;
-            return Err(Stop::GoTo(challenge_url(&call.route, &here, is_sudo)));
+            return Err(step_up(call, least == Standing::Sudo));
         }
         Ok(member)
     }
+}
+
+impl Local {
+    /// Who comes to a page that leads on to somewhere else, with a token or by one in the address to
+    /// return to, and as whom. Strangers sign in first.
+    pub(super) async fn arrived(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
+        let call = visit.call;
+        let sign_in = |stop| match call.route.identity {
+            Identity::Accounts => Stop::GoTo(sign_in_url(&call.route, &here(call))),
+            _ => stop,
+        };
+        let arrival = Arrival::read(call).map_err(|stop| match stop {
+            Stop::NoToken => sign_in(stop),
+            stop => stop,
+        })?;
+        let caller = self.caller(call, arrival.presented()).await?;
+        let caller = caller.ok_or_else(|| sign_in(Stop::UnknownToken))?;
+        match caller.holder.scope() {
+            Some(_) => Err(Stop::ShareOnly),
+            None => Ok((arrival, caller)),
+        }
+    }
+}
+
+/// The address of the page that a call is about, to come back to. What a form has sent is gone by
+/// then: its page is where it begins anew.
+pub(super) fn here(call: &Call) -> String {
+    let query = call.query.as_ref().map(|query| format!("?{query}"));
+    format!("{}{}", call.path, query.unwrap_or_default())
+}
+
+/// Leads to the challenge page, and back to this one. `fresh`: for a code that is typed now.
+pub(super) fn step_up(call: &Call, fresh: bool) -> Stop {
+    Stop::GoTo(challenge_url(&call.route, &here(call), fresh))
 }
 
 /// Whoever comes to be challenged, with a token; whether anybody holds it has not been asked yet.
