@@ -378,6 +378,7 @@ fn config() -> model::Config {
         phone_region: None,
         forward: Forward {
             token: ForwardToken::Original,
+            passwords: true,
             assertion: false,
             audience: "files".to_owned(),
         },

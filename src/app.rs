@@ -8,6 +8,7 @@ mod jobs;
 mod learner;
 mod probe;
 
+use crate::auth::basic::Passwords;
 use crate::auth::ports::{Store, StoreError};
 use crate::auth::signing::Signer;
 use crate::auth::{Auth, Deliver, Settings};
@@ -22,6 +23,7 @@ use crate::edge::upstream::RESOLVE_EVERY;
 use crate::edge::{h2, proxy};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::gate::{Gate, Witness};
+use crate::identity::basic::Checked;
 use crate::identity::witness::StoreWitness;
 use crate::local::Local;
 use crate::observe::admin::{self, Health};
@@ -84,6 +86,8 @@ struct Base {
     keys: DigestKeys,
     signer: Arc<Signer>,
     audit: Audit,
+    /// Names and passwords that were right a while ago.
+    passwords: Arc<Checked>,
 }
 
 /// A running gateway.
@@ -115,6 +119,7 @@ impl App {
         let issuers = Issuers::new(&base.issuers(), &config, None)?;
         witness.set_probes(issuers.probes());
         let auth = Arc::new(base.auth(&config)?);
+        auth.passwords.set_backends(issuers.probes());
 
         let listeners = Listeners::bind(
             &config.listeners,
@@ -230,6 +235,7 @@ impl App {
         self.auth.deliver.store(Arc::new(providers));
         self.auth.settings.store(Arc::new(settings(&config)));
         self.witness.set_probes(issuers.probes());
+        self.auth.passwords.set_backends(issuers.probes());
         self.issuers.store(Arc::new(issuers));
         self.gate.set_idle(config.sessions.idle);
         self.snapshots.store(Arc::new(snapshot));
@@ -284,6 +290,7 @@ impl Base {
             keys,
             signer: Arc::new(signer),
             audit,
+            passwords: Arc::default(),
         })
     }
 
@@ -300,6 +307,7 @@ impl Base {
                     gate.token_issued(token);
                 }
             }),
+            Arc::clone(&self.passwords),
         );
         let gate = Arc::new(Gate::new(
             Arc::clone(&witness) as Arc<dyn Witness>,
@@ -324,6 +332,7 @@ impl Base {
             settings: ArcSwap::from_pointee(settings(config)),
             hashing: Arc::new(Semaphore::new(hashing_at_once())),
             guesses: Default::default(),
+            passwords: Passwords::new(Arc::clone(&self.passwords)),
         })
     }
 

@@ -136,6 +136,7 @@ pub(crate) mod tests {
             phone_region: None,
             forward: Forward {
                 token: ForwardToken::Original,
+                passwords: true,
                 assertion: false,
                 audience: "files".to_owned(),
             },

@@ -23,6 +23,9 @@ pub(crate) use query::may_hold;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+const FETCH_MODE: &str = "sec-fetch-mode";
+const REQUESTED_WITH: &str = "x-requested-with";
+
 /// A request head in canonical form, borrowing from the head it was read from wherever that was
 /// canonical already (then nothing is allocated).
 #[derive(Debug)]
@@ -182,12 +185,21 @@ impl<'a> RequestHead<'a> {
         if *self.method == Method::HEAD || self.has_bearer() {
             return false;
         }
-        if let Some(mode) = self.headers.get("sec-fetch-mode") {
+        if let Some(mode) = self.headers.get(FETCH_MODE) {
             return mode.as_bytes() == b"navigate";
         }
         *self.method == Method::GET
-            && !self.headers.contains_key("x-requested-with")
+            && !self.headers.contains_key(REQUESTED_WITH)
             && self.any_item(ACCEPT, "text/html")
+    }
+
+    /// Whether a browser sent this, as a page or for one: what it is answered must not make it show a
+    /// login box of its own.
+    #[must_use]
+    pub fn is_of_browser(&self) -> bool {
+        self.is_browser_navigation()
+            || self.headers.contains_key(FETCH_MODE)
+            || self.headers.contains_key(REQUESTED_WITH)
     }
 
     /// Whether the request asks to become a WebSocket (RFC 6455 section 4.1). Wider than the RFC on

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use vestibule::auth::basic::Passwords;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use vestibule::auth::ports::{FactorKind, NewShare, NewUser, Store, Which};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
@@ -390,6 +391,7 @@ fn auth(
         }),
         hashing: Arc::new(tokio::sync::Semaphore::new(1)),
         guesses: Default::default(),
+        passwords: Passwords::new(Arc::default()),
     }
 }
 
@@ -439,6 +441,7 @@ impl World {
                 Arc::clone(&self.clock) as _,
                 // Every token of this simulation is new when it is issued.
                 Arc::new(|_| {}),
+                Arc::default(),
             );
             let idle = Duration::from_secs(IDLE);
             let clock = Arc::clone(&self.clock) as _;

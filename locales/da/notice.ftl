@@ -10,3 +10,5 @@ notice-out-of-scope-title = Uden for det delte
 notice-out-of-scope = Dit link åbner kun sin egen mappe. Åbn igen det link, du har fået.
 notice-unavailable-title = Din adgang kan ikke kontrolleres lige nu
 notice-unavailable = Prøv igen om nogle sekunder.
+notice-too-many-tries-title = For mange forkerte adgangskoder
+notice-too-many-tries = Vent lidt, før du prøver igen.

@@ -10,3 +10,5 @@ notice-out-of-scope-title = Außerhalb der Freigabe
 notice-out-of-scope = Ihr Link öffnet nur seinen eigenen Ordner. Öffnen Sie noch einmal den Link, den Sie bekommen haben.
 notice-unavailable-title = Ihr Zugang lässt sich gerade nicht prüfen
 notice-unavailable = Versuchen Sie es in ein paar Sekunden noch einmal.
+notice-too-many-tries-title = Zu viele falsche Passwörter
+notice-too-many-tries = Warten Sie eine Weile, bevor Sie es noch einmal versuchen.

@@ -10,3 +10,5 @@ notice-out-of-scope-title = Outside of the share
 notice-out-of-scope = Your link opens its own folder only. Open the link that you were sent once more.
 notice-unavailable-title = Your access cannot be checked now
 notice-unavailable = Try again in a few seconds.
+notice-too-many-tries-title = Too many wrong passwords
+notice-too-many-tries = Wait a while before you try again.

@@ -10,3 +10,5 @@ notice-out-of-scope-title = Fuera de lo compartido
 notice-out-of-scope = Su enlace solo abre su propia carpeta. Abra otra vez el enlace que recibió.
 notice-unavailable-title = Ahora no se puede comprobar su acceso
 notice-unavailable = Inténtelo de nuevo dentro de unos segundos.
+notice-too-many-tries-title = Demasiadas contraseñas incorrectas
+notice-too-many-tries = Espere un poco antes de volver a intentarlo.

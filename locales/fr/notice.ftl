@@ -10,3 +10,5 @@ notice-out-of-scope-title = En dehors du partage
 notice-out-of-scope = Votre lien n’ouvre que son propre dossier. Rouvrez le lien que vous avez reçu.
 notice-unavailable-title = Votre accès ne peut pas être vérifié pour l’instant
 notice-unavailable = Réessayez dans quelques secondes.
+notice-too-many-tries-title = Trop de mots de passe erronés
+notice-too-many-tries = Patientez un moment avant de réessayer.

@@ -7,12 +7,13 @@
 use crate::clock::Clock;
 use crate::config::model::{Config, Learn, Route, Upstream};
 use crate::gate::Unavailable;
-use crate::identity::learn;
+use crate::identity::basic::{self, Login};
+use crate::identity::learn::{self, LearnedProfile};
 use crate::identity::witness::{LearnedToken, Probe};
 use crate::secret::Secret;
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +31,8 @@ pub(super) struct UpstreamProbe {
     /// The server that answered last: one that is down costs a wait once.
     first: AtomicUsize,
     learn: Learn,
+    /// For the log.
+    identity: String,
     clock: Arc<dyn Clock>,
 }
 
@@ -127,16 +130,26 @@ impl UpstreamProbe {
             servers,
             first: AtomicUsize::new(0),
             learn: learn.clone(),
+            identity: identity.to_owned(),
             clock,
         }))
     }
 
-    /// The first answer's head, with the server it came from.
-    async fn ask(&self, token: &str) -> Option<(&Server, reqwest::Response)> {
+    /// The first answer's head, with the server it came from. Without a token, as anybody.
+    async fn ask(&self, token: Option<&str>) -> Option<(&Server, reqwest::Response)> {
         let (count, first) = (self.servers.len(), self.first.load(Ordering::Relaxed));
         for index in (first..).map(|n| n % count).take(count.min(TRIES_MAX)) {
             let server = self.servers.get(index)?;
-            let request = server.client.get(&server.url).bearer_auth(token);
+            let request = server.client.get(&server.url);
+            let request = match token {
+                Some(token) if basic::is_basic(token) => {
+                    let mut value = HeaderValue::from_str(token).ok()?;
+                    value.set_sensitive(true);
+                    request.header(AUTHORIZATION, value)
+                }
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            };
             match request.headers(server.headers.clone()).send().await {
                 Ok(answer) => {
                     self.first.store(index, Ordering::Relaxed);
@@ -153,6 +166,76 @@ impl UpstreamProbe {
         }
         None
     }
+
+    /// Whose a name and a password are that the backend has just taken, given the profile that it told.
+    /// One that takes everybody has said nothing: it is asked as anybody, too.
+    async fn owner(
+        &self,
+        token: &str,
+        told: Option<LearnedProfile>,
+    ) -> Result<Option<LearnedProfile>, Unavailable> {
+        let Some(login) = Login::of(token) else {
+            return Ok(None);
+        };
+        let (_, to_anybody) = self.ask(None).await.ok_or(Unavailable)?;
+        let takes_anybody = to_anybody.status().is_success();
+        match told {
+            Some(told) if takes_anybody => {
+                let guest = self.profile_in(to_anybody).await?;
+                Ok(Some(told).filter(|told| guest.is_none_or(|guest| guest.user != told.user)))
+            }
+            Some(told) => Ok(Some(told)),
+            None if takes_anybody => {
+                tracing::error!(
+                    identity = self.identity,
+                    "the probe's path answers everybody, so that no password can be verified by it: \
+                     set `probe` to a path that needs one"
+                );
+                Err(Unavailable)
+            }
+            None => Ok(Some(LearnedProfile {
+                // As one user, however a backend that does not look at case has it spelled: a second
+                // user of the same account would have no second factor yet.
+                user: login.user.to_lowercase(),
+                phone: None,
+                email: None,
+            })),
+        }
+    }
+
+    /// The profile that an answer tells.
+    async fn profile_in(
+        &self,
+        mut answer: reqwest::Response,
+    ) -> Result<Option<LearnedProfile>, Unavailable> {
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(failed)? {
+            if body.len() + piece.len() > PROFILE_BYTES_MAX {
+                return Ok(None);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(learn::parse_profile(&self.learn, &body))
+    }
+
+    /// Whether the backend has taken the token. A password that it answers with anything but a refusal
+    /// has not been judged: a wrong path must not cost its owner a delay.
+    fn is_taken(&self, token: &str, status: StatusCode) -> Result<bool, Unavailable> {
+        if status.is_success() {
+            return Ok(true);
+        }
+        let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if status.is_server_error() || basic::is_basic(token) && !is_refused {
+            let status = status.as_u16();
+            tracing::warn!(
+                identity = self.identity,
+                status,
+                "the backend's profile cannot be asked for"
+            );
+            return Err(Unavailable);
+        }
+        Ok(false)
+    }
 }
 
 fn failed(error: reqwest::Error) -> Unavailable {
@@ -164,37 +247,29 @@ fn failed(error: reqwest::Error) -> Unavailable {
 #[async_trait]
 impl Probe for UpstreamProbe {
     async fn probe(&self, realm: &str, token: &str) -> Result<Option<LearnedToken>, Unavailable> {
-        let (server, mut answer) = self.ask(token).await.ok_or(Unavailable)?;
-        let status = answer.status();
-        if status.is_server_error() {
-            return Err(Unavailable);
-        }
-        if !status.is_success() {
+        let (server, answer) = self.ask(Some(token)).await.ok_or(Unavailable)?;
+        if !self.is_taken(token, answer.status())? {
             return Ok(None);
         }
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(failed)? {
-            if body.len() + piece.len() > PROFILE_BYTES_MAX {
-                return Ok(None);
-            }
-            body.extend_from_slice(&piece);
-        }
+        let told = self.profile_in(answer).await?;
+        let profile = match basic::is_basic(token) {
+            true => self.owner(token, told).await?,
+            false => told,
+        };
         let region = server.phone_region.as_deref();
         let lifetime = self.learn.lifetime;
-        Ok(
-            learn::parse_profile(&self.learn, &body).map(|profile| LearnedToken {
-                realm: realm.to_owned(),
-                token: Secret::new(token),
-                user: profile.user,
-                phone: profile
-                    .phone
-                    .as_deref()
-                    .and_then(|raw| super::learner::readable(raw, region)),
-                email: profile.email,
-                device: None,
-                expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
-            }),
-        )
+        Ok(profile.map(|profile| LearnedToken {
+            realm: realm.to_owned(),
+            token: Secret::new(token),
+            user: profile.user,
+            phone: profile
+                .phone
+                .as_deref()
+                .and_then(|raw| super::learner::readable(raw, region)),
+            email: profile.email,
+            device: None,
+            expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
+        }))
     }
 }
 
@@ -324,5 +399,70 @@ routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id}}]
         let answer = probe(&upstream, "files.test").probe("id", "t0ken").await;
         assert!(answer.is_err());
         assert!(texts(&seen).remove(0).contains("inside.test"));
+    }
+
+    /// A backend that answers `GET` with and without credentials as told: a status and a body each.
+    async fn answering(with: &'static str, without: &'static str) -> Arc<dyn Probe> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
+                let is_known = request.contains("\r\nauthorization: basic ");
+                let (status, body) = if is_known { with } else { without }
+                    .split_once(' ')
+                    .unwrap();
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        probe(&format!("servers: [\"{address}\"]"), "files.test")
+    }
+
+    /// `Ann:pw`.
+    const PASSWORD: &str = "Basic QW5uOnB3";
+
+    #[tokio::test]
+    async fn a_name_and_a_password_are_asked_about_as_they_came() {
+        let (address, seen) = backend().await;
+        let upstream = format!("servers: [\"{address}\"]");
+        let answer = probe(&upstream, "files.test").probe("id", PASSWORD).await;
+        // This one knows everybody as ann.
+        assert!(answer.unwrap().is_none());
+        let requests = texts(&seen);
+        let line = "\r\nauthorization: basic qw5uonb3\r\n";
+        assert!(requests[0].contains(line), "{requests:?}");
+        assert!(!requests[1].contains("authorization"), "{requests:?}");
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_if_the_backend_takes_it_and_not_everybody() {
+        const ANN: &str = "200 {\"username\":\"ann\"}";
+        for (with, without, wanted) in [
+            (ANN, "401 ", Ok(Some("ann"))),
+            (ANN, "200 {\"username\":\"*\"}", Ok(Some("ann"))),
+            (ANN, "200 hello", Ok(Some("ann"))),
+            (ANN, ANN, Ok(None)),
+            ("200 hello", "401 ", Ok(Some("ann"))),
+            ("204 ", "403 ", Ok(Some("ann"))),
+            ("200 hello", "200 hello", Err(())),
+            ("401 ", "401 ", Ok(None)),
+            ("403 ", "401 ", Ok(None)),
+            ("404 ", "404 ", Err(())),
+            ("302 ", "401 ", Err(())),
+            ("500 ", "401 ", Err(())),
+        ] {
+            let answer = answering(with, without).await.probe("id", PASSWORD).await;
+            let user = answer.map(|learned| learned.map(|learned| learned.user));
+            let wanted = wanted
+                .map(|user| user.map(str::to_owned))
+                .map_err(|()| Unavailable);
+            assert_eq!(user, wanted, "{with:?} {without:?}");
+        }
     }
 }

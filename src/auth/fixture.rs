@@ -1,6 +1,7 @@
 //! What tests of the use cases and of the endpoints over them stand on: the in-memory store with
 //! verbs that can be made to fail, an inbox, a recorder of events and a clock moved by hand.
 
+use super::basic::Passwords;
 use super::challenge::{Accept, Typed};
 use super::enrol::NewFactor;
 use super::lockout::{Blocked, LockoutPolicy};
@@ -209,6 +210,7 @@ impl World {
             settings: ArcSwap::from_pointee(settings()),
             hashing: Arc::new(tokio::sync::Semaphore::new(1)),
             guesses: Default::default(),
+            passwords: Passwords::new(Arc::default()),
         });
         Self {
             auth,

@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod backend;
+pub mod basic;
 pub mod challenge;
 pub mod confirm;
 pub mod crowd;
@@ -92,6 +93,7 @@ pub struct Auth {
     pub hashing: Arc<tokio::sync::Semaphore>,
     /// Sign-ins that a backend is judging, by whom they count for.
     pub guesses: crowd::Crowd<SubjectDigest>,
+    pub passwords: basic::Passwords,
 }
 
 /// How far a caller has shown who it is.

@@ -139,7 +139,7 @@ impl Auth {
 
     /// Hashes off the I/O threads, no more at once than `hashing` has places. The place comes back
     /// with the answer, to be kept until a failure has been counted.
-    async fn check_password(
+    pub(super) async fn check_password(
         &self,
         subjects: &[SubjectDigest],
         password: &Secret,

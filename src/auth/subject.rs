@@ -4,7 +4,8 @@
 
 use crate::digest::{DigestKeys, SubjectDigest};
 use crate::id::UserId;
-use std::net::{IpAddr, Ipv6Addr};
+pub use crate::identity::network::network;
+use std::net::IpAddr;
 
 /// A user: wrong codes, over all factors, devices and dialects.
 #[must_use]
@@ -38,16 +39,6 @@ pub fn unauthorized(keys: &DigestKeys, realm: &str, address: &str) -> SubjectDig
 #[must_use]
 pub fn strangers_to(id: UserId) -> UserId {
     UserId(id.0.saturating_neg())
-}
-
-/// What a client can be told apart by: its IPv4 address, or the /64 of an IPv6 one, since a /64
-/// is what one customer gets and can walk through at will.
-#[must_use]
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
-    }
 }
 
 /// A client's address: wrong codes, passwords and share links.

@@ -476,6 +476,8 @@ pub struct Route {
 pub enum CredentialSource {
     /// `Authorization: Bearer` (RFC 6750).
     Bearer,
+    /// `Authorization: Basic` (RFC 7617): a name and a password.
+    Basic,
     Cookie(String),
     Query(String),
     /// The segment after this prefix: `/share/` for `/share/{token}`.
@@ -522,6 +524,9 @@ pub enum Requirement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub token: ForwardToken,
+    /// Whether [`ForwardToken::Original`] means a Basic password too: one of Vestibule's own accounts is
+    /// no business of the upstream's.
+    pub passwords: bool,
     /// Whether `X-Vestibule-Assertion` is sent.
     pub assertion: bool,
     /// Whom a signed token or assertion is for (`aud`).

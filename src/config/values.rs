@@ -168,6 +168,7 @@ impl JsonSchema for SecretSource {
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
     Bearer,
+    Basic,
     Cookie(String),
     Query(String),
     Path(String),
@@ -182,7 +183,7 @@ struct CredentialPlace {
 }
 
 const CREDENTIAL_FORMS: &str =
-    "bearer, {cookie: NAME}, {query: NAME} or {path: \"/share/{token}\"}";
+    "bearer, basic, {cookie: NAME}, {query: NAME} or {path: \"/share/{token}\"}";
 
 impl<'de> Deserialize<'de> for Credential {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -195,10 +196,11 @@ impl<'de> Deserialize<'de> for Credential {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Credential, E> {
-                if text == "bearer" {
-                    return Ok(Credential::Bearer);
+                match text {
+                    "bearer" => Ok(Credential::Bearer),
+                    "basic" => Ok(Credential::Basic),
+                    _ => Err(E::custom(format!("{text:?}: write {CREDENTIAL_FORMS}"))),
                 }
-                Err(E::custom(format!("{text:?}: write {CREDENTIAL_FORMS}")))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Credential, A::Error> {
@@ -221,6 +223,7 @@ impl Serialize for Credential {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (key, value) = match self {
             Self::Bearer => return serializer.serialize_str("bearer"),
+            Self::Basic => return serializer.serialize_str("basic"),
             Self::Cookie(name) => ("cookie", name),
             Self::Query(name) => ("query", name),
             Self::Path(path) => ("path", path),
@@ -253,6 +256,11 @@ impl JsonSchema for Credential {
             "description": "A place where a request may carry its token.",
             "oneOf": [
                 {"description": "`Authorization: Bearer` (RFC 6750).", "const": "bearer"},
+                {
+                    "description": "`Authorization: Basic` (RFC 7617): the name and password of an \
+                                    account here, or of one that the identity's `probe` takes.",
+                    "const": "basic",
+                },
                 place("cookie", "A cookie of this name.", "IOGATES"),
                 place("query", "A query parameter of this name.", "token"),
                 place("path", "The path segment that stands for `{token}`.", "/share/{token}"),

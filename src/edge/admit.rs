@@ -8,10 +8,12 @@ use super::proxy::Gateway;
 use super::upstream::Flow;
 use super::watch::{self, Watch};
 use super::{body, bridge, forward, head, headers};
+use crate::auth::sign_in::{SignInContext, SignInError};
 use crate::config::model::{Learn, Requirement};
 use crate::gate::session::in_scope;
 use crate::gate::{Checked, Decision, Grant, Known, Permit, Presented, Question, Refusal};
-use crate::identity::{credential, device, success};
+use crate::identity::network::NetworkName;
+use crate::identity::{basic, credential, device, success};
 use crate::local::table::{self, Endpoint};
 use crate::local::{Call, Reply, refusal};
 use crate::observe::metrics::Outcome;
@@ -62,6 +64,9 @@ pub(super) struct Case<'h> {
     head: &'h RequestHead<'h>,
     route: &'h Arc<Route>,
     device: Option<Cow<'h, str>>,
+    /// Stands for the device of who named none and sent a password: whoever has learned it must not
+    /// be in as soon as its owner has let one client in.
+    network: Option<NetworkName>,
     token: Option<Cow<'h, str>>,
     success_token: Option<&'h str>,
     requirement: Requirement,
@@ -69,6 +74,12 @@ pub(super) struct Case<'h> {
 }
 
 impl Case<'_> {
+    /// The device that a session is of.
+    fn device(&self) -> Option<&str> {
+        let named = self.device.as_deref();
+        named.or(self.network.as_ref().map(NetworkName::as_str))
+    }
+
     fn question(&self) -> Question<'_> {
         Question {
             realm: &self.route.config.identity,
@@ -77,7 +88,7 @@ impl Case<'_> {
             success_token: self.success_token,
             presented: self.token.as_deref().map(|token| Presented {
                 token,
-                device: self.device.as_deref(),
+                device: self.device(),
             }),
             path: &self.head.path,
             destination: self.head.destination.as_deref(),
@@ -95,7 +106,7 @@ impl Case<'_> {
 
     /// The device's opaque name, for the upstream of somebody who was let through.
     fn device_label(&self, gateway: &Gateway, grant: &Grant) -> Option<String> {
-        let device = headers::holder(grant).and(self.device.as_deref());
+        let device = headers::holder(grant).and(self.device());
         device.map(&gateway.device_label)
     }
 }
@@ -130,9 +141,7 @@ impl Gateway {
         let (head, route) = self.read(asked, ctx)?;
         let case = self.case(&head, &route)?;
         let began = Instant::now();
-        let (decision, mounted) = self
-            .decide_with_share(&case.question(), &head, &route)
-            .await;
+        let (decision, mounted) = self.decide_with_share(&case.question(), &case).await;
         self.metrics.gate(began.elapsed());
         match decision {
             Decision::Refuse(refusal) => {
@@ -258,10 +267,13 @@ impl Gateway {
             _ => success::find(head.headers)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
+        let is_alone = device.is_none() && token.as_deref().is_some_and(basic::is_basic);
+        let network = is_alone.then(|| NetworkName::of(head.client.address));
         Ok(Case {
             head,
             route,
             device,
+            network,
             token,
             success_token,
             requirement,
@@ -331,11 +343,35 @@ impl Gateway {
         Ok(())
     }
 
-    async fn decide(&self, question: &Question<'_>) -> Decision {
-        match self.gate.check(question) {
-            Checked::Decided(decision) => decision,
-            Checked::Ask => self.gate.admit(question).await,
+    async fn decide(&self, question: &Question<'_>, case: &Case<'_>) -> Decision {
+        if let Checked::Decided(decision) = self.gate.check(question) {
+            return decision;
         }
+        match self.admit_password(case).await {
+            Ok(()) => self.gate.admit(question).await,
+            Err(refusal) => Decision::Refuse(refusal),
+        }
+    }
+
+    /// Has a name and a password verified where they stand for a token that memory does not know.
+    async fn admit_password(&self, case: &Case<'_>) -> Result<(), Refusal> {
+        let token = case.token.as_deref();
+        let Some(token) = token.filter(|token| basic::is_basic(token)) else {
+            return Ok(());
+        };
+        let at = SignInContext {
+            realm: &case.route.config.identity,
+            keys: &case.route.keys,
+            device: case.device().unwrap_or_default(),
+            route: &case.route.config.name,
+            address: case.head.client.address,
+        };
+        let admitted = self.local.auth.admit_basic(at, token).await;
+        admitted.map_err(|error| match error {
+            SignInError::Wrong => Refusal::UnknownToken,
+            SignInError::TooMany { retry_after_secs } => Refusal::TooManyTries { retry_after_secs },
+            SignInError::Unavailable => Refusal::Unavailable,
+        })
     }
 
     /// The decision and, for a share link of Vestibule's own (`/share/{token}/rest`), the path
@@ -344,13 +380,13 @@ impl Gateway {
     async fn decide_with_share(
         &self,
         question: &Question<'_>,
-        head: &RequestHead<'_>,
-        route: &Route,
+        case: &Case<'_>,
     ) -> (Decision, Option<String>) {
+        let (head, route) = (case.head, case.route);
         let token = question.presented.map(|presented| presented.token);
         let behind = token.and_then(|token| Some((token, head::behind_share(route, head, token)?)));
         let Some((token, rest)) = behind else {
-            return (self.decide(question).await, None);
+            return (self.decide(question, case).await, None);
         };
         // A success token is spent on the path that is meant, not on the link.
         let spends = question.requirement == Requirement::SuccessToken;
@@ -361,7 +397,7 @@ impl Gateway {
             },
             false => *question,
         };
-        let decision = self.decide(&link).await;
+        let decision = self.decide(&link, case).await;
         let scope = match &decision {
             Decision::Permit(permit) => {
                 headers::holder(permit.grant()).and_then(|holder| holder.scope().map(str::to_owned))
@@ -378,7 +414,7 @@ impl Gateway {
         };
         let Some(scope) = scope else {
             return match decision {
-                Decision::Permit(_) if spends => (self.decide(question).await, None),
+                Decision::Permit(_) if spends => (self.decide(question, case).await, None),
                 decision => (decision, None),
             };
         };
@@ -392,7 +428,7 @@ impl Gateway {
             path: &path,
             ..*question
         };
-        (self.decide(&inside).await, Some(path))
+        (self.decide(&inside, case).await, Some(path))
     }
 }
 
@@ -450,7 +486,9 @@ fn address(session: &Session) -> Option<IpAddr> {
 
 fn outcome(refusal: &Refusal) -> Outcome {
     match refusal {
-        Refusal::NoToken | Refusal::UnknownToken => Outcome::Unauthenticated,
+        Refusal::NoToken | Refusal::UnknownToken | Refusal::TooManyTries { .. } => {
+            Outcome::Unauthenticated
+        }
         Refusal::SecondFactorRequired { .. } | Refusal::SuccessTokenRequired { .. } => {
             Outcome::Challenged
         }
@@ -467,6 +505,7 @@ fn user(refusal: &Refusal) -> Option<crate::id::UserId> {
         } => Some(holder.user),
         Refusal::NoToken
         | Refusal::UnknownToken
+        | Refusal::TooManyTries { .. }
         | Refusal::SuccessTokenRequired { holder: None }
         | Refusal::Denied
         | Refusal::OutOfScope

@@ -104,7 +104,12 @@ pub(super) fn place_token(
     route: &model::Route,
 ) -> pingora::Result<()> {
     match (route.forward.token, &outgoing.original) {
-        (ForwardToken::Original, None) => Ok(()),
+        (ForwardToken::Original, None) => {
+            if !route.forward.passwords && credential::has_basic(&request.headers) {
+                request.remove_header(&AUTHORIZATION);
+            }
+            Ok(())
+        }
         (ForwardToken::Original, Some(original)) => {
             put_original(request, original, &route.credentials)
         }
@@ -133,6 +138,7 @@ fn put_original(
             }
             CredentialSource::Cookie(name) => headers::put_cookie(request, name, original)?,
             CredentialSource::Bearer
+            | CredentialSource::Basic
             | CredentialSource::Query(_)
             | CredentialSource::Path(_)
             | CredentialSource::OwnCookie => {}

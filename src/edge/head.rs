@@ -179,6 +179,7 @@ fn masked(route: &Route, path: &str) -> Option<String> {
         .filter_map(|source| match source {
             CredentialSource::Path(prefix) => Some(prefix.as_str()),
             CredentialSource::Bearer
+            | CredentialSource::Basic
             | CredentialSource::Cookie(_)
             | CredentialSource::Query(_)
             | CredentialSource::OwnCookie => None,
@@ -262,6 +263,7 @@ fn query_name(source: &CredentialSource) -> Option<&str> {
     match source {
         CredentialSource::Query(name) => Some(name),
         CredentialSource::Bearer
+        | CredentialSource::Basic
         | CredentialSource::Cookie(_)
         | CredentialSource::Path(_)
         | CredentialSource::OwnCookie => None,
@@ -290,6 +292,7 @@ pub(super) mod tests {
                 phone_region: None,
                 forward: model::Forward {
                     token: ForwardToken::Original,
+                    passwords: true,
                     assertion: false,
                     audience: "files".to_owned(),
                 },

@@ -188,7 +188,7 @@ pub(crate) fn remove_token(
 ) -> pingora::Result<()> {
     for source in sources {
         match source {
-            CredentialSource::Bearer => {
+            CredentialSource::Bearer | CredentialSource::Basic => {
                 request.remove_header(&AUTHORIZATION);
             }
             CredentialSource::Cookie(name) => cut_cookies(request, &[name])?,

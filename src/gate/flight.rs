@@ -11,10 +11,10 @@ use tokio::sync::OnceCell;
 
 /// As many different questions are under way as there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooMany;
+pub(crate) struct TooMany;
 
 /// Questions under way, by what they ask.
-pub(super) struct Flights<K: Eq + Hash + Copy, T: Clone> {
+pub(crate) struct Flights<K: Eq + Hash + Copy, T: Clone> {
     under_way: Mutex<HashMap<K, Flight<T>>>,
     max: usize,
 }
@@ -25,7 +25,7 @@ struct Flight<T> {
 }
 
 impl<K: Eq + Hash + Copy, T: Clone> Flights<K, T> {
-    pub(super) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self {
             under_way: Mutex::new(HashMap::new()),
             max,
@@ -33,7 +33,7 @@ impl<K: Eq + Hash + Copy, T: Clone> Flights<K, T> {
     }
 
     /// The answer to `key`: another's, if one is being sought, else what `ask` gives.
-    pub(super) async fn share<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<T, TooMany>
+    pub(crate) async fn share<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<T, TooMany>
     where
         F: Future<Output = T>,
     {

@@ -9,7 +9,7 @@
 //! verification that is not recent enough is asked of the store, which may know a later one.
 
 mod admit;
-mod flight;
+pub(crate) mod flight;
 mod forgotten;
 mod map;
 mod negative;
@@ -82,6 +82,9 @@ pub enum Refusal {
     Denied,
     /// The token is limited to another path.
     OutOfScope,
+    /// The password that came in the token's place was not looked at: wrong ones have earned a wait.
+    /// Never the gate's own answer, but that of who knows the token before it.
+    TooManyTries { retry_after_secs: u64 },
     /// The store cannot be asked, and the pair is not known to the hot map.
     Unavailable,
 }

@@ -1,11 +1,11 @@
-//! Finds the token of a request in the places its route names (RFC 6750 for `bearer`).
+//! Finds the token of a request in the places its route names (RFC 6750 for `bearer`, RFC 7617 for `basic`).
 //!
 //! Every place is read, not the first that has something: a backend that prefers another place than
 //! Vestibule would else be handed a token that nobody checked. For the same reason a place counts
 //! in every spelling that a backend could take for it: a second reading of the path, a parameter
 //! in other letters. Whose the token is, is not asked here.
 
-use super::cookies;
+use super::{basic, cookies};
 use crate::config::model::CredentialSource;
 use crate::request::{
     ENCODED_SLASH, Line, RequestHead, all_bytes, canonical_path, has_other_readings, may_hold,
@@ -44,6 +44,7 @@ pub fn find<'h>(
         match source {
             CredentialSource::OwnCookie => has_own = true,
             CredentialSource::Bearer => merge(&mut found, bearer(head)?)?,
+            CredentialSource::Basic => put(&mut found, name_and_password(head)?)?,
             CredentialSource::Cookie(name) => {
                 cookies::each(head, name, |value| {
                     let value = value.map_err(|_| BadCredential::Malformed)?;
@@ -102,7 +103,14 @@ pub fn own_cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadC
 /// be handed another person's credentials of a kind that nobody looks at here.
 pub fn judges_authorization(sources: &[CredentialSource], headers: &HeaderMap) -> bool {
     headers.get(AUTHORIZATION).is_none_or(|line| {
-        sources.contains(&CredentialSource::Bearer) && bearer_value(line.as_bytes()).is_some()
+        sources.iter().any(|source| match source {
+            CredentialSource::Bearer => bearer_value(line.as_bytes()).is_some(),
+            CredentialSource::Basic => basic::value(line.as_bytes()).is_some(),
+            CredentialSource::Cookie(_)
+            | CredentialSource::Query(_)
+            | CredentialSource::Path(_)
+            | CredentialSource::OwnCookie => false,
+        })
     })
 }
 
@@ -110,6 +118,12 @@ pub fn judges_authorization(sources: &[CredentialSource], headers: &HeaderMap) -
 pub fn has_bearer(headers: &HeaderMap) -> bool {
     let line = headers.get(AUTHORIZATION);
     line.is_some_and(|line| bearer_value(line.as_bytes()).is_some())
+}
+
+/// Whether there is an `Authorization: Basic`.
+pub fn has_basic(headers: &HeaderMap) -> bool {
+    let line = headers.get(AUTHORIZATION);
+    line.is_some_and(|line| basic::value(line.as_bytes()).is_some())
 }
 
 /// Takes the tokens over that a path holds when it is read in another way than it is written.
@@ -144,21 +158,28 @@ fn has_look_alike(query: &str, name: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key != name && is_look_alike(&key))
 }
 
-/// Takes `next` over, which must be what was found before.
+/// Takes `next` over, which must be a token, and what was found before.
 fn merge<'h>(
     found: &mut Option<Cow<'h, str>>,
     next: Option<Cow<'h, str>>,
 ) -> Result<(), BadCredential> {
-    let Some(next) = next.filter(|next| !next.is_empty()) else {
-        return Ok(());
-    };
-    if !is_token(&next) {
+    let next = next.filter(|next| !next.is_empty());
+    if next.as_ref().is_some_and(|next| !is_token(next)) {
         return Err(BadCredential::Malformed);
     }
-    match found {
-        Some(before) if *before != next => Err(BadCredential::Conflict),
-        _ => {
-            *found = Some(next);
+    put(found, next)
+}
+
+/// Takes `next` over, which must be what was found before.
+fn put<'h>(
+    found: &mut Option<Cow<'h, str>>,
+    next: Option<Cow<'h, str>>,
+) -> Result<(), BadCredential> {
+    match (next, &found) {
+        (None, _) => Ok(()),
+        (Some(next), Some(before)) if next != *before => Err(BadCredential::Conflict),
+        (next, _) => {
+            *found = next;
             Ok(())
         }
     }
@@ -187,6 +208,19 @@ fn bearer<'h>(head: &'h RequestHead<'_>) -> Result<Option<Cow<'h, str>>, BadCred
         .filter(|token| !token.is_empty())
         .map(|token| Some(Cow::Borrowed(token)))
         .ok_or(BadCredential::Malformed)
+}
+
+/// The token that `Authorization: Basic` is. No other place can hold one.
+fn name_and_password<'h>(head: &'h RequestHead<'_>) -> Result<Option<Cow<'h, str>>, BadCredential> {
+    let line = match head.signs.authorization {
+        Line::Absent => return Ok(None),
+        Line::Once(line) => line.as_bytes(),
+        Line::Many => return Err(BadCredential::Malformed),
+    };
+    if basic::value(line).is_none() {
+        return Ok(None);
+    }
+    basic::token(line).map(Some).ok_or(BadCredential::Malformed)
 }
 
 /// What follows the scheme `Bearer`.
@@ -371,6 +405,62 @@ mod tests {
         });
     }
 
+    /// What a route that takes passwords finds.
+    fn with_basic(
+        target: &str,
+        given: &[(&'static str, &str)],
+    ) -> Result<Option<String>, BadCredential> {
+        let sources = [
+            CredentialSource::Basic,
+            CredentialSource::Bearer,
+            CredentialSource::Cookie("T".to_owned()),
+            CredentialSource::Query("token".to_owned()),
+        ];
+        let mut all = vec![HOST];
+        all.extend(given);
+        with_head("GET", target, &all, |head| {
+            find(&sources, &head.unwrap()).map(|token| token.map(Cow::into_owned))
+        })
+    }
+
+    #[test]
+    fn a_name_and_a_password_are_a_token_of_their_own_kind() {
+        let found = |line| with_basic("/", &[("authorization", line)]);
+        for (line, wanted) in [
+            ("Basic YTpi", Some("Basic YTpi")),
+            ("bASIC  YTpi", Some("Basic YTpi")),
+            ("Bearer YTpi", Some("YTpi")),
+            ("Digest YTpi", None),
+        ] {
+            assert_eq!(found(line), Ok(wanted.map(str::to_owned)), "{line}");
+        }
+        for line in [
+            "Basic",
+            "Basic YTp",
+            "Basic YTpi, Basic YTpi",
+            "Basic Y Tpi",
+        ] {
+            assert_eq!(found(line), Err(BadCredential::Malformed), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_other_place_holds_a_password() {
+        let basic = ("authorization", "Basic YTpi");
+        for (target, given) in [
+            ("/?token=Basic+YTpi", vec![]),
+            ("/?token=Basic%20YTpi", vec![basic]),
+            ("/", vec![("cookie", "T=Basic YTpi")]),
+            ("/", vec![("authorization", "Bearer Basic YTpi")]),
+            ("/", vec![basic, ("authorization", "Bearer abc")]),
+        ] {
+            let found = with_basic(target, &given);
+            assert_eq!(found, Err(BadCredential::Malformed), "{target} {given:?}");
+        }
+        let both = with_basic("/?token=YTpi", &[basic]);
+        assert_eq!(both, Err(BadCredential::Conflict));
+    }
+
     #[test]
     fn only_a_bearer_token_that_is_read_is_a_judged_authorization() {
         let bearer = [CredentialSource::Bearer];
@@ -389,6 +479,16 @@ mod tests {
             assert_eq!(judges_authorization(sources, &given), wanted, "{value}");
         }
         assert!(judges_authorization(&cookie, &headers(&[])));
+        let basic = [CredentialSource::Basic];
+        for (value, wanted) in [
+            ("Basic YTpi", true),
+            ("basic YTpi", true),
+            ("Bearer a", false),
+        ] {
+            let given = headers(&[("authorization", value)]);
+            assert_eq!(judges_authorization(&basic, &given), wanted, "{value}");
+            assert_eq!(has_basic(&given), wanted, "{value}");
+        }
     }
 
     #[test]

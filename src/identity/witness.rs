@@ -4,8 +4,10 @@
 //! before it is on disk waits for that. If it cannot be stored, it stays unknown (fail closed).
 //! Tokens from before Vestibule's time are asked for once, through a [`Probe`]. Tokens that others issue
 //! are asked for again when their issuer's word has run out: a token that it does not stand by any more
-//! is unknown, and its sessions open nothing; one that it cannot be asked about is refused.
+//! is unknown, and its sessions open nothing; one that it cannot be asked about is refused. A name and a
+//! password are known as long as they were found to be right a while ago; nobody is asked about them here.
 
+use super::basic::{self, Checked};
 use super::words::{Recalled, Source};
 use crate::auth::ports::{LearnedUser, Store, StoreError, Token};
 use crate::clock::{Clock, Timestamp};
@@ -70,6 +72,7 @@ pub struct StoreWitness {
     keys: DigestKeys,
     clock: Arc<dyn Clock>,
     on_issued: OnIssued,
+    passwords: Arc<Checked>,
     sources: ArcSwap<HashMap<String, Arc<Source>>>,
     pending: Arc<Pending>,
 }
@@ -150,12 +153,14 @@ impl StoreWitness {
         keys: DigestKeys,
         clock: Arc<dyn Clock>,
         on_issued: OnIssued,
+        passwords: Arc<Checked>,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
             keys,
             clock,
             on_issued,
+            passwords,
             sources: ArcSwap::default(),
             pending: Arc::default(),
         })
@@ -248,6 +253,10 @@ impl StoreWitness {
         let digest = self.keys.realm(realm).token(token);
         let found = self.find(digest).await?;
         let now = self.clock.now();
+        if basic::is_basic(token) {
+            let left = self.passwords.left(&digest, now);
+            return Ok(left.map_or(Known::No, |left| known(found, Some(left), now)));
+        }
         let Some(source) = self.sources.load().get(realm).cloned() else {
             return Ok(known(found, None, now));
         };
@@ -419,7 +428,13 @@ mod tests {
         let issued = Arc::new(Mutex::new(Vec::new()));
         let told = issued.clone();
         let on_issued: OnIssued = Arc::new(move |token| told.lock().unwrap().push(token));
-        let witness = StoreWitness::new(store.clone(), keys.clone(), clock.clone(), on_issued);
+        let witness = StoreWitness::new(
+            store.clone(),
+            keys.clone(),
+            clock.clone(),
+            on_issued,
+            Arc::default(),
+        );
         Setup {
             witness,
             store,

@@ -75,13 +75,14 @@ pub(super) enum Recalled {
 }
 
 /// Words by token: when each was given, and for how long.
-struct Words {
+#[derive(Debug)]
+pub(super) struct Words {
     held: DashMap<TokenDigest, (Timestamp, Duration)>,
     max: usize,
 }
 
 impl Words {
-    fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize) -> Self {
         Self {
             held: DashMap::new(),
             max,
@@ -89,14 +90,14 @@ impl Words {
     }
 
     /// The rest of the word's time, never 0. A clock that has gone back ends it.
-    fn left(&self, token: &TokenDigest, now: Timestamp) -> Option<Duration> {
+    pub(super) fn left(&self, token: &TokenDigest, now: Timestamp) -> Option<Duration> {
         let (given_at, for_) = *self.held.get(token)?;
         let age = Duration::from_secs(now.secs_since(given_at));
         let left = for_.checked_sub(age).filter(|left| !left.is_zero());
         left.filter(|_| now >= given_at)
     }
 
-    fn note(&self, token: TokenDigest, now: Timestamp, for_: Duration) {
+    pub(super) fn note(&self, token: TokenDigest, now: Timestamp, for_: Duration) {
         if self.held.len() >= self.max {
             self.held
                 .retain(|_, (given_at, for_)| given_at.after(*for_) > now);
@@ -112,7 +113,7 @@ impl Words {
         self.held.insert(token, (now, for_));
     }
 
-    fn forget(&self, token: &TokenDigest) {
+    pub(super) fn forget(&self, token: &TokenDigest) {
         self.held.remove(token);
     }
 }

@@ -52,19 +52,29 @@ pub(super) fn retry_after(mut reply: Reply, secs: u64) -> Reply {
 /// Says what kind of credential is missing (RFC 6750 section 3), with its error code if the one
 /// that came is not enough.
 pub(super) fn www_authenticate(mut reply: Reply, route: &Route, error: Option<&str>) -> Reply {
-    // A quoted-string (RFC 9110 section 5.6.4) of a name from the config: what would have to be
-    // escaped is left out.
-    let realm: String = route
-        .config
-        .name
-        .chars()
-        .filter(|c| (c.is_ascii_graphic() || *c == ' ') && !matches!(c, '"' | '\\'))
-        .collect();
+    let realm = quotable(&route.config.name);
     let error = error.map_or_else(String::new, |code| format!(", error=\"{code}\""));
     let value = HeaderValue::from_str(&format!("Bearer realm=\"{realm}\"{error}"))
         .unwrap_or(HeaderValue::from_static("Bearer"));
-    reply.headers_mut().insert(WWW_AUTHENTICATE, value);
+    reply.headers_mut().append(WWW_AUTHENTICATE, value);
     reply
+}
+
+/// Asks for a name and a password (RFC 7617 section 2). Clients show `realm` to people. It stands
+/// before the other challenges, for clients that read one alone.
+pub(super) fn ask_for_password(mut reply: Reply, realm: &str) -> Reply {
+    let text = format!("Basic realm=\"{}\", charset=\"UTF-8\"", quotable(realm));
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        reply.headers_mut().append(WWW_AUTHENTICATE, value);
+    }
+    reply
+}
+
+/// What may stand in a quoted-string (RFC 9110 section 5.6.4): what would have to be escaped is left
+/// out.
+fn quotable(text: &str) -> String {
+    let is_plain = |c: &char| (c.is_ascii_graphic() || *c == ' ') && !matches!(c, '"' | '\\');
+    text.chars().filter(is_plain).collect()
 }
 
 /// Sets one header to a value made of text that has been checked or encoded; left out if it still

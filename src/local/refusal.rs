@@ -5,8 +5,9 @@
 
 use super::portal::{self, Notice};
 use super::{Reply, encode, origin};
-use crate::config::model::Dialect;
+use crate::config::model::{CredentialSource, Dialect};
 use crate::gate::Refusal;
+use crate::identity::credential;
 use crate::request::RequestHead;
 use crate::route::Route;
 use http::StatusCode;
@@ -70,6 +71,13 @@ fn answer(refusal: &Refusal) -> Answer {
             None,
             Notice::new("notice-out-of-scope-title", "notice-out-of-scope"),
         ),
+        Refusal::TooManyTries { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many wrong passwords",
+            "Wait as long as Retry-After says before you try again.",
+            None,
+            Notice::new("notice-too-many-tries-title", "notice-too-many-tries"),
+        ),
         Refusal::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Your access cannot be checked now",
@@ -98,7 +106,11 @@ pub fn reply(
     methods: &[&str],
     service: &str,
 ) -> Reply {
-    let answer = answer(refusal);
+    let mut answer = answer(refusal);
+    if *refusal == Refusal::UnknownToken && credential::has_basic(head.headers) {
+        answer.title = "The user name or the password is wrong";
+        answer.detail = "Check both, and try again.";
+    }
     let browser = head.is_browser_navigation();
     if browser && let Refusal::SecondFactorRequired { fresh, .. } = refusal {
         return portal::go_to(&challenge_page(head, route, *fresh));
@@ -114,10 +126,27 @@ pub fn reply(
         problem_reply(answer.status, &body)
     };
     match answer.status {
-        StatusCode::UNAUTHORIZED => encode::www_authenticate(reply, route, answer.error),
+        StatusCode::UNAUTHORIZED => challenges(reply, head, route, answer.error),
+        StatusCode::TOO_MANY_REQUESTS => match refusal {
+            Refusal::TooManyTries { retry_after_secs } => {
+                encode::retry_after(reply, *retry_after_secs)
+            }
+            _ => reply,
+        },
         StatusCode::SERVICE_UNAVAILABLE => encode::retry_after(reply, encode::RETRY_STORE_SECS),
         _ => reply,
     }
+}
+
+/// Says what kinds of credential are taken. A browser is not asked for a password: it would show a
+/// login box of its own.
+fn challenges(reply: Reply, head: &RequestHead<'_>, route: &Route, error: Option<&str>) -> Reply {
+    let takes_passwords = route.config.credentials.contains(&CredentialSource::Basic);
+    let reply = match takes_passwords && !head.is_of_browser() {
+        true => encode::ask_for_password(reply, &route.config.name),
+        false => reply,
+    };
+    encode::www_authenticate(reply, route, error)
 }
 
 /// The members that tell a client how to go on.

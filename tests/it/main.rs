@@ -5,6 +5,7 @@
 
 mod support;
 
+mod account;
 mod bad_input;
 mod browser;
 mod conformance;
@@ -16,6 +17,7 @@ mod kannel;
 mod lane;
 mod mail;
 mod main_job;
+mod mounts;
 mod openapi;
 mod operator;
 mod outside;

@@ -219,7 +219,7 @@ async fn a_withdrawn_key_ends_the_tokens_that_it_has_signed() {
     let issuers = Issuers::new(&base, &config(address, "a"), None).unwrap();
     let keys = DigestKeys::derive(&[7; 32]);
     let store = Arc::new(Memory::default());
-    let witness = StoreWitness::new(store, keys, clock.clone(), Arc::new(|_| ()));
+    let witness = StoreWitness::new(store, keys, clock.clone(), Arc::new(|_| ()), Arc::default());
     witness.set_probes(issuers.probes());
 
     let header = r#"{"alg": "EdDSA", "kid": "old"}"#;

@@ -147,7 +147,9 @@ fn paths_looked_at(raw: &raw::Config) -> Vec<&str> {
     let tokens = routes.flat_map(|route| &route.credentials);
     let tokens = tokens.filter_map(|credential| match credential {
         Credential::Path(path) => Some(path.as_str()),
-        Credential::Bearer | Credential::Cookie(_) | Credential::Query(_) => None,
+        Credential::Bearer | Credential::Basic | Credential::Cookie(_) | Credential::Query(_) => {
+            None
+        }
     });
     learned.chain(tokens).collect()
 }

@@ -31,6 +31,7 @@ impl Lift<'_> {
             let own_hosts = self.hosts(route, at.key("hosts"), &mut hosts);
             self.references(raw, route, at);
             self.warn_of_no_success_tokens(raw, route, at);
+            self.takes_passwords(raw, route, at);
             let is_own = is_of_accounts(raw, route);
             let route = self.route(route, raw.tokens.algorithm, at);
             lifted.push(
@@ -42,6 +43,7 @@ impl Lift<'_> {
                             hosts,
                             ..route
                         };
+                        route.forward.passwords |= !is_own;
                         if is_own {
                             route.credentials.push(CredentialSource::OwnCookie);
                         }
@@ -200,6 +202,32 @@ impl Lift<'_> {
         );
     }
 
+    /// Where a route takes passwords, somebody must be able to say whether one is right.
+    fn takes_passwords(&mut self, raw: &raw::Config, route: &raw::Route, at: At<'_>) {
+        let is_basic = |one: &Credential| matches!(one, Credential::Basic);
+        let Some(index) = route.credentials.iter().position(is_basic) else {
+            return;
+        };
+        let identities = raw.identities.as_ref();
+        let identity = identities.zip(route.identity.as_ref());
+        let Some(identity) = identity.and_then(|(all, name)| all.get(name)) else {
+            return;
+        };
+        let at_credentials = at.key("credentials");
+        let at = at_credentials.index(index);
+        if identity.jwt.is_some() || identity.introspection.is_some() {
+            let text = "goes with `accounts` and `learn` only: this identity's tokens are another's, \
+                        who is not asked about passwords";
+            self.error(at, text);
+        }
+        let is_unprobed = |learn: &raw::Learn| learn.probe.is_none();
+        if identity.learn.as_ref().is_some_and(is_unprobed) {
+            let text = "needs a `probe` in the identity's `learn`: a path of the backend that answers 2xx \
+                        to the right name and password alone";
+            self.error(at, text);
+        }
+    }
+
     fn credentials(&mut self, raw: &[Credential], at: At<'_>) -> Option<Vec<CredentialSource>> {
         self.filled(Some(raw), at, "write at least one, like [bearer]")?;
         let mut sources = Vec::new();
@@ -219,6 +247,7 @@ impl Lift<'_> {
     fn credential(&mut self, raw: &Credential, at: At<'_>) -> Option<CredentialSource> {
         match raw {
             Credential::Bearer => Some(CredentialSource::Bearer),
+            Credential::Basic => Some(CredentialSource::Basic),
             Credential::Cookie(name) => {
                 let at = at.key("cookie");
                 self.checked(syntax::token(name), at)?;

@@ -65,7 +65,8 @@ impl Lift<'_> {
             Some(text) => self.checked(syntax::audience(text), at.key("audience"))?,
             None => name.unwrap_or_default(),
         };
-        let is_signed = raw.assertion || matches!(raw.token, raw::ForwardToken::Vestibule);
+        let token = raw.token.unwrap_or_default();
+        let is_signed = raw.assertion || matches!(token, raw::ForwardToken::Vestibule);
         if raw.audience.is_some() && !is_signed {
             self.warn(
                 at.key("audience"),
@@ -73,11 +74,12 @@ impl Lift<'_> {
             );
         }
         Some(Forward {
-            token: match raw.token {
+            token: match token {
                 raw::ForwardToken::Original => ForwardToken::Original,
                 raw::ForwardToken::Vestibule => ForwardToken::Vestibule,
                 raw::ForwardToken::None => ForwardToken::Remove,
             },
+            passwords: raw.token.is_some(),
             assertion: raw.assertion,
             audience: audience.to_owned(),
         })

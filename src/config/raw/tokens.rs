@@ -46,7 +46,10 @@ pub(in crate::config) enum SigningAlgorithm {
 #[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Forward {
-    pub(in crate::config) token: ForwardToken,
+    /// Where the accounts are Vestibule's own, a password that came as `basic` goes up only if this is
+    /// written.
+    #[schemars(with = "ForwardToken", default = "ForwardToken::default")]
+    pub(in crate::config) token: Option<ForwardToken>,
     /// Say who asked in `X-Vestibule-Assertion` too, signed and good for a minute.
     pub(in crate::config) assertion: bool,
     /// Whom such a token or assertion is for (`aud`); without it, the route's name.

@@ -243,7 +243,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("identity: local", "identity: loca", "17:15: routes[0].identity", "there is no identity \"loca\"; defined: local (line 10)"),
     (ROUTE, "    identity: local\n    credentials: []\n", "18:18: routes[0].credentials", "is empty"),
     (ROUTE, "    identity: local\n    credentials: [bearer, bearer]\n", "18:27: routes[0].credentials[1]", "twice"),
-    (ROUTE, "    identity: local\n    credentials: [barer]\n", "18:19: routes[0].credentials[0]", "write bearer, {cookie: NAME}"),
+    (ROUTE, "    identity: local\n    credentials: [barer]\n", "18:19: routes[0].credentials[0]", "write bearer, basic, {cookie: NAME}"),
     (ROUTE, "    identity: local\n    credentials: [{cookie: vestibule_device}]\n", "18:28: routes[0].credentials[0].cookie", "Vestibule's own"),
     (ROUTE, "    identity: local\n    credentials: [{query: deviceId}]\n", "18:27: routes[0].credentials[0].query", "a token cannot travel in it"),
     (ROUTE, "    identity: local\n    credentials: [{path: \"/s/{id}\"}]\n", "18:26: routes[0].credentials[0].path", "the last segment must be {token}"),
@@ -278,4 +278,39 @@ fn each_fault_has_its_message() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn passwords_need_somebody_who_knows_them() {
+    let route = "    identity: local\n    credentials: [bearer, basic]\n";
+    let with = |identity: &str| small(ROUTE, route).replace("{accounts: {}}", identity);
+    let own = good(&with("{accounts: {}}"));
+    assert!(
+        !own.routes[0].forward.passwords,
+        "of no use to the upstream"
+    );
+    let forwarded = with("{accounts: {}}") + "    forward: {token: original}\n";
+    assert!(good(&forwarded).routes[0].forward.passwords);
+    let probed = "{learn: {endpoint: /api, token: /t, user: /u, phone: /p, probe: /me}}";
+    assert!(good(&with(probed)).routes[0].forward.passwords);
+    for (identity, wanted) in [
+        (
+            "{learn: {endpoint: /api, token: /t, user: /u, phone: /p}}",
+            "needs a `probe`",
+        ),
+        (
+            "{jwt: {jwks: {url: \"https://i.example/k\"}, issuer: i, audience: a, algorithms: [RS256], claims: {phone: p}}}",
+            "goes with `accounts` and `learn` only",
+        ),
+        (
+            "{introspection: {url: \"https://i.example/i\", client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, audience: a, claims: {phone: p}}}",
+            "goes with `accounts` and `learn` only",
+        ),
+    ] {
+        let found = bad(&with(identity));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let place = "c.yaml:18:27: routes[0].credentials[1]: ";
+        assert!(found[0].starts_with(place), "{found:#?}");
+        assert!(found[0].contains(wanted), "{found:#?}");
+    }
 }

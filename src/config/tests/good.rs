@@ -52,6 +52,8 @@ fn defaults_are_those_of_the_documents() {
         route.forward,
         Forward {
             token: ForwardToken::Original,
+            // Of its own accounts.
+            passwords: false,
             assertion: false,
             audience: "files".to_owned(),
         }
@@ -272,7 +274,12 @@ fn the_references_values_are_the_defaults() {
         format!("{:?}", reference.tokens),
         format!("{:?}", default.tokens)
     );
-    assert_eq!(reference.routes[0].forward, default.routes[0].forward);
+    // The smallest file's accounts are Vestibule's own.
+    let forward = Forward {
+        passwords: true,
+        ..default.routes[0].forward.clone()
+    };
+    assert_eq!(reference.routes[0].forward, forward);
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn word(decision: &Decision) -> &'static str {
             Refusal::SuccessTokenRequired { .. } => "success token",
             Refusal::Denied => "denied",
             Refusal::OutOfScope => "scope",
+            Refusal::TooManyTries { .. } => "too many tries",
             Refusal::Unavailable => "unavailable",
         },
     }

@@ -124,6 +124,8 @@ pub(super) struct Alert {
     key: &'static str,
     /// When to try again: the message's `$span`.
     pub(super) retry_after_secs: Option<u64>,
+    /// How often the code can still be tried: the message's `$left`.
+    left: Option<u32>,
 }
 
 impl Alert {
@@ -132,14 +134,14 @@ impl Alert {
             status,
             key,
             retry_after_secs: None,
+            left: None,
         }
     }
 
     pub(super) fn wait(status: StatusCode, key: &'static str, secs: u64) -> Self {
         Self {
-            status,
-            key,
             retry_after_secs: Some(secs),
+            ..Self::new(status, key)
         }
     }
 
@@ -150,10 +152,22 @@ impl Alert {
     }
 
     pub(super) fn text(self, words: Words) -> Sentence {
-        match self.retry_after_secs {
+        let sentence = match self.retry_after_secs {
             Some(secs) => words.say(self.key).with("span", words.span(secs)),
             None => words.say(self.key),
+        };
+        match self.left {
+            Some(left) => sentence.with("left", u64::from(left)),
+            None => sentence,
         }
+    }
+
+    /// Whether it was what somebody typed, and not when or by whom.
+    pub(super) fn is_about_what_was_typed(self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+        )
     }
 }
 
@@ -199,7 +213,12 @@ impl From<VerifyError> for Alert {
             VerifyError::Malformed => (StatusCode::BAD_REQUEST, "said-no-digits"),
             VerifyError::Wrong { left: Some(0) } => (StatusCode::UNAUTHORIZED, "said-wrong-last"),
             VerifyError::Wrong { left: None } => (StatusCode::UNAUTHORIZED, "said-wrong-app"),
-            VerifyError::Wrong { left: Some(_) } => (StatusCode::UNAUTHORIZED, "said-wrong"),
+            VerifyError::Wrong { left: Some(left) } => {
+                return Self {
+                    left: Some(left),
+                    ..Self::new(StatusCode::UNAUTHORIZED, "said-wrong")
+                };
+            }
             VerifyError::Gone => (StatusCode::FORBIDDEN, "said-gone"),
             VerifyError::NeverSent | VerifyError::Forbidden => {
                 (StatusCode::NOT_FOUND, "said-never-sent")

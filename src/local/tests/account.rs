@@ -250,7 +250,7 @@ async fn backup_codes_are_shown_once_and_each_lets_in_once() {
     let mut other = Browser::new(&site, &token, "other");
     let code = codes[0].replace(' ', "+");
     let challenge = "/.vestibule/challenge?return_to=/dir/";
-    let form = format!("action=verify&code={code}");
+    let form = format!("action=recover&code={code}");
     Browser::is_led(&other.post(challenge, &form).await, "/dir/");
     let again = Browser::new(&site, &token, "third")
         .post(challenge, &form)

@@ -101,6 +101,7 @@ impl Site {
             phone_region: None,
             forward: Forward {
                 token: ForwardToken::Original,
+                passwords: true,
                 assertion: false,
                 audience: "files".to_owned(),
             },

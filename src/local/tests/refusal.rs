@@ -214,3 +214,64 @@ fn a_problem_is_a_problem_json() {
         })
     );
 }
+
+#[test]
+fn a_client_that_is_no_browser_is_asked_for_a_password() {
+    let site = Site::with(World::new(), |config| {
+        config.credentials.push(CredentialSource::Basic);
+    });
+    let asks = |call: &Call| {
+        let reply = refusal::reply(&Refusal::NoToken, &call.head(), &site.route, &[], "Files");
+        let challenges = reply.headers().get_all("www-authenticate").iter();
+        let challenges: Vec<_> = challenges.map(|one| one.to_str().unwrap()).collect();
+        assert_eq!(challenges.last(), Some(&"Bearer realm=\"files\""));
+        match challenges[..] {
+            [basic, _] => {
+                assert_eq!(basic, "Basic realm=\"files\", charset=\"UTF-8\"");
+                true
+            }
+            _ => false,
+        }
+    };
+    for method in ["GET", "PUT", "OPTIONS", "PROPFIND"] {
+        let call = site.call(method.parse().unwrap(), "/a");
+        assert!(asks(&call), "{method}");
+        for (name, value) in [
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-mode", "cors"),
+            ("x-requested-with", "XMLHttpRequest"),
+        ] {
+            let mut call = call.clone();
+            call.headers.insert(name, HeaderValue::from_static(value));
+            assert!(!asks(&call), "{method} {name}: {value}");
+        }
+    }
+    let mut page = site.call(Method::GET, "/a");
+    page.headers
+        .insert("accept", HeaderValue::from_static("text/html"));
+    assert!(!asks(&page));
+}
+
+#[test]
+fn a_wrong_password_is_called_so() {
+    let site = Site::with(World::new(), |config| {
+        config.credentials.push(CredentialSource::Basic);
+    });
+    let mut call = site.call(Method::GET, "/a");
+    let sent = HeaderValue::from_static("Basic YTpi");
+    call.headers.insert("authorization", sent);
+    let answer = ask(&site, &Refusal::UnknownToken, &call);
+    assert_eq!(answer.status(), 401);
+    assert!(
+        answer.text().contains("password is wrong"),
+        "{}",
+        answer.text()
+    );
+    let wait = Refusal::TooManyTries {
+        retry_after_secs: 30,
+    };
+    let answer = ask(&site, &wait, &call);
+    assert_eq!(answer.status(), 429);
+    assert_eq!(answer.header("retry-after"), Some("30"));
+    assert_eq!(answer.header("www-authenticate"), None);
+}

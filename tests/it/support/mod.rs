@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod site;
 pub(crate) mod smtpd;
 pub(crate) mod tls;
+pub(crate) mod webdav;
 
 pub(crate) use config::Setup;
 pub(crate) use gateway::Gateway;
