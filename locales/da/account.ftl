@@ -33,3 +33,4 @@ account-done-others = Alle andre sessioner er afsluttet.
 account-done-removed = Den ekstra faktor er fjernet.
 account-gone = Denne session er allerede afsluttet.
 account-last = Det er din sidste ekstra faktor, og kun dem, der driver tjenesten, kan oprette en ny. Tilføj en anden, før du fjerner den.
+account-sign-out = Log ud i denne browser

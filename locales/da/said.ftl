@@ -34,3 +34,5 @@ said-wrong = Koden er forkert. Se i den nyeste besked, og prøv igen. { $left ->
 }
 said-gone = Koden er udløbet eller brugt. Få sendt en ny.
 said-never-sent = Du har ikke fået sendt en kode endnu. Få sendt en først.
+said-wrong-password = Navnet eller adgangskoden er forkert. Se begge dele efter, og prøv igen.
+said-delayed-password = Der var for mange forkerte forsøg. Vent { $span }, og prøv igen.

@@ -33,3 +33,4 @@ account-done-others = Alle anderen Sitzungen sind beendet.
 account-done-removed = Der zweite Faktor ist entfernt.
 account-gone = Diese Sitzung ist schon beendet.
 account-last = Das ist Ihr letzter zweiter Faktor, und nur die Betreiber dieses Dienstes könnten einen neuen einrichten. Fügen Sie einen anderen hinzu, bevor Sie ihn entfernen.
+account-sign-out = Diesen Browser abmelden

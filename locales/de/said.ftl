@@ -34,3 +34,5 @@ said-wrong = Der Code ist falsch. Sehen Sie in der neuesten Nachricht nach und v
 }
 said-gone = Der Code ist abgelaufen oder wurde schon benutzt. Lassen Sie sich einen neuen schicken.
 said-never-sent = Ihnen wurde noch kein Code geschickt. Lassen Sie sich zuerst einen schicken.
+said-wrong-password = Der Name oder das Passwort ist falsch. Prüfen Sie beides und versuchen Sie es noch einmal.
+said-delayed-password = Es gab zu viele falsche Versuche. Warten Sie { $span } und versuchen Sie es dann noch einmal.

@@ -33,3 +33,4 @@ account-done-others = All other sessions have ended.
 account-done-removed = The second factor has been removed.
 account-gone = This session has ended already.
 account-last = This is your last second factor, and only the people who run this service could set up another one. Add another one before you remove it.
+account-sign-out = Sign out of this browser

@@ -34,3 +34,5 @@ said-wrong = The code is wrong. Look at the newest message and try again. { $lef
 }
 said-gone = The code has expired or was used. Send a new one.
 said-never-sent = No code was sent to you yet. Send one first.
+said-wrong-password = The name or the password is wrong. Check both and try again.
+said-delayed-password = There were too many wrong tries. Wait { $span } and try again.

@@ -33,3 +33,4 @@ account-done-others = Todas las demás sesiones se han cerrado.
 account-done-removed = El segundo factor se ha quitado.
 account-gone = Esta sesión ya estaba cerrada.
 account-last = Es su último segundo factor, y solo quienes gestionan este servicio podrían configurar otro. Añada otro antes de quitarlo.
+account-sign-out = Cerrar sesión en este navegador

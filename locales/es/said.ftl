@@ -34,3 +34,5 @@ said-wrong = El código es erróneo. Mire el mensaje más reciente e inténtelo 
 }
 said-gone = El código ha caducado o ya se usó. Pida uno nuevo.
 said-never-sent = Todavía no se le ha enviado ningún código. Pida uno primero.
+said-wrong-password = El nombre o la contraseña no son correctos. Compruebe ambos e inténtelo de nuevo.
+said-delayed-password = Hubo demasiados intentos erróneos. Espere { $span } e inténtelo de nuevo.

@@ -33,3 +33,4 @@ account-done-others = Toutes les autres sessions sont fermées.
 account-done-removed = Le second facteur est supprimé.
 account-gone = Cette session est déjà fermée.
 account-last = C’est votre dernier second facteur, et seuls les responsables de ce service pourraient en configurer un autre. Ajoutez-en un autre avant de le supprimer.
+account-sign-out = Se déconnecter de ce navigateur

@@ -34,3 +34,5 @@ said-wrong = Le code est faux. Regardez le message le plus récent et réessayez
 }
 said-gone = Le code a expiré ou a déjà servi. Demandez-en un nouveau.
 said-never-sent = Aucun code ne vous a encore été envoyé. Demandez-en un d’abord.
+said-wrong-password = Le nom ou le mot de passe est erroné. Vérifiez les deux et réessayez.
+said-delayed-password = Il y a eu trop d’essais erronés. Attendez { $span } et réessayez.

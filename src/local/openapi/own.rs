@@ -102,6 +102,49 @@ pub(super) const PAGES: Dialect = Dialect {
                 &[401, 403, 404, 429],
             )
         },
+        Operation {
+            token: Token::Optional,
+            query: &[RETURN_TO],
+            ..open(
+                "GET",
+                SIGN_IN,
+                "Show the sign-in page, or go on if the browser is signed in.",
+                &[],
+                &[(200, Answer::Page), (303, Answer::Empty)],
+                &[],
+            )
+        },
+        Operation {
+            query: &[RETURN_TO],
+            ..open(
+                "POST",
+                SIGN_IN,
+                "Sign in: its form. The token comes as a cookie.",
+                &[
+                    FORM,
+                    field("username", Text, true, "A user's name or mail address."),
+                    field("password", Text, true, "The password."),
+                ],
+                &[(303, Answer::Empty)],
+                &[401, 403, 429],
+            )
+        },
+        open(
+            "GET",
+            SIGN_OUT,
+            "Show the sign-out page.",
+            &[],
+            &[(200, Answer::Page)],
+            &[],
+        ),
+        open(
+            "POST",
+            SIGN_OUT,
+            "End the browser's token with its sessions: its form.",
+            &[FORM],
+            &[(303, Answer::Empty)],
+            &[403],
+        ),
         form_page(
             "GET",
             "/.vestibule/account",
@@ -215,6 +258,8 @@ const fn form_page(
 
 const PAGE: &str = "/.vestibule/challenge";
 const KINDS: Kind = OneOf(&["totp", "sms", "email"]);
+const SIGN_IN: &str = "/.vestibule/sign-in";
+const SIGN_OUT: &str = "/.vestibule/sign-out";
 const FORM: Field = field(
     "form",
     Text,

@@ -4,16 +4,17 @@
 
 use super::super::decode::Fields;
 use super::super::{Local, Reply};
+use super::cookie;
 use super::form::Visit;
 use super::language::{Sentence, Words};
 use super::page::{self, Frame};
 use super::said::{self, Alert, Stop};
-use super::visitor::{Member, here, step_up};
+use super::visitor::{here, step_up};
 use super::{enrol_url, with_return};
 use crate::auth::enrol::{EnrolError, Removed};
 use crate::auth::ports::{FactorKind, FactorSet};
 use crate::auth::sessions::{OwnSession, SessionsError};
-use crate::auth::{Settings, Standing};
+use crate::auth::{Caller, Settings, Standing};
 use crate::clock::Timestamp;
 use crate::gate::session::Factor;
 use crate::id::SessionId;
@@ -38,6 +39,8 @@ struct Page<'a> {
     enrol: String,
     backup_codes_left: u32,
     backup: String,
+    /// The browser's token is one of the sign-in page's.
+    can_sign_out: bool,
 }
 
 /// A session.
@@ -150,10 +153,10 @@ impl Local {
         }
     }
 
-    async fn end_one(&self, visit: &Visit<'_>, member: &Member) -> Result<&'static str, Trouble> {
+    async fn end_one(&self, visit: &Visit<'_>, member: &Caller) -> Result<&'static str, Trouble> {
         // What is no number is nobody's session.
         let id = visit.field("session")?.parse().unwrap_or(-1);
-        let ended = self.auth.end_session(&member.caller, SessionId(id)).await;
+        let ended = self.auth.end_session(member, SessionId(id)).await;
         let which = ended.map_err(|error| Trouble::of_session(error, visit))?;
         self.forget(which).await;
         Ok("session")
@@ -162,9 +165,9 @@ impl Local {
     async fn end_others(
         &self,
         visit: &Visit<'_>,
-        member: &Member,
+        member: &Caller,
     ) -> Result<&'static str, Trouble> {
-        let ended = self.auth.end_others(&member.caller).await;
+        let ended = self.auth.end_others(member).await;
         let (which, _) = ended.map_err(|error| Trouble::of_session(error, visit))?;
         self.forget(which).await;
         Ok("others")
@@ -173,11 +176,11 @@ impl Local {
     async fn remove_factor(
         &self,
         visit: &Visit<'_>,
-        member: &Member,
+        member: &Caller,
     ) -> Result<&'static str, Trouble> {
         let kind = FactorKind::from_name(&visit.field("factor")?);
         let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
-        match self.auth.remove_factor(&member.caller, kind).await {
+        match self.auth.remove_factor(member, kind).await {
             // Whoever asks twice has what they want.
             Ok(Removed::Yes | Removed::WasOff) => Ok("removed"),
             Ok(Removed::LastStays) => {
@@ -194,15 +197,15 @@ impl Local {
     async fn account_page(
         &self,
         visit: &Visit<'_>,
-        member: &Member,
+        member: &Caller,
         alert: Option<Alert>,
     ) -> Result<Reply, Stop> {
-        let own = self.auth.own_sessions(&member.caller).await;
+        let own = self.auth.own_sessions(member).await;
         let own = own.map_err(|error| match error {
             SessionsError::NotVerified => step_up(visit.call, false),
             SessionsError::NotFound | SessionsError::Unavailable => Stop::Unavailable,
         })?;
-        let factors = self.auth.factors(member.caller.holder.user).await?;
+        let factors = self.auth.factors(member.holder.user).await?;
         let (words, now) = (visit.frame.words(), self.auth.clock.now());
         let done = Fields::query(visit.call);
         let done = done.text("done").ok().flatten();
@@ -213,7 +216,7 @@ impl Local {
             &Page {
                 t: &visit.frame,
                 action: &here,
-                name: &member.caller.holder.name,
+                name: &member.holder.name,
                 done: done
                     .filter(|_| alert.is_none())
                     .and_then(|name| Some(words.say(done_key(&name)?))),
@@ -226,6 +229,7 @@ impl Local {
                 enrol: enrol_url(route, &here),
                 backup_codes_left: factors.backup_codes_left,
                 backup: with_return(route, "/.vestibule/backup-codes", &here),
+                can_sign_out: cookie::has_token(visit.call),
             },
         );
         Ok(html)

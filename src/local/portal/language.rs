@@ -35,10 +35,13 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "page"
         "said"
         "notice"
+        "failure"
         "challenge"
         "account"
         "enrol"
         "backup"
+        "sign-in"
+        "sign-out"
     )
 });
 

@@ -29,6 +29,8 @@ mod language;
 mod page;
 mod pass;
 mod said;
+mod sign_in;
+mod sign_out;
 mod visitor;
 
 pub(super) use page::{Frame, notice};
@@ -54,6 +56,10 @@ pub enum Step {
     /// One kind of factor, set up.
     EnrolKind,
     BackupCodes,
+    /// A name and a password of Vestibule's own accounts.
+    SignIn,
+    /// The end of that.
+    SignOut,
 }
 
 /// What stands for itself in the value of a query parameter.
@@ -120,6 +126,8 @@ impl Local {
             Step::Enrol => self.enrol(visit).await,
             Step::EnrolKind => self.enrol_kind(visit).await,
             Step::BackupCodes => self.backup_codes(visit).await,
+            Step::SignIn => self.sign_in(visit).await,
+            Step::SignOut => self.sign_out(visit).await,
         }
     }
 }

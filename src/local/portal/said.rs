@@ -7,6 +7,7 @@ use super::page::{self, Frame};
 use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::StoreError;
+use crate::auth::sign_in::SignInError;
 use crate::gate::Unavailable;
 use crate::route::Route;
 use http::StatusCode;
@@ -151,6 +152,18 @@ impl Alert {
         Self::wait(status, "said-unchecked", encode::RETRY_STORE_SECS)
     }
 
+    /// The page under this alert's status, with the headers that belong to it.
+    pub(super) fn on(self, page: Reply, route: &Route, error: Option<&str>) -> Reply {
+        let page = match page.status() {
+            StatusCode::UNAUTHORIZED => encode::www_authenticate(page, route, error),
+            _ => page,
+        };
+        match self.retry_after_secs {
+            Some(secs) => encode::retry_after(page, secs),
+            None => page,
+        }
+    }
+
     pub(super) fn text(self, words: Words) -> Sentence {
         let sentence = match self.retry_after_secs {
             Some(secs) => words.say(self.key).with("span", words.span(secs)),
@@ -180,6 +193,20 @@ impl From<Blocked> for Alert {
                 retry_after_secs,
             ),
             Blocked::Locked => Self::new(StatusCode::FORBIDDEN, "said-locked"),
+        }
+    }
+}
+
+impl From<SignInError> for Alert {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "said-wrong-password"),
+            SignInError::TooMany { retry_after_secs } => Self::wait(
+                StatusCode::TOO_MANY_REQUESTS,
+                "said-delayed-password",
+                retry_after_secs,
+            ),
+            SignInError::Unavailable => Self::unavailable(),
         }
     }
 }

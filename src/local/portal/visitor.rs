@@ -13,77 +13,6 @@ use crate::identity::{credential, device};
 use http::Method;
 use http::header::COOKIE;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use std::borrow::Cow;
-
-/// Who visits a page of their own: `member` is how pages ask.
-pub(super) enum Visitor {
-    /// Nobody, or somebody whose token is not known any more.
-    Anonymous,
-    Known(Box<Member>),
-}
-
-/// Somebody with an account, and how far they have shown who they are (`caller.standing`).
-pub(super) struct Member {
-    pub(super) caller: Caller,
-    pub(super) token: String,
-    /// What the pair is made of besides the token.
-    pub(super) device: Option<String>,
-}
-
-impl Member {
-    pub(super) fn presented(&self) -> Presented<'_> {
-        Presented {
-            token: &self.token,
-            device: self.device.as_deref(),
-        }
-    }
-}
-
-impl Local {
-    /// Who visits, by the token and the device of the page's own call.
-    pub(super) async fn visitor(&self, call: &Call) -> Result<Visitor, Stop> {
-        let head = call.head();
-        let token = credential::find(&call.route.config.credentials, &head)
-            .map_err(|error| Stop::malformed(&error))?;
-        let Some(token) = token else {
-            return Ok(Visitor::Anonymous);
-        };
-        let device = device::find(&head, None).map_err(|error| Stop::malformed(&error))?;
-        let presented = Presented {
-            token: &token,
-            device: device.as_deref(),
-        };
-        let Some(caller) = self.caller(call, presented).await? else {
-            return Ok(Visitor::Anonymous);
-        };
-        Ok(Visitor::Known(Box::new(Member {
-            caller,
-            token: token.into_owned(),
-            device: device.map(Cow::into_owned),
-        })))
-    }
-
-    /// Who visits a page that is for members of at least this standing. Others are led to where they
-    /// can show more, and back to this page: strangers to the sign-in, members to the challenge.
-    pub(super) async fn member(&self, visit: &Visit<'_>, least: Standing) -> Result<Member, Stop> {
-        let call = visit.call;
-        let here = here(call);
-        let member = match self.visitor(call).await? {
-            Visitor::Known(member) => *member,
-            Visitor::Anonymous if matches!(call.route.identity, Identity::Accounts) => {
-                return Err(Stop::GoTo(sign_in_url(&call.route, &here)));
-            }
-            Visitor::Anonymous => return Err(Stop::NoToken),
-        };
-        if member.caller.holder.scope().is_some() {
-            return Err(Stop::ShareOnly);
-        }
-        if member.caller.standing < least {
-            return Err(step_up(call, least == Standing::Sudo));
-        }
-        Ok(member)
-    }
-}
 
 impl Local {
     /// Who comes to a page that leads on to somewhere else, with a token or by one in the address to
@@ -103,6 +32,16 @@ impl Local {
         match caller.holder.scope() {
             Some(_) => Err(Stop::ShareOnly),
             None => Ok((arrival, caller)),
+        }
+    }
+
+    /// Who visits a page that is for members of at least this standing. Others are led to where they
+    /// can show more, and back to this page: strangers to the sign-in, members to the challenge.
+    pub(super) async fn member(&self, visit: &Visit<'_>, least: Standing) -> Result<Caller, Stop> {
+        let (_, caller) = self.arrived(visit).await?;
+        match caller.standing < least {
+            true => Err(step_up(visit.call, least == Standing::Sudo)),
+            false => Ok(caller),
         }
     }
 }
