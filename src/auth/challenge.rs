@@ -65,6 +65,9 @@ pub enum VerifyError {
     /// An enrolment that the caller may not confirm (any more).
     #[error("verify your second factor first")]
     Forbidden,
+    /// Not evaluated: the share has been opened on all the devices it is good for.
+    #[error("the share link has been opened on all the devices it is good for")]
+    Full,
     #[error("too many wrong codes")]
     Blocked(Blocked),
     #[error("the store does not answer")]
@@ -215,7 +218,7 @@ impl Auth {
 impl Caller {
     /// Whether the caller may confirm an enrolment at all.
     fn may_confirm(&self) -> bool {
-        self.self_enrolment || self.standing >= Standing::Verified
+        !self.is_guest() && (self.self_enrolment || self.standing >= Standing::Verified)
     }
 
     /// By what right.

@@ -34,7 +34,8 @@ pub enum EnrolError {
     /// The user has none, and the route does not let users enrol the first one by themselves.
     #[error("a second factor can only be set up by who runs this service")]
     NoSelfEnrolment,
-    /// The token is a share link's: whom it asks for a code is for who shared it to say.
+    /// The token is a share link's: whom it asks for a code is for who shared it to say. Its recipient
+    /// could give the link on, with a factor of somebody else's.
     #[error("only who shared this link can change its second factor")]
     Shared,
     #[error(transparent)]
@@ -124,18 +125,18 @@ impl Auth {
     ///
     /// Only for what comes before a use case of this module: each of those asks by itself.
     pub async fn may_enrol(&self, caller: &Caller, sudo: bool) -> Result<(), EnrolError> {
+        if caller.is_guest() {
+            return Err(EnrolError::Shared);
+        }
         let asked = match sudo {
             true => Standing::Sudo,
             false => Standing::Verified,
         };
-        let is_shared = caller.holder.scope().is_some();
-        if caller.standing >= asked && !is_shared {
+        if caller.standing >= asked {
             return Ok(());
         }
         match (self.has_factor(caller).await?, caller.standing) {
-            (true, standing) if standing < asked => Err(EnrolError::NotVerified),
-            // Its recipient could give the link on, with a factor of somebody else's.
-            (true, _) => Err(EnrolError::Shared),
+            (true, _) => Err(EnrolError::NotVerified),
             (false, Standing::Verified | Standing::Sudo) => Ok(()),
             (false, Standing::Token) if caller.self_enrolment => Ok(()),
             (false, Standing::Token) => Err(EnrolError::NoSelfEnrolment),

@@ -322,15 +322,36 @@ impl World {
         phone: Option<&str>,
         expires_at: Option<Timestamp>,
     ) -> (ShareId, UserId) {
+        let guest = contact(phone, Some("guest@example.org"));
+        let (id, users) = self.share_for(token, vec![guest], None, expires_at).await;
+        (id, users[0])
+    }
+
+    /// The same for these people, on so many devices.
+    pub(crate) async fn share_for(
+        &self,
+        token: &str,
+        recipients: Vec<Contact>,
+        devices_max: Option<u32>,
+        expires_at: Option<Timestamp>,
+    ) -> (ShareId, Vec<UserId>) {
         let share = NewShare {
             realm: REALM.to_owned(),
-            token: self.auth.keys.realm(REALM).token(token),
+            link: self.auth.keys.realm(REALM).token(token),
             path: "/dir/".to_owned(),
-            phone: phone.map(|phone| Phone::parse(phone, None).unwrap()),
-            email: Some(Secret::new("guest@example.org")),
+            recipients,
+            devices_max,
             expires_at,
         };
         self.store.create_share(share, START).await.unwrap()
+    }
+}
+
+/// Where one of a share's recipients can be reached.
+pub(crate) fn contact(phone: Option<&str>, email: Option<&str>) -> Contact {
+    Contact {
+        phone: phone.map(|phone| Phone::parse(phone, None).unwrap()),
+        email: email.map(Secret::new),
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 pub mod lockout;
 pub mod ports;
 pub mod sessions;
+pub mod share;
 pub mod sign_in;
 pub mod signing;
 pub mod subject;
@@ -136,6 +137,13 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the caller came by a share link: for the recipient that the link names and for nobody
+    /// else. Such a caller changes nothing about who that is.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.holder.scope().is_some()
+    }
+
     /// The same for the audit and the counters.
     #[must_use]
     pub fn asker(&self, keys: &DigestKeys) -> Asker {

@@ -9,12 +9,14 @@
 mod codes;
 mod factors;
 mod keys;
+mod shares;
 mod verbs;
 mod wizards;
 
 pub use codes::*;
 pub use factors::*;
 pub use keys::*;
+pub use shares::*;
 pub(crate) use verbs::store_verbs;
 pub use wizards::*;
 
@@ -49,7 +51,7 @@ pub struct User {
     pub id: UserId,
     /// The name of the identity in the config.
     pub realm: String,
-    /// Unique within the realm. A share link's user is named `share:<id>`.
+    /// Unique within the realm. The users of share links are named `share:…`.
     pub name: String,
     pub phone: Option<Phone>,
     pub email: Option<Secret>,
@@ -207,44 +209,6 @@ pub trait Failures: Send + Sync {
     ) -> Stored<()>;
     /// Sets the counters of the subjects to zero.
     async fn succeeded(&self, subjects: &[SubjectDigest]) -> Stored<()>;
-}
-
-/// A share link.
-#[derive(Clone, Debug)]
-pub struct Share {
-    pub id: ShareId,
-    /// The user who stands for its recipient.
-    pub user: UserId,
-    pub realm: String,
-    /// A canonical path prefix ending in `/`.
-    pub path: String,
-    pub phone: Option<Phone>,
-    pub email: Option<Secret>,
-    pub created_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-}
-
-/// A share link to be made.
-#[derive(Clone, Debug)]
-pub struct NewShare {
-    pub realm: String,
-    pub token: TokenDigest,
-    pub path: String,
-    pub phone: Option<Phone>,
-    pub email: Option<Secret>,
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Share links.
-#[async_trait]
-pub trait Shares: Send + Sync {
-    /// Makes the share, its user (`share:<id>`) and its token in one step.
-    async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)>;
-    /// Shares that have not been revoked, by id.
-    async fn shares(&self) -> Stored<Vec<Share>>;
-    /// Ends the share, all tokens issued from it and their sessions, with a line in the feed, and
-    /// removes its user, in one step. `false` if there is none.
-    async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool>;
 }
 
 /// The audit trail.

@@ -17,6 +17,8 @@ pub enum Where {
     Dialect(Dialect),
     /// On routes whose identity is `accounts`.
     Accounts,
+    /// On routes whose identity is `accounts`, where they take a token from the path: share links.
+    Shares,
     /// On routes of both: it signs in with a password.
     DialectOfAccounts(Dialect),
 }
@@ -40,7 +42,8 @@ pub struct Endpoint {
     /// As `Allow` lists them; HEAD is added where GET changes nothing.
     pub methods: &'static [&'static str],
     /// `{name}` stands for one segment. The prefix that is configured takes the place of
-    /// [`model::Portal::PREFIX`]: see [`Route::address`].
+    /// [`model::Portal::PREFIX`], and that of the route's share links that of [`Where::Shares`]: see
+    /// [`Route::address`].
     pub path: &'static str,
     pub place: Where,
     pub handler: Handler,
@@ -231,6 +234,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Accounts,
         Portal::SignOut,
     ),
+    page(FORM, "/share/{token}", Where::Shares, Portal::Share),
 ];
 
 /// The endpoint of a canonical path on a route; its methods are not looked at. Unknown paths under
@@ -241,6 +245,9 @@ pub fn find(route: &Route, path: &str) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| {
         let is_it = match endpoint.path.strip_prefix(model::Portal::PREFIX) {
             Some(pattern) => own.is_some_and(|path| matches(pattern, path)),
+            None if endpoint.place == Where::Shares => route
+                .share_link(path)
+                .is_some_and(|link| link.len() == path.len()),
             None => matches(endpoint.path, path),
         };
         is_it && endpoint.is_on(route)
@@ -253,6 +260,7 @@ impl Endpoint {
             Where::Everywhere => true,
             Where::Dialect(dialect) => route.config.dialects.contains(&dialect),
             Where::Accounts => matches!(route.identity, Identity::Accounts),
+            Where::Shares => route.share_prefixes().next().is_some(),
             Where::DialectOfAccounts(dialect) => {
                 matches!(route.identity, Identity::Accounts)
                     && route.config.dialects.contains(&dialect)

@@ -7,6 +7,7 @@ use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::enrol::{EnrolError, ResetError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::StoreError;
+use crate::auth::share::OpenShareError;
 use crate::auth::sign_in::SignInError;
 use crate::auth::wizard::WizardError;
 use crate::gate::Unavailable;
@@ -54,6 +55,10 @@ pub(super) enum Trouble {
     CodeWrong { left: Option<u32> },
     #[error("the code has expired or was used: ask for a new one")]
     CodeGone,
+    #[error("this share link has been opened on all the devices it is good for: ask for a new one")]
+    ShareFull,
+    #[error("this share link is for several people: open it in a browser, which asks who you are")]
+    SeveralRecipients,
     #[error("locked after too many wrong codes: ask who runs this service to unlock you")]
     Locked,
     #[error("too many tries: wait {retry_after_secs} seconds")]
@@ -94,6 +99,7 @@ impl Trouble {
             | Self::Device(_)
             | Self::Credential(_)
             | Self::Field { .. }
+            | Self::SeveralRecipients
             | Self::RecipientRefused => StatusCode::BAD_REQUEST,
             Self::NoToken
             | Self::UnknownToken
@@ -105,6 +111,7 @@ impl Trouble {
             | Self::Shared
             | Self::NotAllowed
             | Self::Locked
+            | Self::ShareFull
             | Self::CodeGone => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::Nothing(_) => StatusCode::NOT_FOUND,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -196,6 +203,7 @@ impl From<VerifyError> for Trouble {
             VerifyError::Gone => Self::CodeGone,
             VerifyError::NeverSent => Self::Nothing("there is nothing to verify: ask for a code"),
             VerifyError::Forbidden => Self::NotVerified,
+            VerifyError::Full => Self::ShareFull,
             VerifyError::Blocked(blocked) => blocked.into(),
             VerifyError::Unavailable => Self::Unavailable,
         }
@@ -208,6 +216,19 @@ impl From<SignInError> for Trouble {
             SignInError::Wrong => Self::WrongSignIn,
             SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
             SignInError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<OpenShareError> for Trouble {
+    fn from(error: OpenShareError) -> Self {
+        match error {
+            OpenShareError::NoSuchRecipient | OpenShareError::SeveralRecipients => {
+                Self::SeveralRecipients
+            }
+            OpenShareError::Full => Self::ShareFull,
+            OpenShareError::Start(error) => error.into(),
+            OpenShareError::SignIn(error) => error.into(),
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::open;
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Attempt, Attempted, Authority, BackupCodes, Deeds, FactorKind, FactorValue, NewChallenge,
-    NewSession, NewUser, Passed, Purpose, Reserved, SendLimit, SendLimits, SendRequest, Stage,
-    Store, Subjects, Token, Try, Whence, Wizard, WizardKind,
+    Attempt, Attempted, Authority, BackupCodes, Contact, Deeds, FactorKind, FactorValue,
+    NewChallenge, NewSession, NewShare, NewUser, Passed, Purpose, Reserved, SendLimit, SendLimits,
+    SendRequest, Stage, Store, Subjects, Token, Try, Whence, Wizard, WizardKind,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
@@ -16,7 +16,7 @@ use crate::entropy::OsEntropy;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
 use crate::gate::session::Session;
-use crate::id::{FactorId, UserId};
+use crate::id::{FactorId, ShareId, UserId};
 use crate::secret::Secret;
 use base64::Engine as _;
 use std::path::{Path, PathBuf};
@@ -150,6 +150,28 @@ impl Fixture {
         let stored = self.store.put_token(self.token(user, token)).await;
         stored.unwrap();
         user
+    }
+
+    /// A share of `/dir/` for one person, whose link is `link`.
+    pub(super) fn new_share(&self, link: &str) -> NewShare {
+        let guest = Contact {
+            phone: Phone::from_e164(PHONE),
+            email: Some(Secret::new("ann@example.org")),
+        };
+        NewShare {
+            realm: REALM.to_owned(),
+            link: self.digest(link),
+            path: "/dir/".to_owned(),
+            recipients: vec![guest],
+            devices_max: None,
+            expires_at: None,
+        }
+    }
+
+    /// Makes a share for one person.
+    pub(super) async fn share(&self, new: NewShare) -> (ShareId, UserId) {
+        let (id, users) = self.store.create_share(new, NOW).await.unwrap();
+        (id, users[0])
     }
 
     pub(super) fn user_subject(&self, user: UserId) -> SubjectDigest {

@@ -5,8 +5,8 @@
 use super::fixture::{Fixture, NOW, POLICY, REALM, WIDE, mail, sms, totp};
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Advance, Attempt, Authority, BackupCodes, ChangeQuery, Deeds, Disable, FactorKind, FactorValue,
-    LearnedUser, NewChallenge, NewShare, NewSuccess, Purpose, Stage, Try, Which,
+    Advance, Attempt, Authority, BackupCodes, ChangeQuery, Contact, Deeds, Disable, FactorKind,
+    FactorValue, LearnedUser, NewChallenge, NewShare, NewSuccess, Purpose, Stage, Try, Which,
 };
 use crate::clock::Timestamp;
 use crate::entropy::{self, OsEntropy};
@@ -67,7 +67,7 @@ enum Step {
     Touch(SessionId, i64),
     Fail(UserId),
     Succeed(UserId),
-    CreateShare(&'static str, Option<i64>),
+    CreateShare(&'static str, Option<i64>, usize),
     RevokeShare(ShareId),
     Reset(UserId),
     Append(&'static str),
@@ -132,7 +132,7 @@ fn step(dice: &mut Dice) -> Step {
         20 => Step::Touch(SessionId(dice.small_id()), dice.pick(&LENGTHS)),
         21 => Step::Fail(user),
         22 if dice.roll(4) == 0 => Step::Succeed(user),
-        23 => Step::CreateShare(token, length),
+        23 => Step::CreateShare(token, length, 1 + usize::from(dice.roll(3) == 0)),
         24 => match dice.roll(5) {
             0 | 1 => Step::RevokeShare(ShareId(dice.small_id())),
             2 => Step::Reset(user),
@@ -400,13 +400,13 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
             let subjects = [f.user_subject(user), f.address_subject()];
             said(f.store.succeeded(&subjects).await)
         }
-        Step::CreateShare(token, length) => {
+        Step::CreateShare(token, length, recipients) => {
             let share = NewShare {
                 realm: REALM.to_owned(),
-                token: f.digest(token),
+                link: f.digest(token),
                 path: format!("/{token}/"),
-                phone: phone(PHONES[0]),
-                email: None,
+                recipients: PHONES[..recipients].iter().map(contact).collect(),
+                devices_max: Some(2),
                 expires_at: length.map(later),
             };
             said(f.store.create_share(share, now).await)
@@ -416,6 +416,14 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         Step::Append(detail) => said(f.store.append(&[(now, refused(detail))]).await),
         Step::Purge => said(f.store.purge(now).await),
         step => take_factor_step(f, step, now).await,
+    }
+}
+
+/// A recipient of a share, reached by phone.
+fn contact(number: &&str) -> Contact {
+    Contact {
+        phone: Phone::from_e164(number),
+        email: None,
     }
 }
 
@@ -441,6 +449,7 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
     ];
     for token in TOKENS {
         seen.push(said(f.store.token(f.digest(token), now).await));
+        seen.push(said(f.store.share_of_link(f.digest(token), now).await));
         seen.push(said(f.store.session(f.pair(token), now).await));
         for purpose in Purpose::ALL {
             let pending = f.store.pending(f.binding(token), purpose, now).await;

@@ -70,6 +70,10 @@ impl Judge {
                 self.refused(meant, "enrolment not allowed");
                 Err(VerifyError::Forbidden)
             }
+            Attempted::Full => {
+                self.refused(meant, "no device left");
+                Err(VerifyError::Full)
+            }
             Attempted::NeverSent => Err(VerifyError::NeverSent),
             Attempted::Blocked(blocked) => Err(VerifyError::Blocked(blocked)),
         }

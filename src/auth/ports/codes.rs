@@ -185,7 +185,8 @@ pub struct Deeds {
     /// Sessions to be made, each under a number of its own, all of the factor whose code was right;
     /// an older session of a key ends, with a line in the feed. The token of each must be stored or
     /// be the one that is issued here. A key may differ from the pair that asked (a browser's device
-    /// changes at verification).
+    /// changes at verification). The first is of the device that asked: if its token is a share's, the
+    /// device counts among those that have opened it.
     pub sessions: Vec<NewSession>,
     /// A factor to be turned off.
     pub disable: Option<FactorKind>,
@@ -258,6 +259,9 @@ pub enum Attempted {
     Forbidden,
     /// Not evaluated.
     Blocked(Blocked),
+    /// Not evaluated: the share of the first session has been opened on as many devices as it may be,
+    /// and this is none of them.
+    Full,
 }
 
 /// What a right code was.

@@ -34,9 +34,10 @@ macro_rules! store_verbs {
                 fn succeeded(subjects: &[SubjectDigest]) -> ();
             }
             Shares {
-                fn create_share(share: NewShare, now: Timestamp) -> (ShareId, UserId);
+                fn create_share(share: NewShare, now: Timestamp) -> (ShareId, Vec<UserId>);
                 fn shares() -> Vec<Share>;
-                fn revoke_share(id: ShareId, now: Timestamp) -> bool;
+                fn share_of_link(link: TokenDigest, now: Timestamp) -> Option<Share>;
+                fn revoke_share(id: ShareId, now: Timestamp) -> Vec<UserId>;
             }
             AuditTrail {
                 fn append(events: &[(Timestamp, Event)]) -> ();

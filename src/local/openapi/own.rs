@@ -102,6 +102,36 @@ pub(super) const PAGES: Dialect = Dialect {
                 &[401, 403, 404, 429],
             )
         },
+        open(
+            "GET",
+            SHARE,
+            "Show what a share link opens and whom it is for; sends nothing. Go on if this browser is in.",
+            &[],
+            &[(200, Answer::Page), (303, Answer::Empty)],
+            &[403, 404, 429],
+        ),
+        open(
+            "POST",
+            SHARE,
+            "Exchange the link for a token of one recipient, kept in a cookie, and send this one a code.",
+            &[
+                FORM,
+                field(
+                    "recipient",
+                    Text,
+                    false,
+                    "Which of the page's recipients, from 0.",
+                ),
+                field(
+                    "factor",
+                    OneOf(&["sms", "email"]),
+                    false,
+                    "By what the code is sent.",
+                ),
+            ],
+            &[(200, Answer::Page), (303, Answer::Empty)],
+            &[403, 404, 429],
+        ),
         Operation {
             token: Token::Optional,
             query: &[RETURN_TO],
@@ -258,6 +288,7 @@ const fn form_page(
 
 const PAGE: &str = "/.vestibule/challenge";
 const KINDS: Kind = OneOf(&["totp", "sms", "email"]);
+const SHARE: &str = "/share/{token}";
 const SIGN_IN: &str = "/.vestibule/sign-in";
 const SIGN_OUT: &str = "/.vestibule/sign-out";
 const FORM: Field = field(

@@ -29,6 +29,7 @@ mod language;
 mod page;
 mod pass;
 mod said;
+mod share;
 mod sign_in;
 mod sign_out;
 mod visitor;
@@ -56,6 +57,8 @@ pub enum Step {
     /// One kind of factor, set up.
     EnrolKind,
     BackupCodes,
+    /// What is behind a share link.
+    Share,
     /// A name and a password of Vestibule's own accounts.
     SignIn,
     /// The end of that.
@@ -126,6 +129,7 @@ impl Local {
             Step::Enrol => self.enrol(visit).await,
             Step::EnrolKind => self.enrol_kind(visit).await,
             Step::BackupCodes => self.backup_codes(visit).await,
+            Step::Share => self.share(visit).await,
             Step::SignIn => self.sign_in(visit).await,
             Step::SignOut => self.sign_out(visit).await,
         }

@@ -250,6 +250,7 @@ impl From<VerifyError> for Alert {
             VerifyError::NeverSent | VerifyError::Forbidden => {
                 (StatusCode::NOT_FOUND, "said-never-sent")
             }
+            VerifyError::Full => (StatusCode::FORBIDDEN, "share-full"),
             VerifyError::Blocked(blocked) => return blocked.into(),
             VerifyError::Unavailable => return Self::unavailable(),
         };

@@ -390,7 +390,10 @@ async fn the_account_shows_sessions_and_factors_and_ends_one_session() {
     assert!(laptop.is_open().await);
     let page = laptop.get(&format!("{ACCOUNT}?done=session")).await;
     assert!(page.text().contains("The session has ended."));
-    assert_eq!(shown_sessions(&page), [of_laptop.clone()]);
+    assert_eq!(
+        shown_sessions(&page).as_slice(),
+        std::slice::from_ref(of_laptop)
+    );
     assert!(page.text().contains(&format!("action=\"{ACCOUNT}\"")));
     let twice = laptop
         .post(ACCOUNT, &format!("action=end&session={of_phone}"))

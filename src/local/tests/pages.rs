@@ -118,10 +118,9 @@ async fn a_person_signs_in_passes_the_second_factor_and_signs_out() {
         "the device is a new one"
     );
 
-    let sent = site
-        .answer(post(&site, challenge, &signed_in, "action=send"))
-        .await;
-    assert_eq!(sent.status(), 200, "{}", sent.text());
+    let send = "action=send&factor=sms";
+    let sent = site.answer(post(&site, challenge, &signed_in, send)).await;
+    assert_eq!(sent.status(), 303, "{}", sent.text());
     let form = format!("action=verify&code={}", site.world().inbox.code());
     let verified = site.answer(post(&site, challenge, &signed_in, &form)).await;
     assert_eq!(verified.header("location"), Some("/docs/a?b=c"));

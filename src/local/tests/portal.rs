@@ -187,7 +187,7 @@ async fn the_answer_lets_nothing_in_from_elsewhere() {
     ] {
         assert!(policy.contains(part), "{part}");
     }
-    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+    assert_eq!(page.header("referrer-policy"), Some("strict-origin"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert!(!policy.contains("unsafe") && !policy.contains("http"));
     for loose in [

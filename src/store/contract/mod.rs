@@ -8,6 +8,7 @@ mod holders;
 mod keys;
 mod sends;
 mod sessions;
+mod shares;
 mod tries;
 mod wizards;
 

@@ -22,6 +22,10 @@ impl State {
         if !self.may_ask(attempt, now) {
             return Ok(Attempted::Gone);
         }
+        let first = attempt.then.sessions.first();
+        if first.is_some_and(|first| !self.has_room(first)) {
+            return Ok(Attempted::Full);
+        }
         let tries = attempt.tries.iter();
         let verdicts = tries.map(|one| self.judge(attempt.user, one, now));
         match rules::judge(verdicts.collect()) {
@@ -202,6 +206,9 @@ impl State {
         let mut sessions = Vec::new();
         for new in &then.sessions {
             sessions.push(self.put_session(new.clone(), factor, now)?);
+        }
+        if let Some(first) = then.sessions.first() {
+            self.opened(first, now);
         }
         if let Some(issue) = &then.issue {
             let verified = rules::longest(&then.sessions).and_then(|(at, new)| {

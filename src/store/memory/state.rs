@@ -2,11 +2,12 @@
 
 use super::families::Kept;
 use super::no_such;
+use super::shares::KeptShare;
 use super::wizards::Opened;
 use crate::auth::lockout::Counter;
 use crate::auth::ports::{
     BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose, Revocation,
-    SendLimit, SendRequest, Share, SigningKey, StoreError, Stored, Token, User, Which,
+    SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{
@@ -35,7 +36,7 @@ pub(super) struct State {
     pub(super) success: HashMap<SuccessDigest, NewSuccess>,
     pub(super) sends: BTreeMap<SendId, Sent>,
     pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
-    pub(super) shares: BTreeMap<ShareId, Share>,
+    pub(super) shares: BTreeMap<ShareId, KeptShare>,
     pub(super) audit: Vec<(Timestamp, Event)>,
     pub(super) kept: Kept,
     /// Oldest first.
@@ -120,7 +121,8 @@ impl State {
     pub(super) fn check_token(&self, token: &Token) -> Stored<()> {
         self.must_exist(Some(token.user))?;
         let share = token.share.map(|share| self.shares.get(&share));
-        if share.is_some_and(|share| share.is_none_or(|share| share.user != token.user)) {
+        let is_of = |share: &KeptShare| share.users.contains(&token.user);
+        if share.is_some_and(|share| !share.is_some_and(is_of)) {
             return Err(no_such("share"));
         }
         Ok(())
@@ -178,12 +180,15 @@ impl State {
 
     pub(super) fn end_of(&self, token: &Token) -> Timestamp {
         let share = token.share.and_then(|share| self.shares.get(&share));
-        [token.expires_at, share.and_then(|share| share.expires_at)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(Timestamp(i64::MAX))
-            .min(self.end_of_kin(token))
+        [
+            token.expires_at,
+            share.and_then(|share| share.new.expires_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(Timestamp(i64::MAX))
+        .min(self.end_of_kin(token))
     }
 
     pub(super) fn holder(&self, token: &Token) -> Option<Holder> {
@@ -310,7 +315,10 @@ impl State {
         let (tokens, shares) = (&mut self.tokens, &self.shares);
         tokens.retain(|_, token| {
             let share = token.share.and_then(|share| shares.get(&share));
-            let ends = [token.expires_at, share.and_then(|share| share.expires_at)];
+            let ends = [
+                token.expires_at,
+                share.and_then(|share| share.new.expires_at),
+            ];
             ends.into_iter().flatten().all(|at| at >= keep.tokens)
         });
         self.purge_families(keep.tokens);

@@ -11,6 +11,7 @@ pub(super) use judge::{
 
 use crate::auth::ports::{Deeds, NewChallenge, NewSession, Purpose, SendLimit, SendRequest};
 use crate::clock::Timestamp;
+use crate::digest::{SessionKey, TokenDigest};
 use crate::id::ShareId;
 use std::time::Duration;
 
@@ -37,9 +38,24 @@ pub(super) const WIZARDS_MAX: usize = 100_000;
 /// Names starting like this belong to the users that share links make.
 pub(super) const SHARE_USER_PREFIX: &str = "share:";
 
-/// The name of the user who stands for a share's recipient.
-pub(super) fn share_user(id: ShareId) -> String {
-    format!("{SHARE_USER_PREFIX}{id}")
+/// The name of the user who stands for the `n`-th (from 0) of a share's recipients.
+pub(super) fn share_user(id: ShareId, n: usize, recipients: usize) -> String {
+    match recipients {
+        1 => format!("{SHARE_USER_PREFIX}{id}"),
+        _ => format!("{SHARE_USER_PREFIX}{id}/{}", n + 1),
+    }
+}
+
+/// What a device is counted as that opens a share with a token: the token that was given in exchange
+/// for the link and what was born of it are one device's, while the link itself is everybody's.
+pub(super) fn share_device(
+    token: TokenDigest,
+    born_of: Option<TokenDigest>,
+    link: Option<TokenDigest>,
+    pair: SessionKey,
+) -> [u8; 32] {
+    let root = born_of.unwrap_or(token);
+    if link == Some(root) { pair.0 } else { root.0 }
 }
 
 /// Whether a challenge says all that its purpose needs, and nothing that contradicts itself.

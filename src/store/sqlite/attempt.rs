@@ -1,6 +1,6 @@
 //! The step that judges a code and does what it is good for.
 
-use super::{Sqlite, challenges, digest, failures, families, sessions, tokens, wizards};
+use super::{Sqlite, challenges, digest, failures, families, sessions, shares, tokens, wizards};
 use crate::auth::lockout::{Blocked, longer};
 use crate::auth::ports::{
     Attempt, Attempted, Deeds, Disable, NewSuccess, Passed, Purpose, Stored, Try,
@@ -20,6 +20,11 @@ pub(super) async fn run(store: &Sqlite, attempt: &Attempt, now: Timestamp) -> St
     }
     if !may_ask(&mut tx, attempt, now).await? {
         return Ok(Attempted::Gone);
+    }
+    if let Some(first) = attempt.then.sessions.first()
+        && !shares::has_room(&mut tx, first).await?
+    {
+        return Ok(Attempted::Full);
     }
     let mut verdicts = Vec::new();
     for one in &attempt.tries {
@@ -240,6 +245,9 @@ async fn act(
     let mut made = Vec::new();
     for new in &then.sessions {
         made.push(sessions::put(&mut *conn, &store.vault, new, factor, now).await?);
+    }
+    if let Some(first) = then.sessions.first() {
+        shares::opened(&mut *conn, first, now).await?;
     }
     if let Some(issue) = &then.issue {
         let verified = rules::longest(&then.sessions).and_then(|(at, new)| {
