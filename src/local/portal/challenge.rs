@@ -34,7 +34,7 @@ struct Page<'a> {
     /// What went wrong, as a sentence.
     alert: Option<Sentence>,
     /// What is said to whoever is locked out and has backup codes.
-    backup_offer: Option<Sentence>,
+    way_out: Option<Sentence>,
     /// All that the visitor can pass with.
     ways: &'a [Way],
     view: View<'a>,
@@ -62,6 +62,8 @@ impl Way {
 enum View<'a> {
     /// There is nothing to pass with.
     Nothing,
+    /// Nothing helps but an operator.
+    Locked,
     Choose,
     Code(Code<'a>),
 }
@@ -93,8 +95,16 @@ impl Asked<'_> {
     }
 }
 
+fn is_locked(outlook: &Outlook) -> bool {
+    outlook.blocked == Some(Blocked::Locked)
+}
+
 /// Every way, in the order of the page.
 fn ways(outlook: &Outlook) -> Vec<Way> {
+    let backup = outlook.has_backup_codes.then_some(Way::Backup);
+    if is_locked(outlook) {
+        return backup.into_iter().collect();
+    }
     // Passkeys come first: they need nothing to be typed.
     let app = outlook.factors.totp().map(|_| Way::App);
     let messages = outlook.factors.enrolled.iter().filter_map(|enrolled| {
@@ -103,7 +113,6 @@ fn ways(outlook: &Outlook) -> Vec<Way> {
             recipient: enrolled.value.masked()?,
         })
     });
-    let backup = outlook.has_backup_codes.then_some(Way::Backup);
     app.into_iter().chain(messages).chain(backup).collect()
 }
 
@@ -143,6 +152,13 @@ impl Local {
             Ok(reply) => Ok(reply),
             Err(alert) => {
                 let outlook = self.outlook(&asked.caller).await?;
+                // That somebody has to wait now matters more than what went wrong.
+                let alert = match outlook.blocked {
+                    Some(blocked) if alert.status != StatusCode::SERVICE_UNAVAILABLE => {
+                        blocked.into()
+                    }
+                    _ => alert,
+                };
                 Ok(self.shown(asked, &outlook, Some(alert)))
             }
         }
@@ -187,14 +203,14 @@ impl Local {
         let by = by.text("by").ok().flatten().unwrap_or_default();
         let digits = self.auth.settings.load().codes.length;
         let view = view(&by, &ways, outlook, digits);
-        let is_locked = outlook.blocked == Some(Blocked::Locked) && outlook.has_backup_codes;
+        let has_way_out = is_locked(outlook) && outlook.has_backup_codes;
         let status = alert.map_or(StatusCode::OK, |alert| alert.status);
         let page = Page {
             t: frame,
             title: view.title(frame),
             action: &asked.address(),
             alert: alert.map(|alert| alert.text(frame.words())),
-            backup_offer: is_locked.then(|| frame.say("challenge-locked-backup")),
+            way_out: has_way_out.then(|| frame.say("challenge-locked-backup")),
             ways: &ways,
             view: view.told(alert),
         };
@@ -233,14 +249,15 @@ fn view<'a>(by: &str, ways: &[Way], outlook: &'a Outlook, digits: usize) -> View
         ..code(None, backup::DIGITS)
     };
     match (by, &outlook.sent, ways) {
+        (_, _, []) if is_locked(outlook) => View::Locked,
         (_, _, []) => View::Nothing,
+        (_, _, [Way::Backup]) => View::Code(recovery),
         ("app", _, _) if ways.contains(&Way::App) => View::Code(app),
         ("backup", _, _) if ways.contains(&Way::Backup) => View::Code(recovery),
         ("other", _, _) => View::Choose,
         (_, Some(sent), _) => View::Code(code(Some(sent), digits)),
         // An app's code is at hand: nothing is sent before it is asked for.
         (_, None, [Way::App, ..]) => View::Code(app),
-        (_, None, [Way::Backup]) => View::Code(recovery),
         (_, None, _) => View::Choose,
     }
 }
@@ -248,7 +265,7 @@ fn view<'a>(by: &str, ways: &[Way], outlook: &'a Outlook, digits: usize) -> View
 impl View<'_> {
     fn title(&self, t: &Frame<'_>) -> Sentence {
         match self {
-            Self::Nothing | Self::Choose => t.say("challenge-choose-title"),
+            Self::Nothing | Self::Locked | Self::Choose => t.say("challenge-choose-title"),
             Self::Code(code) if code.is_backup => t.say("challenge-backup-title"),
             Self::Code(_) => t.say("challenge-code-title"),
         }
@@ -319,13 +336,13 @@ mod tests {
             digits: 6,
             is_wrong: true,
         };
-        for view in [View::Nothing, View::Choose, View::Code(code)] {
+        for view in [View::Nothing, View::Locked, View::Choose, View::Code(code)] {
             let page = Page {
                 t: &frame,
                 title: view.title(&frame),
                 action: "\"><script>",
                 alert: Some(frame.say("said-not-found")),
-                backup_offer: None,
+                way_out: None,
                 ways: &[message.clone(), Way::Backup],
                 view,
             };

@@ -40,6 +40,7 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "account"
         "enrol"
         "backup"
+        "passkey"
         "share"
         "sign-in"
         "sign-out"
