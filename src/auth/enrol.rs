@@ -7,8 +7,8 @@
 
 use super::challenge::{Message, StartError, Started};
 use super::ports::{
-    BackupCodes, Disable, FactorKind, FactorSet, FactorValue, NewChallenge, Pending, Purpose,
-    Store, StoreError,
+    BackupCodes, Disable, FactorSet, FactorValue, NewChallenge, Pending, Purpose, Store,
+    StoreError, Target,
 };
 use super::{Auth, Caller, Standing, subject};
 use crate::clock::Timestamp;
@@ -145,7 +145,7 @@ impl Auth {
 
     pub(super) async fn has_factor(&self, caller: &Caller) -> Result<bool, StoreError> {
         let factors = self.factors(caller.holder.user).await?;
-        Ok(!factors.enrolled.is_empty())
+        Ok(!factors.is_empty())
     }
 
     /// A new authenticator secret, not stored.
@@ -246,7 +246,8 @@ impl Auth {
         let was_on = self.store.disable(caller.holder.user, which, now).await?;
         if was_on {
             let detail = match which {
-                Disable::One(kind) | Disable::Own { kind, .. } => kind.as_str(),
+                Disable::One(kind) => kind.as_str(),
+                Disable::Own { target, .. } => target.kind().as_str(),
                 Disable::All => "all factors",
             };
             self.emit(caller, EventKind::Disabled, detail);
@@ -260,10 +261,11 @@ impl Auth {
     pub async fn remove_factor(
         &self,
         caller: &Caller,
-        kind: FactorKind,
+        target: impl Into<Target>,
     ) -> Result<Removed, EnrolError> {
+        let target = target.into();
         let which = Disable::Own {
-            kind,
+            target,
             last_too: caller.self_enrolment,
             email_counts: self.settings.load().sends_mail,
         };
@@ -271,9 +273,13 @@ impl Auth {
             return Ok(Removed::Yes);
         }
         let factors = self.factors(caller.holder.user).await?;
-        Ok(match factors.of(kind) {
-            Some(_) => Removed::LastStays,
-            None => Removed::WasOff,
+        let is_on = match target {
+            Target::Kind(kind) => factors.kinds().any(|one| one == kind),
+            Target::Passkey(id) => factors.passkeys.iter().any(|one| one.id == id),
+        };
+        Ok(match is_on {
+            true => Removed::LastStays,
+            false => Removed::WasOff,
         })
     }
 

@@ -20,7 +20,7 @@ use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
 use crate::gate::session::{Holder, Session};
-use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
+use crate::id::{CeremonyId, ChallengeId, ChangeId, PasskeyId, SendId, SessionId, ShareId, UserId};
 use crate::secret::{Sealed, Secret};
 use crate::store::memory::Memory;
 use arc_swap::ArcSwap;

@@ -10,6 +10,7 @@ pub mod enrol;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod lockout;
+pub mod passkey;
 pub mod ports;
 pub mod sessions;
 pub mod share;

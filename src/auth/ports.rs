@@ -9,6 +9,7 @@
 mod codes;
 mod factors;
 mod keys;
+mod passkeys;
 mod shares;
 mod verbs;
 mod wizards;
@@ -16,6 +17,7 @@ mod wizards;
 pub use codes::*;
 pub use factors::*;
 pub use keys::*;
+pub use passkeys::*;
 pub use shares::*;
 pub(crate) use verbs::store_verbs;
 pub use wizards::*;
@@ -226,11 +228,11 @@ pub trait Upkeep: Send + Sync {
     /// Whether the store can be written to.
     async fn ping(&self) -> Stored<()>;
     /// Removes what has expired and is not asked for again (tokens, sessions, challenges, sends,
-    /// wizards, success tokens). Returns rows removed.
+    /// wizards, ceremonies, success tokens). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
     /// Forgets a user's second factor state: enrolled factors and those turned off (what the
     /// operator or the profile gave holds again; the log of changes says what that turns on or off),
-    /// backup codes, pending challenges, open wizards, success tokens, counters of `subject`, and
+    /// passkeys, backup codes, pending challenges and ceremonies, open wizards, success tokens, counters of `subject`, and
     /// sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
 }
@@ -243,6 +245,7 @@ pub trait Store:
     + Sessions
     + Factors
     + Codes
+    + Passkeys
     + Wizards
     + Families
     + SigningKeys
@@ -261,6 +264,7 @@ impl<T> Store for T where
         + Sessions
         + Factors
         + Codes
+        + Passkeys
         + Wizards
         + Families
         + SigningKeys

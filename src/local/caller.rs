@@ -1,6 +1,7 @@
 //! Who calls a local endpoint: from a token and a device to the use cases' [`Caller`].
 
 use super::{Call, Local};
+use crate::auth::ports::FactorKind;
 use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
 use crate::digest::SessionKey;
@@ -130,9 +131,9 @@ impl Local {
     pub async fn methods(&self, user: UserId) -> Vec<&'static str> {
         match self.auth.factors(user).await {
             Ok(factors) => {
-                let enrolled = factors.enrolled.iter().map(|one| one.value.kind().as_str());
+                let kinds = factors.kinds().map(FactorKind::as_str);
                 let backup = (factors.backup_codes_left > 0).then_some(Factor::BackupCode.as_str());
-                enrolled.chain(backup).collect()
+                kinds.chain(backup).collect()
             }
             Err(error) => {
                 tracing::error!(%error, "the factors of a user could not be read");

@@ -53,6 +53,10 @@ pub(super) enum Trouble {
     RecipientRefused,
     #[error("{}", wrong_code(*.left))]
     CodeWrong { left: Option<u32> },
+    #[error(
+        "this passkey counts backwards, so it may have been copied: use another factor, and remove it"
+    )]
+    PasskeyCopied,
     #[error("the code has expired or was used: ask for a new one")]
     CodeGone,
     #[error("this share link has been opened on all the devices it is good for: ask for a new one")]
@@ -68,6 +72,13 @@ pub(super) enum Trouble {
     #[error("this cannot be checked now: try again in a few seconds")]
     Unavailable,
 }
+
+/// What a client without a browser is told of a user who has nothing that a code could be sent to or
+/// typed of.
+pub(super) const ONLY_PASSKEYS: Trouble = Trouble::Nothing(
+    "your second factor is a passkey, which only a browser can ask for: open the portal_url that a \
+     refused request names",
+);
 
 fn wrong_code(left: Option<u32>) -> String {
     match left {
@@ -105,6 +116,7 @@ impl Trouble {
             | Self::UnknownToken
             | Self::TokensDiffer
             | Self::WrongSignIn
+            | Self::PasskeyCopied
             | Self::CodeWrong { .. } => StatusCode::UNAUTHORIZED,
             Self::NotVerified
             | Self::NoSelfEnrolment
@@ -135,7 +147,9 @@ impl Trouble {
     fn error_code(&self) -> Option<&'static str> {
         match self {
             Self::UnknownToken | Self::TokensDiffer => Some("invalid_token"),
-            Self::CodeWrong { .. } => Some("insufficient_user_authentication"),
+            Self::CodeWrong { .. } | Self::PasskeyCopied => {
+                Some("insufficient_user_authentication")
+            }
             _ => None,
         }
     }
@@ -200,6 +214,7 @@ impl From<VerifyError> for Trouble {
         match error {
             VerifyError::Malformed => Self::field("code", "the code must be a row of digits"),
             VerifyError::Wrong { left } => Self::CodeWrong { left },
+            VerifyError::Copied => Self::PasskeyCopied,
             VerifyError::Gone => Self::CodeGone,
             VerifyError::NeverSent => Self::Nothing("there is nothing to verify: ask for a code"),
             VerifyError::Forbidden => Self::NotVerified,

@@ -3,7 +3,7 @@
 
 use super::decode::Fields;
 use super::signed::Signed;
-use super::trouble::Trouble;
+use super::trouble::{ONLY_PASSKEYS, Trouble};
 use super::{Call, Local, Reply, encode, target};
 use crate::auth::Standing;
 use crate::auth::challenge::Accept;
@@ -179,6 +179,9 @@ impl Local {
                 let factors = self.auth.factors(by.caller.holder.user).await?;
                 let mut set = factors.enrolled.iter().map(|one| one.value.kind());
                 let set = set.find(|kind| *kind != FactorKind::Email);
+                if set.is_none() && !factors.passkeys.is_empty() {
+                    return Err(ONLY_PASSKEYS);
+                }
                 if set != Some(FactorKind::Sms) {
                     return Err(NOT_SMS);
                 }

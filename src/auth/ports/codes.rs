@@ -2,6 +2,7 @@
 //! good for.
 
 use super::factors::{FactorKind, FactorValue};
+use super::passkeys::{Answer, Answers, NewPasskey, Proof};
 use super::{Stored, Subjects, Token, async_trait};
 use crate::auth::lockout::Blocked;
 use crate::clock::Timestamp;
@@ -10,7 +11,7 @@ use crate::digest::{
     WizardDigest,
 };
 use crate::gate::session::{Factor, Session};
-use crate::id::{ChallengeId, FactorId, SendId, UserId};
+use crate::id::{CeremonyId, ChallengeId, FactorId, SendId, UserId};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -145,6 +146,31 @@ pub enum Try {
     Totp { factor: FactorId, step: Option<i64> },
     /// A backup code, hashed under the salt of the user's set.
     Backup { code: CodeDigest },
+    /// The answer of one of the user's passkeys to a ceremony of [`Purpose::Verify`].
+    Passkey {
+        answers: Answers,
+        proof: Answer<Proof>,
+    },
+    /// A new passkey, as the answer to a ceremony of [`Purpose::Enrol`].
+    NewPasskey {
+        answers: Answers,
+        passkey: Answer<NewPasskey>,
+    },
+}
+
+impl Try {
+    /// The ceremony that ends with this try, whether it is right or wrong.
+    #[must_use]
+    pub fn ceremony(&self) -> Option<CeremonyId> {
+        match self {
+            Self::Passkey { answers, .. } | Self::NewPasskey { answers, .. } => {
+                Some(answers.ceremony)
+            }
+            Self::Sent { .. } | Self::NewTotp { .. } | Self::Totp { .. } | Self::Backup { .. } => {
+                None
+            }
+        }
+    }
 }
 
 /// One try of a typed code: everything the atomic step needs to judge it and to act on it.
@@ -249,6 +275,9 @@ pub enum Attempted {
     /// The code was wrong; it has been counted once. `left`: more tries on the challenge that was
     /// sent (0: it is now void), if it was about one.
     Wrong { left: Option<u32> },
+    /// A passkey's answer was right, but its counter has not moved on: somebody may have a copy of it.
+    /// Counted like a wrong code.
+    WentBack,
     /// It was the code of a challenge that is expired, void or used, there is nothing else that it
     /// could be, or the token or wizard is over. Not counted.
     Gone,

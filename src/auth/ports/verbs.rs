@@ -63,6 +63,11 @@ macro_rules! store_verbs {
                 fn pending(bound_to: Binding, purpose: Purpose, now: Timestamp) -> Option<Pending>;
                 fn attempt(attempt: Attempt, now: Timestamp) -> Attempted;
             }
+            Passkeys {
+                fn put_ceremony(ceremony: NewCeremony) -> CeremonyId;
+                fn ceremony(bound_to: Binding, purpose: Purpose, now: Timestamp) -> Option<Ceremony>;
+                fn rename_passkey(user: UserId, id: PasskeyId, name: &str) -> bool;
+            }
             Wizards {
                 fn open_wizard(wizard: Wizard, opener: SubjectDigest, now: Timestamp) -> ();
                 fn wizard(digest: WizardDigest, now: Timestamp) -> Option<Wizard>;

@@ -37,6 +37,7 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "notice"
         "failure"
         "challenge"
+        "passkey"
         "share"
         "sign-in"
         "sign-out"

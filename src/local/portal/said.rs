@@ -241,6 +241,7 @@ impl From<VerifyError> for Alert {
                     ..Self::new(StatusCode::UNAUTHORIZED, "said-wrong")
                 };
             }
+            VerifyError::Copied => (StatusCode::UNAUTHORIZED, "passkey-copied"),
             VerifyError::Gone => (StatusCode::FORBIDDEN, "said-gone"),
             VerifyError::NeverSent | VerifyError::Forbidden => {
                 (StatusCode::NOT_FOUND, "said-never-sent")

@@ -26,7 +26,7 @@ for_every_engine![
     fifty_at_once_turn_it_off_once,
 ];
 
-const ALL: [FactorKind; 3] = FactorKind::ALL;
+const ALL: [FactorKind; 4] = FactorKind::ALL;
 
 fn query() -> ChangeQuery {
     ChangeQuery {
@@ -152,7 +152,7 @@ async fn turning_a_factor_off_voids_its_codes(f: Fixture) {
 
 fn own(kind: FactorKind, last_too: bool, email_counts: bool) -> Disable {
     Disable::Own {
-        kind,
+        target: kind.into(),
         last_too,
         email_counts,
     }

@@ -6,6 +6,7 @@ mod factors;
 mod families;
 mod holders;
 mod keys;
+mod passkeys;
 mod sends;
 mod sessions;
 mod shares;

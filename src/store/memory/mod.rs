@@ -7,6 +7,7 @@ mod factors;
 mod failures;
 mod families;
 mod keys;
+mod passkeys;
 mod shares;
 mod state;
 mod wizards;

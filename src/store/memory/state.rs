@@ -2,6 +2,7 @@
 
 use super::families::Kept;
 use super::no_such;
+use super::passkeys::KeptPasskey;
 use super::shares::KeptShare;
 use super::wizards::Opened;
 use crate::auth::lockout::Counter;
@@ -15,8 +16,8 @@ use crate::digest::{
 };
 use crate::event::Event;
 use crate::gate::session::{Factor, Holder, Session, Terms};
-use crate::id::{SendId, SessionId, ShareId, UserId};
-use crate::store::rules::{self, Challenge, Cutoffs, FactorRow, Window};
+use crate::id::{PasskeyId, SendId, SessionId, ShareId, UserId};
+use crate::store::rules::{self, Ceremony, Challenge, Cutoffs, FactorRow, Window};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -29,6 +30,8 @@ pub(super) struct State {
     pub(super) feed: Vec<(Revocation, Timestamp)>,
     pub(super) challenges: HashMap<(Binding, Purpose), Challenge>,
     pub(super) factors: BTreeMap<(UserId, FactorKind), KeptFactor>,
+    pub(super) passkeys: BTreeMap<PasskeyId, KeptPasskey>,
+    pub(super) ceremonies: HashMap<(Binding, Purpose), Ceremony>,
     pub(super) backup: BTreeMap<UserId, BackupCodes>,
     /// Oldest first.
     pub(super) changes: Vec<(UserId, Change)>,
@@ -55,6 +58,8 @@ pub(super) struct LastIds {
     pub(super) factor: i64,
     pub(super) change: i64,
     pub(super) wizard: i64,
+    pub(super) passkey: i64,
+    pub(super) ceremony: i64,
 }
 
 #[derive(Debug)]
@@ -301,6 +306,7 @@ impl State {
             + self.feed.len()
             + self.challenges.len()
             + self.wizards.len()
+            + self.ceremonies.len()
             + self.success.len()
             + self.sends.len()
             + self.failures.len()
@@ -332,6 +338,7 @@ impl State {
             .retain(|_, pending| pending.expires_at >= keep.challenges);
         self.wizards
             .retain(|_, opened| opened.wizard.expires_at > now);
+        self.ceremonies.retain(|_, one| one.is_open(now));
         self.success.retain(|_, success| success.expires_at > now);
         self.sends.retain(|_, sent| sent.at >= keep.sends);
         // The newest line stays, so that the head of the feed never goes back.

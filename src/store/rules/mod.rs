@@ -3,10 +3,10 @@
 mod factors;
 mod judge;
 
-pub(super) use factors::{FactorRow, changed_kinds, ends_backup, enrolled, may_enrol, turned_off};
+pub(super) use factors::{FactorRow, changed_kinds, enrolled, may_enrol, turned_off};
 pub(super) use judge::{
-    By, Challenge, Judged, Right, Verdict, judge, judge_backup, judge_new_totp, judge_sent,
-    judge_totp, only_backup,
+    By, Ceremony, Challenge, Judged, Right, Verdict, judge, judge_backup, judge_new_passkey,
+    judge_new_totp, judge_passkey, judge_sent, judge_totp, only_backup,
 };
 
 use crate::auth::ports::{Deeds, NewChallenge, NewSession, Purpose, SendLimit, SendRequest};
@@ -31,6 +31,9 @@ pub(super) const WIZARDS_OF_OPENER_MAX: usize = 100;
 
 /// Enrolments that wait for a code, of one user: a device is whatever a request calls it.
 pub(super) const ENROLMENTS_OF_USER_MAX: usize = 100;
+
+/// Ceremonies that wait for an answer, of one user: they cost nothing to begin.
+pub(super) const CEREMONIES_OF_USER_MAX: usize = 100;
 
 /// Wizards without a token that are kept in all, from however many addresses they are opened.
 pub(super) const WIZARDS_MAX: usize = 100_000;
