@@ -30,10 +30,10 @@ async function says(person, name, words) {
 async function links(person) {
   const answer = await person.goto('/share/there-is-no-such-link/');
   same(answer.status(), 404, 'an unknown link');
-  await says(person, 'unknown-link', 'ask whoever gave it to you for a new');
+  await says(person, 'unknown-link', 'ask whoever gave it to you for a new one');
   await ask('expire');
   await person.goto(facts.expired);
-  await says(person, 'expired-link', 'ask whoever gave it to you for a new');
+  await says(person, 'expired-link', 'ask whoever gave it to you for a new one');
   await person.goto(`/closed/a?token=${facts.anna.token}`);
   await says(person, 'closed', 'Nobody may open this');
   await person.goto('/.vestibule/assets/nothing');

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod account;
 mod bad_input;
 mod browser;
 mod conformance;
@@ -20,6 +21,7 @@ mod mounts;
 mod openapi;
 mod operator;
 mod outside;
+mod pages;
 mod protocols;
 mod races;
 mod rules;
