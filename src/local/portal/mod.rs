@@ -24,6 +24,7 @@ mod cookie;
 mod form;
 mod language;
 mod page;
+mod passkey;
 mod said;
 mod share;
 mod sign_in;
