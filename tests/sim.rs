@@ -381,6 +381,7 @@ fn auth(
             },
             sudo: secs(5 * MINUTE),
             sends_mail: false,
+            sends_sms: true,
             service_name: "Files".to_owned(),
             tokens: Tokens {
                 issuer: "https://files.example.org".to_owned(),

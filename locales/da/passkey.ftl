@@ -32,3 +32,4 @@ passkey-added = Adgangsnøglen blev tilføjet.
 passkey-renamed = Navnet blev gemt.
 passkey-removed = Adgangsnøglen blev fjernet. Slet den også på din enhed.
 passkey-back = Tilbage til din konto
+passkey-manage = Navngiv, tilføj eller fjern

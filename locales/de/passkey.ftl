@@ -32,3 +32,4 @@ passkey-added = Der Passkey wurde hinzugefügt.
 passkey-renamed = Der Name wurde gespeichert.
 passkey-removed = Der Passkey wurde entfernt. Löschen Sie ihn auch auf Ihrem Gerät.
 passkey-back = Zurück zu Ihrem Konto
+passkey-manage = Benennen, hinzufügen, entfernen

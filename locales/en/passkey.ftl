@@ -32,3 +32,4 @@ passkey-added = The passkey was added.
 passkey-renamed = The name was saved.
 passkey-removed = The passkey was removed. Delete it on your device, too.
 passkey-back = Back to your account
+passkey-manage = Name, add or remove

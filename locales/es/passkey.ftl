@@ -32,3 +32,4 @@ passkey-added = Se ha añadido la llave de acceso.
 passkey-renamed = Se ha guardado el nombre.
 passkey-removed = Se ha eliminado la llave de acceso. Bórrela también en su dispositivo.
 passkey-back = Volver a su cuenta
+passkey-manage = Nombrar, añadir o eliminar

@@ -32,3 +32,4 @@ passkey-added = La clé d’accès a été ajoutée.
 passkey-renamed = Le nom a été enregistré.
 passkey-removed = La clé d’accès a été supprimée. Effacez-la aussi sur votre appareil.
 passkey-back = Retour à votre compte
+passkey-manage = Nommer, ajouter ou supprimer

@@ -402,6 +402,7 @@ fn settings() -> Settings {
             refresh_lifetime: 24 * 30 * HOUR,
         },
         sends_mail: true,
+        sends_sms: true,
         service_name: "Files".to_owned(),
     }
 }

@@ -75,6 +75,8 @@ pub struct Settings {
     pub tokens: model::Tokens,
     /// Whether mail can be sent: only then an address is a factor.
     pub sends_mail: bool,
+    /// Whether messages can be sent: pages do not offer what cannot work.
+    pub sends_sms: bool,
     /// Shown in messages, e.g. `Files`.
     pub service_name: String,
 }

@@ -5,11 +5,12 @@ use crate::auth::ports::FactorKind;
 use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
 use crate::digest::SessionKey;
-use crate::gate::session::{Factor, Holder, Session};
+use crate::gate::session::{Factor, Holder, Session, Which};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
 use crate::identity::client;
 use crate::request::{Client, RequestHead, Signs};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Call {
@@ -124,6 +125,13 @@ impl Local {
         if presented.device.is_none() && unnamed != pair {
             self.gate.remember_alias(unnamed, session, at_most);
         }
+    }
+
+    /// Tells the gate of sessions that have ended. It scans its map. What the store has ended stays
+    /// ended if this is cut short: the feed tells.
+    pub(super) async fn forget(&self, which: Which) {
+        let gate = Arc::clone(&self.gate);
+        let _ = tokio::task::spawn_blocking(move || gate.forget(which)).await;
     }
 
     /// The second factors that a user has, by their names in the gate's answers. None where the

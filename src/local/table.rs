@@ -208,6 +208,25 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Everywhere,
         Portal::Challenge,
     ),
+    page(
+        FORM,
+        "/.vestibule/account",
+        Where::Everywhere,
+        Portal::Account,
+    ),
+    page(GET, "/.vestibule/enrol", Where::Everywhere, Portal::Enrol),
+    page(
+        FORM,
+        "/.vestibule/enrol/{kind}",
+        Where::Everywhere,
+        Portal::EnrolKind,
+    ),
+    page(
+        FORM,
+        "/.vestibule/backup-codes",
+        Where::Everywhere,
+        Portal::BackupCodes,
+    ),
     page(FORM, "/.vestibule/sign-in", Where::Accounts, Portal::SignIn),
     page(
         FORM,

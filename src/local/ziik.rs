@@ -17,7 +17,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// The calls of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,9 +204,7 @@ impl Local {
         // What is no number is nobody's; who may know that is judged alike.
         let user = UserId(target::segment(&call.path, 3).parse().unwrap_or(-1));
         self.auth.reset(&by.caller, user).await?;
-        let gate = Arc::clone(&self.gate);
-        // Scans the map. What the store has ended stays ended if this is cut short: the feed tells.
-        let _ = tokio::task::spawn_blocking(move || gate.forget(Which::User(user))).await;
+        self.forget(Which::User(user)).await;
         Ok(encode::empty(StatusCode::NO_CONTENT))
     }
 }

@@ -274,6 +274,7 @@ fn path_parameter(name: &str) -> &'static str {
         "token" => "The bearer token once more, or a share link's.",
         "id" => "The user's number, as `user add` prints it.",
         "type" => "The method: `google` or `sms`.",
+        "kind" => "The factor: `totp`, `sms` or `email`.",
         "changeId" => "The change's number.",
         _ => "A name out of an earlier answer.",
     }

@@ -10,19 +10,17 @@
 use super::super::decode::Fields;
 use super::super::{Local, Reply, encode};
 use super::challenge_url;
-use super::cookie;
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
 use super::passkey::Place;
 use super::said::{self, Alert, Stop};
-use super::visitor::{Arrival, Device};
-use crate::auth::challenge::{Accept, Outlook, Sent, Typed, VerifyError};
+use super::visitor::Arrival;
+use crate::auth::challenge::{Accept, Outlook, Sent, VerifyError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{FactorKind, StoreError};
 use crate::auth::{Caller, Standing};
 use crate::factor::{backup, totp};
-use crate::gate::Presented;
 use askama::Template;
 use http::{Method, StatusCode};
 use std::collections::BTreeSet;
@@ -142,6 +140,7 @@ impl Local {
         let arrival = Arrival::read(visit.call)?;
         let caller = self.caller(visit.call, arrival.presented()).await?;
         let caller = caller.ok_or(Stop::UnknownToken)?;
+        self.enrols_first(visit, &arrival, &caller).await?;
         let asked = Asked {
             visit,
             arrival,
@@ -212,37 +211,12 @@ impl Local {
         accept: Accept,
     ) -> Result<Result<Reply, Alert>, Stop> {
         let (call, arrival) = (asked.visit.call, &asked.arrival);
-        // A device that the address itself names stays: the way back names it again.
-        let fresh = match arrival.device {
-            Device::Named(_) => None,
-            Device::Cookie(_) | Device::None => Some(self.new_device()?),
-        };
-        let presented = Presented {
-            token: &arrival.token,
-            device: fresh.as_deref().or(arrival.device.name()),
-        };
-        let pair = call.route.keys.session(presented.token, presented.device);
-        let label = presented.device;
-        let label = label.map(|device| self.auth.keys.device_label(device));
         let code = asked.visit.field("code")?;
-        let typed = Typed {
-            code: &code,
-            accept,
-            pair,
-            device_label: label,
-            issue: None,
-        };
-        let verified = match self.auth.verify(&asked.caller, typed).await {
-            Ok(verified) => verified,
-            Err(error) => return Ok(Err(alert(accept, error))),
-        };
-        self.remember(call, presented, pair, &verified.session)
-            .await;
-        let reply = said::go_to(&arrival.return_to);
-        Ok(Ok(match fresh {
-            Some(device) => cookie::set_device(reply, call, &device, self.cookie_secs()),
-            None => reply,
-        }))
+        let passed = self.pass(call, arrival, &asked.caller, &code, accept).await;
+        Ok(match passed {
+            Ok(passed) => Ok(self.renamed(call, said::go_to(&arrival.return_to), &passed)),
+            Err(error) => Err(alert(accept, error)),
+        })
     }
 
     fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {

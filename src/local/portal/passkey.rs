@@ -1,21 +1,28 @@
-//! Passkeys on pages: the challenge page asks for one, and `/.vestibule/passkeys` is where people add,
-//! name and remove them.
+//! Passkeys on pages: the challenge page asks for one, and `/.vestibule/enrol/passkey` is where people
+//! add, name and remove them.
 //!
 //! Without script there are none: a script puts the question (JSON, the answer to a form's `ask`) to
 //! the browser, and sends the form with the browser's answer in a field. Everything else is as on every
 //! page.
 
-use super::super::{Call, Local, Reply, encode, origin};
-use super::cookie;
+use super::super::decode::Fields;
+use super::super::{Local, Reply, encode, origin};
+use super::account::{Moment, enrol_stop, plain};
 use super::form::Visit;
+use super::language::Sentence;
+use super::page::{self, Frame};
 use super::said::{self, Alert, Stop};
-use super::visitor::{Arrival, Device};
+use super::visitor::{Arrival, step_up};
+use super::with_return;
 use crate::auth::Caller;
-use crate::auth::challenge::{Becomes, Verified, VerifyError};
+use crate::auth::challenge::VerifyError;
+use crate::auth::enrol::Removed;
 use crate::auth::passkey::PasskeyError;
 use crate::auth::ports::Passkey;
+use crate::clock::Timestamp;
 use crate::factor::passkey::Site;
-use crate::gate::Presented;
+use crate::id::PasskeyId;
+use askama::Template;
 use http::header::ORIGIN;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -47,12 +54,38 @@ impl Place {
     }
 }
 
-/// A browser that goes on under a new name.
-struct Renamed<'a> {
-    presented: Presented<'a>,
-    /// The new name, if it goes by a cookie.
-    fresh: Option<&'a str>,
-    becomes: Becomes,
+#[derive(Template)]
+#[template(path = "passkeys.html")]
+struct Page<'a> {
+    t: &'a Frame<'a>,
+    /// Where its forms are sent to.
+    action: &'a str,
+    host: &'a str,
+    /// Whether browsers have passkeys here.
+    can_add: bool,
+    /// What has just been done.
+    done: Option<Sentence>,
+    alert: Option<Sentence>,
+    passkeys: &'a [Passkey],
+    /// What was typed as the name of a new one, to be mended.
+    typed: String,
+    back: String,
+}
+
+impl Page<'_> {
+    fn moment(&self, at: &Timestamp) -> Moment {
+        Moment(*at)
+    }
+}
+
+/// What was done, as the address says after it.
+fn done_key(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "added" => "passkey-added",
+        "renamed" => "passkey-renamed",
+        "removed" => "passkey-removed",
+        _ => return None,
+    })
 }
 
 impl Local {
@@ -87,65 +120,167 @@ impl Local {
         let Some(said) = said else {
             return Ok(Err(no_script()));
         };
-        let fresh = self.fresh_device(arrival)?;
-        let to = self.renamed_as(visit.call, arrival, fresh.as_deref());
+        let onward = self.goes_on_as(visit.call, arrival)?;
+        let becomes = onward.becomes.clone();
         let verifying = self
             .auth
-            .verify_passkey(caller, place.site(), &said, to.becomes.clone());
-        match verifying.await {
+            .verify_passkey(caller, place.site(), &said, becomes);
+        Ok(match verifying.await {
             Ok(verified) => {
+                let passed = self.passed(visit.call, arrival, onward, verified).await;
                 let reply = said::go_to(&arrival.return_to);
-                Ok(Ok(self.goes_on(visit.call, to, &verified, reply).await))
+                Ok(self.renamed(visit.call, reply, &passed))
             }
-            Err(error) => Ok(Err(error.into())),
-        }
+            Err(error) => Err(error.into()),
+        })
     }
 
-    /// A new name for a browser that goes by a cookie. A device that the address itself names stays:
-    /// the way back names it again.
-    fn fresh_device(&self, arrival: &Arrival) -> Result<Option<String>, Stop> {
-        match arrival.device {
-            Device::Named(_) => Ok(None),
-            Device::Cookie(_) | Device::None => self.new_device().map(Some),
-        }
-    }
-
-    fn renamed_as<'a>(
-        &self,
-        call: &Call,
-        arrival: &'a Arrival,
-        fresh: Option<&'a str>,
-    ) -> Renamed<'a> {
-        let presented = Presented {
-            token: &arrival.token,
-            device: fresh.or(arrival.device.name()),
+    /// `GET|POST /.vestibule/enrol/passkey?return_to=/path`: the visitor's passkeys.
+    pub(super) async fn passkeys(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
+        let is_post = visit.call.method == Method::POST;
+        let action = match is_post {
+            true => visit.field("action")?,
+            false => String::new(),
         };
-        let label = presented.device;
-        Renamed {
-            presented,
-            fresh,
-            becomes: Becomes {
-                pair: call.route.keys.session(presented.token, presented.device),
-                device_label: label.map(|device| self.auth.keys.device_label(device)),
-            },
+        let enroller = match self.enroller(visit).await {
+            // A script asks: it goes there.
+            Err(Stop::GoTo(address)) if action == "ask-passkey" => {
+                let body = json!({ "go_to": address });
+                return Ok(encode::json(StatusCode::FORBIDDEN, &body));
+            }
+            enroller => enroller?,
+        };
+        let (arrival, caller) = &enroller;
+        let done = match action.as_str() {
+            "" if !is_post => return self.passkeys_page(visit, caller, None).await,
+            "ask-passkey" => return Ok(self.ask_new_passkey(visit, caller).await),
+            "add" => self.add_passkey(visit, arrival, caller).await?,
+            "rename" => self.rename_passkey(visit, caller).await?,
+            "remove" => self.remove_passkey(visit, caller).await?,
+            _ => {
+                let text = "`action` must be `add`, `rename` or `remove`";
+                return Err(Stop::malformed(&text));
+            }
+        };
+        match done {
+            Ok(reply) => Ok(reply),
+            Err(alert) => self.passkeys_page(visit, caller, Some(alert)).await,
         }
     }
 
-    /// The gate knows the pair, and the browser its new name.
-    async fn goes_on(
+    async fn ask_new_passkey(&self, visit: &Visit<'_>, caller: &Caller) -> Reply {
+        let place = self.passkey_place(visit);
+        let asked = self.auth.ask_new_passkey(caller, place.site(), true).await;
+        answer(visit, asked)
+    }
+
+    async fn add_passkey(
         &self,
-        call: &Call,
-        to: Renamed<'_>,
-        verified: &Verified,
-        reply: Reply,
-    ) -> Reply {
-        self.remember(call, to.presented, to.becomes.pair, &verified.session)
-            .await;
-        match to.fresh {
-            Some(device) => cookie::set_device(reply, call, device, self.cookie_secs()),
-            None => reply,
+        visit: &Visit<'_>,
+        arrival: &Arrival,
+        caller: &Caller,
+    ) -> Result<Result<Reply, Alert>, Stop> {
+        let (place, said) = (self.passkey_place(visit), said(visit)?);
+        let Some(said) = said else {
+            return Ok(Err(no_script()));
+        };
+        let name = visit.field("name")?;
+        let onward = self.goes_on_as(visit.call, arrival)?;
+        let becomes = onward.becomes.clone();
+        let taking = self
+            .auth
+            .take_new_passkey(caller, place.site(), &said, &name, becomes);
+        let verified = match taking.await {
+            Ok(verified) => verified,
+            // Somebody was faster: there is a factor now, and it is asked for.
+            Err(PasskeyError::Verify(VerifyError::Forbidden)) => {
+                return Err(step_up(visit.call, true));
+            }
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let passed = self.passed(visit.call, arrival, onward, verified).await;
+        let next = match passed.verified.passed.backup_codes_left {
+            0 => with_return(&visit.call.route, "/.vestibule/backup-codes", &leave(visit)),
+            _ => done(visit, "added"),
+        };
+        Ok(Ok(self.renamed(visit.call, said::go_to(&next), &passed)))
+    }
+
+    async fn rename_passkey(
+        &self,
+        visit: &Visit<'_>,
+        caller: &Caller,
+    ) -> Result<Result<Reply, Alert>, Stop> {
+        let (id, name) = (passkey_id(visit)?, visit.field("name")?);
+        Ok(
+            match self.auth.rename_passkey(caller, id, &name, true).await {
+                Ok(()) => Ok(said::go_to(&done(visit, "renamed"))),
+                Err(error) => Err(error.into()),
+            },
+        )
+    }
+
+    async fn remove_passkey(
+        &self,
+        visit: &Visit<'_>,
+        caller: &Caller,
+    ) -> Result<Result<Reply, Alert>, Stop> {
+        match self.auth.remove_factor(caller, passkey_id(visit)?).await {
+            // Whoever asks twice has what they want.
+            Ok(Removed::Yes | Removed::WasOff) => Ok(Ok(said::go_to(&done(visit, "removed")))),
+            Ok(Removed::LastStays) => Ok(Err(Alert::new(StatusCode::CONFLICT, "passkey-last"))),
+            Err(error) => enrol_stop(error, visit).map(Err),
         }
     }
+
+    async fn passkeys_page(
+        &self,
+        visit: &Visit<'_>,
+        caller: &Caller,
+        alert: Option<Alert>,
+    ) -> Result<Reply, Stop> {
+        let factors = self.auth.factors(caller.holder.user).await?;
+        let (place, words) = (self.passkey_place(visit), visit.frame.words());
+        let done = Fields::query(visit.call);
+        let done = done.text("done").ok().flatten().filter(|_| alert.is_none());
+        let typed = match visit.field("action")?.as_str() {
+            "add" => visit.field("name")?,
+            _ => words.say("passkey-suggested").to_string(),
+        };
+        let page = Page {
+            t: &visit.frame,
+            action: &plain(visit),
+            host: &place.host,
+            can_add: place.has_passkeys(),
+            done: done.and_then(|name| Some(words.say(done_key(&name)?))),
+            alert: alert.map(|alert| alert.text(words)),
+            passkeys: &factors.passkeys,
+            typed,
+            back: leave(visit),
+        };
+        let html = page::html(alert.map_or(StatusCode::OK, |alert| alert.status), &page);
+        let error = Some("insufficient_user_authentication");
+        Ok(match alert {
+            Some(alert) => alert.on(html, &visit.call.route, error),
+            None => html,
+        })
+    }
+}
+
+/// This page, saying what was done.
+fn done(visit: &Visit<'_>, what: &str) -> String {
+    let page = plain(visit);
+    let join = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{join}done={what}")
+}
+
+fn leave(visit: &Visit<'_>) -> String {
+    super::enrol::onward(visit)
+}
+
+/// What is no number is nobody's passkey.
+fn passkey_id(visit: &Visit<'_>) -> Result<PasskeyId, Stop> {
+    Ok(PasskeyId(visit.field("passkey")?.parse().unwrap_or(-1)))
 }
 
 /// What the browser has answered; `None` if no script has asked it.

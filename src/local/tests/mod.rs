@@ -1,5 +1,6 @@
 //! Every status of the local endpoints, asked through [`Local::answer`].
 
+mod account;
 mod conduit;
 mod iogates;
 mod pages;
