@@ -122,7 +122,7 @@ pub(super) fn can_be_sent(kind: FactorKind, settings: &Settings) -> bool {
         FactorKind::Sms => settings.sends_sms,
         FactorKind::Email => settings.sends_mail,
         FactorKind::Totp => true,
-        // It has no code.
+        // They have pages of their own.
         FactorKind::Passkey => false,
     }
 }

@@ -177,18 +177,18 @@ impl Local {
     fn choices(&self, visit: &Visit<'_>, factors: &FactorSet) -> Vec<Choice> {
         let settings = self.auth.settings.load();
         // What a stolen mailbox or number does not open comes first.
-        let kinds = [FactorKind::Totp, FactorKind::Sms, FactorKind::Email];
-        let kinds = kinds.into_iter().filter(|it| can_be_sent(*it, &settings));
+        let kinds = [
+            (FactorKind::Totp, "enrol-about-totp"),
+            (FactorKind::Sms, "enrol-about-sms"),
+            (FactorKind::Email, "enrol-about-email"),
+        ];
+        let kinds = kinds.into_iter();
+        let kinds = kinds.filter(|(kind, _)| can_be_sent(*kind, &settings));
         let has_passkeys = self.passkey_place(visit).has_passkeys();
-        let passkey = has_passkeys.then_some(FactorKind::Passkey);
-        let choice = |kind: FactorKind| Choice {
+        let passkey = has_passkeys.then_some((FactorKind::Passkey, "passkey-way-is"));
+        let choice = |(kind, about): (FactorKind, &'static str)| Choice {
             name: visit.frame.say(factor_key(kind.factor())),
-            about: visit.frame.say(match kind {
-                FactorKind::Totp => "enrol-about-totp",
-                FactorKind::Sms => "enrol-about-sms",
-                FactorKind::Email => "enrol-about-email",
-                FactorKind::Passkey => "passkey-way-is",
-            }),
+            about: visit.frame.say(about),
             page: kind_url(&visit.call.route, kind, &onward(visit)),
             replaces: factors.of(kind).is_some(),
         };
