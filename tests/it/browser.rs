@@ -39,11 +39,6 @@ async fn passkeys_are_registered_used_and_removed() {
         .fact("password", secret(PASSWORD))
         .run()
         .await;
-    let audit = site.gateway.cli(&["audit"]);
-    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
-    for refused in ["passkey wrong: user not verified", "passkey wrong: counter went back"] {
-        assert!(audit.contains(refused), "{refused} in {audit}");
-    }
 }
 
 #[tokio::test]
