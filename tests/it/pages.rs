@@ -105,8 +105,11 @@ async fn whoever_signs_in_on_the_page_reaches_the_files_until_they_sign_out() {
 
     // Another token in the request is the one that counts, here that of a link which is not known.
     let link = browser.get("/share/unknown-link/").await;
-    let page = location(&link);
-    assert!(page.starts_with("/.vestibule/share"), "{page}");
+    let page = browser.get(&location(&link)).await;
+    assert_eq!(
+        (page.status().as_u16(), page.url().path()),
+        (404, "/share/unknown-link")
+    );
 
     let kept = browser.cookies.clone();
     let out = browser.fill("/.vestibule/sign-out", &[]).await;
