@@ -31,6 +31,17 @@ async fn the_second_factor_is_passed_on_the_challenge_page() {
 }
 
 #[tokio::test]
+async fn passkeys_are_registered_used_and_removed() {
+    let site = Site::accounts_with(|setup| setup).await;
+    site.gateway.add_user("anna", PASSWORD, PHONE);
+    Walk::new("passkeys", &site)
+        .fact("phone", PHONE)
+        .fact("password", secret(PASSWORD))
+        .run()
+        .await;
+}
+
+#[tokio::test]
 async fn whoever_hurries_is_told_to_wait() {
     let site =
         Site::accounts_with(|setup| setup.with("resend_after: 0s", "resend_after: 4s")).await;
