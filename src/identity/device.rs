@@ -30,6 +30,18 @@ pub fn find<'h>(
     head: &'h RequestHead<'_>,
     in_body: Option<&'h str>,
 ) -> Result<Option<Cow<'h, str>>, BadDevice> {
+    let mut found = find_elsewhere(head, in_body)?;
+    if let Some(value) = own_cookie(head)? {
+        merge(&mut found, Cow::Borrowed(value))?;
+    }
+    Ok(found)
+}
+
+/// The one device named in any place but our own cookie.
+pub fn find_elsewhere<'h>(
+    head: &'h RequestHead<'_>,
+    in_body: Option<&'h str>,
+) -> Result<Option<Cow<'h, str>>, BadDevice> {
     let mut found = None;
     head.signs.device.each(head.headers, &HEADER, |line| {
         let line = std::str::from_utf8(line.as_bytes()).map_err(|_| BadDevice::Malformed)?;
@@ -42,9 +54,6 @@ pub fn find<'h>(
         merge(&mut found, value)?;
     }
     if let Some(value) = in_body {
-        merge(&mut found, Cow::Borrowed(value))?;
-    }
-    if let Some(value) = own_cookie(head)? {
         merge(&mut found, Cow::Borrowed(value))?;
     }
     Ok(found)

@@ -28,7 +28,7 @@ struct Page<'a> {
 impl Local {
     /// `GET|POST /.vestibule/backup-codes?return_to=/path`.
     pub(super) async fn backup_codes(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
-        let (_, caller) = self.arrived(visit).await?;
+        let (_, caller) = self.arrived_with_account(visit).await?;
         if caller.standing == Standing::Token {
             return Err(step_up(visit.call, false));
         }

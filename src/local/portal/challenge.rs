@@ -137,9 +137,7 @@ fn elsewhere(outlook: &Outlook, place: &Place) -> Option<String> {
 impl Local {
     /// `GET|POST /.vestibule/challenge?return_to=/path&fresh=true&by=app`.
     pub(super) async fn challenge(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
-        let arrival = Arrival::read(visit.call)?;
-        let caller = self.caller(visit.call, arrival.presented()).await?;
-        let caller = caller.ok_or(Stop::UnknownToken)?;
+        let (arrival, caller) = self.arrived(visit).await?;
         self.enrols_first(visit, &arrival, &caller).await?;
         let asked = Asked {
             visit,

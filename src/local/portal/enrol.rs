@@ -151,8 +151,7 @@ impl Local {
         arrival: &Arrival,
         caller: &Caller,
     ) -> Result<(), Stop> {
-        let is_shared = caller.holder.scope().is_some();
-        if caller.standing > Standing::Token || !caller.self_enrolment || is_shared {
+        if caller.standing > Standing::Token || !caller.self_enrolment || caller.is_guest() {
             return Ok(());
         }
         let factors = self.auth.factors(caller.holder.user).await?;
@@ -167,7 +166,7 @@ impl Local {
 
     /// Who comes to set up a factor, and may.
     pub(super) async fn enroller(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
-        let (arrival, caller) = self.arrived(visit).await?;
+        let (arrival, caller) = self.arrived_with_account(visit).await?;
         match self.auth.may_enrol(&caller, true).await {
             Ok(()) => Ok((arrival, caller)),
             Err(error) => Err(enrol_stop(error, visit).err().unwrap_or(Stop::Unavailable)),

@@ -5,15 +5,14 @@
 //! the device's cookie cannot be read by a script or set from elsewhere.
 
 use super::super::decode::Fields;
-use super::super::target::Target;
 use super::super::{Call, Local, Reply, origin};
 use super::cookie;
 use super::page::Frame;
 use super::said::Stop;
+use super::visitor::Device;
 use crate::entropy;
-use crate::identity::device;
 use http::Method;
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::SET_COOKIE;
 
 /// A visit to a page: its call, its frame, and what its form sent. A POST has been checked.
 pub(super) struct Visit<'a> {
@@ -34,18 +33,16 @@ impl Local {
         if is_post && !origin::is_own(call) {
             return Err(Stop::Foreign);
         }
-        let known = match cookie::device(call) {
-            Some(device) => Some(device),
-            None => named_device(call),
-        };
+        // With a device that the way back names, no cookie is set: the two would conflict there.
+        let known = Device::of(call)?;
         let mut visit = Visit {
             call,
             frame: self.frame(call),
             fields: Fields::default(),
             new_device: None,
         };
-        let device = match known {
-            Some(device) => device,
+        let device = match known.name() {
+            Some(device) => device.to_owned(),
             None if is_post => return Err(Stop::NoCookie),
             None => {
                 let device = self.new_device()?;
@@ -99,17 +96,4 @@ impl Visit<'_> {
             .map_err(|error| Stop::malformed(&error))?;
         Ok(text.unwrap_or_default().into_owned())
     }
-}
-
-/// The device that the address to return to names, or a header: with it, no cookie is set, since
-/// the two would conflict on the way back.
-fn named_device(call: &Call) -> Option<String> {
-    let query = Fields::query(call);
-    let return_to = query.text("return_to").ok().flatten();
-    let mut target = Target::like(call, &return_to.unwrap_or_else(|| "/".into()))?;
-    target.headers.remove(COOKIE);
-    let head = target.head(call, &Method::GET)?;
-    device::find(&head, None)
-        .ok()?
-        .map(std::borrow::Cow::into_owned)
 }

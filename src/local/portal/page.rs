@@ -33,7 +33,7 @@ impl<'a> Frame<'a> {
         Self {
             words: Words::of(headers),
             portal,
-            name: portal.name.as_deref().unwrap_or(service).to_owned(),
+            name: service.to_owned(),
             is_placed: true,
             form: String::new(),
         }

@@ -51,7 +51,7 @@ impl Local {
             device: None,
         };
         let caller = self.caller(call, presented).await?;
-        Ok(caller.is_some_and(|caller| caller.holder.scope().is_none()))
+        Ok(caller.is_some_and(|caller| !caller.is_guest()))
     }
 
     async fn try_password(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
