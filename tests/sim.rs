@@ -391,6 +391,7 @@ fn auth(
         hashing: Arc::new(tokio::sync::Semaphore::new(1)),
         guesses: Default::default(),
         passwords: Passwords::new(Arc::default()),
+        look_ups: Default::default(),
     }
 }
 

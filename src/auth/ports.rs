@@ -8,12 +8,14 @@
 
 mod codes;
 mod factors;
+mod grants;
 mod keys;
 mod verbs;
 mod wizards;
 
 pub use codes::*;
 pub use factors::*;
+pub use grants::*;
 pub use keys::*;
 pub(crate) use verbs::store_verbs;
 pub use wizards::*;
@@ -259,11 +261,11 @@ pub trait Upkeep: Send + Sync {
     /// Whether the store can be written to.
     async fn ping(&self) -> Stored<()>;
     /// Removes what has expired and is not asked for again (tokens, sessions, challenges, sends,
-    /// wizards, success tokens). Returns rows removed.
+    /// wizards, success tokens, grants). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
     /// Forgets a user's second factor state: enrolled factors and those turned off (what the
     /// operator or the profile gave holds again; the log of changes says what that turns on or off),
-    /// backup codes, pending challenges, open wizards, success tokens, counters of `subject`, and
+    /// backup codes, pending challenges, open wizards, success tokens, grants, counters of `subject`, and
     /// sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
 }
@@ -277,6 +279,7 @@ pub trait Store:
     + Factors
     + Codes
     + Wizards
+    + Grants
     + Families
     + SigningKeys
     + Failures
@@ -295,6 +298,7 @@ impl<T> Store for T where
         + Factors
         + Codes
         + Wizards
+        + Grants
         + Families
         + SigningKeys
         + Failures

@@ -140,7 +140,7 @@ async fn a_token_that_changes_hands_leaves_no_session_behind(f: Fixture) {
     assert_eq!(lines[0].which, Which::Session(session.id));
 }
 
-fn new_share(f: &Fixture, token: &str) -> NewShare {
+pub(super) fn new_share(f: &Fixture, token: &str) -> NewShare {
     NewShare {
         realm: REALM.to_owned(),
         token: f.digest(token),
