@@ -22,7 +22,7 @@ use vestibule::gate::{
     Checked, Decision, Gate, Known, Presented, Question, Refusal, Unavailable, Witness,
 };
 use vestibule::id::{SessionId, UserId};
-use vestibule::identity::{credential, device};
+use vestibule::identity::{credential, device, success};
 use vestibule::policy;
 use vestibule::request::{Peer, RequestHead};
 use vestibule::route::Routes;
@@ -230,9 +230,10 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
     };
     let destination = head.destination.as_deref();
     let requirement = policy::required(&route.config, head.method, &head.path, destination);
-    let (Ok(token), Ok(device)) = (
+    let (Ok(token), Ok(device), Ok(success_token)) = (
         credential::find(&route.config.credentials, &head),
         device::find(&head, None),
+        success::find(&head),
     ) else {
         return no();
     };
@@ -244,7 +245,7 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
             token,
             device: device.as_deref(),
         }),
-        success_token: None,
+        success_token,
         path: &head.path,
         destination,
     })

@@ -18,15 +18,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// Where clients find a path of Vestibule's own, which the program writes with
-    /// [`model::Portal::PREFIX`]. Other paths are where they are.
+    /// Where clients find a path of Vestibule's own: see [`model::Portal::address`].
     #[must_use]
     pub fn address(&self, written: &str) -> String {
-        let rest = written.strip_prefix(model::Portal::PREFIX);
-        rest.map_or_else(
-            || written.to_owned(),
-            |rest| format!("{}{rest}", self.portal.prefix),
-        )
+        self.portal.address(written)
     }
 
     /// What follows the prefix of Vestibule's own paths in a canonical path, its slash first; `None`

@@ -1,6 +1,5 @@
 page-skip = Gå til indholdet
 page-support = Brug for hjælp?
-page-language = Denne side er på dansk.
 page-seconds = { $count ->
     [one] { $count } sekund
    *[other] { $count } sekunder

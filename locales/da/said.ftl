@@ -26,6 +26,11 @@ said-not-sent = Koden kunne ikke sendes. Prøv igen om { $span }.
 said-no-digits = Skriv kodens cifre.
 said-wrong-last = Koden er forkert og gælder ikke længere efter så mange forsøg. Få sendt en ny.
 said-wrong-app = Koden er forkert. Vent på den næste i din app, og prøv igen.
-said-wrong = Koden er forkert. Se i den nyeste besked, og prøv igen.
+said-wrong = Koden er forkert. Se i den nyeste besked, og prøv igen. { $left ->
+    [one] Du har ét forsøg tilbage.
+   *[other] Du har { $left } forsøg tilbage.
+}
 said-gone = Koden er udløbet eller brugt. Få sendt en ny.
 said-never-sent = Du har ikke fået sendt en kode endnu. Få sendt en først.
+said-wrong-password = Navnet eller adgangskoden er forkert. Se begge dele efter, og prøv igen.
+said-delayed-password = Der var for mange forkerte forsøg. Vent { $span }, og prøv igen.

@@ -1,6 +1,5 @@
 page-skip = Zum Inhalt springen
 page-support = Brauchen Sie Hilfe?
-page-language = Diese Seite ist auf Deutsch.
 page-seconds = { $count ->
     [one] { $count } Sekunde
    *[other] { $count } Sekunden

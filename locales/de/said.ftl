@@ -26,6 +26,11 @@ said-not-sent = Der Code konnte nicht geschickt werden. Versuchen Sie es in { $s
 said-no-digits = Geben Sie die Ziffern des Codes ein.
 said-wrong-last = Der Code ist falsch und gilt nach so vielen Versuchen nicht mehr. Lassen Sie sich einen neuen schicken.
 said-wrong-app = Der Code ist falsch. Warten Sie auf den nächsten Ihrer App und versuchen Sie es noch einmal.
-said-wrong = Der Code ist falsch. Sehen Sie in der neuesten Nachricht nach und versuchen Sie es noch einmal.
+said-wrong = Der Code ist falsch. Sehen Sie in der neuesten Nachricht nach und versuchen Sie es noch einmal. { $left ->
+    [one] Sie haben noch einen Versuch.
+   *[other] Sie haben noch { $left } Versuche.
+}
 said-gone = Der Code ist abgelaufen oder wurde schon benutzt. Lassen Sie sich einen neuen schicken.
 said-never-sent = Ihnen wurde noch kein Code geschickt. Lassen Sie sich zuerst einen schicken.
+said-wrong-password = Der Name oder das Passwort ist falsch. Prüfen Sie beides und versuchen Sie es noch einmal.
+said-delayed-password = Es gab zu viele falsche Versuche. Warten Sie { $span } und versuchen Sie es dann noch einmal.

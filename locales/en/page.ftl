@@ -1,6 +1,5 @@
 page-skip = Skip to the content
 page-support = Need help?
-page-language = This page is in English.
 page-seconds = { $count ->
     [one] { $count } second
    *[other] { $count } seconds

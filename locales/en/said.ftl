@@ -26,6 +26,11 @@ said-not-sent = The code could not be sent. Try again in { $span }.
 said-no-digits = Type the digits of the code.
 said-wrong-last = The code is wrong, and no longer good after this many tries. Send a new one.
 said-wrong-app = The code is wrong. Wait for the next one of your app and try again.
-said-wrong = The code is wrong. Look at the newest message and try again.
+said-wrong = The code is wrong. Look at the newest message and try again. { $left ->
+    [one] One try is left.
+   *[other] { $left } tries are left.
+}
 said-gone = The code has expired or was used. Send a new one.
 said-never-sent = No code was sent to you yet. Send one first.
+said-wrong-password = The name or the password is wrong. Check both and try again.
+said-delayed-password = There were too many wrong tries. Wait { $span } and try again.

@@ -1,6 +1,5 @@
 page-skip = Ir al contenido
 page-support = ¿Necesita ayuda?
-page-language = Esta página está en español.
 page-seconds = { $count ->
     [one] { $count } segundo
    *[other] { $count } segundos

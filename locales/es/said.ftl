@@ -26,6 +26,11 @@ said-not-sent = No se pudo enviar el código. Inténtelo de nuevo dentro de { $s
 said-no-digits = Escriba las cifras del código.
 said-wrong-last = El código es erróneo y ya no vale tras tantos intentos. Pida uno nuevo.
 said-wrong-app = El código es erróneo. Espere al siguiente de su aplicación e inténtelo de nuevo.
-said-wrong = El código es erróneo. Mire el mensaje más reciente e inténtelo de nuevo.
+said-wrong = El código es erróneo. Mire el mensaje más reciente e inténtelo de nuevo. { $left ->
+    [one] Le queda un intento.
+   *[other] Le quedan { $left } intentos.
+}
 said-gone = El código ha caducado o ya se usó. Pida uno nuevo.
 said-never-sent = Todavía no se le ha enviado ningún código. Pida uno primero.
+said-wrong-password = El nombre o la contraseña no son correctos. Compruebe ambos e inténtelo de nuevo.
+said-delayed-password = Hubo demasiados intentos erróneos. Espere { $span } e inténtelo de nuevo.

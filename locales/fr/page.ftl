@@ -1,6 +1,5 @@
 page-skip = Aller au contenu
 page-support = Besoin d’aide ?
-page-language = Cette page est en français.
 page-seconds = { $count ->
     [one] { $count } seconde
    *[other] { $count } secondes

@@ -26,6 +26,11 @@ said-not-sent = Le code n’a pas pu être envoyé. Réessayez dans { $span }.
 said-no-digits = Saisissez les chiffres du code.
 said-wrong-last = Le code est faux et n’est plus valable après autant d’essais. Demandez-en un nouveau.
 said-wrong-app = Le code est faux. Attendez le suivant dans votre application et réessayez.
-said-wrong = Le code est faux. Regardez le message le plus récent et réessayez.
+said-wrong = Le code est faux. Regardez le message le plus récent et réessayez. { $left ->
+    [one] Il vous reste un essai.
+   *[other] Il vous reste { $left } essais.
+}
 said-gone = Le code a expiré ou a déjà servi. Demandez-en un nouveau.
 said-never-sent = Aucun code ne vous a encore été envoyé. Demandez-en un d’abord.
+said-wrong-password = Le nom ou le mot de passe est erroné. Vérifiez les deux et réessayez.
+said-delayed-password = Il y a eu trop d’essais erronés. Attendez { $span } et réessayez.

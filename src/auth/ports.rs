@@ -134,6 +134,9 @@ pub trait Tokens: Send + Sync {
     /// Of a token that stands for another, [`Born::original`] is not opened (it is empty): the
     /// holder's terms have it sealed.
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>>;
+    /// Ends a token with all that came of it: its family, what stands for it, and their sessions,
+    /// each with a line in the feed, in one step. Returns these sessions.
+    async fn drop_token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Vec<SessionId>>;
 }
 
 /// Opens what a holder's terms have sealed.

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::digest::{RealmKeys, SubjectDigest};
 use crate::entropy;
 use crate::event::{Event, EventKind};
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 use crate::identity::accounts;
 use crate::secret::Secret;
 use std::net::IpAddr;
@@ -78,6 +78,48 @@ impl Auth {
         let user = self.store.user_by_name(at.realm, name).await?;
         let user = self.judge_password(at, name, user, password).await?;
         self.issue(at, user, Grant::default(), "password").await
+    }
+
+    /// Signs in on a page: with a name or a mail address, whichever it is. The token lives no longer than
+    /// a session, since nobody asks for it again once a browser has lost it.
+    pub async fn sign_in_on_page(
+        &self,
+        at: SignInContext<'_>,
+        typed: &str,
+        password: &Secret,
+    ) -> Result<SignedIn, SignInError> {
+        let by_name = self.store.user_by_name(at.realm, typed).await?;
+        // Asked even where the name was found: or the time would tell one from the other.
+        let (counted, user) = if typed.contains('@') {
+            let by_email = self.store.user_by_email(at.realm, typed).await?;
+            (subject::mailbox(typed), by_name.or(by_email))
+        } else {
+            (typed.to_owned(), by_name)
+        };
+        let user = self.judge_password(at, &counted, user, password).await?;
+        let lifetime = self.settings.load().sessions.lifetime;
+        let grant = Grant {
+            expires_at: Some(self.clock.now().after(lifetime)),
+            ..Grant::default()
+        };
+        self.issue(at, user, grant, "password").await
+    }
+
+    /// Ends what [`Auth::sign_in_on_page`] has begun: the token with its sessions, which it returns for
+    /// the gate to forget. A share link's token is everybody's who has the link, and stays.
+    pub async fn sign_out(
+        &self,
+        at: SignInContext<'_>,
+        token: &str,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let (digest, now) = (at.keys.token(token), self.clock.now());
+        let found = self.store.token(digest, now).await?;
+        let Some((token, holder)) = found.filter(|(token, _)| token.share.is_none()) else {
+            return Ok(Vec::new());
+        };
+        let ended = self.store.drop_token(token.digest, now).await?;
+        self.emit_sign_in(at, EventKind::Revoked, Some(holder.user), "signed out");
+        Ok(ended)
     }
 
     /// Checks the password of whoever `name` (a user's name, or a mail address) has found. Wrong ones

@@ -264,7 +264,7 @@ impl Gateway {
         };
         let success_token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
-            _ => success::find(head.headers)
+            _ => success::find(head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
         let is_alone = device.is_none() && token.as_deref().is_some_and(basic::is_basic);

@@ -17,7 +17,7 @@ use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
 use crate::request::Client;
 use crate::route::Route;
-use http::header::{ACCEPT_ENCODING, EXPECT, HOST};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, EXPECT, HOST};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
@@ -182,10 +182,24 @@ impl Gateway {
         })
     }
 
-    /// An answer of Vestibule's own, ready to be written.
-    pub(super) fn own_answer(&self, outcome: Outcome, mut reply: Reply, ctx: &mut Ctx) -> Reply {
+    /// An answer of Vestibule's own, ready to be written: a page where a browser meets a problem.
+    pub(super) fn own_answer(
+        &self,
+        outcome: Outcome,
+        mut reply: Reply,
+        request: &RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Reply {
         ctx.outcome = outcome;
-        if let Some(origin) = ctx.origin.take() {
+        let settings = self.local.auth.settings.load();
+        let placed = ctx.route.as_deref();
+        let placed = placed.map(|route| (route, settings.service_name.as_str()));
+        let asked = (&request.method, &request.headers);
+        if let Some(page) = refusal::page(&reply, asked, placed, &ctx.snapshot.config.portal) {
+            return page;
+        }
+        // Pages are for those who look at them, not for the scripts of other origins.
+        if let Some(origin) = ctx.origin.take().filter(|_| !is_page(&reply)) {
             head::expose_to(&mut reply, origin);
         }
         reply
@@ -197,6 +211,7 @@ impl Gateway {
         &self,
         error: &Error,
         is_answered: bool,
+        request: &RequestHeader,
         ctx: &mut Ctx,
     ) -> Option<Reply> {
         let Some((status, detail)) = failure::told(error).filter(|_| !is_answered) else {
@@ -208,6 +223,11 @@ impl Gateway {
         } else {
             Outcome::BadRequest
         };
-        Some(self.own_answer(outcome, problem(status, detail), ctx))
+        Some(self.own_answer(outcome, problem(status, detail), request, ctx))
     }
+}
+
+fn is_page(reply: &Reply) -> bool {
+    let kind = reply.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }

@@ -109,7 +109,7 @@ impl Gateway {
         outcome: Outcome,
         reply: Reply,
     ) -> Result<()> {
-        let reply = self.own_answer(outcome, reply, ctx);
+        let reply = self.own_answer(outcome, reply, session.req_header(), ctx);
         bridge::write(session, reply)
             .await
             .map_err(|error| error.into_down())
@@ -316,7 +316,8 @@ impl ProxyHttp for Phases {
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
         let mut error_code = 0;
-        if let Some(reply) = self.failure_answer(error, is_answered, ctx) {
+        let asked = session.req_header();
+        if let Some(reply) = self.failure_answer(error, is_answered, asked, ctx) {
             error_code = reply.status().as_u16();
             session.set_keepalive(None);
             // A client that is gone by now needs no answer.

@@ -13,7 +13,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 pub const CODES: usize = 10;
 
 /// Digits of a code.
-const DIGITS: usize = 8;
+pub const DIGITS: usize = 8;
 /// Draws for a set: a source that gives no ten different codes in so many is none.
 const DRAWS_MAX: usize = 100;
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// RFC 6238's X.
 const STEP_SECS: i64 = 30;
 /// Digits of a code.
-const DIGITS: usize = 6;
+pub const DIGITS: usize = 6;
 /// 160 bits, as RFC 4226 section 4 recommends.
 const NEW_BYTES: usize = 20;
 /// What is taken of others: 80 bits, as many services still give out, to two blocks of SHA-1.

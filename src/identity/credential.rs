@@ -38,11 +38,24 @@ pub fn find<'h>(
     sources: &[CredentialSource],
     head: &'h RequestHead<'_>,
 ) -> Result<Option<Cow<'h, str>>, BadCredential> {
+    let found = find_elsewhere(sources, head)?;
+    // Whoever is signed in and opens a share link means the link. No backend can take it otherwise:
+    // the cookie is never forwarded.
+    if found.is_none() && sources.contains(&CredentialSource::OwnCookie) {
+        return Ok(own_cookie(head)?.map(Cow::Borrowed));
+    }
+    Ok(found)
+}
+
+/// The one token of the request in all places but Vestibule's own cookie.
+pub fn find_elsewhere<'h>(
+    sources: &[CredentialSource],
+    head: &'h RequestHead<'_>,
+) -> Result<Option<Cow<'h, str>>, BadCredential> {
     let mut found = None;
-    let mut has_own = false;
     for source in sources {
         match source {
-            CredentialSource::OwnCookie => has_own = true,
+            CredentialSource::OwnCookie => {}
             CredentialSource::Bearer => merge(&mut found, bearer(head)?)?,
             CredentialSource::Basic => put(&mut found, name_and_password(head)?)?,
             CredentialSource::Cookie(name) => {
@@ -71,11 +84,6 @@ pub fn find<'h>(
                 }
             }
         }
-    }
-    // Whoever is signed in and opens a share link means the link. No backend can take it otherwise:
-    // the cookie is never forwarded.
-    if has_own && found.is_none() {
-        found = own_cookie(head)?.map(Cow::Borrowed);
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Finds the success token of a request, which lets it through once where a rule asks for one.
 
-use http::HeaderMap;
+use crate::request::{Line, RequestHead};
 
 /// Where it travels.
 pub const HEADER: &str = "x-2fa-success-token";
@@ -17,13 +17,12 @@ pub enum BadSuccess {
 }
 
 /// The success token of the request.
-pub fn find(headers: &HeaderMap) -> Result<Option<&str>, BadSuccess> {
-    let mut lines = headers.get_all(HEADER).into_iter();
-    let first = lines.next();
-    if lines.next().is_some() {
-        return Err(BadSuccess::Twice);
-    }
-    let Some(line) = first else { return Ok(None) };
+pub fn find<'h>(head: &RequestHead<'h>) -> Result<Option<&'h str>, BadSuccess> {
+    let line = match head.signs.success {
+        Line::Absent => return Ok(None),
+        Line::Once(line) => line,
+        Line::Many => return Err(BadSuccess::Twice),
+    };
     let text = line.to_str().ok().filter(|text| is_uuid(text));
     text.map(Some).ok_or(BadSuccess::Malformed)
 }
@@ -40,23 +39,23 @@ fn is_uuid(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use crate::request::tests::with_head;
 
     const GOOD: &str = "3929dfe8-161a-428c-9c71-fde728fe7285";
 
-    fn headers(lines: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(HEADER, HeaderValue::from_str(line).unwrap());
-        }
-        headers
+    fn found(lines: &[&str]) -> Result<Option<String>, BadSuccess> {
+        let mut given = vec![("host", "files.example.org")];
+        given.extend(lines.iter().map(|line| (HEADER, *line)));
+        with_head("GET", "/", &given, |head| {
+            find(&head.unwrap()).map(|token| token.map(str::to_owned))
+        })
     }
 
     #[test]
     fn one_is_found_and_anything_else_is_refused() {
-        assert_eq!(find(&headers(&[])), Ok(None));
-        assert_eq!(find(&headers(&[GOOD])), Ok(Some(GOOD)));
-        assert_eq!(find(&headers(&[GOOD, GOOD])), Err(BadSuccess::Twice));
+        assert_eq!(found(&[]), Ok(None));
+        assert_eq!(found(&[GOOD]), Ok(Some(GOOD.to_owned())));
+        assert_eq!(found(&[GOOD, GOOD]), Err(BadSuccess::Twice));
         for bad in [
             "",
             "token",
@@ -66,7 +65,7 @@ mod tests {
             "3929dfe8_161a-428c-9c71-fde728fe7285",
             "3929dfe8-161a-428c-9c71-fde728fe7285, 3929dfe8-161a-428c-9c71-fde728fe7285",
         ] {
-            assert_eq!(find(&headers(&[bad])), Err(BadSuccess::Malformed), "{bad}");
+            assert_eq!(found(&[bad]), Err(BadSuccess::Malformed), "{bad}");
         }
     }
 }

@@ -5,14 +5,16 @@
 
 use super::portal::{self, Notice};
 use super::{Reply, encode, origin};
-use crate::config::model::{CredentialSource, Dialect};
+use crate::config::model::{CredentialSource, Dialect, Identity, Portal};
 use crate::gate::Refusal;
 use crate::identity::credential;
-use crate::request::RequestHead;
+use crate::request::{RequestHead, is_navigation};
 use crate::route::Route;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
+const PROBLEM: &str = "application/problem+json";
 /// B2Core's challenge by mail.
 const CHALLENGE: &str = "/api/v2/my/2fa/challenge";
 
@@ -114,6 +116,9 @@ pub fn reply(
     let browser = head.is_browser_navigation();
     if browser && let Refusal::SecondFactorRequired { fresh, .. } = refusal {
         return portal::go_to(&challenge_page(head, route, *fresh));
+    }
+    if browser && leads_to_sign_in(refusal, head, route) {
+        return portal::go_to(&portal::sign_in_url(route, &way_back(head)));
     }
     let reply = if browser {
         let frame = portal::Frame::new(route, head.headers, service);
@@ -235,9 +240,69 @@ fn enrolment(route: &Route) -> Option<&'static str> {
 /// The challenge page, with the way back to what was asked for. A token in the path or the query
 /// goes along: it is how the page knows whom it is for.
 fn challenge_page(head: &RequestHead<'_>, route: &Route, fresh: bool) -> String {
+    portal::challenge_url(route, &way_back(head), fresh)
+}
+
+fn way_back(head: &RequestHead<'_>) -> String {
     let query = head.query.map(|query| format!("?{query}"));
-    let return_to = format!("{}{}", head.path, query.unwrap_or_default());
-    portal::challenge_url(route, &return_to, fresh)
+    format!("{}{}", head.path, query.unwrap_or_default())
+}
+
+/// Whether the sign-in page mends it: for whoever has no token, or whose own has ended. Who came with a
+/// link that has ended has no account, and is told so.
+fn leads_to_sign_in(refusal: &Refusal, head: &RequestHead<'_>, route: &Route) -> bool {
+    let is_here = matches!(route.identity, Identity::Accounts);
+    let by_link = || credential::find_elsewhere(&route.config.credentials, head) != Ok(None);
+    match refusal {
+        Refusal::NoToken => is_here,
+        Refusal::UnknownToken => is_here && !by_link(),
+        _ => false,
+    }
+}
+
+/// The page in the place of a [`problem`], for a browser that meets one: what happened, and what to do
+/// next. `None` where nobody navigates. Without a route, it is nobody's page.
+#[must_use]
+pub fn page(
+    problem: &Reply,
+    request: (&Method, &HeaderMap),
+    placed: Option<(&Route, &str)>,
+    portal: &Portal,
+) -> Option<Reply> {
+    let (method, headers) = request;
+    let is_problem = |kind: &HeaderValue| kind == PROBLEM;
+    let is_problem = problem.headers().get(CONTENT_TYPE).is_some_and(is_problem);
+    if !is_problem || !is_navigation(method, headers) {
+        return None;
+    }
+    let frame = match placed {
+        Some((route, service)) => portal::Frame::new(route, headers, service),
+        None => portal::Frame::unplaced(portal, headers),
+    };
+    let mut page = portal::notice(&frame, problem.status(), failure(problem.status(), &frame));
+    // `Allow`, `Retry-After` and the like say the same as before.
+    for (name, value) in problem.headers() {
+        page.headers_mut().entry(name).or_insert(value.clone());
+    }
+    Some(page)
+}
+
+fn failure(status: StatusCode, frame: &portal::Frame<'_>) -> Notice {
+    let (title, detail) = match status {
+        StatusCode::NOT_FOUND if !frame.is_placed => ("failure-no-site-title", "failure-no-site"),
+        StatusCode::NOT_FOUND => ("failure-not-found-title", "failure-not-found"),
+        StatusCode::FORBIDDEN => ("failure-forbidden-title", "failure-forbidden"),
+        StatusCode::METHOD_NOT_ALLOWED => ("failure-method-title", "failure-method"),
+        StatusCode::REQUEST_TIMEOUT => ("failure-too-slow-title", "failure-too-slow"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("failure-too-large-title", "failure-too-large"),
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
+            ("failure-backend-title", "failure-backend")
+        }
+        StatusCode::GATEWAY_TIMEOUT => ("failure-backend-slow-title", "failure-backend-slow"),
+        status if status.is_client_error() => ("failure-malformed-title", "failure-malformed"),
+        _ => ("failure-inside-title", "failure-inside"),
+    };
+    Notice::new(title, detail)
 }
 
 /// An answer of Vestibule's own that no refusal stands for: `status` with a problem+json body, e.g.
@@ -257,5 +322,5 @@ fn problem_body(status: StatusCode, title: &str, detail: &str) -> Value {
 }
 
 fn problem_reply(status: StatusCode, body: &Value) -> Reply {
-    encode::reply(status, "application/problem+json", body.to_string())
+    encode::reply(status, PROBLEM, body.to_string())
 }

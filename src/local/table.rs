@@ -205,6 +205,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Everywhere,
         Portal::Challenge,
     ),
+    page(FORM, "/.vestibule/sign-in", Where::Accounts, Portal::SignIn),
+    page(
+        FORM,
+        "/.vestibule/sign-out",
+        Where::Accounts,
+        Portal::SignOut,
+    ),
 ];
 
 /// The endpoint of a canonical path on a route; its methods are not looked at. Unknown paths under

@@ -51,6 +51,7 @@ pub(crate) struct Signs<'h> {
     pub(crate) authorization: Line<'h>,
     pub(crate) cookie: Line<'h>,
     pub(crate) device: Line<'h>,
+    pub(crate) success: Line<'h>,
 }
 
 impl<'h> Signs<'h> {
@@ -73,6 +74,7 @@ impl<'h> Lines<'h> {
                 "authorization" => &mut lines.signs.authorization,
                 "cookie" => &mut lines.signs.cookie,
                 "x-device-id" => &mut lines.signs.device,
+                "x-2fa-success-token" => &mut lines.signs.success,
                 _ => continue,
             };
             line.add(value);
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "content-length",
         "transfer-encoding",
         "host",
@@ -94,6 +96,7 @@ mod tests {
         "authorization",
         "cookie",
         "x-device-id",
+        "x-2fa-success-token",
         "accept",
         "x-device",
     ];
@@ -121,6 +124,7 @@ mod tests {
                 ("authorization", lines.signs.authorization),
                 ("cookie", lines.signs.cookie),
                 ("x-device-id", lines.signs.device),
+                ("x-2fa-success-token", lines.signs.success),
             ] {
                 let values: Vec<_> = headers.get_all(name).iter().collect();
                 let wanted = match values.as_slice() {

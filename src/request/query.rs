@@ -6,16 +6,19 @@ use std::borrow::Cow;
 /// Whether a query could hold the parameter `name`, in whatever letters it is written. `false` is
 /// certain, and spares nearly every request the decoding: without escapes, a key is its own letters.
 pub(crate) fn may_hold(query: &str, name: &str) -> bool {
-    let Some(first) = name.as_bytes().first() else {
+    // The bit that a small letter has and a capital has not.
+    const SMALL: u8 = b' ';
+    let Some(first) = name.as_bytes().first().map(|byte| byte | SMALL) else {
         return true;
     };
     let begins = |at: usize| {
         let letters = query.as_bytes().get(at..at + name.len());
         letters.is_some_and(|letters| letters.eq_ignore_ascii_case(name.as_bytes()))
     };
-    query.bytes().enumerate().any(|(at, byte)| {
-        matches!(byte, b'%' | b'+') || (byte.eq_ignore_ascii_case(first) && begins(at))
-    })
+    query
+        .bytes()
+        .enumerate()
+        .any(|(at, byte)| byte == b'%' || byte == b'+' || (byte | SMALL == first && begins(at)))
 }
 
 /// The decoded value of a parameter. Twice with one value is fine, with two is refused; so is a
@@ -73,8 +76,8 @@ mod tests {
     proptest! {
         #[test]
         fn looking_first_changes_no_answer(
-            query in "([a-cA-C&=;?\\[ø\\x00]|%6[1-3]|\\+|ab|aB=1){0,12}",
-            name in "[a-cA-C +ø]{0,3}",
+            query in "([a-cA-C&=;?\\[{ø\\x00]|%6[1-3]|\\+|ab|aB=1){0,12}",
+            name in "[a-cA-C +\\[{ø]{0,3}",
         ) {
             prop_assert_eq!(value(&query, &name), decoded(&query, &name));
         }

@@ -115,6 +115,8 @@ class Person {
     const options = {
       baseURL: facts.base,
       colorScheme: 'light',
+      // Colours that are on their way would be judged in the middle of it.
+      reducedMotion: 'reduce',
       locale: 'en-GB',
       timezoneId: 'Europe/Copenhagen',
       ignoreHTTPSErrors: true,

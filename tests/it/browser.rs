@@ -28,3 +28,20 @@ async fn the_second_factor_is_passed_on_the_challenge_page() {
         .run()
         .await;
 }
+
+#[tokio::test]
+async fn whoever_hurries_is_told_to_wait() {
+    let site =
+        Site::accounts_with(|setup| setup.with("resend_after: 0s", "resend_after: 4s")).await;
+    let mut people = Vec::new();
+    for (name, phone) in [
+        ("anna", PHONE),
+        ("bo", "+4512345679"),
+        ("cara", "+4512345670"),
+    ] {
+        site.gateway.add_user(name, PASSWORD, phone);
+        let token = site.gateway.sign_in(name, PASSWORD, "laptop").await;
+        people.push(json!({"token": token, "phone": phone}));
+    }
+    Walk::new("hurry", &site).fact("people", people).run().await;
+}

@@ -64,8 +64,11 @@ async fn of_fifty_parallel_verifies_on_the_page_one_wins() {
             .header("cookie", &browser)
             .body(format!("{form}&form={digest}"))
     };
-    let sent = post("action=send".to_owned()).send().await.expect("answer");
-    assert_eq!(sent.status(), 200);
+    let sent = post("action=send&factor=sms".to_owned())
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(sent.status(), 303);
     let code = inbox.code_for(PHONE);
 
     let mut tries = JoinSet::new();

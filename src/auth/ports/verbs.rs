@@ -16,6 +16,7 @@ macro_rules! store_verbs {
             Tokens {
                 fn put_token(token: Token) -> ();
                 fn token(digest: TokenDigest, now: Timestamp) -> Option<(Token, Holder)>;
+                fn drop_token(digest: TokenDigest, now: Timestamp) -> Vec<SessionId>;
             }
             Sessions {
                 fn session(key: SessionKey, now: Timestamp) -> Option<Session>;

@@ -15,6 +15,17 @@ pub struct Portal {
 impl Portal {
     /// The prefix where none is configured.
     pub const PREFIX: &str = "/.vestibule";
+
+    /// Where clients find a path of Vestibule's own, which the program writes with
+    /// [`Portal::PREFIX`]. Other paths are where they are.
+    #[must_use]
+    pub fn address(&self, written: &str) -> String {
+        let rest = written.strip_prefix(Self::PREFIX);
+        rest.map_or_else(
+            || written.to_owned(),
+            |rest| format!("{}{rest}", self.prefix),
+        )
+    }
 }
 
 impl Default for Portal {

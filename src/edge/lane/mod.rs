@@ -241,7 +241,7 @@ impl Lane {
         let is_answered = job.sent.status.is_some();
         let reply = self
             .gateway
-            .failure_answer(error, is_answered, &mut job.ctx);
+            .failure_answer(error, is_answered, &job.request, &mut job.ctx);
         let Some(reply) = reply else {
             // What came before the failure is the client's, if it is still there.
             let _ = conn.flush().await;

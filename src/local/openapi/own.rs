@@ -79,13 +79,72 @@ pub(super) const PAGES: Dialect = Dialect {
                 "Send a code, or verify one: its form.",
                 &[
                     FORM,
-                    field("action", OneOf(&["send", "verify"]), true, "What to do."),
-                    field("code", Digits, false, "With `verify`: the code."),
+                    field(
+                        "action",
+                        OneOf(&["send", "verify", "recover"]),
+                        true,
+                        "What to do.",
+                    ),
+                    field(
+                        "factor",
+                        OneOf(&["sms", "email"]),
+                        false,
+                        "With `send`: by what.",
+                    ),
+                    field(
+                        "code",
+                        Digits,
+                        false,
+                        "With `verify`: the code; with `recover`: a backup code.",
+                    ),
                 ],
-                &[(200, Answer::Page), (303, Answer::Empty)],
+                &[(303, Answer::Empty)],
                 &[401, 403, 404, 429],
             )
         },
+        Operation {
+            token: Token::Optional,
+            query: &[RETURN_TO],
+            ..open(
+                "GET",
+                SIGN_IN,
+                "Show the sign-in page, or go on if the browser is signed in.",
+                &[],
+                &[(200, Answer::Page), (303, Answer::Empty)],
+                &[],
+            )
+        },
+        Operation {
+            query: &[RETURN_TO],
+            ..open(
+                "POST",
+                SIGN_IN,
+                "Sign in: its form. The token comes as a cookie.",
+                &[
+                    FORM,
+                    field("username", Text, true, "A user's name or mail address."),
+                    field("password", Text, true, "The password."),
+                ],
+                &[(303, Answer::Empty)],
+                &[401, 403, 429],
+            )
+        },
+        open(
+            "GET",
+            SIGN_OUT,
+            "Show the sign-out page.",
+            &[],
+            &[(200, Answer::Page)],
+            &[],
+        ),
+        open(
+            "POST",
+            SIGN_OUT,
+            "End the browser's token with its sessions: its form.",
+            &[FORM],
+            &[(303, Answer::Empty)],
+            &[403],
+        ),
     ],
     error: "Html",
     error_type: HTML,
@@ -93,6 +152,8 @@ pub(super) const PAGES: Dialect = Dialect {
 };
 
 const PAGE: &str = "/.vestibule/challenge";
+const SIGN_IN: &str = "/.vestibule/sign-in";
+const SIGN_OUT: &str = "/.vestibule/sign-out";
 const FORM: Field = field(
     "form",
     Text,

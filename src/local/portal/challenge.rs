@@ -1,21 +1,26 @@
 //! The challenge page: a person passes the second factor in a browser.
 //!
-//! It offers what the visitor has: codes by message and by mail, those of an authenticator app, and one
-//! field for all of them. The page knows its visitor by the request's own credentials or by those in
-//! the address to return to, and its pending code is bound to the browser by the device cookie, which
-//! changes at verification: a cookie that somebody planted beforehand is worth nothing afterwards.
+//! It offers what the visitor has: codes by message and by mail, those of an authenticator app, backup
+//! codes. What it shows follows from the store and its address, never from a form that was sent
+//! before: it can be reloaded, left and come back to. The page knows its visitor by the request's own
+//! credentials or by those in the address to return to, and its pending code is bound to the browser
+//! by the device cookie, which changes at verification: a cookie that somebody planted beforehand is
+//! worth nothing afterwards.
 
 use super::super::decode::Fields;
 use super::super::{Local, Reply, encode};
 use super::challenge_url;
 use super::cookie;
 use super::form::Visit;
+use super::language::Sentence;
 use super::page::{self, Frame};
 use super::said::{self, Alert, Stop};
 use super::visitor::{Arrival, Device};
-use crate::auth::challenge::{Accept, Typed};
-use crate::auth::ports::{Enrolled, FactorKind, FactorSet};
+use crate::auth::challenge::{Accept, Outlook, Sent, Typed, VerifyError};
+use crate::auth::lockout::Blocked;
+use crate::auth::ports::{FactorKind, StoreError};
 use crate::auth::{Caller, Standing};
+use crate::factor::{backup, totp};
 use crate::gate::Presented;
 use askama::Template;
 use http::{Method, StatusCode};
@@ -25,123 +30,149 @@ use http::{Method, StatusCode};
 #[template(path = "challenge.html")]
 struct Page<'a> {
     t: &'a Frame<'a>,
-    /// Where its forms are sent to.
+    title: Sentence,
+    /// Where its forms are sent to, with a query that more can be added to.
     action: &'a str,
-    /// What a code can be sent by.
-    offers: &'a [Offer],
-    /// There is an authenticator app, whose codes need no sending.
-    has_app: bool,
     /// What went wrong, as a sentence.
-    alert: Option<String>,
-    /// A code has just been sent to this masked recipient.
-    sent_to: Option<&'a str>,
-    /// Shows the field for the code.
-    asks_code: bool,
+    alert: Option<Sentence>,
+    /// What is said to whoever is locked out and has backup codes.
+    backup_offer: Option<Sentence>,
+    /// All that the visitor can pass with.
+    ways: &'a [Way],
+    view: View<'a>,
 }
 
-/// A way to get a code.
-struct Offer {
-    kind: FactorKind,
-    /// Masked.
-    recipient: String,
+/// What the visitor can pass with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Way {
+    /// A code is sent to this masked recipient.
+    Message {
+        kind: FactorKind,
+        recipient: String,
+    },
+    App,
+    Backup,
 }
 
-/// What the page shows.
-enum State {
-    /// The offer to send a code.
-    Offer,
-    /// A code was sent, to this masked recipient.
-    Sent(String),
-    /// The last step failed.
-    Failed(Alert),
+impl Way {
+    fn is_mail(&self) -> bool {
+        matches!(self, Self::Message { kind, .. } if *kind == FactorKind::Email)
+    }
 }
 
-/// A factor that a code can be sent by, as the page offers it.
-fn offer(enrolled: &Enrolled) -> Option<Offer> {
-    let recipient = enrolled.value.masked()?;
-    Some(Offer {
-        kind: enrolled.value.kind(),
-        recipient,
-    })
+/// What the page is about.
+enum View<'a> {
+    /// There is nothing to pass with.
+    Nothing,
+    Choose,
+    Code(Code<'a>),
+}
+
+/// The field for a code.
+struct Code<'a> {
+    /// The code that is waited for was sent; else it is one of the app's, or a backup code.
+    sent: Option<&'a Sent>,
+    is_backup: bool,
+    /// What the address says of that, for the form to come back here.
+    by: &'static str,
+    digits: usize,
+    /// The code that was typed before is what went wrong.
+    is_wrong: bool,
+}
+
+/// A visit to this page.
+struct Asked<'a> {
+    visit: &'a Visit<'a>,
+    arrival: Arrival,
+    caller: Caller,
+}
+
+impl Asked<'_> {
+    /// The page's own address.
+    fn address(&self) -> String {
+        let route = &self.visit.call.route;
+        challenge_url(route, &self.arrival.return_to, is_fresh(self.visit))
+    }
+}
+
+/// Every way, in the order of the page.
+fn ways(outlook: &Outlook) -> Vec<Way> {
+    // Passkeys come first: they need nothing to be typed.
+    let app = outlook.factors.totp().map(|_| Way::App);
+    let messages = outlook.factors.enrolled.iter().filter_map(|enrolled| {
+        Some(Way::Message {
+            kind: enrolled.value.kind(),
+            recipient: enrolled.value.masked()?,
+        })
+    });
+    let backup = outlook.has_backup_codes.then_some(Way::Backup);
+    app.into_iter().chain(messages).chain(backup).collect()
 }
 
 impl Local {
-    /// `GET|POST /.vestibule/challenge?return_to=/path&fresh=true`.
+    /// `GET|POST /.vestibule/challenge?return_to=/path&fresh=true&by=app`.
     pub(super) async fn challenge(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
         let arrival = Arrival::read(visit.call)?;
         let caller = self.caller(visit.call, arrival.presented()).await?;
         let caller = caller.ok_or(Stop::UnknownToken)?;
+        let asked = Asked {
+            visit,
+            arrival,
+            caller,
+        };
         if visit.call.method == Method::POST {
-            return self.act(visit, &arrival, &caller).await;
+            return self.act(&asked).await;
         }
         // Whoever has passed already goes on, unless a newer factor is asked for.
-        if caller.standing >= Standing::Verified && !is_fresh(visit) {
-            return Ok(said::go_to(&arrival.return_to));
+        if asked.caller.standing >= Standing::Verified && !is_fresh(visit) {
+            return Ok(said::go_to(&asked.arrival.return_to));
         }
-        self.shown(visit, &arrival, &caller, State::Offer).await
+        let outlook = self.outlook(&asked.caller).await?;
+        let alert = outlook.blocked.map(Alert::from);
+        Ok(self.shown(&asked, &outlook, alert))
     }
 
-    async fn act(
-        &self,
-        visit: &Visit<'_>,
-        arrival: &Arrival,
-        caller: &Caller,
-    ) -> Result<Reply, Stop> {
-        match visit.field("action")?.as_str() {
-            "send" => {
-                let factor = visit.fields.text("factor");
-                let factor = factor.map_err(|error| Stop::malformed(&error))?;
-                let unknown = || Stop::malformed(&"`factor` must be one that the page offers");
-                let kind = factor.map(|name| FactorKind::from_name(&name).ok_or_else(unknown));
-                self.send(visit, arrival, caller, kind.transpose()?).await
+    async fn act(&self, asked: &Asked<'_>) -> Result<Reply, Stop> {
+        let visit = asked.visit;
+        let done = match visit.field("action")?.as_str() {
+            "send" => self.send_code(asked).await?,
+            "verify" => self.confirm_code(asked, Accept::Factor).await?,
+            "recover" => self.confirm_code(asked, Accept::Backup).await?,
+            _ => return Err(Stop::malformed(&"`action` must be one of the page's")),
+        };
+        match done {
+            Ok(reply) => Ok(reply),
+            Err(alert) => {
+                let outlook = self.outlook(&asked.caller).await?;
+                Ok(self.shown(asked, &outlook, Some(alert)))
             }
-            "verify" => {
-                let code = visit.field("code")?;
-                self.confirm_code(visit, arrival, caller, &code).await
-            }
-            _ => Err(Stop::malformed(&"`action` must be `send` or `verify`")),
         }
     }
 
-    /// Sends a code by the factor that was chosen, or the first that codes are sent by.
-    async fn send(
-        &self,
-        visit: &Visit<'_>,
-        arrival: &Arrival,
-        caller: &Caller,
-        chosen: Option<FactorKind>,
-    ) -> Result<Reply, Stop> {
-        let kind = match chosen {
-            Some(kind) => kind,
-            None => {
-                let factors = self.offered(caller).await?;
-                let first = factors.enrolled.iter().find_map(offer);
-                first.map_or(FactorKind::Sms, |offer| offer.kind)
-            }
-        };
-        let state = match self.auth.start(caller, kind).await {
-            Ok(started) => State::Sent(started.masked_recipient),
-            Err(error) => State::Failed(error.into()),
-        };
-        self.shown(visit, arrival, caller, state).await
-    }
-
-    async fn offered(&self, caller: &Caller) -> Result<FactorSet, Stop> {
-        let factors = self.auth.factors(caller.holder.user).await;
-        factors.map_err(|error| {
+    async fn outlook(&self, caller: &Caller) -> Result<Outlook, Stop> {
+        let outlook = self.auth.outlook(caller).await;
+        outlook.map_err(|error: StoreError| {
             tracing::error!(%error, "the challenge page could not be shown");
             Stop::Unavailable
         })
     }
 
+    /// Sends a code by the factor that was chosen.
+    async fn send_code(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+        let kind = FactorKind::from_name(&asked.visit.field("factor")?);
+        let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
+        Ok(match self.auth.start(&asked.caller, kind).await {
+            Ok(_) => Ok(said::go_to(&asked.address())),
+            Err(error) => Err(error.into()),
+        })
+    }
+
     async fn confirm_code(
         &self,
-        visit: &Visit<'_>,
-        arrival: &Arrival,
-        caller: &Caller,
-        code: &str,
-    ) -> Result<Reply, Stop> {
-        let call = visit.call;
+        asked: &Asked<'_>,
+        accept: Accept,
+    ) -> Result<Result<Reply, Alert>, Stop> {
+        let (call, arrival) = (asked.visit.call, &asked.arrival);
         // A device that the address itself names stays: the way back names it again.
         let fresh = match arrival.device {
             Device::Named(_) => None,
@@ -152,74 +183,122 @@ impl Local {
             device: fresh.as_deref().or(arrival.device.name()),
         };
         let pair = call.route.keys.session(presented.token, presented.device);
-        let label = presented
-            .device
-            .map(|device| self.auth.keys.device_label(device));
+        let label = presented.device;
+        let label = label.map(|device| self.auth.keys.device_label(device));
+        let code = asked.visit.field("code")?;
         let typed = Typed {
-            code,
-            accept: Accept::Factor,
+            code: &code,
+            accept,
             pair,
             device_label: label,
             issue: None,
         };
-        match self.auth.verify(caller, typed).await {
-            Ok(verified) => {
-                self.remember(call, presented, pair, &verified.session)
-                    .await;
-                let reply = said::go_to(&arrival.return_to);
-                Ok(match fresh {
-                    Some(device) => cookie::set_device(reply, call, &device, self.cookie_secs()),
-                    None => reply,
-                })
-            }
-            Err(error) => {
-                let state = State::Failed(error.into());
-                self.shown(visit, arrival, caller, state).await
-            }
-        }
+        let verified = match self.auth.verify(&asked.caller, typed).await {
+            Ok(verified) => verified,
+            Err(error) => return Ok(Err(alert(accept, error))),
+        };
+        self.remember(call, presented, pair, &verified.session)
+            .await;
+        let reply = said::go_to(&arrival.return_to);
+        Ok(Ok(match fresh {
+            Some(device) => cookie::set_device(reply, call, &device, self.cookie_secs()),
+            None => reply,
+        }))
     }
 
-    async fn shown(
-        &self,
-        visit: &Visit<'_>,
-        arrival: &Arrival,
-        caller: &Caller,
-        state: State,
-    ) -> Result<Reply, Stop> {
-        let route = &visit.call.route;
-        let factors = self.offered(caller).await?;
-        let offers: Vec<_> = factors.enrolled.iter().filter_map(offer).collect();
-        let has_app = factors.totp().is_some();
-        let alert = match &state {
-            State::Failed(alert) => Some(*alert),
-            State::Offer | State::Sent(_) => None,
+    fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {
+        let frame = &asked.visit.frame;
+        let ways = ways(outlook);
+        let by = Fields::query(asked.visit.call);
+        let by = by.text("by").ok().flatten().unwrap_or_default();
+        let digits = self.auth.settings.load().codes.length;
+        let view = view(&by, &ways, outlook, digits);
+        let is_locked = outlook.blocked == Some(Blocked::Locked) && outlook.has_backup_codes;
+        let status = alert.map_or(StatusCode::OK, |alert| alert.status);
+        let page = Page {
+            t: frame,
+            title: view.title(frame),
+            action: &asked.address(),
+            alert: alert.map(|alert| alert.text(frame.words())),
+            backup_offer: is_locked.then(|| frame.say("challenge-locked-backup")),
+            ways: &ways,
+            view: view.told(alert),
         };
-        let html = page::html(
-            alert.map_or(StatusCode::OK, |alert| alert.status),
-            &Page {
-                t: &visit.frame,
-                action: &challenge_url(route, &arrival.return_to, is_fresh(visit)),
-                offers: &offers,
-                has_app,
-                alert: alert.map(|alert| alert.text(visit.frame.words()).to_string()),
-                sent_to: match &state {
-                    State::Sent(recipient) => Some(recipient),
-                    State::Offer | State::Failed(_) => None,
-                },
-                asks_code: has_app || !matches!(state, State::Offer),
-            },
-        );
-        let html = match html.status() {
+        let html = page::html(status, &page);
+        let html = match status {
             StatusCode::UNAUTHORIZED => {
                 let error = Some("insufficient_user_authentication");
-                encode::www_authenticate(html, route, error)
+                encode::www_authenticate(html, &asked.visit.call.route, error)
             }
             _ => html,
         };
-        Ok(match alert.and_then(|alert| alert.retry_after_secs) {
+        match alert.and_then(|alert| alert.retry_after_secs) {
             Some(secs) => encode::retry_after(html, secs),
             None => html,
-        })
+        }
+    }
+}
+
+/// What the page is about: what its address asks for if the visitor has it, else the code that is on
+/// its way, else the only way there is.
+fn view<'a>(by: &str, ways: &[Way], outlook: &'a Outlook, digits: usize) -> View<'a> {
+    let code = |sent, digits| Code {
+        sent,
+        is_backup: false,
+        by: "",
+        digits,
+        is_wrong: false,
+    };
+    let app = Code {
+        by: "&by=app",
+        ..code(None, totp::DIGITS)
+    };
+    let recovery = Code {
+        is_backup: true,
+        by: "&by=backup",
+        ..code(None, backup::DIGITS)
+    };
+    match (by, &outlook.sent, ways) {
+        (_, _, []) => View::Nothing,
+        ("app", _, _) if ways.contains(&Way::App) => View::Code(app),
+        ("backup", _, _) if ways.contains(&Way::Backup) => View::Code(recovery),
+        ("other", _, _) => View::Choose,
+        (_, Some(sent), _) => View::Code(code(Some(sent), digits)),
+        // An app's code is at hand: nothing is sent before it is asked for.
+        (_, None, [Way::App, ..]) => View::Code(app),
+        (_, None, [Way::Backup]) => View::Code(recovery),
+        (_, None, _) => View::Choose,
+    }
+}
+
+impl View<'_> {
+    fn title(&self, t: &Frame<'_>) -> Sentence {
+        match self {
+            Self::Nothing | Self::Choose => t.say("challenge-choose-title"),
+            Self::Code(code) if code.is_backup => t.say("challenge-backup-title"),
+            Self::Code(_) => t.say("challenge-code-title"),
+        }
+    }
+
+    /// The same after something went wrong.
+    fn told(mut self, alert: Option<Alert>) -> Self {
+        if let Self::Code(code) = &mut self {
+            code.is_wrong = alert.is_some_and(Alert::is_about_what_was_typed);
+        }
+        self
+    }
+}
+
+/// What is said of a code that did not verify.
+fn alert(accept: Accept, error: VerifyError) -> Alert {
+    match (accept, error) {
+        (Accept::Backup, VerifyError::Wrong { .. }) => {
+            Alert::new(StatusCode::UNAUTHORIZED, "challenge-wrong-backup")
+        }
+        (Accept::Backup, VerifyError::Malformed) => {
+            Alert::new(StatusCode::BAD_REQUEST, "challenge-no-backup")
+        }
+        (_, error) => error.into(),
     }
 }
 
@@ -250,28 +329,34 @@ mod tests {
             portal: Arc::new(portal),
         };
         let frame = Frame::new(&route, &http::HeaderMap::new(), "<b>");
-        let page = Page {
-            t: &frame,
-            action: "\"><script>",
-            offers: &[FactorKind::Sms, FactorKind::Email].map(|kind| Offer {
-                kind,
-                recipient: "<i>".to_owned(),
-            }),
-            has_app: true,
-            alert: Some("<u>".to_owned()),
-            sent_to: Some("<em>"),
-            asks_code: true,
+        let sent = Sent {
+            kind: FactorKind::Sms,
+            masked_recipient: "<i>".to_owned(),
+            resend_after_secs: 5,
         };
-        for asks_code in [true, false] {
-            let alert = page.alert.clone();
-            let html = Page {
-                asks_code,
-                alert,
-                ..page
-            }
-            .render()
-            .unwrap();
-            for raw in ["<b>", "<script>", "<i>", "<u>", "<em>", "<s>"] {
+        let message = Way::Message {
+            kind: FactorKind::Email,
+            recipient: "<u>".to_owned(),
+        };
+        let code = Code {
+            sent: Some(&sent),
+            is_backup: false,
+            by: "",
+            digits: 6,
+            is_wrong: true,
+        };
+        for view in [View::Nothing, View::Choose, View::Code(code)] {
+            let page = Page {
+                t: &frame,
+                title: view.title(&frame),
+                action: "\"><script>",
+                alert: Some(frame.say("said-not-found")),
+                backup_offer: None,
+                ways: &[message.clone(), Way::Backup],
+                view,
+            };
+            let html = page.render().unwrap();
+            for raw in ["<b>", "<script>", "<i>", "<u>", "<s>"] {
                 assert!(!html.contains(raw), "{raw}");
             }
             assert!(html.contains("&#60;b&#62;"), "{html}");

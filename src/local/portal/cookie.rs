@@ -19,6 +19,12 @@ pub(super) fn token(call: &Call) -> Option<String> {
     credential::own_cookie(&head).ok()?.map(str::to_owned)
 }
 
+/// Whether there is such a cookie at all, good or not.
+pub(super) fn has_token(call: &Call) -> bool {
+    let head = call.head();
+    !matches!(credential::own_cookie(&head), Ok(None))
+}
+
 /// Names the browser, in place of what it was called before.
 pub(super) fn set_device(reply: Reply, call: &Call, device: &str, secs: u64) -> Reply {
     set(reply, call, (COOKIE_TLS, COOKIE_PLAIN), device, secs)

@@ -35,7 +35,10 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "page"
         "said"
         "notice"
+        "failure"
         "challenge"
+        "sign-in"
+        "sign-out"
     )
 });
 

@@ -25,6 +25,8 @@ mod form;
 mod language;
 mod page;
 mod said;
+mod sign_in;
+mod sign_out;
 mod visitor;
 
 pub(super) use page::{Frame, notice};
@@ -43,6 +45,10 @@ pub enum Step {
     Asset,
     /// The second factor.
     Challenge,
+    /// A name and a password of Vestibule's own accounts.
+    SignIn,
+    /// The end of that.
+    SignOut,
 }
 
 /// What stands for itself in the value of a query parameter.
@@ -96,6 +102,8 @@ impl Local {
         match step {
             Step::Asset => Err(Stop::NotFound),
             Step::Challenge => self.challenge(visit).await,
+            Step::SignIn => self.sign_in(visit).await,
+            Step::SignOut => self.sign_out(visit).await,
         }
     }
 }

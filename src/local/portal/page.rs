@@ -18,8 +18,10 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; script-sr
 #[derive(Debug)]
 pub(in crate::local) struct Frame<'a> {
     words: Words,
-    route: &'a Route,
+    portal: &'a Portal,
     name: String,
+    /// There is a route, so that what pages are made of is there too.
+    pub(in crate::local) is_placed: bool,
     /// The value of the hidden field `form`, which every form must have; empty for pages without.
     pub(super) form: String,
 }
@@ -27,11 +29,23 @@ pub(in crate::local) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// The frame of a page that this browser is shown on a route.
     pub(in crate::local) fn new(route: &'a Route, headers: &HeaderMap, service: &str) -> Self {
-        let name = route.portal.name.as_deref().unwrap_or(service);
+        let portal = &*route.portal;
         Self {
             words: Words::of(headers),
-            route,
-            name: name.to_owned(),
+            portal,
+            name: portal.name.as_deref().unwrap_or(service).to_owned(),
+            is_placed: true,
+            form: String::new(),
+        }
+    }
+
+    /// The frame of a page for somebody who asks for what nobody has put here: it names nobody.
+    pub(in crate::local) fn unplaced(portal: &'a Portal, headers: &HeaderMap) -> Self {
+        Self {
+            words: Words::of(headers),
+            portal,
+            name: String::new(),
+            is_placed: false,
             form: String::new(),
         }
     }
@@ -57,24 +71,21 @@ impl<'a> Frame<'a> {
 
     /// Where a path of ours is, which is written with `/.vestibule`.
     pub(super) fn at(&self, written: &str) -> String {
-        self.route.address(written)
+        self.portal.address(written)
     }
 
     pub(super) fn has_logo(&self) -> bool {
-        self.portal().logo.is_some()
+        self.is_placed && self.portal.logo.is_some()
     }
 
     /// The line that says whom to ask, and where it leads if it is an address.
     pub(super) fn support(&self) -> Option<(&str, Option<String>)> {
-        Some(match self.portal().support.as_ref()? {
+        let support = self.portal.support.as_ref();
+        Some(match support.filter(|_| self.is_placed)? {
             Support::Text(text) => (text, None),
             Support::Url(url) => (url, Some(url.clone())),
             Support::Mail(address) => (address, Some(format!("mailto:{address}"))),
         })
-    }
-
-    fn portal(&self) -> &Portal {
-        &self.route.portal
     }
 }
 

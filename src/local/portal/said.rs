@@ -6,6 +6,8 @@ use super::language::{Sentence, Words};
 use super::page::{self, Frame};
 use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::lockout::Blocked;
+use crate::auth::ports::StoreError;
+use crate::auth::sign_in::SignInError;
 use crate::gate::Unavailable;
 use crate::route::Route;
 use http::StatusCode;
@@ -45,6 +47,13 @@ pub(super) enum Stop {
 
 impl From<Unavailable> for Stop {
     fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a page could not be made");
         Self::Unavailable
     }
 }
@@ -111,6 +120,8 @@ pub(super) struct Alert {
     key: &'static str,
     /// When to try again: the message's `$span`.
     pub(super) retry_after_secs: Option<u64>,
+    /// How often the code can still be tried: the message's `$left`.
+    left: Option<u32>,
 }
 
 impl Alert {
@@ -119,14 +130,14 @@ impl Alert {
             status,
             key,
             retry_after_secs: None,
+            left: None,
         }
     }
 
     pub(super) fn wait(status: StatusCode, key: &'static str, secs: u64) -> Self {
         Self {
-            status,
-            key,
             retry_after_secs: Some(secs),
+            ..Self::new(status, key)
         }
     }
 
@@ -136,11 +147,35 @@ impl Alert {
         Self::wait(status, "said-unchecked", encode::RETRY_STORE_SECS)
     }
 
-    pub(super) fn text(self, words: Words) -> Sentence {
+    /// The page under this alert's status, with the headers that belong to it.
+    pub(super) fn on(self, page: Reply, route: &Route, error: Option<&str>) -> Reply {
+        let page = match page.status() {
+            StatusCode::UNAUTHORIZED => encode::www_authenticate(page, route, error),
+            _ => page,
+        };
         match self.retry_after_secs {
+            Some(secs) => encode::retry_after(page, secs),
+            None => page,
+        }
+    }
+
+    pub(super) fn text(self, words: Words) -> Sentence {
+        let sentence = match self.retry_after_secs {
             Some(secs) => words.say(self.key).with("span", words.span(secs)),
             None => words.say(self.key),
+        };
+        match self.left {
+            Some(left) => sentence.with("left", u64::from(left)),
+            None => sentence,
         }
+    }
+
+    /// Whether it was what somebody typed, and not when or by whom.
+    pub(super) fn is_about_what_was_typed(self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
+        )
     }
 }
 
@@ -153,6 +188,20 @@ impl From<Blocked> for Alert {
                 retry_after_secs,
             ),
             Blocked::Locked => Self::new(StatusCode::FORBIDDEN, "said-locked"),
+        }
+    }
+}
+
+impl From<SignInError> for Alert {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "said-wrong-password"),
+            SignInError::TooMany { retry_after_secs } => Self::wait(
+                StatusCode::TOO_MANY_REQUESTS,
+                "said-delayed-password",
+                retry_after_secs,
+            ),
+            SignInError::Unavailable => Self::unavailable(),
         }
     }
 }
@@ -186,7 +235,12 @@ impl From<VerifyError> for Alert {
             VerifyError::Malformed => (StatusCode::BAD_REQUEST, "said-no-digits"),
             VerifyError::Wrong { left: Some(0) } => (StatusCode::UNAUTHORIZED, "said-wrong-last"),
             VerifyError::Wrong { left: None } => (StatusCode::UNAUTHORIZED, "said-wrong-app"),
-            VerifyError::Wrong { left: Some(_) } => (StatusCode::UNAUTHORIZED, "said-wrong"),
+            VerifyError::Wrong { left: Some(left) } => {
+                return Self {
+                    left: Some(left),
+                    ..Self::new(StatusCode::UNAUTHORIZED, "said-wrong")
+                };
+            }
             VerifyError::Gone => (StatusCode::FORBIDDEN, "said-gone"),
             VerifyError::NeverSent | VerifyError::Forbidden => {
                 (StatusCode::NOT_FOUND, "said-never-sent")

@@ -2,6 +2,7 @@
 
 mod conduit;
 mod iogates;
+mod pages;
 mod portal;
 mod refusal;
 mod sign_in;
@@ -293,7 +294,19 @@ fn endpoints_are_there_where_their_route_has_them() {
 #[test]
 fn an_upstreams_own_sign_in_is_left_to_it() {
     let site = Site::new();
-    let learn = model::Learn {
+    let route = Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: learned(),
+        portal: Arc::default(),
+    };
+    assert!(table::find(&route, "/api/authtoken").is_none());
+    assert!(table::find(&route, "/api/apiauth/twofactorsms/t").is_some());
+}
+
+/// An identity whose users sign in at the backend.
+fn learned() -> Identity {
+    Identity::Learn(model::Learn {
         endpoint: "/api/authtoken".to_owned(),
         token: "/token".to_owned(),
         user: "/profile/username".to_owned(),
@@ -301,13 +314,5 @@ fn an_upstreams_own_sign_in_is_left_to_it() {
         email: None,
         probe: None,
         lifetime: None,
-    };
-    let route = Route {
-        config: site.route.config.clone(),
-        keys: site.route.keys.clone(),
-        identity: Identity::Learn(learn),
-        portal: Arc::default(),
-    };
-    assert!(table::find(&route, "/api/authtoken").is_none());
-    assert!(table::find(&route, "/api/apiauth/twofactorsms/t").is_some());
+    })
 }

@@ -27,6 +27,10 @@ fn post(site: &Site, device: &str, form: &str) -> Call {
         .form(&with_digest(site, device, form))
 }
 
+fn with_cookie(call: Call, device: &str) -> Call {
+    call.header("cookie", &format!("__Host-vestibule_device={device}"))
+}
+
 /// The form as the page that was shown to this device sends it.
 fn with_digest(site: &Site, device: &str, form: &str) -> String {
     format!("{form}&form={}", site.world().auth.keys.form(device).text())
@@ -63,7 +67,7 @@ async fn a_person_passes_the_second_factor() {
         page.header("content-type"),
         Some("text/html; charset=utf-8")
     );
-    assert!(page.text().contains("We will send a code to +45******78"));
+    assert!(page.text().contains("We send a code to +45******78"));
     assert!(!page.text().contains(PHONE));
     assert_eq!(site.world().inbox.count(), 0, "looking sends nothing");
     let first = device(&page).unwrap().to_owned();
@@ -76,9 +80,17 @@ async fn a_person_passes_the_second_factor() {
         )
     );
 
-    let sent = site.answer(post(&site, &first, "action=send")).await;
-    assert_eq!(sent.status(), 200);
+    let sent = site
+        .answer(post(&site, &first, "action=send&factor=sms"))
+        .await;
+    assert_eq!((sent.status(), sent.header("location")), (303, Some(PAGE)));
     assert_eq!(sent.header("set-cookie"), None);
+    let sent = site.answer(with_cookie(get(&site), &first)).await;
+    assert!(
+        sent.text()
+            .contains("a text message with a code to +45******78")
+    );
+    assert!(sent.text().contains("data-seconds=\"30\""));
     for part in [
         "autocomplete=\"one-time-code\"",
         "inputmode=\"numeric\"",
@@ -108,20 +120,22 @@ async fn a_person_chooses_where_the_code_goes() {
     let (_, user) = site.world().share("link", Some(PHONE), None).await;
     let page = site.answer(get(&site)).await;
     for part in [
-        "Where shall we send it?",
-        "Send code to +45******78",
-        "Send code to g****t@example.org",
+        "Choose how you want to give it",
+        "We send a code to +45******78",
+        "We send a code to g****t@example.org",
         "name=\"factor\" value=\"email\"",
     ] {
         assert!(page.text().contains(part), "{part}: {}", page.text());
     }
     assert!(!page.text().contains("name=\"code\""), "none was sent yet");
     let by_mail = post(&site, "abc", "action=send&factor=email");
-    let sent = site.answer(by_mail).await;
-    assert!(
-        sent.text()
-            .contains("We have sent a code to g****t@example.org")
-    );
+    assert_eq!(site.answer(by_mail).await.status(), 303);
+    let sent = site.answer(with_cookie(get(&site), "abc")).await;
+    let told = "an e-mail with a code to g****t@example.org";
+    assert!(sent.text().contains(told));
+    let other = site.call(Method::GET, &format!("{PAGE}&by=other"));
+    let other = site.answer(with_cookie(other, "abc")).await;
+    assert!(!other.text().contains(told) && other.text().contains("+45******78"));
     assert_eq!(site.world().inbox.last().0, "guest@example.org");
     let unknown = post(&site, "abc", "action=send&factor=fax");
     assert_eq!(site.answer(unknown).await.status(), 400);
@@ -146,10 +160,7 @@ async fn an_apps_code_needs_no_sending() {
     let (_, user) = world.share("link", None, None).await;
     let secret = world.authenticator(user).await;
     let page = site.answer(get(&site)).await;
-    assert!(
-        page.text()
-            .contains("Type the code of your authenticator app.")
-    );
+    assert!(page.text().contains("Open your authenticator app"));
     assert!(page.text().contains("name=\"code\""));
     assert!(!page.text().contains("value=\"send\""), "nothing to send");
     let form = format!("action=verify&code={}", secret.code_at(START));
@@ -195,9 +206,9 @@ async fn a_form_of_another_browser_is_not_taken() {
             .header("origin", "https://files.example.org")
             .form(form)
     };
-    let other = with_digest(&site, "other", "action=send");
+    let other = with_digest(&site, "other", "action=send&factor=sms");
     for foreign in [
-        "action=send",
+        "action=send&factor=sms",
         "action=send&form=",
         "action=send&form=abc",
         &other,
@@ -220,7 +231,7 @@ async fn a_form_of_another_browser_is_not_taken() {
 #[tokio::test]
 async fn a_verified_browser_goes_on_unless_a_newer_factor_is_asked_for() {
     let site = site().await;
-    let send = post(&site, "abc", "action=send");
+    let send = post(&site, "abc", "action=send&factor=sms");
     site.answer(send).await;
     let form = format!("action=verify&code={}", site.world().inbox.code());
     let done = site.answer(post(&site, "abc", &form)).await;
@@ -357,7 +368,7 @@ async fn a_plain_listener_has_a_plain_cookie() {
 async fn a_foreign_page_cannot_send_the_form() {
     let site = site().await;
     let with = |name: &'static str, value: &str| {
-        let mut call = post(&site, "abc", "action=send");
+        let mut call = post(&site, "abc", "action=send&factor=sms");
         call.headers.remove("origin");
         call.headers.remove("sec-fetch-site");
         call.header(name, value)
@@ -377,7 +388,7 @@ async fn a_foreign_page_cannot_send_the_form() {
     }
     assert_eq!(site.world().inbox.count(), 0);
     let own = with("origin", "https://files.example.org");
-    assert_eq!(site.answer(own).await.status(), 200);
+    assert_eq!(site.answer(own).await.status(), 303);
 }
 
 #[tokio::test]
@@ -406,8 +417,8 @@ async fn the_way_back_is_on_this_host() {
                 .form(&with_digest(&site, "abc", form))
         };
         world.advance(3600);
-        let sent = site.answer(call("action=send")).await;
-        assert_eq!(sent.status(), 200, "{}", sent.text());
+        let sent = site.answer(call("action=send&factor=sms")).await;
+        assert_eq!(sent.status(), 303, "{}", sent.text());
         let form = format!("action=verify&code={}", world.inbox.code());
         let done = site.answer(call(&form)).await;
         assert_eq!(done.status(), 303, "{return_to}");
@@ -425,7 +436,7 @@ async fn a_device_that_the_address_names_stays() {
         let form = with_digest(&site, "app", form);
         site.call(Method::POST, page).form(&form)
     };
-    site.answer(call("action=send")).await;
+    site.answer(call("action=send&factor=sms")).await;
     let form = format!("action=verify&code={}", site.world().inbox.code());
     let done = site.answer(call(&form)).await;
     assert_eq!(done.status(), 303);
@@ -460,13 +471,15 @@ async fn strangers_see_a_page_that_says_so() {
 #[tokio::test]
 async fn a_form_needs_the_cookie_and_an_action() {
     let site = site().await;
-    let bare = site.call(Method::POST, PAGE).form("action=send");
+    let bare = site.call(Method::POST, PAGE).form("action=send&factor=sms");
     assert_eq!(site.answer(bare).await.status(), 400);
     for form in [
         "",
         "action=",
         "action=other",
         "action=send&action=verify",
+        "action=send",
+        "action=send&factor=",
         "{",
     ] {
         let answer = site.answer(post(&site, "abc", form)).await;
@@ -478,7 +491,7 @@ async fn a_form_needs_the_cookie_and_an_action() {
 #[tokio::test]
 async fn what_goes_wrong_is_said_on_the_page() {
     let site = site().await;
-    let send = || post(&site, "abc", "action=send");
+    let send = || post(&site, "abc", "action=send&factor=sms");
     let verify = |code: &str| post(&site, "abc", &format!("action=verify&code={code}"));
     let check = |answer: &Answer, status: u16, part: &str| {
         assert_eq!(answer.status(), status, "{}", answer.text());
@@ -501,17 +514,19 @@ async fn what_goes_wrong_is_said_on_the_page() {
         404,
         "No code was sent",
     );
-    assert_eq!(site.answer(send()).await.status(), 200);
+    assert_eq!(site.answer(send()).await.status(), 303);
     check(&site.answer(send()).await, 429, "Wait 30 seconds");
     let code = site.world().inbox.code();
     let wrong = site.world().inbox.wrong_code();
     check(&site.answer(verify("abc")).await, 400, "digits");
     check(&site.answer(verify("")).await, 400, "digits");
-    for _ in 0..4 {
-        check(&site.answer(verify(&wrong)).await, 401, "The code is wrong");
+    for left in ["4 tries are", "3 tries are", "2 tries are", "One try is"] {
+        check(&site.answer(verify(&wrong)).await, 401, left);
     }
     check(&site.answer(verify(&wrong)).await, 401, "no longer good");
     check(&site.answer(verify(&code)).await, 429, "Wait 30 seconds");
+    let page = site.answer(with_cookie(get(&site), "abc")).await;
+    check(&page, 429, "Wait 30 seconds");
     site.world().advance(31);
     check(&site.answer(verify(&code)).await, 403, "has expired");
     site.world().set(|settings| {
@@ -543,7 +558,9 @@ async fn without_a_number_the_page_says_whom_to_ask() {
     assert_eq!(page.status(), 200);
     assert!(page.text().contains("nothing that we could send one to"));
     assert!(!page.text().contains("<form"));
-    let sent = site.answer(post(&site, "abc", "action=send")).await;
+    let sent = site
+        .answer(post(&site, "abc", "action=send&factor=sms"))
+        .await;
     assert_eq!(sent.status(), 400);
 }
 

@@ -141,7 +141,7 @@ fn a_browser_is_led_to_the_page_and_back() {
         Some("/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc%26d")
     );
     for refused in [
-        Refusal::NoToken,
+        // The link has ended: whoever has it has no account to sign in with.
         Refusal::UnknownToken,
         Refusal::Denied,
         Refusal::OutOfScope,
@@ -159,6 +159,97 @@ fn a_browser_is_led_to_the_page_and_back() {
             answer.status() == 401
         );
     }
+}
+
+#[test]
+fn a_browser_without_a_token_is_led_to_the_sign_in_where_there_is_one() {
+    let mut site = Site::new();
+    let navigate = |site: &Site, target: &str| {
+        let call = site.call(Method::GET, target);
+        call.header("sec-fetch-mode", "navigate")
+    };
+    let ended = navigate(&site, "/a?b=c").header("cookie", "__Host-vestibule_token=ended");
+    let page = Some("/.vestibule/sign-in?return_to=/a%3Fb%3Dc");
+    for (refused, call) in [
+        (Refusal::NoToken, navigate(&site, "/a?b=c")),
+        (Refusal::UnknownToken, ended),
+    ] {
+        let answer = ask(&site, &refused, &call);
+        assert_eq!((answer.status(), answer.header("location")), (303, page));
+    }
+    let api = ask(&site, &Refusal::NoToken, &site.call(Method::GET, "/a"));
+    assert_eq!(api.status(), 401);
+    let link = navigate(&site, "/share/ended/");
+    assert_eq!(ask(&site, &Refusal::UnknownToken, &link).status(), 401);
+
+    let elsewhere = Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: learned(),
+        portal: Arc::default(),
+    };
+    site.route = Arc::new(elsewhere);
+    let answer = ask(&site, &Refusal::NoToken, &navigate(&site, "/a"));
+    assert_eq!(answer.status(), 401);
+    assert!(answer.text().contains("open the link that you were sent"));
+}
+
+#[test]
+fn a_problem_is_a_page_where_a_browser_meets_it() {
+    let site = Site::new();
+    let portal = model::Portal {
+        support: Some(model::Support::Text("Call 1234.".to_owned())),
+        ..model::Portal::default()
+    };
+    let mut route = Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: Identity::Accounts,
+        portal: Arc::new(portal.clone()),
+    };
+    route.config.name = "secret-name".to_owned();
+    let mut headers = HeaderMap::new();
+    headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
+    headers.insert("accept-language", HeaderValue::from_static("de"));
+    let get = Method::GET;
+    for status in [400, 403, 404, 405, 408, 413, 431, 500, 502, 503, 504] {
+        let status = http::StatusCode::from_u16(status).unwrap();
+        let mut problem = refusal::problem(status, "Internal", "of no use to people");
+        problem
+            .headers_mut()
+            .insert("allow", HeaderValue::from_static("GET"));
+        let placed = Some((&route, "Files"));
+        let page = refusal::page(&problem, (&get, &headers), placed, &portal);
+        let page = Answer(page.unwrap());
+        assert_eq!(page.status(), status.as_u16());
+        let kind = page.header("content-type");
+        assert_eq!(kind, Some("text/html; charset=utf-8"));
+        assert_eq!(page.0.headers().get_all("content-type").iter().count(), 1);
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        assert_eq!(page.header("allow"), Some("GET"));
+        assert!(page.header("content-security-policy").is_some());
+        for part in ["<html lang=\"de\">", "Call 1234.", "Files", "style.css"] {
+            assert!(page.text().contains(part), "{status}: {part}");
+        }
+        assert!(!page.text().contains("of no use"));
+        // Without a route, nothing says whose host this is.
+        let page = refusal::page(&problem, (&get, &headers), None, &portal);
+        let page = Answer(page.unwrap());
+        for part in ["Call 1234.", "Files", "/.vestibule/", "secret-name"] {
+            assert!(!page.text().contains(part), "{status}: {part}");
+        }
+        assert!(page.text().contains("<html lang=\"de\">"));
+        for (method, headers) in [
+            (Method::GET, HeaderMap::new()),
+            (Method::HEAD, headers.clone()),
+        ] {
+            let page = refusal::page(&problem, (&method, &headers), placed, &portal);
+            assert!(page.is_none(), "{method}");
+        }
+    }
+    let json = crate::local::iogates::message(http::StatusCode::NOT_FOUND, "no");
+    let placed = Some((&route, "Files"));
+    assert!(refusal::page(&json, (&get, &headers), placed, &portal).is_none());
 }
 
 #[test]
@@ -222,6 +313,9 @@ fn a_client_that_is_no_browser_is_asked_for_a_password() {
     });
     let asks = |call: &Call| {
         let reply = refusal::reply(&Refusal::NoToken, &call.head(), &site.route, &[], "Files");
+        if reply.headers().contains_key("location") {
+            return false;
+        }
         let challenges = reply.headers().get_all("www-authenticate").iter();
         let challenges: Vec<_> = challenges.map(|one| one.to_str().unwrap()).collect();
         assert_eq!(challenges.last(), Some(&"Bearer realm=\"files\""));

@@ -16,6 +16,7 @@ for_every_engine![
     a_family_ends_in_time_and_with_its_root,
     a_root_that_changes_hands_takes_what_was_born_of_it,
     a_revoked_share_takes_what_was_born_of_it,
+    a_dropped_token_takes_its_kin_and_nothing_else,
     a_revoked_session_does_not_come_back,
     what_has_long_ended_is_purged,
 ];
@@ -293,6 +294,45 @@ async fn a_revoked_share_takes_what_was_born_of_it(f: Fixture) {
         Refreshed::Unknown
     );
     assert!(f.store.user(user).await.unwrap().is_none());
+}
+
+async fn a_dropped_token_takes_its_kin_and_nothing_else(f: Fixture) {
+    let (ann, _) = world(&f).await;
+    let other = f.holder("bob", "bobs").await;
+    let bobs = f.verify(other, "bobs").await;
+    f.store.put_token(f.token(ann, "plain")).await.unwrap();
+    let plain = f.verify(ann, "plain").await;
+    let head = f.store.feed_head().await.unwrap();
+
+    let nothing = f.store.drop_token(f.digest("unknown"), NOW).await.unwrap();
+    assert!(nothing.is_empty());
+    let ended = f.store.drop_token(f.digest("plain"), NOW).await.unwrap();
+    assert_eq!(ended, [plain.id]);
+    assert!(!is_live(&f, "plain", NOW).await && is_live(&f, "root", NOW).await);
+    assert_eq!(f.store.session(f.pair("plain"), NOW).await.unwrap(), None);
+
+    // What stands for a token ends with it, and can be renewed by nobody.
+    let before: Vec<_> = f.store.sessions(Some(ann), NOW).await.unwrap();
+    let before: Vec<_> = before.iter().map(|row| row.session.id).collect();
+    assert!(!before.is_empty());
+    let mut ended = f.store.drop_token(f.digest("root"), NOW).await.unwrap();
+    ended.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(ended, before);
+    assert!(!is_live(&f, "root", NOW).await && !is_live(&f, "access", NOW).await);
+    assert!(matches!(
+        rotate(&f, "refresh", "second", NOW).await,
+        Refreshed::Unknown
+    ));
+    assert!(f.store.sessions(Some(ann), NOW).await.unwrap().is_empty());
+    let again = f.store.drop_token(f.digest("root"), NOW).await.unwrap();
+    assert!(again.is_empty());
+
+    let lines = f.store.revocations_after(head).await.unwrap();
+    assert_eq!(lines.len(), 1 + before.len());
+    let of_bob = |line: &crate::auth::ports::Revocation| line.which.concerns(bobs.id, other);
+    assert!(!lines.iter().any(of_bob));
+    let bobs = f.store.session(f.pair("bobs"), NOW).await.unwrap();
+    assert!(bobs.is_some());
 }
 
 async fn a_revoked_session_does_not_come_back(f: Fixture) {

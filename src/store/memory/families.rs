@@ -149,10 +149,19 @@ impl State {
         }
     }
 
-    /// Ends what was born of a token for somebody else than its user now.
-    pub(super) fn end_born(&mut self, root: TokenDigest, user: UserId, now: Timestamp) {
+    /// Ends a token with its family, and what was born of it.
+    pub(super) fn end_with_kin(&mut self, token: TokenDigest, now: Timestamp) {
+        self.end_born(token, None, now);
+        match self.kept.of_token.get(&token) {
+            Some(family) => self.end_family(*family, now),
+            None => self.end_token(token, now),
+        }
+    }
+
+    /// Ends what was born of a token, for anybody but `spared` (its user now, if it has one).
+    pub(super) fn end_born(&mut self, root: TokenDigest, spared: Option<UserId>, now: Timestamp) {
         let is_born = |born: Option<&Born>, of: UserId| {
-            of != user && born.is_some_and(|born| born.of == root)
+            Some(of) != spared && born.is_some_and(|born| born.of == root)
         };
         let families = self.kept.families.iter();
         let families: Vec<_> = families

@@ -131,6 +131,18 @@ impl Tokens for Memory {
             .live_token(digest, now)
             .and_then(|(token, _)| Some((State::unopened(token), state.holder(token)?))))
     }
+
+    async fn drop_token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Vec<SessionId>> {
+        let mut state = self.lock()?;
+        let before = state.feed.len();
+        state.end_with_kin(digest, now);
+        let lines = state.feed.iter().skip(before);
+        let ended = lines.filter_map(|(line, _)| match line.which {
+            Which::Session(id) => Some(id),
+            Which::All | Which::User(_) | Which::UserBut(..) => None,
+        });
+        Ok(ended.collect())
+    }
 }
 
 #[async_trait]

@@ -141,7 +141,7 @@ impl State {
         for id in others {
             self.end(Which::Session(id), token.issued_at);
         }
-        self.end_born(token.digest, token.user, token.issued_at);
+        self.end_born(token.digest, Some(token.user), token.issued_at);
         if let Some(share) = token.share {
             self.make_room(share);
         }

@@ -167,29 +167,47 @@ pub(super) async fn drop_proofs(conn: &mut SqliteConnection, which: Which) -> St
     Ok(())
 }
 
-/// Ends what was born of a token for somebody else than its user now.
+/// Ends what was born of a token, for anybody but `spared` (its user now, if it has one).
 pub(super) async fn end_born(
     conn: &mut SqliteConnection,
     root: TokenDigest,
-    user: UserId,
+    spared: Option<UserId>,
     now: Timestamp,
 ) -> Stored<()> {
     let families: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM families WHERE born_of = ?1 AND user_id <> ?2")
+        sqlx::query_scalar("SELECT id FROM families WHERE born_of = ?1 AND user_id IS NOT ?2")
             .bind(&root.0[..])
-            .bind(user.0)
+            .bind(spared.map(|user| user.0))
             .fetch_all(&mut *conn)
             .await?;
     for family in families {
         end(&mut *conn, family, now).await?;
     }
-    let born = "SELECT digest FROM tokens WHERE born_of = ?1 AND user_id <> ?2";
+    let born = "SELECT digest FROM tokens WHERE born_of = ?1 AND user_id IS NOT ?2";
     let tokens: Vec<Vec<u8>> = sqlx::query_scalar(born)
         .bind(&root.0[..])
-        .bind(user.0)
+        .bind(spared.map(|user| user.0))
         .fetch_all(&mut *conn)
         .await?;
     end_tokens(conn, tokens, now).await
+}
+
+/// Ends a token with its family, and what was born of it.
+pub(super) async fn end_with_kin(
+    conn: &mut SqliteConnection,
+    token: TokenDigest,
+    now: Timestamp,
+) -> Stored<()> {
+    end_born(&mut *conn, token, None, now).await?;
+    let family: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT family_id FROM tokens WHERE digest = ?1")
+            .bind(&token.0[..])
+            .fetch_optional(&mut *conn)
+            .await?;
+    match family.flatten() {
+        Some(family) => end(conn, family, now).await,
+        None => end_tokens(conn, vec![token.0.to_vec()], now).await,
+    }
 }
 
 /// Ends the families of a user who goes.

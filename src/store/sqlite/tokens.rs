@@ -84,7 +84,7 @@ pub(super) async fn put(conn: &mut SqliteConnection, vault: &Vault, token: &Toke
         let which = Which::Session(SessionId(id));
         sessions::end(&mut *conn, which, token.issued_at).await?;
     }
-    families::end_born(&mut *conn, token.digest, token.user, token.issued_at).await?;
+    families::end_born(&mut *conn, token.digest, Some(token.user), token.issued_at).await?;
     if let Some(share) = token.share {
         make_room(&mut *conn, share).await?;
     }
@@ -159,5 +159,21 @@ impl Tokens for Sqlite {
 
     async fn token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Option<(Token, Holder)>> {
         find(&self.readers, digest, now).await
+    }
+
+    async fn drop_token(&self, digest: TokenDigest, now: Timestamp) -> Stored<Vec<SessionId>> {
+        let mut tx = self.begin().await?;
+        let before: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM revocations")
+            .fetch_one(&mut *tx)
+            .await?;
+        families::end_with_kin(&mut tx, digest, now).await?;
+        let ended: Vec<i64> = sqlx::query_scalar(
+            "SELECT target FROM revocations WHERE seq > ?1 AND kind = 'session' ORDER BY seq",
+        )
+        .bind(before)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(ended.into_iter().map(SessionId).collect())
     }
 }

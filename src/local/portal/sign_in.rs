@@ -1,0 +1,128 @@
+//! The sign-in page, for Vestibule's own accounts: a name or mail address, and a password.
+//!
+//! It says and takes the same for people who do not exist. The token that it gives out, and the
+//! device that it is given to, are new: what somebody planted in the browser beforehand, or knew of
+//! it, is worth nothing afterwards.
+
+use super::super::{Call, Local, Reply};
+use super::form::Visit;
+use super::page::{self, Frame};
+use super::said::{self, Alert, Stop};
+use super::visitor::return_to;
+use super::{challenge_url, cookie, sign_in_url};
+use crate::auth::sign_in::{SignInContext, SignedIn};
+use crate::config::model::Requirement;
+use crate::gate::Presented;
+use crate::policy;
+use crate::secret::Secret;
+use askama::Template;
+use http::{Method, StatusCode};
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct Page<'a> {
+    t: &'a Frame<'a>,
+    /// Where its form is sent to.
+    action: &'a str,
+    /// What was typed before, to be mended.
+    username: &'a str,
+    alert: Option<String>,
+}
+
+impl Local {
+    /// `GET|POST /.vestibule/sign-in?return_to=/path`.
+    pub(super) async fn sign_in(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
+        if visit.call.method == Method::POST {
+            return self.try_password(visit).await;
+        }
+        if self.is_signed_in(visit.call).await? {
+            return Ok(said::go_to(&return_to(visit.call)));
+        }
+        Ok(shown(visit, "", None))
+    }
+
+    /// Whether the browser's own token is somebody's. A share link's is nobody's account.
+    async fn is_signed_in(&self, call: &Call) -> Result<bool, Stop> {
+        let Some(token) = cookie::token(call) else {
+            return Ok(false);
+        };
+        let presented = Presented {
+            token: &token,
+            device: None,
+        };
+        let caller = self.caller(call, presented).await?;
+        Ok(caller.is_some_and(|caller| caller.holder.scope().is_none()))
+    }
+
+    async fn try_password(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
+        let call = visit.call;
+        let username = visit.field("username")?;
+        let username = username.trim();
+        let password = Secret::new(visit.field("password")?);
+        if username.is_empty() || password.expose().is_empty() {
+            let alert = Alert::new(StatusCode::BAD_REQUEST, "sign-in-incomplete");
+            return Ok(shown(visit, username, Some(alert)));
+        }
+        let device = self.new_device()?;
+        let at = context(call, &device);
+        match self.auth.sign_in_on_page(at, username, &password).await {
+            Ok(signed_in) => Ok(self.signed_in(call, &device, &signed_in).await),
+            Err(error) => Ok(shown(visit, username, Some(error.into()))),
+        }
+    }
+
+    /// Leaves the token with the browser, under a new name, and leads on.
+    async fn signed_in(&self, call: &Call, device: &str, signed_in: &SignedIn) -> Reply {
+        let token = signed_in.token.expose();
+        self.gate.token_issued(call.route.keys.token(token));
+        // Whoever was signed in here before is not any more. If that cannot be written now, their token
+        // is gone with its cookie all the same.
+        if let Some(before) = cookie::token(call) {
+            let _ = self.end_token(call, &before).await;
+        }
+        let reply = said::go_to(&next(call));
+        let reply = cookie::set_device(reply, call, device, self.cookie_secs());
+        cookie::set_token(reply, call, token, self.cookie_secs())
+    }
+}
+
+/// Where the token comes from, and what it is for.
+pub(super) fn context<'a>(call: &'a Call, device: &'a str) -> SignInContext<'a> {
+    SignInContext {
+        realm: &call.route.config.identity,
+        keys: &call.route.keys,
+        device,
+        route: &call.route.config.name,
+        address: call.address,
+    }
+}
+
+/// Where somebody goes who has just signed in: to the second factor, if the way back asks for one.
+fn next(call: &Call) -> String {
+    let back = return_to(call);
+    let path = back.split('?').next().unwrap_or_default();
+    // Pages of ours ask by themselves.
+    if call.route.own_path(path).is_some() {
+        return back;
+    }
+    match policy::required(&call.route.config, &Method::GET, path, None) {
+        Requirement::TwoFactor { .. } | Requirement::SuccessToken => {
+            challenge_url(&call.route, &back, false)
+        }
+        Requirement::Nothing | Requirement::Token | Requirement::Deny => back,
+    }
+}
+
+fn shown(visit: &Visit<'_>, username: &str, alert: Option<Alert>) -> Reply {
+    let route = &visit.call.route;
+    let page = Page {
+        t: &visit.frame,
+        action: &sign_in_url(route, &return_to(visit.call)),
+        username,
+        alert: alert.map(|alert| alert.text(visit.frame.words()).to_string()),
+    };
+    match alert {
+        None => page::html(StatusCode::OK, &page),
+        Some(alert) => alert.on(page::html(alert.status, &page), route, None),
+    }
+}
