@@ -5,7 +5,7 @@
 //! knows the user code gets a session by it. Codes are sent to the grant's user and bound to the grant.
 //! An unknown, an expired and a used user code are never told apart, and guessing them is throttled.
 
-use super::challenge::{Message, StartError, Started, VerifyError};
+use super::challenge::{Message, Outlook, StartError, Started, VerifyError};
 use super::lockout::LockoutPolicy;
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, StoreError, Try,
@@ -187,6 +187,16 @@ impl Auth {
         let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
         self.store.failed(&[(address, policy)], now).await?;
         Err(GrantError::Unknown)
+    }
+
+    /// How the client can be let in, as somebody at this address is shown it.
+    pub async fn outlook_for_grant(
+        &self,
+        grant: &Grant,
+        from: IpAddr,
+    ) -> Result<Outlook, StoreError> {
+        let waits = (grant.code.into(), Purpose::Grant);
+        self.outlook_of(grant.user, from, waits).await
     }
 
     /// Sends a code by which the grant's user can let the client in.

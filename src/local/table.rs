@@ -205,6 +205,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Everywhere,
         Portal::Challenge,
     ),
+    page(
+        FORM,
+        "/.vestibule/device",
+        Where::Everywhere,
+        Portal::Device,
+    ),
     page(FORM, "/.vestibule/sign-in", Where::Accounts, Portal::SignIn),
     page(
         FORM,

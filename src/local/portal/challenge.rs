@@ -37,6 +37,8 @@ struct Page<'a> {
     alert: Option<Sentence>,
     /// What is said to whoever is locked out and has backup codes.
     backup_offer: Option<Sentence>,
+    /// Why somebody has to choose.
+    why: Sentence,
     /// All that the visitor can pass with.
     ways: &'a [Way],
     view: View<'a>,
@@ -44,7 +46,7 @@ struct Page<'a> {
 
 /// What the visitor can pass with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// A code is sent to this masked recipient.
     Message {
         kind: FactorKind,
@@ -55,13 +57,13 @@ enum Way {
 }
 
 impl Way {
-    fn is_mail(&self) -> bool {
+    pub(super) fn is_mail(&self) -> bool {
         matches!(self, Self::Message { kind, .. } if *kind == FactorKind::Email)
     }
 }
 
 /// What the page is about.
-enum View<'a> {
+pub(super) enum View<'a> {
     /// There is nothing to pass with.
     Nothing,
     Choose,
@@ -69,15 +71,40 @@ enum View<'a> {
 }
 
 /// The field for a code.
-struct Code<'a> {
+pub(super) struct Code<'a> {
     /// The code that is waited for was sent; else it is one of the app's, or a backup code.
-    sent: Option<&'a Sent>,
-    is_backup: bool,
+    pub(super) sent: Option<&'a Sent>,
+    pub(super) is_backup: bool,
     /// What the address says of that, for the form to come back here.
-    by: &'static str,
-    digits: usize,
+    pub(super) by: &'static str,
+    pub(super) digits: usize,
     /// The code that was typed before is what went wrong.
-    is_wrong: bool,
+    pub(super) is_wrong: bool,
+}
+
+/// The ways to pass, and which of them a page is about.
+pub(super) struct Passing<'a> {
+    pub(super) ways: Vec<Way>,
+    pub(super) view: View<'a>,
+    is_locked: bool,
+}
+
+impl<'a> Passing<'a> {
+    /// `by` is what the page's address asks for, `alert` what went wrong.
+    pub(super) fn new(by: &str, outlook: &'a Outlook, digits: usize, alert: Option<Alert>) -> Self {
+        let ways = ways(outlook);
+        let view = view(by, &ways, outlook, digits).told(alert);
+        Self {
+            ways,
+            view,
+            is_locked: outlook.blocked == Some(Blocked::Locked) && outlook.has_backup_codes,
+        }
+    }
+
+    /// What is said to whoever is locked out and has backup codes.
+    pub(super) fn backup_offer(&self, frame: &Frame<'_>) -> Option<Sentence> {
+        self.is_locked.then(|| frame.say("challenge-locked-backup"))
+    }
 }
 
 /// A visit to this page.
@@ -208,21 +235,20 @@ impl Local {
 
     fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {
         let frame = &asked.visit.frame;
-        let ways = ways(outlook);
         let by = Fields::query(asked.visit.call);
         let by = by.text("by").ok().flatten().unwrap_or_default();
         let digits = self.auth.settings.load().codes.length;
-        let view = view(&by, &ways, outlook, digits);
-        let is_locked = outlook.blocked == Some(Blocked::Locked) && outlook.has_backup_codes;
+        let passing = Passing::new(&by, outlook, digits, alert);
         let status = alert.map_or(StatusCode::OK, |alert| alert.status);
         let page = Page {
             t: frame,
-            title: view.title(frame),
+            title: passing.view.title(frame),
             action: &asked.address(),
             alert: alert.map(|alert| alert.text(frame.words())),
-            backup_offer: is_locked.then(|| frame.say("challenge-locked-backup")),
-            ways: &ways,
-            view: view.told(alert),
+            backup_offer: passing.backup_offer(frame),
+            why: frame.say("challenge-why").with("service", frame.name()),
+            ways: &passing.ways,
+            view: passing.view,
         };
         let html = page::html(status, &page);
         let html = match status {
@@ -290,7 +316,7 @@ impl View<'_> {
 }
 
 /// What is said of a code that did not verify.
-fn alert(accept: Accept, error: VerifyError) -> Alert {
+pub(super) fn alert(accept: Accept, error: VerifyError) -> Alert {
     match (accept, error) {
         (Accept::Backup, VerifyError::Wrong { .. }) => {
             Alert::new(StatusCode::UNAUTHORIZED, "challenge-wrong-backup")
@@ -352,6 +378,7 @@ mod tests {
                 action: "\"><script>",
                 alert: Some(frame.say("said-not-found")),
                 backup_offer: None,
+                why: frame.say("challenge-why").with("service", frame.name()),
                 ways: &[message.clone(), Way::Backup],
                 view,
             };

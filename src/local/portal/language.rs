@@ -37,6 +37,7 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "notice"
         "failure"
         "challenge"
+        "device"
         "sign-in"
         "sign-out"
     )

@@ -21,6 +21,7 @@
 mod assets;
 mod challenge;
 mod cookie;
+mod device;
 mod form;
 mod language;
 mod page;
@@ -45,6 +46,8 @@ pub enum Step {
     Asset,
     /// The second factor.
     Challenge,
+    /// Lets in a client that cannot show a page.
+    Device,
     /// A name and a password of Vestibule's own accounts.
     SignIn,
     /// The end of that.
@@ -102,6 +105,7 @@ impl Local {
         match step {
             Step::Asset => Err(Stop::NotFound),
             Step::Challenge => self.challenge(visit).await,
+            Step::Device => self.device(visit).await,
             Step::SignIn => self.sign_in(visit).await,
             Step::SignOut => self.sign_out(visit).await,
         }
