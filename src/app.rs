@@ -424,6 +424,7 @@ fn settings(config: &Config) -> Settings {
         sudo: config.sudo,
         tokens: config.tokens.clone(),
         sends_mail: config.delivery.email.is_some(),
+        sends_sms: !config.delivery.sms.is_empty(),
         service_name: host.cloned().unwrap_or_else(|| "file access".to_owned()),
     }
 }

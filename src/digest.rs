@@ -50,6 +50,8 @@ digest_type! {
     RecipientDigest,
     /// Whom a failure is counted against: a user, an account name or an address.
     SubjectDigest,
+    /// The identifier of a passkey, of one identity.
+    PasskeyDigest,
     /// What a form of a page must send back: it shows that the page was shown to this browser.
     FormDigest,
 }
@@ -117,6 +119,7 @@ pub struct DigestKeys {
     refresh: [u8; 32],
     success: [u8; 32],
     pepper: [u8; 32],
+    passkey: [u8; 32],
     form: [u8; 32],
 }
 
@@ -145,6 +148,7 @@ impl DigestKeys {
             refresh: key("refresh token"),
             success: key("success token"),
             pepper: key("backup code pepper"),
+            passkey: key("passkey"),
             form: key("form of a page"),
         }
     }
@@ -195,6 +199,19 @@ impl DigestKeys {
     #[must_use]
     pub fn success(&self, token: &str) -> SuccessDigest {
         SuccessDigest(keyed(&self.success, &[token.as_bytes()]))
+    }
+
+    /// The digest of a passkey's identifier (a credential ID of WebAuthn), of one identity.
+    #[must_use]
+    pub fn passkey(&self, realm: &str, id: &[u8]) -> PasskeyDigest {
+        PasskeyDigest(keyed(&self.passkey, &[b"credential", realm.as_bytes(), id]))
+    }
+
+    /// What stands for a user (of this number) on an authenticator, as a user handle of WebAuthn: it
+    /// says nothing of who that is.
+    #[must_use]
+    pub fn user_handle(&self, user: i64) -> [u8; 32] {
+        keyed(&self.passkey, &[b"user", &user.to_be_bytes()])
     }
 
     /// What backup codes are hashed with besides their salt.

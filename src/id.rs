@@ -32,4 +32,8 @@ integer_id! {
     ChallengeId,
     /// One line of the log of factor changes.
     ChangeId,
+    /// A passkey of a user.
+    PasskeyId,
+    /// One registration of a passkey, or one question to a passkey.
+    CeremonyId,
 }

@@ -18,10 +18,37 @@ pub struct Route {
 }
 
 impl Route {
-    /// Where clients find a path of Vestibule's own: see [`model::Portal::address`].
+    /// Where clients find a path of Vestibule's own: see [`model::Portal::address`]. What is behind share
+    /// links is written with `/share/`.
     #[must_use]
     pub fn address(&self, written: &str) -> String {
-        self.portal.address(written)
+        match (
+            written.strip_prefix("/share/"),
+            self.share_prefixes().next(),
+        ) {
+            (Some(rest), Some(prefix)) => format!("{prefix}{rest}"),
+            _ => self.portal.address(written),
+        }
+    }
+
+    /// What stands before the tokens of Vestibule's own share links: each is a path that ends in `/`.
+    pub fn share_prefixes(&self) -> impl Iterator<Item = &str> {
+        let is_own = matches!(self.identity, model::Identity::Accounts);
+        let sources = self.config.credentials.iter().filter(move |_| is_own);
+        sources.filter_map(|source| match source {
+            model::CredentialSource::Path(prefix) => Some(prefix.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The part of a canonical path that is a share link: its prefix and one segment.
+    #[must_use]
+    pub fn share_link<'p>(&self, path: &'p str) -> Option<&'p str> {
+        self.share_prefixes().find_map(|prefix| {
+            let rest = path.strip_prefix(prefix)?;
+            let segment = rest.split('/').next().filter(|it| !it.is_empty())?;
+            path.get(..prefix.len() + segment.len())
+        })
     }
 
     /// What follows the prefix of Vestibule's own paths in a canonical path, its slash first; `None`

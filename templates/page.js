@@ -5,6 +5,8 @@
 //                     text is its data-text with the rest as m:ss in place of %; then it goes
 // data-print          on a button: prints the page
 // data-copy="#id"     on a button: copies that element's text, and says data-copied when it has
+// data-download="#id" on a button: saves that element's text as a file of the name in data-name
+// data-time           on a <time>: shown as the browser's own clock and language would
 // data-once           on a form: it is sent once, however often its button is pressed
 // data-script         on an element with `hidden`: shown where there is script
 "use strict";
@@ -63,4 +65,21 @@ each("button[data-copy]", (button) => {
     await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).innerText);
     if (button.dataset.copied) button.textContent = button.dataset.copied;
   });
+});
+
+each("button[data-download]", (button) => {
+  button.addEventListener("click", () => {
+    const text = document.querySelector(button.dataset.download).innerText;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([`${text.trim()}\n`], { type: "text/plain" }));
+    link.download = button.dataset.name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+});
+
+each("time[data-time]", (time) => {
+  const at = new Date(time.dateTime);
+  const form = { dateStyle: "medium", timeStyle: "short" };
+  if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleString(document.documentElement.lang, form);
 });

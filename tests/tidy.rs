@@ -77,6 +77,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("askama", &["src/local/"]),
     ("fluent_bundle", &["src/local/portal/language.rs"]),
     ("totp_rs", &["src/factor/totp.rs"]),
+    ("webauthn_rs_core", &["src/factor/passkey.rs"]),
+    ("url", &["src/factor/passkey.rs"]),
     ("lettre", &["src/delivery/"]),
     (
         "reqwest",

@@ -14,7 +14,7 @@ pub(super) use send::Message;
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{
-    Attempt, Authority, Deeds, FactorKind, NewSession, Passed, Purpose, StoreError, Subjects,
+    Attempt, Authority, Deeds, FactorKind, NewSession, Passed, Purpose, StoreError, Subjects, Try,
 };
 use super::tokens::{Drawn, IssueTo};
 use super::{Asker, Auth, Caller, Standing, subject};
@@ -58,6 +58,9 @@ pub enum VerifyError {
     /// `left`: more tries on the code that was sent, if one was.
     #[error("the code is wrong")]
     Wrong { left: Option<u32> },
+    /// A passkey's counter has not moved on.
+    #[error("the passkey may have been copied")]
+    Copied,
     #[error("the code has expired or was used")]
     Gone,
     #[error("no code was sent")]
@@ -65,6 +68,9 @@ pub enum VerifyError {
     /// An enrolment that the caller may not confirm (any more).
     #[error("verify your second factor first")]
     Forbidden,
+    /// Not evaluated: the share has been opened on all the devices it is good for.
+    #[error("the share link has been opened on all the devices it is good for")]
+    Full,
     #[error("too many wrong codes")]
     Blocked(Blocked),
     #[error("the store does not answer")]
@@ -110,6 +116,13 @@ pub struct Typed<'a> {
     pub issue: Option<IssueTo<'a>>,
 }
 
+/// The pair that becomes verified: the caller's, except where a browser's device cookie changes.
+#[derive(Clone, Debug)]
+pub struct Becomes {
+    pub pair: SessionKey,
+    pub device_label: Option<String>,
+}
+
 /// A right code, and what came of it.
 #[derive(Clone, Debug)]
 pub struct Verified {
@@ -138,14 +151,30 @@ impl Auth {
     /// Verifies a code that the caller typed, and with it the pair.
     pub async fn verify(&self, caller: &Caller, typed: Typed<'_>) -> Result<Verified, VerifyError> {
         let tries = self.tries(caller, &typed).await?;
+        let becomes = Becomes {
+            pair: typed.pair,
+            device_label: typed.device_label,
+        };
+        self.verify_by(caller, tries, becomes, typed.issue.as_ref())
+            .await
+    }
+
+    /// Verifies the caller's pair by what it tries.
+    pub(super) async fn verify_by(
+        &self,
+        caller: &Caller,
+        tries: Vec<Try>,
+        becomes: Becomes,
+        issue: Option<&IssueTo<'_>>,
+    ) -> Result<Verified, VerifyError> {
         let now = self.clock.now();
         let session = NewSession {
-            key: typed.pair,
-            device_label: typed.device_label.clone(),
-            instead_of: (typed.pair != caller.pair).then_some(caller.pair),
+            key: becomes.pair,
+            device_label: becomes.device_label,
+            instead_of: (becomes.pair != caller.pair).then_some(caller.pair),
             ..self.session_of(caller).await?
         };
-        let drawn = match &typed.issue {
+        let drawn = match issue {
             Some(to) => Some(self.draw(to, &caller.holder, true).await?),
             None => None,
         };
@@ -215,8 +244,8 @@ impl Auth {
 
 impl Caller {
     /// Whether the caller may confirm an enrolment at all.
-    fn may_confirm(&self) -> bool {
-        self.self_enrolment || self.standing >= Standing::Verified
+    pub(super) fn may_confirm(&self) -> bool {
+        !self.is_guest() && (self.self_enrolment || self.standing >= Standing::Verified)
     }
 
     /// By what right.

@@ -7,8 +7,8 @@
 
 use super::challenge::{Message, StartError, Started};
 use super::ports::{
-    BackupCodes, Disable, FactorKind, FactorSet, FactorValue, NewChallenge, Pending, Purpose,
-    Store, StoreError,
+    BackupCodes, Disable, FactorSet, FactorValue, NewChallenge, Pending, Purpose, Store,
+    StoreError, Target,
 };
 use super::{Auth, Caller, Standing, subject};
 use crate::clock::Timestamp;
@@ -34,7 +34,8 @@ pub enum EnrolError {
     /// The user has none, and the route does not let users enrol the first one by themselves.
     #[error("a second factor can only be set up by who runs this service")]
     NoSelfEnrolment,
-    /// The token is a share link's: whom it asks for a code is for who shared it to say.
+    /// The token is a share link's: whom it asks for a code is for who shared it to say. Its recipient
+    /// could give the link on, with a factor of somebody else's.
     #[error("only who shared this link can change its second factor")]
     Shared,
     #[error(transparent)]
@@ -124,18 +125,18 @@ impl Auth {
     ///
     /// Only for what comes before a use case of this module: each of those asks by itself.
     pub async fn may_enrol(&self, caller: &Caller, sudo: bool) -> Result<(), EnrolError> {
+        if caller.is_guest() {
+            return Err(EnrolError::Shared);
+        }
         let asked = match sudo {
             true => Standing::Sudo,
             false => Standing::Verified,
         };
-        let is_shared = caller.holder.scope().is_some();
-        if caller.standing >= asked && !is_shared {
+        if caller.standing >= asked {
             return Ok(());
         }
         match (self.has_factor(caller).await?, caller.standing) {
-            (true, standing) if standing < asked => Err(EnrolError::NotVerified),
-            // Its recipient could give the link on, with a factor of somebody else's.
-            (true, _) => Err(EnrolError::Shared),
+            (true, _) => Err(EnrolError::NotVerified),
             (false, Standing::Verified | Standing::Sudo) => Ok(()),
             (false, Standing::Token) if caller.self_enrolment => Ok(()),
             (false, Standing::Token) => Err(EnrolError::NoSelfEnrolment),
@@ -144,7 +145,7 @@ impl Auth {
 
     pub(super) async fn has_factor(&self, caller: &Caller) -> Result<bool, StoreError> {
         let factors = self.factors(caller.holder.user).await?;
-        Ok(!factors.enrolled.is_empty())
+        Ok(!factors.is_empty())
     }
 
     /// A new authenticator secret, not stored.
@@ -245,7 +246,8 @@ impl Auth {
         let was_on = self.store.disable(caller.holder.user, which, now).await?;
         if was_on {
             let detail = match which {
-                Disable::One(kind) | Disable::Own { kind, .. } => kind.as_str(),
+                Disable::One(kind) => kind.as_str(),
+                Disable::Own { target, .. } => target.kind().as_str(),
                 Disable::All => "all factors",
             };
             self.emit(caller, EventKind::Disabled, detail);
@@ -259,10 +261,11 @@ impl Auth {
     pub async fn remove_factor(
         &self,
         caller: &Caller,
-        kind: FactorKind,
+        target: impl Into<Target>,
     ) -> Result<Removed, EnrolError> {
+        let target = target.into();
         let which = Disable::Own {
-            kind,
+            target,
             last_too: caller.self_enrolment,
             email_counts: self.settings.load().sends_mail,
         };
@@ -270,9 +273,13 @@ impl Auth {
             return Ok(Removed::Yes);
         }
         let factors = self.factors(caller.holder.user).await?;
-        Ok(match factors.of(kind) {
-            Some(_) => Removed::LastStays,
-            None => Removed::WasOff,
+        let is_on = match target {
+            Target::Kind(kind) => factors.kinds().any(|one| one == kind),
+            Target::Passkey(id) => factors.passkeys.iter().any(|one| one.id == id),
+        };
+        Ok(match is_on {
+            true => Removed::LastStays,
+            false => Removed::WasOff,
         })
     }
 

@@ -20,7 +20,7 @@ use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
 use crate::gate::session::{Holder, Session};
-use crate::id::{ChallengeId, ChangeId, SendId, SessionId, ShareId, UserId};
+use crate::id::{CeremonyId, ChallengeId, ChangeId, PasskeyId, SendId, SessionId, ShareId, UserId};
 use crate::secret::{Sealed, Secret};
 use crate::store::memory::Memory;
 use arc_swap::ArcSwap;
@@ -323,15 +323,36 @@ impl World {
         phone: Option<&str>,
         expires_at: Option<Timestamp>,
     ) -> (ShareId, UserId) {
+        let guest = contact(phone, Some("guest@example.org"));
+        let (id, users) = self.share_for(token, vec![guest], None, expires_at).await;
+        (id, users[0])
+    }
+
+    /// The same for these people, on so many devices.
+    pub(crate) async fn share_for(
+        &self,
+        token: &str,
+        recipients: Vec<Contact>,
+        devices_max: Option<u32>,
+        expires_at: Option<Timestamp>,
+    ) -> (ShareId, Vec<UserId>) {
         let share = NewShare {
             realm: REALM.to_owned(),
-            token: self.auth.keys.realm(REALM).token(token),
+            link: self.auth.keys.realm(REALM).token(token),
             path: "/dir/".to_owned(),
-            phone: phone.map(|phone| Phone::parse(phone, None).unwrap()),
-            email: Some(Secret::new("guest@example.org")),
+            recipients,
+            devices_max,
             expires_at,
         };
         self.store.create_share(share, START).await.unwrap()
+    }
+}
+
+/// Where one of a share's recipients can be reached.
+pub(crate) fn contact(phone: Option<&str>, email: Option<&str>) -> Contact {
+    Contact {
+        phone: phone.map(|phone| Phone::parse(phone, None).unwrap()),
+        email: email.map(Secret::new),
     }
 }
 
@@ -382,6 +403,7 @@ fn settings() -> Settings {
             refresh_lifetime: 24 * 30 * HOUR,
         },
         sends_mail: true,
+        sends_sms: true,
         service_name: "Files".to_owned(),
     }
 }

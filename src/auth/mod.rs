@@ -11,8 +11,10 @@ pub mod enrol;
 pub(crate) mod fixture;
 pub mod grants;
 pub mod lockout;
+pub mod passkey;
 pub mod ports;
 pub mod sessions;
+pub mod share;
 pub mod sign_in;
 pub mod signing;
 pub mod subject;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub tokens: model::Tokens,
     /// Whether mail can be sent: only then an address is a factor.
     pub sends_mail: bool,
+    /// Whether messages can be sent: pages do not offer what cannot work.
+    pub sends_sms: bool,
     /// Shown in messages, e.g. `Files`.
     pub service_name: String,
 }
@@ -136,6 +140,13 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the caller came by a share link: for the recipient that the link names and for nobody
+    /// else. Such a caller changes nothing about who that is.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.holder.scope().is_some()
+    }
+
     /// The same for the audit and the counters.
     #[must_use]
     pub fn asker(&self, keys: &DigestKeys) -> Asker {

@@ -10,6 +10,8 @@ mod codes;
 mod factors;
 mod grants;
 mod keys;
+mod passkeys;
+mod shares;
 mod verbs;
 mod wizards;
 
@@ -17,6 +19,8 @@ pub use codes::*;
 pub use factors::*;
 pub use grants::*;
 pub use keys::*;
+pub use passkeys::*;
+pub use shares::*;
 pub(crate) use verbs::store_verbs;
 pub use wizards::*;
 
@@ -51,7 +55,7 @@ pub struct User {
     pub id: UserId,
     /// The name of the identity in the config.
     pub realm: String,
-    /// Unique within the realm. A share link's user is named `share:<id>`.
+    /// Unique within the realm. The users of share links are named `share:…`.
     pub name: String,
     pub phone: Option<Phone>,
     pub email: Option<Secret>,
@@ -211,44 +215,6 @@ pub trait Failures: Send + Sync {
     async fn succeeded(&self, subjects: &[SubjectDigest]) -> Stored<()>;
 }
 
-/// A share link.
-#[derive(Clone, Debug)]
-pub struct Share {
-    pub id: ShareId,
-    /// The user who stands for its recipient.
-    pub user: UserId,
-    pub realm: String,
-    /// A canonical path prefix ending in `/`.
-    pub path: String,
-    pub phone: Option<Phone>,
-    pub email: Option<Secret>,
-    pub created_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-}
-
-/// A share link to be made.
-#[derive(Clone, Debug)]
-pub struct NewShare {
-    pub realm: String,
-    pub token: TokenDigest,
-    pub path: String,
-    pub phone: Option<Phone>,
-    pub email: Option<Secret>,
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Share links.
-#[async_trait]
-pub trait Shares: Send + Sync {
-    /// Makes the share, its user (`share:<id>`) and its token in one step.
-    async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)>;
-    /// Shares that have not been revoked, by id.
-    async fn shares(&self) -> Stored<Vec<Share>>;
-    /// Ends the share, all tokens issued from it and their sessions, with a line in the feed, and
-    /// removes its user, in one step. `false` if there is none.
-    async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool>;
-}
-
 /// The audit trail.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
@@ -264,11 +230,12 @@ pub trait Upkeep: Send + Sync {
     /// Whether the store can be written to.
     async fn ping(&self) -> Stored<()>;
     /// Removes what has expired and is not asked for again (tokens, sessions, challenges, sends,
-    /// wizards, success tokens, grants). Returns rows removed.
+    /// wizards, ceremonies, success tokens, grants). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
     /// Forgets a user's second factor state: enrolled factors and those turned off (what the
     /// operator or the profile gave holds again; the log of changes says what that turns on or off),
-    /// backup codes, pending challenges, open wizards, success tokens, grants, counters of `subject`, and
+    /// passkeys, backup codes, pending challenges and ceremonies, open wizards, success tokens, grants,
+    /// counters of `subject`, and
     /// sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
 }
@@ -281,6 +248,7 @@ pub trait Store:
     + Sessions
     + Factors
     + Codes
+    + Passkeys
     + Wizards
     + Grants
     + Families
@@ -300,6 +268,7 @@ impl<T> Store for T where
         + Sessions
         + Factors
         + Codes
+        + Passkeys
         + Wizards
         + Grants
         + Families

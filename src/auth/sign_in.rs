@@ -1,4 +1,4 @@
-//! Sign-in with Vestibule's own accounts and share links.
+//! Sign-in with Vestibule's own accounts.
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{StoreError, Token, User};
@@ -58,10 +58,10 @@ pub struct SignInContext<'a> {
 
 /// What a new token opens, and how long.
 #[derive(Default)]
-struct Grant {
-    scope: Option<String>,
-    share: Option<crate::id::ShareId>,
-    expires_at: Option<Timestamp>,
+pub(super) struct Grant {
+    pub(super) scope: Option<String>,
+    pub(super) share: Option<crate::id::ShareId>,
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 impl Auth {
@@ -160,33 +160,6 @@ impl Auth {
         Ok(user)
     }
 
-    /// Exchanges a share token for a token of its own, limited to the share's path.
-    pub async fn open_share(
-        &self,
-        at: SignInContext<'_>,
-        share_token: &Secret,
-    ) -> Result<SignedIn, SignInError> {
-        let address = subject::address(&self.keys, at.address);
-        self.not_blocked(&[address]).await?;
-        let digest = at.keys.token(share_token.expose());
-        let found = self.store.token(digest, self.clock.now()).await?;
-        let Some((token, _)) = found.filter(|(token, _)| token.share.is_some()) else {
-            let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-            let now = self.clock.now();
-            self.store.failed(&[(address, policy)], now).await?;
-            self.emit_sign_in(at, EventKind::Refused, None, "unknown share");
-            return Err(SignInError::Wrong);
-        };
-        let user = self.store.user(token.user).await?;
-        let user = user.ok_or(SignInError::Unavailable)?;
-        let grant = Grant {
-            scope: token.scope,
-            share: token.share,
-            expires_at: token.expires_at,
-        };
-        self.issue(at, user, grant, "share").await
-    }
-
     /// Hashes off the I/O threads, no more at once than `hashing` has places. The place comes back
     /// with the answer, to be kept until a failure has been counted.
     pub(super) async fn check_password(
@@ -230,7 +203,19 @@ impl Auth {
         detail: &str,
     ) -> Result<SignedIn, SignInError> {
         let token = entropy::token(&*self.entropy).map_err(|_| SignInError::Unavailable)?;
-        let token = Secret::new(token);
+        self.issue_as(at, Secret::new(token), user, grant, detail)
+            .await
+    }
+
+    /// Issues a token whose text has been drawn already.
+    pub(super) async fn issue_as(
+        &self,
+        at: SignInContext<'_>,
+        token: Secret,
+        user: User,
+        grant: Grant,
+        detail: &str,
+    ) -> Result<SignedIn, SignInError> {
         let expires_at = grant.expires_at;
         self.store
             .put_token(Token {

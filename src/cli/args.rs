@@ -117,12 +117,18 @@ pub(super) enum Share {
         /// As in the share's URLs: /photos/
         #[arg(long)]
         path: String,
-        /// Where the recipient's codes are sent, with country code.
+        /// Where the recipient's codes are sent, with country code. Once for each person.
         #[arg(long)]
-        phone: Option<String>,
-        /// A mail address: where mail can be sent, codes go there too.
+        phone: Vec<String>,
+        /// The same by mail. A number and an address, one of each, are the same person's.
         #[arg(long)]
-        email: Option<String>,
+        email: Vec<String>,
+        /// One of several people who can be reached either way: +4512345678,anna@example.org
+        #[arg(long, value_name = "PHONE,EMAIL", value_parser = recipient)]
+        recipient: Vec<Recipient>,
+        /// On how many devices the link can be opened. Without it, on any number.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+        devices: Option<u32>,
         /// How long the link is good: 30m, 12h, 7d, 2w. Without it, until it is revoked.
         #[arg(long, value_parser = span)]
         expires: Option<Duration>,
@@ -248,6 +254,31 @@ fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// One of the people whom a share link is for, as written behind `--recipient`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Recipient {
+    pub(super) phone: Option<String>,
+    pub(super) email: Option<String>,
+}
+
+/// A number, an address, or both with a comma between them.
+fn recipient(text: &str) -> Result<Recipient, String> {
+    let wrong =
+        || format!("`{text}` is not a number and an address: write +4512345678,anna@example.org");
+    let (mut phone, mut email) = (None, None);
+    for part in text.split(',').map(str::trim) {
+        let place = if part.contains('@') {
+            &mut email
+        } else {
+            &mut phone
+        };
+        if part.is_empty() || place.replace(part.to_owned()).is_some() {
+            return Err(wrong());
+        }
+    }
+    Ok(Recipient { phone, email })
+}
+
 fn share_id(text: &str) -> Result<ShareId, &'static str> {
     let wrong = "not a share's number: `vestibule share list` shows them";
     text.parse().map(ShareId).map_err(|_| wrong)
@@ -284,6 +315,8 @@ mod tests {
             "vestibule user list --json",
             "vestibule user reset-2fa anna --identity local",
             "vestibule share add --path /dir/ --phone +4512345678 --expires 7d --json",
+            "vestibule share add --path /dir/ --phone +4512345678 --phone +4587654321 --email a@b.example --devices 3",
+            "vestibule share add --path /dir/ --recipient +4512345678,a@b.example --recipient c@d.example",
             "vestibule share list",
             "vestibule share revoke 3",
             "vestibule session list --user 7 --json",
@@ -315,6 +348,23 @@ mod tests {
     #[test]
     fn no_argument_takes_a_password() {
         assert!(parse("vestibule user add anna --password hunter2").is_err());
+    }
+
+    #[test]
+    fn a_recipient_is_a_number_an_address_or_both() {
+        let read = |text: &str| recipient(text).map(|it| (it.phone, it.email));
+        let text = |it: &str| Some(it.to_owned());
+        let both = (text("+4512345678"), text("a@b.example"));
+        assert_eq!(read("+4512345678,a@b.example"), Ok(both.clone()));
+        assert_eq!(read("a@b.example, +4512345678"), Ok(both));
+        assert_eq!(read("a@b.example"), Ok((None, text("a@b.example"))));
+        for wrong in ["", ",", "+45,", "a@b,c@d", "+451,+452", "+451,a@b,c"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        for none in ["0", "-1", "x"] {
+            let line = format!("vestibule share add --path /dir/ --devices {none}");
+            assert!(parse(&line).is_err(), "{line}");
+        }
     }
 
     #[test]

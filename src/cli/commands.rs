@@ -3,7 +3,7 @@
 
 use super::args::{self, Identity, OutputForm};
 use super::error::CliError;
-use super::operator::command::{Command, Revoke, ShareAdd, UserAdd, Whom};
+use super::operator::command::{Command, RecipientAdd, Revoke, ShareAdd, UserAdd, Whom};
 use super::{client, say};
 use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
@@ -97,6 +97,8 @@ pub(super) fn share(config: &Path, command: args::Share) -> Result<(), CliError>
             path,
             phone,
             email,
+            recipient,
+            devices,
             expires,
             identity,
             output,
@@ -104,8 +106,8 @@ pub(super) fn share(config: &Path, command: args::Share) -> Result<(), CliError>
             let share = ShareAdd {
                 identity: identity.identity,
                 path,
-                phone: phone.map(Secret::new),
-                email: email.map(Secret::new),
+                recipients: recipients(phone, email, recipient),
+                devices_max: devices,
                 lifetime_secs: expires.map(|span| span.as_secs()),
             };
             (Command::ShareAdd(share), output)
@@ -114,6 +116,36 @@ pub(super) fn share(config: &Path, command: args::Share) -> Result<(), CliError>
         args::Share::Revoke { id, output } => (Command::ShareRevoke(id), output),
     };
     operate(config, command, output)
+}
+
+/// Whom a link is for: a number and an address, one of each, are one person's; of more, each is another's.
+fn recipients(
+    mut phones: Vec<String>,
+    mut emails: Vec<String>,
+    more: Vec<args::Recipient>,
+) -> Vec<RecipientAdd> {
+    let is_one = phones.len() == 1 && emails.len() == 1 && more.is_empty();
+    let one = is_one.then(|| args::Recipient {
+        phone: phones.pop(),
+        email: emails.pop(),
+    });
+    let phones = phones.into_iter().map(|phone| args::Recipient {
+        phone: Some(phone),
+        email: None,
+    });
+    let emails = emails.into_iter().map(|email| args::Recipient {
+        phone: None,
+        email: Some(email),
+    });
+    one.into_iter()
+        .chain(phones)
+        .chain(emails)
+        .chain(more)
+        .map(|it| RecipientAdd {
+            phone: it.phone.map(Secret::new),
+            email: it.email.map(Secret::new),
+        })
+        .collect()
 }
 
 pub(super) fn session(config: &Path, command: args::Session) -> Result<(), CliError> {

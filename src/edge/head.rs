@@ -3,7 +3,7 @@
 
 use crate::config::model::{CredentialSource, ForwardToken, Identity};
 use crate::local::Reply;
-use crate::local::table::{ENDPOINTS, Endpoint};
+use crate::local::table::{ENDPOINTS, Endpoint, Where};
 use crate::request::{ENCODED_SLASH, RequestHead};
 use crate::route::Route;
 use crate::secret::Secret;
@@ -184,8 +184,10 @@ fn masked(route: &Route, path: &str) -> Option<String> {
             | CredentialSource::Query(_)
             | CredentialSource::OwnCookie => None,
         });
+    // Where share links are, the route itself says.
     let of_endpoints = ENDPOINTS
         .iter()
+        .filter(|endpoint| endpoint.place != Where::Shares)
         .filter_map(|endpoint| Some(endpoint.path.split_once("{token}")?.0));
     of_route.chain(of_endpoints).find_map(|prefix| {
         let at = behind(&path, prefix)?;

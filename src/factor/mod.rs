@@ -3,5 +3,6 @@
 pub mod backup;
 pub mod email;
 pub mod one_time;
+pub mod passkey;
 pub mod phone;
 pub mod totp;

@@ -1,14 +1,16 @@
 //! Who calls a local endpoint: from a token and a device to the use cases' [`Caller`].
 
 use super::{Call, Local};
+use crate::auth::ports::FactorKind;
 use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
 use crate::digest::SessionKey;
-use crate::gate::session::{Factor, Holder, Session};
+use crate::gate::session::{Factor, Holder, Session, Which};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
 use crate::identity::client;
 use crate::request::{Client, RequestHead, Signs};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Call {
@@ -125,14 +127,21 @@ impl Local {
         }
     }
 
+    /// Tells the gate of sessions that have ended. It scans its map. What the store has ended stays
+    /// ended if this is cut short: the feed tells.
+    pub(super) async fn forget(&self, which: Which) {
+        let gate = Arc::clone(&self.gate);
+        let _ = tokio::task::spawn_blocking(move || gate.forget(which)).await;
+    }
+
     /// The second factors that a user has, by their names in the gate's answers. None where the
     /// store cannot be asked: the refusal that lists them must not fail on it.
     pub async fn methods(&self, user: UserId) -> Vec<&'static str> {
         match self.auth.factors(user).await {
             Ok(factors) => {
-                let enrolled = factors.enrolled.iter().map(|one| one.value.kind().as_str());
+                let kinds = factors.kinds().map(FactorKind::as_str);
                 let backup = (factors.backup_codes_left > 0).then_some(Factor::BackupCode.as_str());
-                enrolled.chain(backup).collect()
+                kinds.chain(backup).collect()
             }
             Err(error) => {
                 tracing::error!(%error, "the factors of a user could not be read");

@@ -4,7 +4,7 @@
 
 use super::decode::Fields;
 use super::signed::Signed;
-use super::trouble::Trouble;
+use super::trouble::{ONLY_PASSKEYS, Trouble};
 use super::{Call, Local, Reply, encode, origin, target};
 use crate::auth::challenge::{Accept, Verified};
 use crate::auth::enrol::NewFactor;
@@ -155,6 +155,9 @@ impl Local {
     async fn conduit_authorize(&self, call: &Call) -> Result<Reply, Trouble> {
         let by = self.signed(call, &Fields::body(call)?).await?;
         let factors = self.auth.factors(by.caller.holder.user).await?;
+        if factors.has_only_passkeys() {
+            return Err(ONLY_PASSKEYS);
+        }
         let Some(default) = factors.enrolled.first() else {
             return Ok(says("2FA disabled"));
         };
@@ -164,7 +167,7 @@ impl Local {
                 let text = "Check your authenticator app for the code".to_owned();
                 ("authenticator", text)
             }
-            FactorKind::Sms | FactorKind::Email => {
+            FactorKind::Sms | FactorKind::Email | FactorKind::Passkey => {
                 let sent = self.auth.start(&by.caller, kind).await?;
                 let to = sent.masked_recipient;
                 let text = format!("A verification code has been sent to {to}");

@@ -3,7 +3,7 @@
 
 use super::decode::Fields;
 use super::target::{self, Target};
-use super::trouble::Trouble;
+use super::trouble::{ONLY_PASSKEYS, Trouble};
 use super::{Call, Local, Reply, encode};
 use crate::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use crate::auth::ports::FactorKind;
@@ -211,18 +211,21 @@ impl Local {
             return Ok(started("No code is needed", None));
         }
         let started_at = match self.auth.start(caller, FactorKind::Sms).await {
-            Err(StartError::NoRecipient) if self.has_authenticator(caller).await? => {
-                return Err(ONLY_AUTHENTICATOR);
-            }
+            Err(StartError::NoRecipient) => return Err(self.no_number(caller).await?),
             started_at => started_at.map_err(not_started)?,
         };
         let text = format!("A code was sent to {}", started_at.masked_recipient);
         Ok(started(&text, Some(started_at.expires_at.iso8601())))
     }
 
-    async fn has_authenticator(&self, caller: &Caller) -> Result<bool, Trouble> {
+    /// What somebody without a number is told.
+    async fn no_number(&self, caller: &Caller) -> Result<Trouble, Trouble> {
         let factors = self.auth.factors(caller.holder.user).await?;
-        Ok(factors.totp().is_some())
+        Ok(match (factors.totp(), factors.passkeys.is_empty()) {
+            (Some(_), _) => ONLY_AUTHENTICATOR,
+            (None, false) => ONLY_PASSKEYS,
+            (None, true) => NO_NUMBER,
+        })
     }
 }
 

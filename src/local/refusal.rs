@@ -12,6 +12,7 @@ use crate::request::{RequestHead, is_navigation};
 use crate::route::Route;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 const PROBLEM: &str = "application/problem+json";
@@ -117,6 +118,14 @@ pub fn reply(
     let browser = head.is_browser_navigation();
     if browser && let Refusal::SecondFactorRequired { fresh, .. } = refusal {
         return portal::go_to(&challenge_page(head, route, *fresh));
+    }
+    if browser
+        && matches!(refusal, Refusal::UnknownToken)
+        && let Some(link) = route.share_link(&head.path)
+    {
+        // A link for several people is nobody's token: its page asks whose it is to be. So it says of
+        // one that is over, and of one that never was, what can be said.
+        return portal::go_to(&utf8_percent_encode(link, CONTROLS).to_string());
     }
     if browser && leads_to_sign_in(refusal, head, route) {
         return portal::go_to(&portal::sign_in_url(route, &way_back(head)));

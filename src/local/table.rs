@@ -17,6 +17,8 @@ pub enum Where {
     Dialect(Dialect),
     /// On routes whose identity is `accounts`.
     Accounts,
+    /// On routes whose identity is `accounts`, where they take a token from the path: share links.
+    Shares,
     /// On routes of both: it signs in with a password.
     DialectOfAccounts(Dialect),
 }
@@ -40,7 +42,8 @@ pub struct Endpoint {
     /// As `Allow` lists them; HEAD is added where GET changes nothing.
     pub methods: &'static [&'static str],
     /// `{name}` stands for one segment. The prefix that is configured takes the place of
-    /// [`model::Portal::PREFIX`]: see [`Route::address`].
+    /// [`model::Portal::PREFIX`], and that of the route's share links that of [`Where::Shares`]: see
+    /// [`Route::address`].
     pub path: &'static str,
     pub place: Where,
     pub handler: Handler,
@@ -211,6 +214,25 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Everywhere,
         Portal::Device,
     ),
+    page(
+        FORM,
+        "/.vestibule/account",
+        Where::Everywhere,
+        Portal::Account,
+    ),
+    page(GET, "/.vestibule/enrol", Where::Everywhere, Portal::Enrol),
+    page(
+        FORM,
+        "/.vestibule/enrol/{kind}",
+        Where::Everywhere,
+        Portal::EnrolKind,
+    ),
+    page(
+        FORM,
+        "/.vestibule/backup-codes",
+        Where::Everywhere,
+        Portal::BackupCodes,
+    ),
     page(FORM, "/.vestibule/sign-in", Where::Accounts, Portal::SignIn),
     page(
         FORM,
@@ -218,6 +240,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Where::Accounts,
         Portal::SignOut,
     ),
+    page(FORM, "/share/{token}", Where::Shares, Portal::Share),
 ];
 
 /// The endpoint of a canonical path on a route; its methods are not looked at. Unknown paths under
@@ -228,6 +251,9 @@ pub fn find(route: &Route, path: &str) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| {
         let is_it = match endpoint.path.strip_prefix(model::Portal::PREFIX) {
             Some(pattern) => own.is_some_and(|path| matches(pattern, path)),
+            None if endpoint.place == Where::Shares => route
+                .share_link(path)
+                .is_some_and(|link| link.len() == path.len()),
             None => matches(endpoint.path, path),
         };
         is_it && endpoint.is_on(route)
@@ -240,6 +266,7 @@ impl Endpoint {
             Where::Everywhere => true,
             Where::Dialect(dialect) => route.config.dialects.contains(&dialect),
             Where::Accounts => matches!(route.identity, Identity::Accounts),
+            Where::Shares => route.share_prefixes().next().is_some(),
             Where::DialectOfAccounts(dialect) => {
                 matches!(route.identity, Identity::Accounts)
                     && route.config.dialects.contains(&dialect)

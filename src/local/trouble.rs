@@ -7,6 +7,7 @@ use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::enrol::{EnrolError, ResetError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::StoreError;
+use crate::auth::share::OpenShareError;
 use crate::auth::sign_in::SignInError;
 use crate::auth::wizard::WizardError;
 use crate::gate::Unavailable;
@@ -52,8 +53,16 @@ pub(super) enum Trouble {
     RecipientRefused,
     #[error("{}", wrong_code(*.left))]
     CodeWrong { left: Option<u32> },
+    #[error(
+        "this passkey counts backwards, so it may have been copied: use another factor, and remove it"
+    )]
+    PasskeyCopied,
     #[error("the code has expired or was used: ask for a new one")]
     CodeGone,
+    #[error("this share link has been opened on all the devices it is good for: ask for a new one")]
+    ShareFull,
+    #[error("this share link is for several people: open it in a browser, which asks who you are")]
+    SeveralRecipients,
     #[error("locked after too many wrong codes: ask who runs this service to unlock you")]
     Locked,
     #[error("too many tries: wait {retry_after_secs} seconds")]
@@ -63,6 +72,13 @@ pub(super) enum Trouble {
     #[error("this cannot be checked now: try again in a few seconds")]
     Unavailable,
 }
+
+/// What a client without a browser is told of a user who has nothing that a code could be sent to or
+/// typed of.
+pub(super) const ONLY_PASSKEYS: Trouble = Trouble::Nothing(
+    "your second factor is a passkey, which only a browser can ask for: open the portal_url that a \
+     refused request names",
+);
 
 fn wrong_code(left: Option<u32>) -> String {
     match left {
@@ -94,17 +110,20 @@ impl Trouble {
             | Self::Device(_)
             | Self::Credential(_)
             | Self::Field { .. }
+            | Self::SeveralRecipients
             | Self::RecipientRefused => StatusCode::BAD_REQUEST,
             Self::NoToken
             | Self::UnknownToken
             | Self::TokensDiffer
             | Self::WrongSignIn
+            | Self::PasskeyCopied
             | Self::CodeWrong { .. } => StatusCode::UNAUTHORIZED,
             Self::NotVerified
             | Self::NoSelfEnrolment
             | Self::Shared
             | Self::NotAllowed
             | Self::Locked
+            | Self::ShareFull
             | Self::CodeGone => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::Nothing(_) => StatusCode::NOT_FOUND,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -128,7 +147,9 @@ impl Trouble {
     fn error_code(&self) -> Option<&'static str> {
         match self {
             Self::UnknownToken | Self::TokensDiffer => Some("invalid_token"),
-            Self::CodeWrong { .. } => Some("insufficient_user_authentication"),
+            Self::CodeWrong { .. } | Self::PasskeyCopied => {
+                Some("insufficient_user_authentication")
+            }
             _ => None,
         }
     }
@@ -193,9 +214,11 @@ impl From<VerifyError> for Trouble {
         match error {
             VerifyError::Malformed => Self::field("code", "the code must be a row of digits"),
             VerifyError::Wrong { left } => Self::CodeWrong { left },
+            VerifyError::Copied => Self::PasskeyCopied,
             VerifyError::Gone => Self::CodeGone,
             VerifyError::NeverSent => Self::Nothing("there is nothing to verify: ask for a code"),
             VerifyError::Forbidden => Self::NotVerified,
+            VerifyError::Full => Self::ShareFull,
             VerifyError::Blocked(blocked) => blocked.into(),
             VerifyError::Unavailable => Self::Unavailable,
         }
@@ -208,6 +231,19 @@ impl From<SignInError> for Trouble {
             SignInError::Wrong => Self::WrongSignIn,
             SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
             SignInError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<OpenShareError> for Trouble {
+    fn from(error: OpenShareError) -> Self {
+        match error {
+            OpenShareError::NoSuchRecipient | OpenShareError::SeveralRecipients => {
+                Self::SeveralRecipients
+            }
+            OpenShareError::Full => Self::ShareFull,
+            OpenShareError::Start(error) => error.into(),
+            OpenShareError::SignIn(error) => error.into(),
         }
     }
 }

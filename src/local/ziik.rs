@@ -3,7 +3,7 @@
 
 use super::decode::Fields;
 use super::signed::Signed;
-use super::trouble::Trouble;
+use super::trouble::{ONLY_PASSKEYS, Trouble};
 use super::{Call, Local, Reply, encode, target};
 use crate::auth::Standing;
 use crate::auth::challenge::Accept;
@@ -17,7 +17,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// The calls of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +178,9 @@ impl Local {
                 let factors = self.auth.factors(by.caller.holder.user).await?;
                 let mut set = factors.enrolled.iter().map(|one| one.value.kind());
                 let set = set.find(|kind| *kind != FactorKind::Email);
+                if set.is_none() && !factors.passkeys.is_empty() {
+                    return Err(ONLY_PASSKEYS);
+                }
                 if set != Some(FactorKind::Sms) {
                     return Err(NOT_SMS);
                 }
@@ -202,9 +204,7 @@ impl Local {
         // What is no number is nobody's; who may know that is judged alike.
         let user = UserId(target::segment(&call.path, 3).parse().unwrap_or(-1));
         self.auth.reset(&by.caller, user).await?;
-        let gate = Arc::clone(&self.gate);
-        // Scans the map. What the store has ended stays ended if this is cut short: the feed tells.
-        let _ = tokio::task::spawn_blocking(move || gate.forget(Which::User(user))).await;
+        self.forget(Which::User(user)).await;
         Ok(encode::empty(StatusCode::NO_CONTENT))
     }
 }

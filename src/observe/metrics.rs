@@ -358,7 +358,7 @@ fn challenge_of(kind: EventKind, detail: &str) -> Option<(&'static str, &'static
         EventKind::Challenged => "sent",
         EventKind::Verified => "verified",
         EventKind::Refused => match detail.get(method.len()..)?.trim_start() {
-            "wrong code" => "wrong",
+            wrong if wrong.starts_with("wrong") => "wrong",
             "expired" => "expired",
             "limited" => "limited",
             _ => "failed",

@@ -3,9 +3,10 @@
 use super::open;
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Attempt, Attempted, Authority, BackupCodes, Deeds, FactorKind, FactorValue, NewChallenge,
-    NewSession, NewUser, Passed, Purpose, Reserved, SendLimit, SendLimits, SendRequest, Stage,
-    Store, Subjects, Token, Try, Whence, Wizard, WizardKind,
+    Answer, Answers, Attempt, Attempted, Authority, BackupCodes, Contact, Deeds, FactorKind,
+    FactorValue, NewCeremony, NewChallenge, NewPasskey, NewSession, NewShare, NewUser, Passed,
+    Proof, Purpose, Reserved, SendLimit, SendLimits, SendRequest, Stage, Store, Subjects, Token,
+    Try, Whence, Wizard, WizardKind,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
@@ -15,8 +16,8 @@ use crate::digest::{
 use crate::entropy::OsEntropy;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
-use crate::gate::session::Session;
-use crate::id::{FactorId, UserId};
+use crate::gate::session::{Factor, Session};
+use crate::id::{FactorId, PasskeyId, ShareId, UserId};
 use crate::secret::Secret;
 use base64::Engine as _;
 use std::path::{Path, PathBuf};
@@ -152,6 +153,28 @@ impl Fixture {
         user
     }
 
+    /// A share of `/dir/` for one person, whose link is `link`.
+    pub(super) fn new_share(&self, link: &str) -> NewShare {
+        let guest = Contact {
+            phone: Phone::from_e164(PHONE),
+            email: Some(Secret::new("ann@example.org")),
+        };
+        NewShare {
+            realm: REALM.to_owned(),
+            link: self.digest(link),
+            path: "/dir/".to_owned(),
+            recipients: vec![guest],
+            devices_max: None,
+            expires_at: None,
+        }
+    }
+
+    /// Makes a share for one person.
+    pub(super) async fn share(&self, new: NewShare) -> (ShareId, UserId) {
+        let (id, users) = self.store.create_share(new, NOW).await.unwrap();
+        (id, users[0])
+    }
+
     pub(super) fn user_subject(&self, user: UserId) -> SubjectDigest {
         self.keys.subject("user", &user.to_string())
     }
@@ -285,10 +308,73 @@ impl Fixture {
         let one = match kind {
             FactorKind::Totp => self.new_totp("enrolling", id, Some(step)),
             FactorKind::Sms | FactorKind::Email => self.sent("enrolling", Purpose::Enrol, "424242"),
+            FactorKind::Passkey => unreachable!("it has no value"),
         };
         assert!(passed(self.try_all(user, vec![one]).await).has_enrolled);
         let factors = self.store.factors(user).await.unwrap();
         factors.of(kind).unwrap().id.unwrap()
+    }
+
+    pub(super) fn ceremony(&self, user: UserId, token: &str, purpose: Purpose) -> NewCeremony {
+        NewCeremony {
+            bound_to: self.binding(token),
+            purpose,
+            user,
+            state: Secret::new(format!("state of {token}")),
+            expires_at: after(300),
+        }
+    }
+
+    pub(super) fn new_passkey(&self, name: &str) -> NewPasskey {
+        NewPasskey {
+            digest: self.keys.passkey(REALM, name.as_bytes()),
+            host: "files.example.org".to_owned(),
+            name: name.to_owned(),
+            credential: Secret::new(format!("credential of {name}")),
+            sign_count: 7,
+        }
+    }
+
+    /// The tries with a new passkey, whose ceremony begins here.
+    pub(super) async fn registering(
+        &self,
+        user: UserId,
+        token: &str,
+        new: Answer<NewPasskey>,
+    ) -> Vec<Try> {
+        let ceremony = self.ceremony(user, token, Purpose::Enrol);
+        let ceremony = self.store.put_ceremony(ceremony).await.unwrap();
+        let bound_to = self.binding(token);
+        vec![Try::NewPasskey {
+            answers: Answers { bound_to, ceremony },
+            passkey: new,
+        }]
+    }
+
+    /// The tries with an answer of a passkey, whose ceremony begins here.
+    pub(super) async fn answering(
+        &self,
+        user: UserId,
+        token: &str,
+        proof: Answer<Proof>,
+    ) -> Vec<Try> {
+        let ceremony = self.ceremony(user, token, Purpose::Verify);
+        let ceremony = self.store.put_ceremony(ceremony).await.unwrap();
+        let bound_to = self.binding(token);
+        vec![Try::Passkey {
+            answers: Answers { bound_to, ceremony },
+            proof,
+        }]
+    }
+
+    /// Registers a passkey by a verified session.
+    pub(super) async fn register(&self, user: UserId, name: &str) -> PasskeyId {
+        let new = Ok(Box::new(self.new_passkey(name)));
+        let tries = self.registering(user, "registering", new).await;
+        let right = passed(self.try_all(user, tries).await);
+        assert_eq!((right.factor, right.has_enrolled), (Factor::Passkey, true));
+        let factors = self.store.factors(user).await.unwrap();
+        factors.passkeys.last().unwrap().id
     }
 
     pub(super) fn new_totp(
@@ -379,6 +465,15 @@ pub(super) fn mail(address: &str) -> FactorValue {
 
 pub(super) fn totp(secret: &str) -> FactorValue {
     FactorValue::Totp(TotpSecret::from_bytes(secret.as_bytes()))
+}
+
+/// A right answer of a passkey whose authenticator has counted so far.
+pub(super) fn proof(passkey: PasskeyId, sign_count: u32) -> Answer<Proof> {
+    Ok(Box::new(Proof {
+        passkey,
+        credential: Secret::new(format!("credential at {sign_count}")),
+        sign_count,
+    }))
 }
 
 /// `None` if the send is granted, else the limit that was met and the wait.

@@ -2,23 +2,25 @@
 //!
 //! A failure prints the seed; put it into [`SEEDS`] to live that life again.
 
-use super::fixture::{Fixture, NOW, POLICY, REALM, WIDE, mail, sms, totp};
+use super::fixture::{Fixture, NOW, POLICY, REALM, WIDE, mail, proof, sms, totp};
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Advance, Attempt, Authority, BackupCodes, ChangeQuery, Deeds, Disable, FactorKind, FactorValue,
-    LearnedUser, NewChallenge, NewShare, NewSuccess, Purpose, Stage, Try, Which,
+    Advance, Answers, Attempt, Authority, BackupCodes, ChangeQuery, Contact, Deeds, Disable,
+    FactorKind, FactorValue, LearnedUser, NewChallenge, NewPasskey, NewShare, NewSuccess, Purpose,
+    Stage, Try, Which,
 };
 use crate::clock::Timestamp;
 use crate::entropy::{self, OsEntropy};
 use crate::event::{Event, EventKind};
+use crate::factor::passkey::Unfit;
 use crate::factor::phone::Phone;
-use crate::id::{ChallengeId, FactorId, SendId, SessionId, ShareId, UserId};
+use crate::id::{CeremonyId, ChallengeId, FactorId, PasskeyId, SendId, SessionId, ShareId, UserId};
 use crate::secret::Secret;
 use std::fmt::Debug;
 use std::time::Duration;
 
 const SEEDS: [u64; 5] = [2, 5, 9, 10, 11];
-const STEPS: u32 = 1_000;
+const STEPS: u32 = 1_500;
 /// Steps between two full looks at both.
 const LOOK_EVERY: u32 = 5;
 
@@ -55,6 +57,10 @@ enum Step {
     SendMail(Option<UserId>, &'static str, &'static str),
     Guess(Guess),
     TurnOff(UserId, Disable),
+    Begin(UserId, &'static str, Purpose),
+    Register(UserId, &'static str, &'static str, u32, bool),
+    Answer(UserId, &'static str, PasskeyId, u32),
+    Rename(UserId, PasskeyId, &'static str),
     GiveBackup(UserId, u8),
     OpenWizard(&'static str, Option<UserId>, bool),
     AdvanceWizard(&'static str, Stage, Stage, Option<FactorKind>),
@@ -67,7 +73,7 @@ enum Step {
     Touch(SessionId, i64),
     Fail(UserId),
     Succeed(UserId),
-    CreateShare(&'static str, Option<i64>),
+    CreateShare(&'static str, Option<i64>, usize),
     RevokeShare(ShareId),
     Reset(UserId),
     Append(&'static str),
@@ -98,6 +104,8 @@ const CODES: [&str; 2] = ["111111", "222222"];
 const PHONES: [&str; 2] = ["+4511111111", "+4622222222"];
 const ADDRESSES: [&str; 2] = ["ann@example.org", "Bob@example.org"];
 const WIZARDS: [&str; 2] = ["w1", "w2"];
+const WITH_VALUE: [FactorKind; 3] = [FactorKind::Sms, FactorKind::Totp, FactorKind::Email];
+const PASSKEYS: [&str; 3] = ["phone", "laptop", "key"];
 const LENGTHS: [i64; 3] = [100, 5_000, 200_000];
 
 fn step(dice: &mut Dice) -> Step {
@@ -109,7 +117,8 @@ fn step(dice: &mut Dice) -> Step {
     };
     let (user, code) = (UserId(user), dice.pick(&CODES));
     let length = [None, Some(dice.pick(&LENGTHS))][usize::from(dice.roll(2) == 0)];
-    match dice.roll(64) {
+    let passkey = PasskeyId(dice.small_id());
+    match dice.roll(76) {
         0 => Step::Create(dice.pick(&NAMES)),
         1 | 2 => Step::Learn(dice.pick(&NAMES), None),
         3 | 4 => Step::PutToken(user, token, length, None),
@@ -132,7 +141,7 @@ fn step(dice: &mut Dice) -> Step {
         20 => Step::Touch(SessionId(dice.small_id()), dice.pick(&LENGTHS)),
         21 => Step::Fail(user),
         22 if dice.roll(4) == 0 => Step::Succeed(user),
-        23 => Step::CreateShare(token, length),
+        23 => Step::CreateShare(token, length, 1 + usize::from(dice.roll(3) == 0)),
         24 => match dice.roll(5) {
             0 | 1 => Step::RevokeShare(ShareId(dice.small_id())),
             2 => Step::Reset(user),
@@ -140,10 +149,10 @@ fn step(dice: &mut Dice) -> Step {
         },
         25 => Step::Purge,
         26..=28 | 52..=56 => {
-            let kind = dice.pick(&FactorKind::ALL);
+            let kind = dice.pick(&WITH_VALUE);
             Step::Propose(user, token, kind, code, dice.roll(3) == 0)
         }
-        29 | 57..=59 => {
+        29 | 57..=59 | 73 => {
             let user = [None, Some(user)][usize::from(dice.roll(4) > 0)];
             Step::SendMail(user, token, code)
         }
@@ -151,7 +160,7 @@ fn step(dice: &mut Dice) -> Step {
         38 if dice.roll(3) == 0 => Step::TurnOff(user, Disable::All),
         38 if dice.roll(2) == 0 => {
             let own = Disable::Own {
-                kind: dice.pick(&FactorKind::ALL),
+                target: dice.pick(&FactorKind::ALL).into(),
                 last_too: dice.roll(2) == 0,
                 email_counts: dice.roll(2) == 0,
             };
@@ -174,8 +183,31 @@ fn step(dice: &mut Dice) -> Step {
             let token = [None, Some(token)][usize::from(dice.roll(2) == 0)];
             Step::Spend(dice.pick(&CODES), token)
         }
+        64..=66 => {
+            let purpose = dice.pick(&[Purpose::Verify, Purpose::Enrol]);
+            Step::Begin(user, token, purpose)
+        }
+        67..=69 => {
+            let is_first = dice.roll(3) == 0;
+            Step::Register(user, token, dice.pick(&PASSKEYS), count(dice), is_first)
+        }
+        70..=72 => Step::Answer(user, token, passkey, 2 * count(dice)),
+        74 => {
+            let own = Disable::Own {
+                target: passkey.into(),
+                last_too: dice.roll(2) == 0,
+                email_counts: dice.roll(2) == 0,
+            };
+            Step::TurnOff(user, own)
+        }
+        75 => Step::Rename(user, passkey, dice.pick(&PASSKEYS)),
         _ => Step::Learn(dice.pick(&NAMES), Some(dice.pick(&PHONES))),
     }
+}
+
+/// A small count, often 0.
+fn count(dice: &mut Dice) -> u32 {
+    dice.pick(&[0, 0, 0, 1, 2, 3, 4])
 }
 
 fn guess(dice: &mut Dice, user: UserId, token: &'static str) -> Guess {
@@ -271,6 +303,74 @@ fn value_of(kind: FactorKind, code: &str) -> FactorValue {
         FactorKind::Sms => sms(PHONES[nth]),
         FactorKind::Totp => totp(code),
         FactorKind::Email => mail(ADDRESSES[nth]),
+        FactorKind::Passkey => unreachable!("it has no value"),
+    }
+}
+
+/// The ceremony that waits, as it would be found in life; else one that never was. Mostly it has just
+/// begun.
+async fn answers(
+    f: &Fixture,
+    (user, token): (UserId, &str),
+    purpose: Purpose,
+    is_new: bool,
+    now: Timestamp,
+) -> Answers {
+    let bound_to = f.binding(token);
+    if is_new {
+        let mut ceremony = f.ceremony(user, token, purpose);
+        ceremony.expires_at = now.after(Duration::from_secs(300));
+        let _ = f.store.put_ceremony(ceremony).await;
+    }
+    let found = f.store.ceremony(bound_to, purpose, now).await.unwrap();
+    let ceremony = found.map_or(CeremonyId(0), |found| found.id);
+    Answers { bound_to, ceremony }
+}
+
+/// The steps about passkeys.
+async fn take_passkey_step(f: &Fixture, step: Step, now: Timestamp) -> String {
+    let tried = async |user, tries, is_first| {
+        let mut attempt = f.bare(Some(user), tries);
+        // Or their wrong answers would lock everybody for most of a life.
+        for (subject, policy) in [&mut attempt.subjects.user, &mut attempt.subjects.address] {
+            *subject = f.keys.subject("of passkeys", "");
+            policy.delay_every = 0;
+            policy.lock_at = 100_000;
+        }
+        if is_first {
+            attempt.authority = Authority::First { email_counts: true };
+        }
+        said(f.store.attempt(attempt, now).await)
+    };
+    match step {
+        Step::Begin(user, token, purpose) => {
+            let mut ceremony = f.ceremony(user, token, purpose);
+            ceremony.expires_at = now.after(Duration::from_secs(300));
+            said(f.store.put_ceremony(ceremony).await)
+        }
+        Step::Register(user, token, name, sign_count, is_first) => {
+            let new = NewPasskey {
+                sign_count,
+                ..f.new_passkey(name)
+            };
+            let passkey = match sign_count {
+                4 => Err(Unfit::OtherSite),
+                _ => Ok(Box::new(new)),
+            };
+            let is_new = sign_count != 3;
+            let answers = answers(f, (user, token), Purpose::Enrol, is_new, now).await;
+            tried(user, vec![Try::NewPasskey { answers, passkey }], is_first).await
+        }
+        Step::Answer(user, token, id, sign_count) => {
+            let is_new = sign_count != 3;
+            let answers = answers(f, (user, token), Purpose::Verify, is_new, now).await;
+            let factors = f.store.factors(user).await.unwrap();
+            let own = factors.passkeys.last().filter(|_| sign_count > 1);
+            let proof = proof(own.map_or(id, |own| own.id), sign_count);
+            tried(user, vec![Try::Passkey { answers, proof }], false).await
+        }
+        Step::Rename(user, id, name) => said(f.store.rename_passkey(user, id, name).await),
+        other => panic!("{other:?} is no such step"),
     }
 }
 
@@ -339,7 +439,7 @@ async fn take_factor_step(f: &Fixture, step: Step, now: Timestamp) -> String {
             let digest = f.keys.success(name);
             said(f.store.spend_success(REALM, digest, token, now).await)
         }
-        other => panic!("{other:?} is no such step"),
+        step => take_passkey_step(f, step, now).await,
     }
 }
 
@@ -400,13 +500,13 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
             let subjects = [f.user_subject(user), f.address_subject()];
             said(f.store.succeeded(&subjects).await)
         }
-        Step::CreateShare(token, length) => {
+        Step::CreateShare(token, length, recipients) => {
             let share = NewShare {
                 realm: REALM.to_owned(),
-                token: f.digest(token),
+                link: f.digest(token),
                 path: format!("/{token}/"),
-                phone: phone(PHONES[0]),
-                email: None,
+                recipients: PHONES[..recipients].iter().map(contact).collect(),
+                devices_max: Some(2),
                 expires_at: length.map(later),
             };
             said(f.store.create_share(share, now).await)
@@ -416,6 +516,14 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         Step::Append(detail) => said(f.store.append(&[(now, refused(detail))]).await),
         Step::Purge => said(f.store.purge(now).await),
         step => take_factor_step(f, step, now).await,
+    }
+}
+
+/// A recipient of a share, reached by phone.
+fn contact(number: &&str) -> Contact {
+    Contact {
+        phone: Phone::from_e164(number),
+        email: None,
     }
 }
 
@@ -441,6 +549,7 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
     ];
     for token in TOKENS {
         seen.push(said(f.store.token(f.digest(token), now).await));
+        seen.push(said(f.store.share_of_link(f.digest(token), now).await));
         seen.push(said(f.store.session(f.pair(token), now).await));
         for purpose in Purpose::ALL {
             let pending = f.store.pending(f.binding(token), purpose, now).await;
@@ -451,6 +560,8 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
                     .and_then(|it| it.as_ref()?.value.as_ref()),
             );
             seen.push(format!("{} {secret}", said(pending)));
+            let ceremony = f.store.ceremony(f.binding(token), purpose, now).await;
+            seen.push(said(ceremony));
         }
     }
     for user in (0..8).map(UserId) {
@@ -459,6 +570,8 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
         let factors = f.store.factors(user).await.unwrap();
         let values = factors.enrolled.iter().map(|one| plain(Some(&one.value)));
         seen.extend(values);
+        let passkeys = factors.passkeys.iter();
+        seen.extend(passkeys.map(|one| one.credential.expose().to_owned()));
         seen.push(format!("{factors:?}"));
         seen.push(said(f.store.backup_salt(user).await));
         let query = ChangeQuery {
@@ -485,11 +598,14 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
 }
 
 /// Answers that a life must have heard to prove anything.
-const TELLING: [&str; 9] = [
+const TELLING: [&str; 12] = [
     "has_enrolled: true",
     "factor: Totp, has_enrolled: false",
     "factor: BackupCode",
     "factor: Email, has_enrolled: false",
+    "factor: Passkey, has_enrolled: true",
+    "factor: Passkey, has_enrolled: false",
+    "WentBack",
     "Forbidden",
     "Gone",
     "Wrong { left: None }",

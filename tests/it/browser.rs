@@ -3,8 +3,9 @@
 
 use crate::support::browser::Walk;
 use crate::support::smtpd::Smtpd;
-use crate::support::{PASSWORD, PHONE, Site};
+use crate::support::{PASSWORD, PHONE, Site, secret};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn the_second_factor_is_passed_on_the_challenge_page() {
@@ -44,4 +45,45 @@ async fn whoever_hurries_is_told_to_wait() {
         people.push(json!({"token": token, "phone": phone}));
     }
     Walk::new("hurry", &site).fact("people", people).run().await;
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_said_on_a_page() {
+    let look = "portal: {name: Example Files, support: help@example.org}\n\
+        lockout: {delay_every: 100, lock_at: 6}\ncodes:";
+    let site = Site::accounts_with(|setup| setup.with("codes:", look)).await;
+    let gateway = &site.gateway;
+    let mut walk = Walk::new("mishaps", &site);
+    for (name, phone) in [
+        ("anna", PHONE),
+        ("bo", "+4512345679"),
+        ("cara", "+4512345670"),
+    ] {
+        gateway.add_user(name, PASSWORD, phone);
+        let token = gateway.sign_in(name, PASSWORD, "laptop").await;
+        walk = walk.fact(name, json!({"token": token, "phone": phone}));
+    }
+    gateway.add_user_with("nora", PASSWORD, &[]);
+    let token = gateway.sign_in("nora", PASSWORD, "laptop").await;
+    let share = [
+        "share",
+        "add",
+        "--path",
+        "/a/",
+        "--phone",
+        PHONE,
+        "--expires",
+        "2s",
+        "--json",
+    ];
+    let share = gateway.cli_json(&share);
+    let link = secret(share["token"].as_str().expect("token"));
+    walk.fact("nora", json!({"token": token}))
+        .fact("expired", format!("/share/{link}/"))
+        .answer("expire", |_| {
+            std::thread::sleep(Duration::from_secs(2));
+            json!(null)
+        })
+        .run()
+        .await;
 }

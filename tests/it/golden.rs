@@ -72,6 +72,7 @@ fn filled(endpoint: &Endpoint, caller: &Caller) -> String {
         .replace("{id}", NOBODYS_ID)
         .replace("{changeId}", NOBODYS_ID)
         .replace("{type}", method)
+        .replace("{kind}", "totp")
         .replace("{name}", "nobodys-name");
     assert!(!path.contains('{'), "{path}: what does it stand for?");
     path

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod account;
 mod bad_input;
 mod browser;
 mod conformance;

@@ -340,8 +340,7 @@ async fn an_api_client_is_told_the_code_too() {
 #[tokio::test]
 async fn a_stolen_password_is_asked_again_elsewhere() {
     let world =
-        World::with(|setup| setup.with("codes:", "trusted_proxies: [127.0.0.1/32]\ncodes:"))
-            .await;
+        World::with(|setup| setup.with("codes:", "trusted_proxies: [127.0.0.1/32]\ncodes:")).await;
     let get = async |from: &str| {
         let request = world.gateway.http.get(world.gateway.url("/plan.txt"));
         let request = request.basic_auth("anna", Some(PASSWORD));

@@ -46,18 +46,21 @@ impl Judge {
         let disabled = attempt.then.disable;
         let is_for_client = attempt.grant.is_some();
         let usual = usual_of(&attempt);
+        let wrong = wrong_of(&attempt.tries);
         match self.store.attempt(attempt, now).await? {
             Attempted::Right(passed) => {
                 self.passed(&passed, disabled, is_for_client);
                 Ok(passed)
             }
             Attempted::Wrong { left } => {
-                self.refused(meant, "wrong code");
-                if !was_locked && self.is_locked(user, now).await {
-                    self.asker
-                        .emit(&*self.events, EventKind::Locked, "wrong codes");
-                }
+                self.refused(meant, &wrong);
+                self.perhaps_locked(was_locked, user, now).await;
                 Err(VerifyError::Wrong { left })
+            }
+            Attempted::WentBack => {
+                self.refused(meant, "wrong: counter went back");
+                self.perhaps_locked(was_locked, user, now).await;
+                Err(VerifyError::Copied)
             }
             Attempted::Gone => {
                 let gone = match usual {
@@ -70,6 +73,10 @@ impl Judge {
             Attempted::Forbidden => {
                 self.refused(meant, "enrolment not allowed");
                 Err(VerifyError::Forbidden)
+            }
+            Attempted::Full => {
+                self.refused(meant, "no device left");
+                Err(VerifyError::Full)
             }
             Attempted::NeverSent => Err(VerifyError::NeverSent),
             Attempted::Blocked(blocked) => Err(VerifyError::Blocked(blocked)),
@@ -116,6 +123,7 @@ impl Judge {
                 }
                 Try::NewTotp { .. } | Try::Totp { .. } => return Some(Factor::Totp),
                 Try::Backup { .. } => return Some(Factor::BackupCode),
+                Try::Passkey { .. } | Try::NewPasskey { .. } => return Some(Factor::Passkey),
             }
         }
         None
@@ -131,12 +139,32 @@ impl Judge {
             .map(FactorKind::factor)
     }
 
+    async fn perhaps_locked(&self, was_locked: bool, user: SubjectDigest, now: Timestamp) {
+        if !was_locked && self.is_locked(user, now).await {
+            self.asker
+                .emit(&*self.events, EventKind::Locked, "wrong codes");
+        }
+    }
+
     async fn is_locked(&self, user: SubjectDigest, now: Timestamp) -> bool {
         matches!(
             self.store.blocked(&[user], now).await,
             Ok(Some(Blocked::Locked))
         )
     }
+}
+
+/// What the audit says of a wrong code, or of a passkey's answer: why it is none.
+fn wrong_of(tries: &[Try]) -> String {
+    let unfit = tries.iter().find_map(|one| match one {
+        Try::Passkey { proof, .. } => proof.as_ref().err(),
+        Try::NewPasskey { passkey, .. } => passkey.as_ref().err(),
+        Try::Sent { .. } | Try::NewTotp { .. } | Try::Totp { .. } | Try::Backup { .. } => None,
+    });
+    unfit.map_or_else(
+        || "wrong code".to_owned(),
+        |unfit| format!("wrong: {unfit}"),
+    )
 }
 
 /// Whose usual factor stands for the challenge, if it is one that a code was sent for.

@@ -4,7 +4,9 @@ use super::*;
 use crate::auth::challenge::{Accept, Typed, Verified, VerifyError};
 use crate::auth::fixture::{REALM, START, World};
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{Factors as _, LearnedUser, NewUser, Sessions as _, Users as _};
+use crate::auth::ports::{
+    FactorKind, Factors as _, LearnedUser, NewUser, Sessions as _, Users as _,
+};
 use crate::clock::Clock as _;
 use crate::factor::phone::Phone;
 use crate::gate::session::Factor;

@@ -2,6 +2,7 @@
 //! good for.
 
 use super::factors::{FactorKind, FactorValue};
+use super::passkeys::{Answer, Answers, NewPasskey, Proof};
 use super::{Stored, Subjects, Token, async_trait};
 use crate::auth::lockout::Blocked;
 use crate::clock::Timestamp;
@@ -10,7 +11,7 @@ use crate::digest::{
     TokenDigest, WizardDigest,
 };
 use crate::gate::session::{Factor, Session};
-use crate::id::{ChallengeId, FactorId, SendId, UserId};
+use crate::id::{CeremonyId, ChallengeId, FactorId, SendId, UserId};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -154,6 +155,31 @@ pub enum Try {
     Totp { factor: FactorId, step: Option<i64> },
     /// A backup code, hashed under the salt of the user's set.
     Backup { code: CodeDigest },
+    /// The answer of one of the user's passkeys to a ceremony of [`Purpose::Verify`].
+    Passkey {
+        answers: Answers,
+        proof: Answer<Proof>,
+    },
+    /// A new passkey, as the answer to a ceremony of [`Purpose::Enrol`].
+    NewPasskey {
+        answers: Answers,
+        passkey: Answer<NewPasskey>,
+    },
+}
+
+impl Try {
+    /// The ceremony that ends with this try, whether it is right or wrong.
+    #[must_use]
+    pub fn ceremony(&self) -> Option<CeremonyId> {
+        match self {
+            Self::Passkey { answers, .. } | Self::NewPasskey { answers, .. } => {
+                Some(answers.ceremony)
+            }
+            Self::Sent { .. } | Self::NewTotp { .. } | Self::Totp { .. } | Self::Backup { .. } => {
+                None
+            }
+        }
+    }
 }
 
 /// One try of a typed code: everything the atomic step needs to judge it and to act on it.
@@ -196,7 +222,8 @@ pub struct Deeds {
     /// Sessions to be made, each under a number of its own, all of the factor whose code was right;
     /// an older session of a key ends, with a line in the feed. The token of each must be stored or
     /// be the one that is issued here. A key may differ from the pair that asked (a browser's device
-    /// changes at verification).
+    /// changes at verification). The first is of the device that asked: if its token is a share's, the
+    /// device counts among those that have opened it.
     pub sessions: Vec<NewSession>,
     /// A factor to be turned off.
     pub disable: Option<FactorKind>,
@@ -259,6 +286,9 @@ pub enum Attempted {
     /// The code was wrong; it has been counted once. `left`: more tries on the challenge that was
     /// sent (0: it is now void), if it was about one.
     Wrong { left: Option<u32> },
+    /// A passkey's answer was right, but its counter has not moved on: somebody may have a copy of it.
+    /// Counted like a wrong code.
+    WentBack,
     /// It was the code of a challenge that is expired, void or used, there is nothing else that it
     /// could be, or the token or wizard is over. Not counted.
     Gone,
@@ -269,6 +299,9 @@ pub enum Attempted {
     Forbidden,
     /// Not evaluated.
     Blocked(Blocked),
+    /// Not evaluated: the share of the first session has been opened on as many devices as it may be,
+    /// and this is none of them.
+    Full,
 }
 
 /// What a right code was.

@@ -1,5 +1,6 @@
 //! The second factors of users, and the log of their changes.
 
+use super::passkeys::Passkey;
 use super::{Stored, async_trait};
 use crate::clock::Timestamp;
 use crate::digest::CodeDigest;
@@ -7,20 +8,23 @@ use crate::factor::email::EmailAddress;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
 use crate::gate::session::Factor;
-use crate::id::{ChangeId, FactorId, UserId};
+use crate::id::{ChangeId, FactorId, PasskeyId, UserId};
 use crate::secret::Secret;
 
-/// The factors that users enrol and turn off by themselves. A user has at most one of each kind.
+/// The factors that users enrol and turn off by themselves. A user has at most one of each kind, but
+/// any number of passkeys: they are in a list of their own ([`FactorSet::passkeys`]), and have no
+/// [`FactorValue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FactorKind {
     Sms,
     Totp,
     Email,
+    Passkey,
 }
 
 impl FactorKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Sms, Self::Totp, Self::Email];
+    pub const ALL: [Self; 4] = [Self::Sms, Self::Totp, Self::Email, Self::Passkey];
 
     /// The same as a session knows it.
     #[must_use]
@@ -29,6 +33,7 @@ impl FactorKind {
             Self::Sms => Factor::Sms,
             Self::Totp => Factor::Totp,
             Self::Email => Factor::Email,
+            Self::Passkey => Factor::Passkey,
         }
     }
 
@@ -106,12 +111,33 @@ pub struct FactorSet {
     /// operator or the profile gave comes after, phone before address. A kind that the user
     /// enrolled or turned off is never taken from the profile.
     pub enrolled: Vec<Enrolled>,
+    /// Oldest first.
+    pub passkeys: Vec<Passkey>,
     /// Backup codes that are not spent. They are no factor by themselves.
     pub backup_codes_left: u32,
 }
 
 impl FactorSet {
-    /// The factor of a kind.
+    /// Whether there is no factor at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.enrolled.is_empty() && self.passkeys.is_empty()
+    }
+
+    /// Whether passkeys are all there is: nothing that a code could be typed of.
+    #[must_use]
+    pub fn has_only_passkeys(&self) -> bool {
+        self.enrolled.is_empty() && !self.passkeys.is_empty()
+    }
+
+    /// The kinds that there are, in the user's order, passkeys last.
+    pub fn kinds(&self) -> impl Iterator<Item = FactorKind> {
+        let passkey = (!self.passkeys.is_empty()).then_some(FactorKind::Passkey);
+        let enrolled = self.enrolled.iter().map(|one| one.value.kind());
+        enrolled.chain(passkey)
+    }
+
+    /// The factor of a kind; none for passkeys.
     #[must_use]
     pub fn of(&self, kind: FactorKind) -> Option<&Enrolled> {
         self.enrolled.iter().find(|one| one.value.kind() == kind)
@@ -154,7 +180,7 @@ pub enum Disable {
     /// One that its user takes away. The last one that counts (see [`Enrolled::counts`]) stays,
     /// unless `last_too`; with it go the backup codes.
     Own {
-        kind: FactorKind,
+        target: Target,
         last_too: bool,
         email_counts: bool,
     },
@@ -165,8 +191,47 @@ impl Disable {
     #[must_use]
     pub fn covers(self, kind: FactorKind) -> bool {
         match self {
-            Self::One(one) | Self::Own { kind: one, .. } => one == kind,
+            Self::One(one) => one == kind,
+            Self::Own { target, .. } => target == Target::Kind(kind),
             Self::All => true,
+        }
+    }
+
+    /// Whether it is about that passkey.
+    #[must_use]
+    pub fn covers_passkey(self, id: PasskeyId) -> bool {
+        let is_it = matches!(self, Self::Own { target: Target::Passkey(one), .. } if one == id);
+        is_it || self.covers(FactorKind::Passkey)
+    }
+}
+
+/// One thing that a user takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The factor of a kind; all passkeys.
+    Kind(FactorKind),
+    Passkey(PasskeyId),
+}
+
+impl From<FactorKind> for Target {
+    fn from(kind: FactorKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+impl From<PasskeyId> for Target {
+    fn from(id: PasskeyId) -> Self {
+        Self::Passkey(id)
+    }
+}
+
+impl Target {
+    /// What kind of factor it is.
+    #[must_use]
+    pub fn kind(self) -> FactorKind {
+        match self {
+            Self::Kind(kind) => kind,
+            Self::Passkey(_) => FactorKind::Passkey,
         }
     }
 }
@@ -178,7 +243,7 @@ pub struct BackupCodes {
     pub codes: Vec<CodeDigest>,
 }
 
-/// One line of the log of changes: a factor was turned on or off.
+/// One line of the log of changes: a factor was turned on or off. Each passkey has its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub id: ChangeId,

@@ -34,9 +34,10 @@ macro_rules! store_verbs {
                 fn succeeded(subjects: &[SubjectDigest]) -> ();
             }
             Shares {
-                fn create_share(share: NewShare, now: Timestamp) -> (ShareId, UserId);
+                fn create_share(share: NewShare, now: Timestamp) -> (ShareId, Vec<UserId>);
                 fn shares() -> Vec<Share>;
-                fn revoke_share(id: ShareId, now: Timestamp) -> bool;
+                fn share_of_link(link: TokenDigest, now: Timestamp) -> Option<Share>;
+                fn revoke_share(id: ShareId, now: Timestamp) -> Vec<UserId>;
             }
             AuditTrail {
                 fn append(events: &[(Timestamp, Event)]) -> ();
@@ -61,6 +62,11 @@ macro_rules! store_verbs {
                 fn put_challenge(challenge: NewChallenge) -> ChallengeId;
                 fn pending(bound_to: Binding, purpose: Purpose, now: Timestamp) -> Option<Pending>;
                 fn attempt(attempt: Attempt, now: Timestamp) -> Attempted;
+            }
+            Passkeys {
+                fn put_ceremony(ceremony: NewCeremony) -> CeremonyId;
+                fn ceremony(bound_to: Binding, purpose: Purpose, now: Timestamp) -> Option<Ceremony>;
+                fn rename_passkey(user: UserId, id: PasskeyId, name: &str) -> bool;
             }
             Wizards {
                 fn open_wizard(wizard: Wizard, opener: SubjectDigest, now: Timestamp) -> ();

@@ -1,10 +1,9 @@
-//! Passwords and share links: right, wrong, throttled, and with a store that fails.
+//! Passwords: right, wrong, throttled, and with a store that fails.
 
 use super::*;
-use crate::auth::fixture::{REALM, START, World};
-use crate::auth::ports::{Shares as _, Tokens as _};
+use crate::auth::fixture::{REALM, World};
+use crate::auth::ports::Tokens as _;
 use crate::clock::Clock as _;
-use std::time::Duration;
 
 struct Door {
     world: World,
@@ -35,11 +34,6 @@ impl Door {
             .auth
             .sign_in(at, name, &Secret::new(password))
             .await
-    }
-
-    async fn open(&self, token: &str) -> Result<SignedIn, SignInError> {
-        let at = self.at("192.0.2.1");
-        self.world.auth.open_share(at, &Secret::new(token)).await
     }
 
     async fn stored(&self, signed_in: &SignedIn) -> Option<Token> {
@@ -164,60 +158,11 @@ async fn guesses_sent_at_once_meet_the_delay_that_the_first_ones_earn() {
 }
 
 #[tokio::test]
-async fn a_share_gives_a_token_limited_to_it() {
-    let door = Door::new().await;
-    let end = START.after(Duration::from_secs(3600));
-    let (share, user) = door.world.share("link", None, Some(end)).await;
-    let signed_in = door.open("link").await.unwrap();
-    assert_eq!(signed_in.user.id, user);
-    assert_eq!(signed_in.expires_at, Some(end));
-    assert_ne!(signed_in.token.expose(), "link");
-    let token = door.stored(&signed_in).await.unwrap();
-    assert_eq!(token.scope.as_deref(), Some("/dir/"));
-    assert_eq!((token.share, token.expires_at), (Some(share), Some(end)));
-
-    assert!(door.world.store.revoke_share(share, START).await.unwrap());
-    assert!(
-        door.stored(&signed_in).await.is_none(),
-        "ends with its share"
-    );
-    assert_eq!(door.open("link").await.unwrap_err(), SignInError::Wrong);
-}
-
-#[tokio::test]
-async fn unknown_expired_and_other_tokens_open_no_share() {
-    let door = Door::new().await;
-    let end = START.after(Duration::from_secs(60));
-    door.world.share("link", None, Some(end)).await;
-    let account = door.sign_in("ann", "right").await.unwrap();
-    assert_eq!(door.open("unknown").await.unwrap_err(), SignInError::Wrong);
-    assert_eq!(
-        door.open(account.token.expose()).await.unwrap_err(),
-        SignInError::Wrong
-    );
-    door.world.advance(60);
-    assert_eq!(door.open("link").await.unwrap_err(), SignInError::Wrong);
-    for _ in 3..50 {
-        assert_eq!(door.open("unknown").await.unwrap_err(), SignInError::Wrong);
-    }
-    assert!(matches!(
-        door.open("unknown").await,
-        Err(SignInError::TooMany { .. })
-    ));
-}
-
-#[tokio::test]
 async fn a_store_that_fails_issues_nothing() {
     let door = Door::new().await;
-    door.world.share("link", None, None).await;
     for verb in ["blocked", "user_by_name", "succeeded", "put_token"] {
         door.world.store.break_verb(Some(verb));
         let error = door.sign_in("ann", "right").await.unwrap_err();
-        assert_eq!(error, SignInError::Unavailable, "{verb}");
-    }
-    for verb in ["blocked", "token", "user", "put_token"] {
-        door.world.store.break_verb(Some(verb));
-        let error = door.open("link").await.unwrap_err();
         assert_eq!(error, SignInError::Unavailable, "{verb}");
     }
     door.world.store.break_verb(Some("failed"));

@@ -34,6 +34,8 @@ impl Auth {
         let key = match kind {
             FactorKind::Totp => Some(self.new_totp_secret()?),
             FactorKind::Sms | FactorKind::Email => None,
+            // There is no code to be typed.
+            FactorKind::Passkey => return Err(WizardError::NotEnabled),
         };
         if let Some(key) = &key {
             wizard.stage = Stage::Code;

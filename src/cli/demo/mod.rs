@@ -12,7 +12,7 @@ mod walk;
 
 use super::args;
 use super::error::CliError;
-use super::operator::command::{Command, ShareAdd, UserAdd};
+use super::operator::command::{Command, RecipientAdd, ShareAdd, UserAdd};
 use super::operator::output::Output;
 use super::operator::{self, Operator};
 use super::serve::{Door, Signals};
@@ -155,7 +155,10 @@ async fn people(
     }
     let share = ShareAdd {
         path: backend.share_path.to_owned(),
-        phone: Some(Secret::new(PHONE)),
+        recipients: vec![RecipientAdd {
+            phone: Some(Secret::new(PHONE)),
+            email: None,
+        }],
         ..ShareAdd::default()
     };
     let share_url = share_url(operator::run(Command::ShareAdd(share), operator).await?);

@@ -52,12 +52,23 @@ pub struct ShareAdd {
     /// As for [`UserAdd`].
     pub identity: Option<String>,
     pub path: String,
+    /// Whom it is for; nobody: whoever has it opens what asks for no second factor.
+    pub recipients: Vec<RecipientAdd>,
+    /// On how many devices it can be opened.
+    pub devices_max: Option<u32>,
+    /// `None`: until it is revoked.
+    pub lifetime_secs: Option<u64>,
+}
+
+/// One of the people whom a share link is for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipientAdd {
+    /// With its country code.
     #[serde(with = "exposed")]
     pub phone: Option<Secret>,
     #[serde(with = "exposed")]
     pub email: Option<Secret>,
-    /// `None`: until it is revoked.
-    pub lifetime_secs: Option<u64>,
 }
 
 /// A user: a name, an id (`12`), or surely an id (`id:12`).

@@ -57,6 +57,10 @@ pub enum OperatorError {
     Phone(#[from] PhoneError),
     #[error("the mail address is not usable: write it like anna@example.org")]
     Email,
+    #[error("two recipients have the same number or address ({0}): name each person once")]
+    SameRecipient(String),
+    #[error("a share link is for {max} people at most, not for {named}: make several links")]
+    TooManyRecipients { named: usize, max: usize },
     #[error("the password hash is not an argon2id PHC string")]
     BadHash,
     #[error("the config has no identity `{0}`: use one of those under `identities`")]

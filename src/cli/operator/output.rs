@@ -47,9 +47,10 @@ pub struct UserLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewShare {
     pub id: ShareId,
-    pub user: UserId,
     pub identity: String,
     pub path: String,
+    pub recipients: Vec<RecipientLine>,
+    pub devices_max: Option<u32>,
     #[serde(with = "exposed")]
     pub url: Option<Secret>,
     #[serde(with = "exposed")]
@@ -61,14 +62,26 @@ pub struct NewShare {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShareLine {
     pub id: ShareId,
-    pub user: UserId,
     pub identity: String,
     pub path: String,
-    pub phone: Option<String>,
-    pub email: Option<String>,
+    pub recipients: Vec<RecipientLine>,
+    /// On how many it was opened.
+    pub devices: u32,
+    pub devices_max: Option<u32>,
+    pub last_opened_at: Option<String>,
     pub created_at: String,
     pub expires_at: Option<String>,
     pub expired: bool,
+}
+
+/// One of the people whom a share link is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientLine {
+    pub user: UserId,
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    pub devices: u32,
+    pub last_opened_at: Option<String>,
 }
 
 /// A session, as `session list` shows it.
@@ -125,6 +138,7 @@ impl fmt::Display for Output {
                 writeln!(f, "share {}", share.id)?;
                 writeln!(f, "url    {}", shown(&share.url))?;
                 writeln!(f, "token  {}", shown(&share.token))?;
+                writeln!(f, "for    {}", people(&share.recipients))?;
                 writeln!(f, "ends   {}", or(share.expires_at.as_deref(), "never"))
             }
             Self::ShareRevoked { id } => writeln!(f, "share {id}: ended, with its sessions"),
@@ -141,7 +155,7 @@ impl fmt::Display for Output {
             }
             Self::Shares(shares) => {
                 let head = [
-                    "ID", "USER", "IDENTITY", "PATH", "PHONE", "EMAIL", "SINCE", "ENDS",
+                    "ID", "IDENTITY", "PATH", "FOR", "OPENED", "LAST", "SINCE", "ENDS",
                 ];
                 table(f, head, shares.iter().map(share_cells))
             }
@@ -174,11 +188,14 @@ fn share_cells(share: &ShareLine) -> [String; 8] {
     let ends = or(share.expires_at.as_deref(), "never");
     [
         share.id.to_string(),
-        share.user.to_string(),
         share.identity.clone(),
         share.path.clone(),
-        or(share.phone.as_deref(), "-"),
-        or(share.email.as_deref(), "-"),
+        people(&share.recipients),
+        match share.devices_max {
+            Some(max) => format!("{} of {max}", share.devices),
+            None => share.devices.to_string(),
+        },
+        or(share.last_opened_at.as_deref(), "-"),
         share.created_at.clone(),
         if share.expired {
             ends + " (over)"
@@ -186,6 +203,26 @@ fn share_cells(share: &ShareLine) -> [String; 8] {
             ends
         },
     ]
+}
+
+/// `+45******78 / a…@example.org, +45******79`
+fn people(recipients: &[RecipientLine]) -> String {
+    let one = |it: &RecipientLine| {
+        let ways: Vec<&str> = [&it.phone, &it.email]
+            .into_iter()
+            .filter_map(|way| way.as_deref())
+            .collect();
+        ways.join(" / ")
+    };
+    let all: Vec<String> = recipients
+        .iter()
+        .map(one)
+        .filter(|it| !it.is_empty())
+        .collect();
+    match all.is_empty() {
+        true => "-".to_owned(),
+        false => all.join(", "),
+    }
 }
 
 fn session_cells(session: &SessionLine) -> [String; 11] {
@@ -290,9 +327,10 @@ mod tests {
     fn a_token_is_masked_in_debug() {
         let share = NewShare {
             id: ShareId(1),
-            user: UserId(2),
             identity: "local".to_owned(),
             path: "/a/".to_owned(),
+            recipients: Vec::new(),
+            devices_max: None,
             url: Some(Secret::new("https://files.example.org/share/t0ken")),
             token: Some(Secret::new("t0ken")),
             expires_at: None,

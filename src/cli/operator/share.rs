@@ -1,17 +1,24 @@
 //! Share links, as operators make, list and end them, and the URL under which one is opened.
 
-use super::command::ShareAdd;
-use super::output::{NewShare as NewShareAnswer, Output, ShareLine};
-use super::{Operator, OperatorError, email, iso, masked_email, phone};
-use crate::auth::ports::{NewShare, Share, Which};
+use super::command::{RecipientAdd, ShareAdd};
+use super::output::{NewShare as NewShareAnswer, Output, RecipientLine, ShareLine};
+use super::{Operator, OperatorError, iso, masked_email, phone};
+use crate::auth::ports::{Contact, NewShare, Recipient, Share, Which};
+use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::config::model::{Config, CredentialSource, Listener};
 use crate::entropy;
 use crate::event::EventKind;
+use crate::factor::email::EmailAddress;
+use crate::factor::phone::Phone;
 use crate::id::ShareId;
 use crate::request::{self, Malformed};
 use crate::secret::Secret;
+use std::collections::HashSet;
 use std::time::Duration;
+
+/// People whom one link is for: the page that asks which of them opens it shows all.
+const RECIPIENTS_MAX: usize = 20;
 
 impl Operator {
     pub(super) async fn share_add(&self, share: ShareAdd) -> Result<Output, OperatorError> {
@@ -26,20 +33,32 @@ impl Operator {
         let ends = |secs| now.after(Duration::from_secs(secs));
         let new = NewShare {
             realm: identity.clone(),
-            token: self.keys.realm(&identity).token(token.expose()),
+            link: self.keys.realm(&identity).token(token.expose()),
             path: path.clone(),
-            phone: phone(share.phone.as_ref())?,
-            email: email(share.email)?,
+            recipients: contacts(share.recipients)?,
+            devices_max: share.devices_max,
             expires_at: share.lifetime_secs.map(ends),
         };
+        let contacts = new.recipients.clone();
         let expires_at = iso(new.expires_at);
-        let (id, user) = self.store.create_share(new, now).await?;
-        self.emit(EventKind::Enrolled, Some(user), format!("share {id}"));
+        let (id, users) = self.store.create_share(new, now).await?;
+        for user in &users {
+            self.emit(EventKind::Enrolled, Some(*user), format!("share {id}"));
+        }
+        let recipients = users.into_iter().zip(contacts).map(|(user, contact)| {
+            recipient_line(&Recipient {
+                user,
+                contact,
+                devices: 0,
+                last_opened_at: None,
+            })
+        });
         Ok(Output::NewShare(NewShareAnswer {
             id,
-            user,
             identity,
             path,
+            recipients: recipients.collect(),
+            devices_max: share.devices_max,
             url: Some(Secret::new(base + token.expose())),
             token: Some(token),
             expires_at,
@@ -54,20 +73,55 @@ impl Operator {
     }
 
     pub(super) async fn share_revoke(&self, id: ShareId) -> Result<Output, OperatorError> {
-        let shares = self.store.shares().await?;
-        let user = shares
-            .iter()
-            .find(|share| share.id == id)
-            .map(|share| share.user);
-        if !self.store.revoke_share(id, self.clock.now()).await? {
+        let users = self.store.revoke_share(id, self.clock.now()).await?;
+        if users.is_empty() {
             return Err(OperatorError::NoSuchShare(id));
         }
-        if let Some(user) = user {
+        for user in users {
             self.forget(Which::User(user));
+            self.emit(EventKind::Revoked, Some(user), format!("share {id}"));
         }
-        self.emit(EventKind::Revoked, user, format!("share {id}"));
         Ok(Output::ShareRevoked { id })
     }
+}
+
+/// The people whom a link is for, none of them twice. A link for nobody in particular has one recipient
+/// who cannot be reached.
+fn contacts(recipients: Vec<RecipientAdd>) -> Result<Vec<Contact>, OperatorError> {
+    let named = recipients.len();
+    if named > RECIPIENTS_MAX {
+        let max = RECIPIENTS_MAX;
+        return Err(OperatorError::TooManyRecipients { named, max });
+    }
+    let mut seen = HashSet::new();
+    let mut contacts = Vec::with_capacity(named.max(1));
+    for one in recipients {
+        let contact = Contact {
+            phone: phone(one.phone.as_ref())?,
+            email: one.email.as_ref().map(mail_address).transpose()?,
+        };
+        if let Some(phone) = &contact.phone
+            && !seen.insert(phone.e164().to_owned())
+        {
+            return Err(OperatorError::SameRecipient(phone.masked()));
+        }
+        if let Some(email) = &contact.email
+            && !seen.insert(subject::mailbox(email.expose()))
+        {
+            return Err(OperatorError::SameRecipient(masked_email(email)));
+        }
+        contacts.push(contact);
+    }
+    if contacts.is_empty() {
+        contacts.push(Contact::default());
+    }
+    Ok(contacts)
+}
+
+/// An address that can be sent to: nobody but the link's page would ever find out that it cannot.
+fn mail_address(raw: &Secret) -> Result<Secret, OperatorError> {
+    let address = EmailAddress::parse(raw.expose()).map_err(|_| OperatorError::Email)?;
+    Ok(Secret::new(address.as_str()))
 }
 
 /// The canonical prefix of what lies at and below `path`. One with an encoded slash would open
@@ -137,16 +191,24 @@ fn host_of(listener: &Listener) -> String {
 fn line(share: &Share, now: Timestamp) -> ShareLine {
     ShareLine {
         id: share.id,
-        user: share.user,
         identity: share.realm.clone(),
         path: share.path.clone(),
-        phone: share
-            .phone
-            .as_ref()
-            .map(crate::factor::phone::Phone::masked),
-        email: share.email.as_ref().map(masked_email),
+        recipients: share.recipients.iter().map(recipient_line).collect(),
+        devices: share.devices(),
+        devices_max: share.devices_max,
+        last_opened_at: iso(share.last_opened_at()),
         created_at: share.created_at.iso8601(),
         expires_at: iso(share.expires_at),
         expired: share.expires_at.is_some_and(|end| end <= now),
+    }
+}
+
+fn recipient_line(one: &Recipient) -> RecipientLine {
+    RecipientLine {
+        user: one.user,
+        phone: one.contact.phone.as_ref().map(Phone::masked),
+        email: one.contact.email.as_ref().map(masked_email),
+        devices: one.devices,
+        last_opened_at: iso(one.last_opened_at),
     }
 }

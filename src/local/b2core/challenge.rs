@@ -1,14 +1,18 @@
 //! The e-mail challenge, with a token and without, and the success token that it leads to.
 
 use super::sign_in::Device;
+use crate::auth::Caller;
 use crate::auth::challenge::VerifyError;
 use crate::auth::confirm::Named;
 use crate::auth::wizard::WizardError;
 use crate::local::decode::Fields;
-use crate::local::trouble::Trouble;
+use crate::local::trouble::{ONLY_PASSKEYS, Trouble};
 use crate::local::{Call, Local, Reply, encode};
 use http::StatusCode;
 use serde_json::json;
+
+const NO_ADDRESS: Trouble =
+    Trouble::Nothing("no mail address is known for you: ask who gave you this access to add one");
 
 fn named(named: &Named) -> Reply {
     let body = json!({
@@ -25,11 +29,18 @@ impl Local {
         let opened = self.auth.open_challenge(&by.caller, realm).await;
         match opened {
             Ok(opened) => Ok(named(&opened)),
-            Err(WizardError::NotEnabled) => Err(Trouble::Nothing(
-                "no mail address is known for you: ask who gave you this access to add one",
-            )),
+            Err(WizardError::NotEnabled) => Err(self.no_address(&by.caller).await?),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What somebody without an address is told.
+    async fn no_address(&self, caller: &Caller) -> Result<Trouble, Trouble> {
+        let factors = self.auth.factors(caller.holder.user).await?;
+        Ok(match factors.has_only_passkeys() {
+            true => ONLY_PASSKEYS,
+            false => NO_ADDRESS,
+        })
     }
 
     pub(super) async fn b2core_challenge_unauthorized(

@@ -36,7 +36,7 @@ impl Local {
         let opened = self.auth.open_disable(&by.caller, realm, kind).await?;
         let workflow = match kind {
             FactorKind::Totp => "2fa_google",
-            FactorKind::Sms | FactorKind::Email => "2fa_sms",
+            FactorKind::Sms | FactorKind::Email | FactorKind::Passkey => "2fa_sms",
         };
         Ok(step(StatusCode::OK, &Value::Null, &opened.name, workflow))
     }

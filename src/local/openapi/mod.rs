@@ -271,9 +271,10 @@ fn parameters(operation: &Operation) -> Vec<Value> {
 
 fn path_parameter(name: &str) -> &'static str {
     match name {
-        "token" => "The bearer token once more.",
+        "token" => "The bearer token once more, or a share link's.",
         "id" => "The user's number, as `user add` prints it.",
         "type" => "The method: `google` or `sms`.",
+        "kind" => "The factor: `totp`, `sms` or `email`.",
         "changeId" => "The change's number.",
         _ => "A name out of an earlier answer.",
     }

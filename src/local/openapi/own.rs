@@ -1,7 +1,7 @@
 //! What is on every route: Vestibule's own tokens, its page, this document.
 
-use super::Kind::{Digits, Flag, OneOf, Text};
-use super::{Answer, Dialect, Field, HTML, JSON, Operation, Token, field, operation};
+use super::Kind::{Digits, Flag, OneOf, Text, Whole};
+use super::{Answer, Dialect, Field, HTML, JSON, Kind, Operation, Token, field, operation};
 use serde_json::{Value, json};
 
 pub(super) const TOKENS: Dialect = Dialect {
@@ -102,6 +102,36 @@ pub(super) const PAGES: Dialect = Dialect {
                 &[401, 403, 404, 429],
             )
         },
+        open(
+            "GET",
+            SHARE,
+            "Show what a share link opens and whom it is for; sends nothing. Go on if this browser is in.",
+            &[],
+            &[(200, Answer::Page), (303, Answer::Empty)],
+            &[403, 404, 429],
+        ),
+        open(
+            "POST",
+            SHARE,
+            "Exchange the link for a token of one recipient, kept in a cookie, and send this one a code.",
+            &[
+                FORM,
+                field(
+                    "recipient",
+                    Text,
+                    false,
+                    "Which of the page's recipients, from 0.",
+                ),
+                field(
+                    "factor",
+                    OneOf(&["sms", "email"]),
+                    false,
+                    "By what the code is sent.",
+                ),
+            ],
+            &[(200, Answer::Page), (303, Answer::Empty)],
+            &[403, 404, 429],
+        ),
         Operation {
             query: &[USER_CODE],
             ..open(
@@ -187,13 +217,120 @@ pub(super) const PAGES: Dialect = Dialect {
             &[(303, Answer::Empty)],
             &[403],
         ),
+        form_page(
+            "GET",
+            "/.vestibule/account",
+            "Show sessions and factors.",
+            &[],
+            &[401, 403],
+        ),
+        form_page(
+            "POST",
+            "/.vestibule/account",
+            "End a session or all others, or remove a factor: its forms.",
+            &[
+                FORM,
+                field(
+                    "action",
+                    OneOf(&["end", "end-others", "remove"]),
+                    true,
+                    "What to do.",
+                ),
+                field("session", Whole, false, "With `end`: its number."),
+                field("factor", KINDS, false, "With `remove`: which one."),
+            ],
+            &[401, 403, 404, 409],
+        ),
+        Operation {
+            query: &[RETURN_TO],
+            ..form_page(
+                "GET",
+                "/.vestibule/enrol",
+                "Show which second factors can be set up.",
+                &[],
+                &[401, 403],
+            )
+        },
+        Operation {
+            query: &[RETURN_TO],
+            ..form_page(
+                "GET",
+                "/.vestibule/enrol/{kind}",
+                "Show the setting up of a factor (`totp`, `sms`, `email`).",
+                &[],
+                &[401, 403, 404],
+            )
+        },
+        Operation {
+            query: &[RETURN_TO],
+            ..form_page(
+                "POST",
+                "/.vestibule/enrol/{kind}",
+                "Begin, send a code again, or confirm by a code: its forms.",
+                &[
+                    FORM,
+                    field(
+                        "action",
+                        OneOf(&["begin", "again", "verify"]),
+                        true,
+                        "What to do.",
+                    ),
+                    field("to", Text, false, "With `begin`: the number or address."),
+                    field("code", Digits, false, "With `verify`: the code."),
+                ],
+                &[401, 403, 404, 429],
+            )
+        },
+        Operation {
+            query: &[RETURN_TO],
+            ..form_page(
+                "GET",
+                "/.vestibule/backup-codes",
+                "Show how many backup codes are left.",
+                &[],
+                &[401, 403],
+            )
+        },
+        Operation {
+            query: &[RETURN_TO],
+            ..form_page(
+                "POST",
+                "/.vestibule/backup-codes",
+                "Make new backup codes, and show them: its form.",
+                &[FORM],
+                &[401, 403],
+            )
+        },
     ],
     error: "Html",
     error_type: HTML,
     schemas: || json!({ "Html": { "type": "string" } }),
 };
 
+/// A page, or the way to another one.
+const fn form_page(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    body: &'static [Field],
+    errors: &'static [u16],
+) -> Operation {
+    Operation {
+        token: Token::Optional,
+        ..open(
+            method,
+            path,
+            summary,
+            body,
+            &[(200, Answer::Page), (303, Answer::Empty)],
+            errors,
+        )
+    }
+}
+
 const PAGE: &str = "/.vestibule/challenge";
+const KINDS: Kind = OneOf(&["totp", "sms", "email"]);
+const SHARE: &str = "/share/{token}";
 const DEVICE: &str = "/.vestibule/device";
 const USER_CODE: Field = field(
     "code",

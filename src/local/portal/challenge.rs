@@ -10,18 +10,16 @@
 use super::super::decode::Fields;
 use super::super::{Local, Reply, encode};
 use super::challenge_url;
-use super::cookie;
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
 use super::said::{self, Alert, Stop};
-use super::visitor::{Arrival, Device};
-use crate::auth::challenge::{Accept, Outlook, Sent, Typed, VerifyError};
+use super::visitor::Arrival;
+use crate::auth::challenge::{Accept, Outlook, Sent, VerifyError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{FactorKind, StoreError};
 use crate::auth::{Caller, Standing};
 use crate::factor::{backup, totp};
-use crate::gate::Presented;
 use askama::Template;
 use http::{Method, StatusCode};
 
@@ -36,8 +34,8 @@ struct Page<'a> {
     /// What went wrong, as a sentence.
     alert: Option<Sentence>,
     /// What is said to whoever is locked out and has backup codes.
-    backup_offer: Option<Sentence>,
-    /// Why somebody has to choose.
+    way_out: Option<Sentence>,
+    /// Why somebody has to pass.
     why: Sentence,
     /// All that the visitor can pass with.
     ways: &'a [Way],
@@ -66,6 +64,8 @@ impl Way {
 pub(super) enum View<'a> {
     /// There is nothing to pass with.
     Nothing,
+    /// Nothing helps but an operator.
+    Locked,
     Choose,
     Code(Code<'a>),
 }
@@ -86,24 +86,24 @@ pub(super) struct Code<'a> {
 pub(super) struct Passing<'a> {
     pub(super) ways: Vec<Way>,
     pub(super) view: View<'a>,
-    is_locked: bool,
+    has_way_out: bool,
 }
 
 impl<'a> Passing<'a> {
     /// `by` is what the page's address asks for, `alert` what went wrong.
     pub(super) fn new(by: &str, outlook: &'a Outlook, digits: usize, alert: Option<Alert>) -> Self {
         let ways = ways(outlook);
-        let view = view(by, &ways, outlook, digits).told(alert);
         Self {
+            view: view(by, &ways, outlook, digits).told(alert),
+            has_way_out: is_locked(outlook) && outlook.has_backup_codes,
             ways,
-            view,
-            is_locked: outlook.blocked == Some(Blocked::Locked) && outlook.has_backup_codes,
         }
     }
 
     /// What is said to whoever is locked out and has backup codes.
-    pub(super) fn backup_offer(&self, frame: &Frame<'_>) -> Option<Sentence> {
-        self.is_locked.then(|| frame.say("challenge-locked-backup"))
+    pub(super) fn way_out(&self, frame: &Frame<'_>) -> Option<Sentence> {
+        self.has_way_out
+            .then(|| frame.say("challenge-locked-backup"))
     }
 }
 
@@ -122,8 +122,16 @@ impl Asked<'_> {
     }
 }
 
+fn is_locked(outlook: &Outlook) -> bool {
+    outlook.blocked == Some(Blocked::Locked)
+}
+
 /// Every way, in the order of the page.
 fn ways(outlook: &Outlook) -> Vec<Way> {
+    let backup = outlook.has_backup_codes.then_some(Way::Backup);
+    if is_locked(outlook) {
+        return backup.into_iter().collect();
+    }
     // Passkeys come first: they need nothing to be typed.
     let app = outlook.factors.totp().map(|_| Way::App);
     let messages = outlook.factors.enrolled.iter().filter_map(|enrolled| {
@@ -132,7 +140,6 @@ fn ways(outlook: &Outlook) -> Vec<Way> {
             recipient: enrolled.value.masked()?,
         })
     });
-    let backup = outlook.has_backup_codes.then_some(Way::Backup);
     app.into_iter().chain(messages).chain(backup).collect()
 }
 
@@ -142,6 +149,7 @@ impl Local {
         let arrival = Arrival::read(visit.call)?;
         let caller = self.caller(visit.call, arrival.presented()).await?;
         let caller = caller.ok_or(Stop::UnknownToken)?;
+        self.enrols_first(visit, &arrival, &caller).await?;
         let asked = Asked {
             visit,
             arrival,
@@ -171,6 +179,13 @@ impl Local {
             Ok(reply) => Ok(reply),
             Err(alert) => {
                 let outlook = self.outlook(&asked.caller).await?;
+                // That somebody has to wait now matters more than what went wrong.
+                let alert = match outlook.blocked {
+                    Some(blocked) if alert.status != StatusCode::SERVICE_UNAVAILABLE => {
+                        blocked.into()
+                    }
+                    _ => alert,
+                };
                 Ok(self.shown(asked, &outlook, Some(alert)))
             }
         }
@@ -200,37 +215,12 @@ impl Local {
         accept: Accept,
     ) -> Result<Result<Reply, Alert>, Stop> {
         let (call, arrival) = (asked.visit.call, &asked.arrival);
-        // A device that the address itself names stays: the way back names it again.
-        let fresh = match arrival.device {
-            Device::Named(_) => None,
-            Device::Cookie(_) | Device::None => Some(self.new_device()?),
-        };
-        let presented = Presented {
-            token: &arrival.token,
-            device: fresh.as_deref().or(arrival.device.name()),
-        };
-        let pair = call.route.keys.session(presented.token, presented.device);
-        let label = presented.device;
-        let label = label.map(|device| self.auth.keys.device_label(device));
         let code = asked.visit.field("code")?;
-        let typed = Typed {
-            code: &code,
-            accept,
-            pair,
-            device_label: label,
-            issue: None,
-        };
-        let verified = match self.auth.verify(&asked.caller, typed).await {
-            Ok(verified) => verified,
-            Err(error) => return Ok(Err(alert(accept, error))),
-        };
-        self.remember(call, presented, pair, &verified.session)
-            .await;
-        let reply = said::go_to(&arrival.return_to);
-        Ok(Ok(match fresh {
-            Some(device) => cookie::set_device(reply, call, &device, self.cookie_secs()),
-            None => reply,
-        }))
+        let passed = self.pass(call, arrival, &asked.caller, &code, accept).await;
+        Ok(match passed {
+            Ok(passed) => Ok(self.renamed(call, said::go_to(&arrival.return_to), &passed)),
+            Err(error) => Err(alert(accept, error)),
+        })
     }
 
     fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {
@@ -245,7 +235,7 @@ impl Local {
             title: passing.view.title(frame),
             action: &asked.address(),
             alert: alert.map(|alert| alert.text(frame.words())),
-            backup_offer: passing.backup_offer(frame),
+            way_out: passing.way_out(frame),
             why: frame.say("challenge-why").with("service", frame.name()),
             ways: &passing.ways,
             view: passing.view,
@@ -285,14 +275,15 @@ fn view<'a>(by: &str, ways: &[Way], outlook: &'a Outlook, digits: usize) -> View
         ..code(None, backup::DIGITS)
     };
     match (by, &outlook.sent, ways) {
+        (_, _, []) if is_locked(outlook) => View::Locked,
         (_, _, []) => View::Nothing,
+        (_, _, [Way::Backup]) => View::Code(recovery),
         ("app", _, _) if ways.contains(&Way::App) => View::Code(app),
         ("backup", _, _) if ways.contains(&Way::Backup) => View::Code(recovery),
         ("other", _, _) => View::Choose,
         (_, Some(sent), _) => View::Code(code(Some(sent), digits)),
         // An app's code is at hand: nothing is sent before it is asked for.
         (_, None, [Way::App, ..]) => View::Code(app),
-        (_, None, [Way::Backup]) => View::Code(recovery),
         (_, None, _) => View::Choose,
     }
 }
@@ -300,7 +291,7 @@ fn view<'a>(by: &str, ways: &[Way], outlook: &'a Outlook, digits: usize) -> View
 impl View<'_> {
     fn title(&self, t: &Frame<'_>) -> Sentence {
         match self {
-            Self::Nothing | Self::Choose => t.say("challenge-choose-title"),
+            Self::Nothing | Self::Locked | Self::Choose => t.say("challenge-choose-title"),
             Self::Code(code) if code.is_backup => t.say("challenge-backup-title"),
             Self::Code(_) => t.say("challenge-code-title"),
         }
@@ -371,13 +362,13 @@ mod tests {
             digits: 6,
             is_wrong: true,
         };
-        for view in [View::Nothing, View::Choose, View::Code(code)] {
+        for view in [View::Nothing, View::Locked, View::Choose, View::Code(code)] {
             let page = Page {
                 t: &frame,
                 title: view.title(&frame),
                 action: "\"><script>",
                 alert: Some(frame.say("said-not-found")),
-                backup_offer: None,
+                way_out: None,
                 why: frame.say("challenge-why").with("service", frame.name()),
                 ways: &[message.clone(), Way::Backup],
                 view,

@@ -39,7 +39,7 @@ struct Page<'a> {
     asking: Asking,
     action: &'a str,
     alert: Option<Sentence>,
-    backup_offer: Option<Sentence>,
+    way_out: Option<Sentence>,
     why: Sentence,
     ways: &'a [Way],
     view: View<'a>,
@@ -125,9 +125,9 @@ impl Local {
     async fn act_for_client(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
         match asked.visit.field("action")?.as_str() {
             "send" => self.send_for_client(asked).await,
-            "verify" => self.let_in(asked, Accept::Factor).await,
-            "recover" => self.let_in(asked, Accept::Backup).await,
-            "refuse" => self.keep_out(asked).await,
+            "verify" => self.let_client_in(asked, Accept::Factor).await,
+            "recover" => self.let_client_in(asked, Accept::Backup).await,
+            "refuse" => self.keep_client_out(asked).await,
             _ => Err(Stop::malformed(&"`action` must be one of the page's")),
         }
     }
@@ -143,7 +143,7 @@ impl Local {
         })
     }
 
-    async fn let_in(
+    async fn let_client_in(
         &self,
         asked: &Asked<'_>,
         accept: Accept,
@@ -162,7 +162,7 @@ impl Local {
         )
     }
 
-    async fn keep_out(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+    async fn keep_client_out(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
         let from = asked.visit.call.address;
         let refused = self.auth.refuse_grant(&asked.grant, from).await;
         Ok(match refused {
@@ -195,7 +195,7 @@ impl Local {
             asking: self.asking(asked),
             action: &asked.address(),
             alert: alert.map(|alert| alert.text(frame.words())),
-            backup_offer: passing.backup_offer(frame),
+            way_out: passing.way_out(frame),
             why: frame.say("device-why"),
             ways: &passing.ways,
             view: passing.view,

@@ -18,14 +18,19 @@
 //!    keys write the literal, so that the test finds it. What goes wrong is a [`said::Stop`] (no page)
 //!    or a [`said::Alert`] (on the page).
 
+mod account;
 mod assets;
+mod backup;
 mod challenge;
 mod cookie;
 mod device;
+mod enrol;
 mod form;
 mod language;
 mod page;
+mod pass;
 mod said;
+mod share;
 mod sign_in;
 mod sign_out;
 mod visitor;
@@ -46,6 +51,15 @@ pub enum Step {
     Asset,
     /// The second factor.
     Challenge,
+    /// What somebody has here: sessions and factors.
+    Account,
+    /// Which factor to set up.
+    Enrol,
+    /// One kind of factor, set up.
+    EnrolKind,
+    BackupCodes,
+    /// What is behind a share link.
+    Share,
     /// Lets in a client that cannot show a page.
     Device,
     /// A name and a password of Vestibule's own accounts.
@@ -72,16 +86,25 @@ pub(super) fn challenge_url(route: &Route, return_to: &str, fresh: bool) -> Stri
     }
 }
 
+/// The address of the page on which a factor is set up, and that leads on to `return_to`.
+pub(super) fn enrol_url(route: &Route, return_to: &str) -> String {
+    with_return(route, "/.vestibule/enrol", return_to)
+}
+
 /// The address of the sign-in page that leads back to `return_to`.
 pub(super) fn sign_in_url(route: &Route, return_to: &str) -> String {
     with_return(route, "/.vestibule/sign-in", return_to)
 }
 
 fn with_return(route: &Route, page: &str, return_to: &str) -> String {
+    with_query(&route.address(page), return_to)
+}
+
+fn with_query(address: &str, return_to: &str) -> String {
     // Once for what may not stand in any target, once more to be a parameter's value.
     let target = utf8_percent_encode(return_to, CONTROLS).to_string();
     let value = utf8_percent_encode(&target, VALUE);
-    format!("{}?return_to={value}", route.address(page))
+    format!("{address}?return_to={value}")
 }
 
 impl Local {
@@ -105,6 +128,11 @@ impl Local {
         match step {
             Step::Asset => Err(Stop::NotFound),
             Step::Challenge => self.challenge(visit).await,
+            Step::Account => self.account(visit).await,
+            Step::Enrol => self.enrol(visit).await,
+            Step::EnrolKind => self.enrol_kind(visit).await,
+            Step::BackupCodes => self.backup_codes(visit).await,
+            Step::Share => self.share(visit).await,
             Step::Device => self.device(visit).await,
             Step::SignIn => self.sign_in(visit).await,
             Step::SignOut => self.sign_out(visit).await,

@@ -124,7 +124,8 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Reply {
     });
     let reply = encode::reply(status, "text/html; charset=utf-8", body);
     let reply = encode::header(reply, CONTENT_SECURITY_POLICY, POLICY);
-    // Not `no-referrer`: under it browsers send `Origin: null` with the page's own forms, which
-    // could no longer be told from a foreign page's.
-    encode::header(reply, REFERRER_POLICY, "same-origin")
+    // Never the path: a share link's is a secret, and what it leads to is the upstream's. Not `no-referrer`
+    // either: under it browsers send `Origin: null` with the page's own forms, which could no longer be
+    // told from a foreign page's.
+    encode::header(reply, REFERRER_POLICY, "strict-origin")
 }

@@ -40,6 +40,8 @@ pub(super) enum Stop {
     /// Whoever came by a share link has no account.
     ShareOnly,
     NoCookie,
+    /// Only the operator sets up a first factor here.
+    NoSelfEnrolment,
     Unavailable,
     /// Another page comes first: its address on this host.
     GoTo(String),
@@ -66,7 +68,9 @@ impl Stop {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Foreign | Self::StaleForm | Self::ShareOnly => StatusCode::FORBIDDEN,
+            Self::Foreign | Self::StaleForm | Self::ShareOnly | Self::NoSelfEnrolment => {
+                StatusCode::FORBIDDEN
+            }
             Self::Malformed(_) | Self::NoCookie => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoToken | Self::UnknownToken => StatusCode::UNAUTHORIZED,
@@ -85,6 +89,7 @@ impl Stop {
             Self::UnknownToken => ("said-unknown-token-title", "said-unknown-token"),
             Self::ShareOnly => ("said-share-only-title", "said-share-only"),
             Self::NoCookie => ("said-no-cookie-title", "said-no-cookie"),
+            Self::NoSelfEnrolment => ("said-no-self-enrolment-title", "said-no-self-enrolment"),
             Self::Unavailable | Self::GoTo(_) => ("said-unavailable-title", "said-unavailable"),
         };
         Notice { title, detail }
@@ -241,10 +246,12 @@ impl From<VerifyError> for Alert {
                     ..Self::new(StatusCode::UNAUTHORIZED, "said-wrong")
                 };
             }
+            VerifyError::Copied => (StatusCode::UNAUTHORIZED, "passkey-copied"),
             VerifyError::Gone => (StatusCode::FORBIDDEN, "said-gone"),
             VerifyError::NeverSent | VerifyError::Forbidden => {
                 (StatusCode::NOT_FOUND, "said-never-sent")
             }
+            VerifyError::Full => (StatusCode::FORBIDDEN, "share-full"),
             VerifyError::Blocked(blocked) => return blocked.into(),
             VerifyError::Unavailable => return Self::unavailable(),
         };

@@ -9,7 +9,6 @@ use super::{cookie, said, said::Stop};
 use crate::gate::session::Which;
 use askama::Template;
 use http::{HeaderName, Method, StatusCode};
-use std::sync::Arc;
 
 /// What browsers must not show again (W3C Clear Site Data). Cookies are the backend's too, and are
 /// taken away one by one.
@@ -46,10 +45,7 @@ impl Local {
     pub(super) async fn end_token(&self, call: &Call, token: &str) -> Result<(), Stop> {
         let ended = self.auth.sign_out(context(call, ""), token).await?;
         for session in ended {
-            let gate = Arc::clone(&self.gate);
-            // It scans the map.
-            let forget = move || gate.forget(Which::Session(session));
-            let _ = tokio::task::spawn_blocking(forget).await;
+            self.forget(Which::Session(session)).await;
         }
         Ok(())
     }

@@ -14,77 +14,48 @@ use http::Method;
 use http::header::COOKIE;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-/// Who visits a page of their own: `member` is how pages ask.
-pub(super) enum Visitor {
-    /// Nobody, or somebody whose token is not known any more.
-    Anonymous,
-    Known(Box<Member>),
-}
-
-/// Somebody with an account, and how far they have shown who they are (`caller.standing`).
-pub(super) struct Member {
-    pub(super) caller: Caller,
-    pub(super) token: String,
-    /// What the pair is made of besides the token.
-    pub(super) device: Option<String>,
-}
-
-impl Member {
-    pub(super) fn presented(&self) -> Presented<'_> {
-        Presented {
-            token: &self.token,
-            device: self.device.as_deref(),
-        }
-    }
-}
-
 impl Local {
-    /// Who visits, by the token and the device of the page's own call.
-    pub(super) async fn visitor(&self, call: &Call) -> Result<Visitor, Stop> {
-        let head = call.head();
-        let token = credential::find(&call.route.config.credentials, &head)
-            .map_err(|error| Stop::malformed(&error))?;
-        let Some(token) = token else {
-            return Ok(Visitor::Anonymous);
+    /// Who comes to a page that leads on to somewhere else, with a token or by one in the address to
+    /// return to, and as whom. Strangers sign in first.
+    pub(super) async fn arrived(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
+        let call = visit.call;
+        let sign_in = |stop| match call.route.identity {
+            Identity::Accounts => Stop::GoTo(sign_in_url(&call.route, &here(call))),
+            _ => stop,
         };
-        let device = device::find(&head, None).map_err(|error| Stop::malformed(&error))?;
-        let presented = Presented {
-            token: &token,
-            device: device.as_deref(),
-        };
-        let Some(caller) = self.caller(call, presented).await? else {
-            return Ok(Visitor::Anonymous);
-        };
-        Ok(Visitor::Known(Box::new(Member {
-            caller,
-            token: token.into_owned(),
-            device: device.map(std::borrow::Cow::into_owned),
-        })))
+        let arrival = Arrival::read(call).map_err(|stop| match stop {
+            Stop::NoToken => sign_in(stop),
+            stop => stop,
+        })?;
+        let caller = self.caller(call, arrival.presented()).await?;
+        let caller = caller.ok_or_else(|| sign_in(Stop::UnknownToken))?;
+        match caller.holder.scope() {
+            Some(_) => Err(Stop::ShareOnly),
+            None => Ok((arrival, caller)),
+        }
     }
 
     /// Who visits a page that is for members of at least this standing. Others are led to where they
     /// can show more, and back to this page: strangers to the sign-in, members to the challenge.
-    pub(super) async fn member(&self, visit: &Visit<'_>, least: Standing) -> Result<Member, Stop> {
-        let call = visit.call;
-        // What a form has sent is gone by then: its page is where it begins anew.
-        let query = call.query.as_ref().map(|query| format!("?{query}"));
-        let here = format!("{}{}", call.path, query.unwrap_or_default());
-        let member = match self.visitor(call).await? {
-            Visitor::Known(member) => *member,
-            Visitor::Anonymous if matches!(call.route.identity, Identity::Accounts) => {
-                return Err(Stop::GoTo(sign_in_url(&call.route, &here)));
-            }
-            Visitor::Anonymous => return Err(Stop::NoToken),
-        };
-        if member.caller.holder.scope().is_some() {
-            return Err(Stop::ShareOnly);
+    pub(super) async fn member(&self, visit: &Visit<'_>, least: Standing) -> Result<Caller, Stop> {
+        let (_, caller) = self.arrived(visit).await?;
+        match caller.standing < least {
+            true => Err(step_up(visit.call, least == Standing::Sudo)),
+            false => Ok(caller),
         }
-        if member.caller.standing < least {
-            let is_sudo = least == Standing::Sudo;
-            return Err(Stop::GoTo(challenge_url(&call.route, &here, is_sudo)));
-        }
-        Ok(member)
     }
+}
+
+/// The address of the page that a call is about, to come back to. What a form has sent is gone by
+/// then: its page is where it begins anew.
+pub(super) fn here(call: &Call) -> String {
+    let query = call.query.as_ref().map(|query| format!("?{query}"));
+    format!("{}{}", call.path, query.unwrap_or_default())
+}
+
+/// Leads to the challenge page, and back to this one. `fresh`: for a code that is typed now.
+pub(super) fn step_up(call: &Call, fresh: bool) -> Stop {
+    Stop::GoTo(challenge_url(&call.route, &here(call), fresh))
 }
 
 /// Whoever comes to be challenged, with a token; whether anybody holds it has not been asked yet.

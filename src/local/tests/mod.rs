@@ -1,10 +1,12 @@
 //! Every status of the local endpoints, asked through [`Local::answer`].
 
+mod account;
 mod conduit;
 mod iogates;
 mod pages;
 mod portal;
 mod refusal;
+mod share;
 mod sign_in;
 mod tokens;
 mod ziik;
@@ -239,6 +241,13 @@ impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
         let value = self.0.headers().get(name)?;
         Some(value.to_str().unwrap())
+    }
+
+    /// The value of a cookie that is set.
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.0.headers().get_all("set-cookie").iter();
+        let mut cookies = lines.filter_map(|line| line.to_str().unwrap().split(';').next());
+        cookies.find_map(|cookie| cookie.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// That it is ioGates' error of this status: a message and nothing else.

@@ -187,7 +187,7 @@ async fn the_answer_lets_nothing_in_from_elsewhere() {
     ] {
         assert!(policy.contains(part), "{part}");
     }
-    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+    assert_eq!(page.header("referrer-policy"), Some("strict-origin"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert!(!policy.contains("unsafe") && !policy.contains("http"));
     for loose in [
@@ -523,7 +523,7 @@ async fn what_goes_wrong_is_said_on_the_page() {
     for left in ["4 tries are", "3 tries are", "2 tries are", "One try is"] {
         check(&site.answer(verify(&wrong)).await, 401, left);
     }
-    check(&site.answer(verify(&wrong)).await, 401, "no longer good");
+    check(&site.answer(verify(&wrong)).await, 429, "Wait 30 seconds");
     check(&site.answer(verify(&code)).await, 429, "Wait 30 seconds");
     let page = site.answer(with_cookie(get(&site), "abc")).await;
     check(&page, 429, "Wait 30 seconds");
@@ -535,8 +535,11 @@ async fn what_goes_wrong_is_said_on_the_page() {
     });
     site.answer(send()).await;
     let wrong = site.world().inbox.wrong_code();
-    check(&site.answer(verify(&wrong)).await, 401, "The code is wrong");
+    check(&site.answer(verify(&wrong)).await, 403, "locked");
     check(&site.answer(send()).await, 403, "locked");
+    let page = site.answer(with_cookie(get(&site), "abc")).await;
+    check(&page, 403, "locked");
+    assert!(!page.text().contains("<form"), "nothing to be tried");
     site.world().store.break_verb(Some("attempt"));
     check(
         &site.answer(verify(&wrong)).await,

@@ -140,6 +140,9 @@ fn a_browser_is_led_to_the_page_and_back() {
         answer.header("location"),
         Some("/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc%26d")
     );
+    let elsewhere = site
+        .call(Method::GET, "/a?b=c&d")
+        .header("sec-fetch-mode", "navigate");
     for refused in [
         // The link has ended: whoever has it has no account to sign in with.
         Refusal::UnknownToken,
@@ -147,7 +150,7 @@ fn a_browser_is_led_to_the_page_and_back() {
         Refusal::OutOfScope,
         Refusal::Unavailable,
     ] {
-        let answer = ask(&site, &refused, &call);
+        let answer = ask(&site, &refused, &elsewhere);
         assert!(matches!(answer.status(), 401 | 403 | 503));
         assert_eq!(
             answer.header("content-type"),
@@ -159,6 +162,22 @@ fn a_browser_is_led_to_the_page_and_back() {
             answer.status() == 401
         );
     }
+}
+
+#[test]
+fn below_a_link_that_is_no_token_a_browser_is_led_to_the_links_page() {
+    let site = Site::new();
+    let call = |target: &str| site.call(Method::GET, target);
+    let unknown = Refusal::UnknownToken;
+    for below in ["/share/link/", "/share/link/a/b?c=d"] {
+        let navigation = call(below).header("sec-fetch-mode", "navigate");
+        let answer = ask(&site, &unknown, &navigation);
+        assert_eq!(answer.status(), 303, "{below}");
+        assert_eq!(answer.header("location"), Some("/share/link"));
+        assert_eq!(ask(&site, &unknown, &call(below)).status(), 401, "an API");
+    }
+    let without = call("/share/").header("sec-fetch-mode", "navigate");
+    assert_eq!(ask(&site, &unknown, &without).status(), 401);
 }
 
 #[test]
@@ -179,8 +198,6 @@ fn a_browser_without_a_token_is_led_to_the_sign_in_where_there_is_one() {
     }
     let api = ask(&site, &Refusal::NoToken, &site.call(Method::GET, "/a"));
     assert_eq!(api.status(), 401);
-    let link = navigate(&site, "/share/ended/");
-    assert_eq!(ask(&site, &Refusal::UnknownToken, &link).status(), 401);
 
     let elsewhere = Route {
         config: site.route.config.clone(),

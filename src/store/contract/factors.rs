@@ -2,8 +2,7 @@
 
 use super::for_every_engine;
 use crate::auth::ports::{
-    Attempted, Change, ChangeQuery, Disable, FactorKind, FactorValue, LearnedUser, NewShare,
-    Purpose, Try,
+    Attempted, Change, ChangeQuery, Disable, FactorKind, FactorValue, LearnedUser, Purpose, Try,
 };
 use crate::factor::phone::Phone;
 use crate::id::{ChangeId, UserId};
@@ -27,7 +26,7 @@ for_every_engine![
     fifty_at_once_turn_it_off_once,
 ];
 
-const ALL: [FactorKind; 3] = FactorKind::ALL;
+const ALL: [FactorKind; 4] = FactorKind::ALL;
 
 fn query() -> ChangeQuery {
     ChangeQuery {
@@ -153,7 +152,7 @@ async fn turning_a_factor_off_voids_its_codes(f: Fixture) {
 
 fn own(kind: FactorKind, last_too: bool, email_counts: bool) -> Disable {
     Disable::Own {
-        kind,
+        target: kind.into(),
         last_too,
         email_counts,
     }
@@ -311,21 +310,13 @@ async fn a_reset_forgets_what_the_user_did(f: Fixture) {
 }
 
 async fn a_revoked_share_takes_its_factors_with_it(f: Fixture) {
-    let share = NewShare {
-        realm: REALM.to_owned(),
-        token: f.digest("s"),
-        path: "/dir/".to_owned(),
-        phone: None,
-        email: Some(Secret::new("guest@example.org")),
-        expires_at: None,
-    };
-    let (id, user) = f.store.create_share(share, NOW).await.unwrap();
+    let (id, user) = f.share(f.new_share("s")).await;
     f.enrol(user, totp("secret"), 1).await;
     f.give_backup_codes(user, 1, &["11111111"]).await;
     let mut wizard = f.wizard("w");
     wizard.user = Some(user);
     f.open_wizard(wizard).await;
-    assert!(f.store.revoke_share(id, NOW).await.unwrap());
+    assert_eq!(f.store.revoke_share(id, NOW).await.unwrap(), [user]);
     assert!(values(&f, user).await.is_empty());
     assert_eq!(f.store.backup_salt(user).await.unwrap(), None);
     assert!(log(&f, user).await.is_empty());
@@ -374,15 +365,7 @@ async fn an_address_of_two_finds_nobody(f: Fixture) {
         found.unwrap().map(|user| user.id)
     };
     assert_eq!(found().await, Some(ann), "one in each realm");
-    let share = NewShare {
-        realm: REALM.to_owned(),
-        token: f.digest("s"),
-        path: "/dir/".to_owned(),
-        phone: None,
-        email: Some(Secret::new("ann@example.org")),
-        expires_at: None,
-    };
-    f.store.create_share(share, NOW).await.unwrap();
+    f.share(f.new_share("s")).await;
     assert_eq!(
         found().await,
         Some(ann),

@@ -1,7 +1,7 @@
 //! Families of tokens, and tokens that stand for others.
 
 use super::for_every_engine;
-use crate::auth::ports::{Born, Issue, NewSession, NewShare, Refreshed, Rotation, Token, Which};
+use crate::auth::ports::{Born, Issue, NewSession, Refreshed, Rotation, Token, Which};
 use crate::clock::Timestamp;
 use crate::gate::session::Session;
 use crate::id::UserId;
@@ -265,15 +265,9 @@ async fn a_root_that_changes_hands_takes_what_was_born_of_it(f: Fixture) {
 }
 
 async fn a_revoked_share_takes_what_was_born_of_it(f: Fixture) {
-    let new = NewShare {
-        realm: REALM.to_owned(),
-        token: f.digest("link"),
-        path: "/dir/".to_owned(),
-        phone: None,
-        email: None,
-        expires_at: Some(after(400)),
-    };
-    let (share, user) = f.store.create_share(new, NOW).await.unwrap();
+    let mut new = f.new_share("link");
+    new.expires_at = Some(after(400));
+    let (share, user) = f.share(new).await;
     let mut access = born(&f, user, "link", "access");
     access.share = Some(share);
     verify(&f, user, "link", &access, "refresh").await;
@@ -285,7 +279,8 @@ async fn a_revoked_share_takes_what_was_born_of_it(f: Fixture) {
         rotate(&f, "second", "x", after(400)).await,
         Refreshed::Unknown
     );
-    assert!(f.store.revoke_share(share, after(2)).await.unwrap());
+    let ended = f.store.revoke_share(share, after(2)).await;
+    assert_eq!(ended.unwrap(), [user]);
     for token in ["access", "access of second", "link"] {
         assert!(!is_live(&f, token, after(2)).await, "{token}");
     }

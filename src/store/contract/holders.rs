@@ -1,13 +1,11 @@
-//! Users, tokens and share links.
+//! Users and tokens.
 
 use super::for_every_engine;
-use crate::auth::ports::{Attempted, LearnedUser, NewShare, Purpose, Which};
-use crate::clock::Timestamp;
+use crate::auth::ports::{LearnedUser, Which};
 use crate::factor::phone::Phone;
 use crate::id::{ShareId, UserId};
 use crate::secret::Secret;
 use crate::store::fixture::{Fixture, NOW, PHONE, REALM, after};
-use crate::store::rules;
 use std::sync::Arc;
 
 for_every_engine![
@@ -16,9 +14,6 @@ for_every_engine![
     tokens_expire_and_renew,
     a_token_needs_its_user_and_its_share,
     a_token_that_changes_hands_leaves_no_session_behind,
-    a_share_is_a_user_with_a_scoped_token,
-    a_shares_unused_tokens_are_bounded,
-    a_revoked_share_takes_everything_with_it,
     fifty_sign_ins_make_one_user,
 ];
 
@@ -121,7 +116,7 @@ async fn a_token_needs_its_user_and_its_share(f: Fixture) {
     let mut token = f.token(ann, "t");
     token.share = Some(ShareId(99));
     assert!(f.store.put_token(token.clone()).await.is_err());
-    let (share, _) = f.store.create_share(new_share(&f, "s"), NOW).await.unwrap();
+    let (share, _) = f.share(f.new_share("s")).await;
     token.share = Some(share);
     assert!(f.store.put_token(token).await.is_err(), "another's share");
     assert_eq!(f.store.token(f.digest("t"), NOW).await.unwrap(), None);
@@ -138,116 +133,6 @@ async fn a_token_that_changes_hands_leaves_no_session_behind(f: Fixture) {
     let lines = f.store.revocations_after(0).await.unwrap();
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].which, Which::Session(session.id));
-}
-
-pub(super) fn new_share(f: &Fixture, token: &str) -> NewShare {
-    NewShare {
-        realm: REALM.to_owned(),
-        token: f.digest(token),
-        path: "/dir/".to_owned(),
-        phone: Phone::from_e164(PHONE),
-        email: Some(Secret::new("ann@example.org")),
-        expires_at: Some(after(1000)),
-    }
-}
-
-async fn a_share_is_a_user_with_a_scoped_token(f: Fixture) {
-    let made = f.store.create_share(new_share(&f, "s"), NOW).await.unwrap();
-    let (id, user) = made;
-    let (token, holder) = f.store.token(f.digest("s"), NOW).await.unwrap().unwrap();
-    assert_eq!((token.share, token.user), (Some(id), user));
-    assert_eq!(*holder.name, *format!("share:{id}"));
-    assert_eq!(holder.scope(), Some("/dir/"));
-    let named = f.store.user_by_name(REALM, &holder.name).await.unwrap();
-    assert_eq!(named.map(|user| user.id), Some(user));
-
-    let shares = f.store.shares().await.unwrap();
-    assert_eq!(shares.len(), 1);
-    assert_eq!((shares[0].id, shares[0].user), made);
-    assert_eq!(
-        (shares[0].path.as_str(), shares[0].realm.as_str()),
-        ("/dir/", REALM)
-    );
-    assert_eq!(shares[0].phone.as_ref().map(|p| p.e164()), Some(PHONE));
-    assert_eq!(shares[0].email, Some(Secret::new("ann@example.org")));
-    assert_eq!(
-        (shares[0].created_at, shares[0].expires_at),
-        (NOW, Some(after(1000)))
-    );
-
-    // A token issued from it ends with it, whatever its own end.
-    let mut issued = f.token(user, "i");
-    issued.share = Some(id);
-    issued.expires_at = Some(after(9999));
-    f.store.put_token(issued).await.unwrap();
-    let session = f.verify(user, "i").await;
-    assert_eq!(session.expires_at, after(1000));
-    for digest in [f.digest("i"), f.digest("s")] {
-        assert!(f.store.token(digest, after(999)).await.unwrap().is_some());
-        assert_eq!(f.store.token(digest, after(1000)).await.unwrap(), None);
-    }
-    assert_eq!(
-        f.store.session(f.pair("i"), after(1000)).await.unwrap(),
-        None
-    );
-}
-
-async fn a_shares_unused_tokens_are_bounded(f: Fixture) {
-    let (id, user) = f.store.create_share(new_share(&f, "s"), NOW).await.unwrap();
-    let put = async |name: &str, secs: i64| {
-        let mut issued = f.token(user, name);
-        issued.share = Some(id);
-        issued.issued_pair = Some(f.pair(name));
-        issued.issued_at = Timestamp(NOW.0 + secs);
-        f.store.put_token(issued).await.unwrap();
-    };
-    let lives = async |name: &str| f.store.token(f.digest(name), NOW).await.unwrap().is_some();
-    put("verified", 0).await;
-    f.verify(user, "verified").await;
-    put("first", 1).await;
-    put("second", 2).await;
-    for n in 0..rules::SHARE_TOKENS_MAX - 2 {
-        put(&format!("t{n}"), 3).await;
-    }
-    assert!(lives("first").await, "as many as there may be");
-    put("last", 4).await;
-    assert!(!lives("first").await, "one too many");
-    for kept in ["s", "verified", "second", "t0", "last"] {
-        assert!(lives(kept).await, "{kept}");
-    }
-}
-
-async fn a_revoked_share_takes_everything_with_it(f: Fixture) {
-    let (id, user) = f.store.create_share(new_share(&f, "s"), NOW).await.unwrap();
-    let (kept, _) = f
-        .store
-        .create_share(new_share(&f, "kept"), NOW)
-        .await
-        .unwrap();
-    let mut issued = f.token(user, "i");
-    issued.share = Some(id);
-    f.store.put_token(issued).await.unwrap();
-    f.verify(user, "i").await;
-    f.send_code(user, "i", "111111").await;
-
-    assert!(f.store.revoke_share(id, NOW).await.unwrap());
-    assert!(!f.store.revoke_share(id, NOW).await.unwrap());
-    for digest in [f.digest("i"), f.digest("s")] {
-        assert_eq!(f.store.token(digest, NOW).await.unwrap(), None);
-    }
-    assert_eq!(f.store.session(f.pair("i"), NOW).await.unwrap(), None);
-    let sent = vec![f.sent("i", Purpose::Verify, "111111")];
-    assert_eq!(f.try_all(user, sent).await, Attempted::NeverSent);
-    assert_eq!(f.store.user(user).await.unwrap(), None);
-    let lines = f.store.revocations_after(0).await.unwrap();
-    assert_eq!(lines.last().map(|line| line.which), Some(Which::User(user)));
-    let shares = f.store.shares().await.unwrap();
-    assert_eq!(shares.iter().map(|s| s.id).collect::<Vec<_>>(), [kept]);
-    let (next, next_user) = f.store.create_share(new_share(&f, "n"), NOW).await.unwrap();
-    assert!(
-        next > kept && next_user > user,
-        "numbers are not used again"
-    );
 }
 
 async fn fifty_sign_ins_make_one_user(f: Fixture) {

@@ -7,8 +7,10 @@ mod families;
 mod grants;
 mod holders;
 mod keys;
+mod passkeys;
 mod sends;
 mod sessions;
+mod shares;
 mod tries;
 mod wizards;
 

@@ -22,11 +22,15 @@ impl State {
         if !self.may_ask(attempt, now) {
             return Ok(Attempted::Gone);
         }
+        let first = attempt.then.sessions.first();
+        if first.is_some_and(|first| !self.has_room(first)) {
+            return Ok(Attempted::Full);
+        }
         let tries = attempt.tries.iter();
         let verdicts = tries.map(|one| self.judge(attempt.user, one, now));
-        match rules::judge(verdicts.collect()) {
-            Judged::NeverSent => Ok(Attempted::NeverSent),
-            Judged::Gone => Ok(Attempted::Gone),
+        let attempted = match rules::judge(verdicts.collect()) {
+            Judged::NeverSent => return Ok(Attempted::NeverSent),
+            Judged::Gone => return Ok(Attempted::Gone),
             Judged::Wrong { missed, left } => {
                 for missed in missed {
                     if let Some(challenge) = self.same(&missed.challenge) {
@@ -34,12 +38,22 @@ impl State {
                         challenge.is_pending = missed.left > 0;
                     }
                 }
-                self.add_failure(&attempt.subjects.user, now);
-                self.add_failure(&attempt.subjects.address, now);
-                Ok(Attempted::Wrong { left })
+                self.count_failure(attempt, now);
+                Attempted::Wrong { left }
             }
-            Judged::Right(right) => self.accept(attempt, right, now),
-        }
+            Judged::WentBack => {
+                self.count_failure(attempt, now);
+                Attempted::WentBack
+            }
+            Judged::Right(right) => self.accept(attempt, right, now)?,
+        };
+        self.end_ceremonies(&attempt.tries);
+        Ok(attempted)
+    }
+
+    fn count_failure(&mut self, attempt: &Attempt, now: Timestamp) {
+        self.add_failure(&attempt.subjects.user, now);
+        self.add_failure(&attempt.subjects.address, now);
     }
 
     fn block_of(&self, attempt: &Attempt, now: Timestamp) -> Option<Blocked> {
@@ -95,6 +109,10 @@ impl State {
                 let unspent = set.map_or(&[][..], |set| &set.codes);
                 rules::judge_backup(user, unspent, *code)
             }
+            Try::Passkey { answers, proof } => self.judge_passkey(user, *answers, proof, now),
+            Try::NewPasskey { answers, passkey } => {
+                self.judge_new_passkey(user, *answers, passkey, now)
+            }
         }
     }
 
@@ -108,16 +126,16 @@ impl State {
     /// Does what a right code is good for.
     fn accept(&mut self, attempt: &Attempt, right: Right, now: Timestamp) -> Stored<Attempted> {
         let (user, factor) = (right.user, right.factor());
-        if let Some(enrolment) = right.enrolment()
-            && !rules::may_enrol(attempt.authority, &self.enrolled(user))
-        {
-            if let Some(challenge) = self.same(enrolment) {
+        let has_enrolled = right.has_enrolled();
+        let has_passkeys = !self.passkeys_of(user).is_empty();
+        let factors = self.enrolled(user);
+        if has_enrolled && !rules::may_enrol(attempt.authority, &factors, has_passkeys) {
+            if let Some(challenge) = right.challenge().and_then(|judged| self.same(judged)) {
                 challenge.is_pending = false;
             }
             return Ok(Attempted::Forbidden);
         }
         self.check(&attempt.then, now)?;
-        let has_enrolled = right.enrolment().is_some();
         self.spend_code(right, now);
         let sessions = self.act(user, factor, &attempt.then, now)?;
         if let Some(wizard) = attempt.wizard {
@@ -180,6 +198,8 @@ impl State {
                     set.codes.retain(|one| *one != code);
                 }
             }
+            By::Passkey(proof) => self.use_passkey(*proof, now),
+            By::NewPasskey(new) => self.add_passkey(user, *new, now),
         }
     }
 
@@ -187,11 +207,14 @@ impl State {
         let kind = enrolment.factor;
         self.set_factor(user, kind, enrolment.value, step, now);
         if enrolment.replaces_others {
-            for other in rules::turned_off(Disable::All, &self.enrolled(user)) {
+            let others = self.passkey_ids(user);
+            let off = rules::turned_off(Disable::All, &self.enrolled(user), &others);
+            for other in off.kinds {
                 if other != kind {
                     self.set_factor(user, other, None, None, now);
                 }
             }
+            self.remove_passkeys(user, &off.passkeys, now);
         }
     }
 
@@ -208,6 +231,9 @@ impl State {
         let mut sessions = Vec::new();
         for new in &then.sessions {
             sessions.push(self.put_session(new.clone(), factor, now)?);
+        }
+        if let Some(first) = then.sessions.first() {
+            self.opened(first, now);
         }
         if let Some(issue) = &then.issue {
             let verified = rules::longest(&then.sessions).and_then(|(at, new)| {

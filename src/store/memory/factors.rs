@@ -57,17 +57,24 @@ impl State {
     /// Turns factors off; returns whether any was on.
     pub(super) fn turn_off(&mut self, user: UserId, which: Disable, now: Timestamp) -> bool {
         let factors = self.enrolled(user);
-        let kinds = rules::turned_off(which, &factors);
-        for kind in &kinds {
+        let off = rules::turned_off(which, &factors, &self.passkey_ids(user));
+        for kind in &off.kinds {
             self.set_factor(user, *kind, None, None, now);
         }
-        if rules::ends_backup(which, &factors, &kinds) {
+        self.remove_passkeys(user, &off.passkeys, now);
+        if off.backup_codes {
             self.backup.remove(&user);
         }
-        !kinds.is_empty()
+        off.has_any()
     }
 
-    fn log_change(&mut self, user: UserId, kind: FactorKind, is_enabled: bool, at: Timestamp) {
+    pub(super) fn log_change(
+        &mut self,
+        user: UserId,
+        kind: FactorKind,
+        is_enabled: bool,
+        at: Timestamp,
+    ) {
         let change = Change {
             id: ChangeId(next(&mut self.last.change)),
             kind,
@@ -84,6 +91,7 @@ impl State {
         for (kind, is_on) in rules::changed_kinds(&before, &self.enrolled(user)) {
             self.log_change(user, kind, is_on, now);
         }
+        self.remove_passkeys(user, &self.passkey_ids(user), now);
         self.backup.remove(&user);
         for challenge in self.challenges.values_mut() {
             challenge.is_pending &= challenge.user != Some(user);
@@ -94,6 +102,7 @@ impl State {
     /// Removes everything about the second factor of a user who is removed.
     pub(super) fn forget_user(&mut self, user: UserId) {
         self.factors.retain(|(owner, _), _| *owner != user);
+        self.forget_passkeys(user);
         self.backup.remove(&user);
         self.changes.retain(|(owner, _)| *owner != user);
         self.challenges
@@ -102,6 +111,7 @@ impl State {
     }
 
     fn forget_steps(&mut self, user: UserId) {
+        self.forget_ceremonies(user);
         self.wizards
             .retain(|_, opened| opened.wizard.user != Some(user));
         self.success.retain(|_, success| success.user != user);
@@ -131,6 +141,7 @@ impl Factors for Memory {
         let state = self.lock()?;
         Ok(FactorSet {
             enrolled: state.enrolled(user),
+            passkeys: state.passkeys_of(user),
             backup_codes_left: state.backup_codes_left(user),
         })
     }

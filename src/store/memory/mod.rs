@@ -8,22 +8,24 @@ mod failures;
 mod families;
 mod grants;
 mod keys;
+mod passkeys;
+mod shares;
 mod state;
 mod wizards;
 
 use crate::auth::ports::{
-    AuditTrail, LearnedUser, NewShare, NewUser, Revocation, SessionRow, Sessions, Share, Shares,
-    StoreError, Stored, Token, Tokens, Upkeep, User, Users, Which,
+    AuditTrail, LearnedUser, NewUser, Revocation, SessionRow, Sessions, StoreError, Stored, Token,
+    Tokens, Upkeep, User, Users, Which,
 };
 use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
 use crate::gate::session::{Holder, Session};
-use crate::id::{SessionId, ShareId, UserId};
+use crate::id::{SessionId, UserId};
 use crate::store::rules;
 use async_trait::async_trait;
-use state::{State, next};
+use state::State;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -216,64 +218,6 @@ impl Sessions for Memory {
 
     async fn feed_head(&self) -> Stored<i64> {
         Ok(self.lock()?.last.revocation)
-    }
-}
-
-#[async_trait]
-impl Shares for Memory {
-    async fn create_share(&self, share: NewShare, now: Timestamp) -> Stored<(ShareId, UserId)> {
-        let mut state = self.lock()?;
-        let id = ShareId(next(&mut state.last.share));
-        let recipient = NewUser {
-            realm: share.realm.clone(),
-            name: rules::share_user(id),
-            phone: share.phone.clone(),
-            email: share.email.clone(),
-            password_hash: None,
-            can_edit_users: false,
-        };
-        let user = state.insert_user(recipient, now);
-        let token = Token {
-            digest: share.token,
-            user,
-            issued_pair: None,
-            scope: Some(share.path.clone()),
-            share: Some(id),
-            born: None,
-            issued_at: now,
-            expires_at: share.expires_at,
-        };
-        state.put_token(token);
-        let share = Share {
-            id,
-            user,
-            realm: share.realm,
-            path: share.path,
-            phone: share.phone,
-            email: share.email,
-            created_at: now,
-            expires_at: share.expires_at,
-        };
-        state.shares.insert(id, share);
-        Ok((id, user))
-    }
-
-    async fn shares(&self) -> Stored<Vec<Share>> {
-        Ok(self.lock()?.shares.values().cloned().collect())
-    }
-
-    async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<bool> {
-        let mut state = self.lock()?;
-        let Some(share) = state.shares.remove(&id) else {
-            return Ok(false);
-        };
-        state.end(Which::User(share.user), now);
-        state.end_families_of(share.user, now);
-        // Its recipient goes with it: nothing else would ever remove that phone number.
-        state.forget_user(share.user);
-        state.tokens.retain(|_, token| token.user != share.user);
-        state.users.remove(&share.user);
-        Ok(true)
     }
 }
 

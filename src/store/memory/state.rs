@@ -3,11 +3,13 @@
 use super::families::Kept;
 use super::grants::Waiting;
 use super::no_such;
+use super::passkeys::KeptPasskey;
+use super::shares::KeptShare;
 use super::wizards::Opened;
 use crate::auth::lockout::Counter;
 use crate::auth::ports::{
     BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose, Revocation,
-    SendLimit, SendRequest, Share, SigningKey, StoreError, Stored, Token, User, Which,
+    SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{
@@ -16,8 +18,8 @@ use crate::digest::{
 };
 use crate::event::Event;
 use crate::gate::session::{Factor, Holder, Session, Terms};
-use crate::id::{SendId, SessionId, ShareId, UserId};
-use crate::store::rules::{self, Challenge, Cutoffs, FactorRow, Window};
+use crate::id::{PasskeyId, SendId, SessionId, ShareId, UserId};
+use crate::store::rules::{self, Ceremony, Challenge, Cutoffs, FactorRow, Window};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -30,6 +32,8 @@ pub(super) struct State {
     pub(super) feed: Vec<(Revocation, Timestamp)>,
     pub(super) challenges: HashMap<(Binding, Purpose), Challenge>,
     pub(super) factors: BTreeMap<(UserId, FactorKind), KeptFactor>,
+    pub(super) passkeys: BTreeMap<PasskeyId, KeptPasskey>,
+    pub(super) ceremonies: HashMap<(Binding, Purpose), Ceremony>,
     pub(super) backup: BTreeMap<UserId, BackupCodes>,
     /// Oldest first.
     pub(super) changes: Vec<(UserId, Change)>,
@@ -38,7 +42,7 @@ pub(super) struct State {
     pub(super) success: HashMap<SuccessDigest, NewSuccess>,
     pub(super) sends: BTreeMap<SendId, Sent>,
     pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
-    pub(super) shares: BTreeMap<ShareId, Share>,
+    pub(super) shares: BTreeMap<ShareId, KeptShare>,
     pub(super) audit: Vec<(Timestamp, Event)>,
     pub(super) kept: Kept,
     /// Oldest first.
@@ -57,6 +61,8 @@ pub(super) struct LastIds {
     pub(super) factor: i64,
     pub(super) change: i64,
     pub(super) wizard: i64,
+    pub(super) passkey: i64,
+    pub(super) ceremony: i64,
 }
 
 #[derive(Debug)]
@@ -123,7 +129,8 @@ impl State {
     pub(super) fn check_token(&self, token: &Token) -> Stored<()> {
         self.must_exist(Some(token.user))?;
         let share = token.share.map(|share| self.shares.get(&share));
-        if share.is_some_and(|share| share.is_none_or(|share| share.user != token.user)) {
+        let is_of = |share: &KeptShare| share.users.contains(&token.user);
+        if share.is_some_and(|share| !share.is_some_and(is_of)) {
             return Err(no_such("share"));
         }
         Ok(())
@@ -181,12 +188,15 @@ impl State {
 
     pub(super) fn end_of(&self, token: &Token) -> Timestamp {
         let share = token.share.and_then(|share| self.shares.get(&share));
-        [token.expires_at, share.and_then(|share| share.expires_at)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(Timestamp(i64::MAX))
-            .min(self.end_of_kin(token))
+        [
+            token.expires_at,
+            share.and_then(|share| share.new.expires_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(Timestamp(i64::MAX))
+        .min(self.end_of_kin(token))
     }
 
     pub(super) fn holder(&self, token: &Token) -> Option<Holder> {
@@ -299,6 +309,7 @@ impl State {
             + self.feed.len()
             + self.challenges.len()
             + self.wizards.len()
+            + self.ceremonies.len()
             + self.grants.len()
             + self.success.len()
             + self.sends.len()
@@ -314,7 +325,10 @@ impl State {
         let (tokens, shares) = (&mut self.tokens, &self.shares);
         tokens.retain(|_, token| {
             let share = token.share.and_then(|share| shares.get(&share));
-            let ends = [token.expires_at, share.and_then(|share| share.expires_at)];
+            let ends = [
+                token.expires_at,
+                share.and_then(|share| share.new.expires_at),
+            ];
             ends.into_iter().flatten().all(|at| at >= keep.tokens)
         });
         self.purge_families(keep.tokens);
@@ -328,6 +342,7 @@ impl State {
             .retain(|_, pending| pending.expires_at >= keep.challenges);
         self.wizards
             .retain(|_, opened| opened.wizard.expires_at > now);
+        self.ceremonies.retain(|_, one| one.is_open(now));
         self.grants
             .retain(|_, waiting| waiting.grant.expires_at > now);
         self.success.retain(|_, success| success.expires_at > now);

@@ -2,7 +2,7 @@
 
 use crate::auth::ports::{Authority, Disable, Enrolled, FactorKind, FactorValue};
 use crate::factor::phone::Phone;
-use crate::id::FactorId;
+use crate::id::{FactorId, PasskeyId};
 use crate::secret::Secret;
 
 /// What the store holds of one kind of a user's factors.
@@ -39,48 +39,78 @@ pub(in crate::store) fn enrolled(
 }
 
 /// Whether an enrolment is covered, now that the user has these factors.
-pub(in crate::store) fn may_enrol(authority: Authority, factors: &[Enrolled]) -> bool {
+pub(in crate::store) fn may_enrol(
+    authority: Authority,
+    factors: &[Enrolled],
+    has_passkeys: bool,
+) -> bool {
     match authority {
         Authority::Verified => true,
-        Authority::First { email_counts } => !factors.iter().any(|one| one.counts(email_counts)),
+        Authority::First { email_counts } => {
+            !has_passkeys && !factors.iter().any(|one| one.counts(email_counts))
+        }
     }
 }
 
-/// The kinds that are on and are to be turned off.
-pub(in crate::store) fn turned_off(which: Disable, factors: &[Enrolled]) -> Vec<FactorKind> {
-    let stays = match which {
-        Disable::Own { last_too, .. } => !last_too && !leaves_any(which, factors),
-        Disable::One(_) | Disable::All => false,
-    };
-    kinds(factors)
-        .filter(|kind| which.covers(*kind) && !stays)
-        .collect()
+/// What goes when factors are turned off.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Off {
+    /// Without passkeys.
+    pub(in crate::store) kinds: Vec<FactorKind>,
+    pub(in crate::store) passkeys: Vec<PasskeyId>,
+    pub(in crate::store) backup_codes: bool,
 }
 
-/// Whether the backup codes go too. `off`: what is turned off.
-pub(in crate::store) fn ends_backup(
+impl Off {
+    /// Whether a factor is among it.
+    pub(in crate::store) fn has_any(&self) -> bool {
+        !self.kinds.is_empty() || !self.passkeys.is_empty()
+    }
+}
+
+/// What is on and goes.
+pub(in crate::store) fn turned_off(
     which: Disable,
     factors: &[Enrolled],
-    off: &[FactorKind],
-) -> bool {
-    match which {
+    passkeys: &[PasskeyId],
+) -> Off {
+    let leaves_any = leaves_any(which, factors, passkeys);
+    if matches!(
+        which,
+        Disable::Own {
+            last_too: false,
+            ..
+        }
+    ) && !leaves_any
+    {
+        return Off::default();
+    }
+    let passkeys = passkeys.iter().copied();
+    let mut off = Off {
+        kinds: kinds(factors).filter(|kind| which.covers(*kind)).collect(),
+        passkeys: passkeys.filter(|id| which.covers_passkey(*id)).collect(),
+        backup_codes: false,
+    };
+    off.backup_codes = match which {
         Disable::One(_) => false,
         Disable::All => true,
-        Disable::Own { .. } => !off.is_empty() && !leaves_any(which, factors),
-    }
+        Disable::Own { .. } => off.has_any() && !leaves_any,
+    };
+    off
 }
 
 /// Whether a factor that counts is left.
-fn leaves_any(which: Disable, factors: &[Enrolled]) -> bool {
+fn leaves_any(which: Disable, factors: &[Enrolled], passkeys: &[PasskeyId]) -> bool {
     let email_counts = match which {
         Disable::Own { email_counts, .. } => email_counts,
         Disable::One(_) | Disable::All => true,
     };
     let mut left = factors.iter().filter(|one| one.counts(email_counts));
     left.any(|one| !which.covers(one.value.kind()))
+        || passkeys.iter().any(|id| !which.covers_passkey(*id))
 }
 
-/// Which kinds went on or off between two looks, with whether they are on now.
+/// Which kinds went on or off between two looks, with whether they are on now; without passkeys.
 pub(in crate::store) fn changed_kinds(
     before: &[Enrolled],
     after: &[Enrolled],

@@ -1,10 +1,14 @@
 //! What a typed code is: each of its tries is judged by itself, then all of them together.
 
-use crate::auth::ports::{Attempt, FactorKind, FactorValue, Pending, Purpose, Try};
+use crate::auth::ports::{
+    self, Answer, Answers, Attempt, FactorKind, FactorValue, NewPasskey, Pending, Proof, Purpose,
+    Try,
+};
 use crate::clock::Timestamp;
 use crate::digest::{Binding, CodeDigest};
 use crate::gate::session::Factor;
-use crate::id::{ChallengeId, FactorId, UserId};
+use crate::id::{CeremonyId, ChallengeId, FactorId, UserId};
+use crate::secret::Secret;
 
 /// What the store holds of a challenge.
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ pub(in crate::store) enum Verdict {
         is_equal: bool,
     },
     Wrong(Option<Missed>),
+    /// A passkey's counter has not moved on.
+    WentBack,
     Right(Right),
 }
 
@@ -88,6 +94,33 @@ pub(in crate::store) enum By {
     Challenge(Box<Challenge>, Option<i64>),
     Totp(FactorId, i64),
     Backup(CodeDigest),
+    Passkey(Box<Proof>),
+    NewPasskey(Box<NewPasskey>),
+}
+
+/// What the store holds of a ceremony.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Ceremony {
+    pub(in crate::store) id: CeremonyId,
+    pub(in crate::store) user: UserId,
+    pub(in crate::store) state: Secret,
+    pub(in crate::store) expires_at: Timestamp,
+}
+
+impl Ceremony {
+    /// Whether an answer is still awaited.
+    pub(in crate::store) fn is_open(&self, now: Timestamp) -> bool {
+        now < self.expires_at
+    }
+
+    /// As the use cases see it.
+    pub(in crate::store) fn into_pending(self) -> ports::Ceremony {
+        ports::Ceremony {
+            id: self.id,
+            user: self.user,
+            state: self.state,
+        }
+    }
 }
 
 impl Right {
@@ -97,14 +130,24 @@ impl Right {
             By::Challenge(challenge, _) => challenge.factor.factor(),
             By::Totp(..) => Factor::Totp,
             By::Backup(_) => Factor::BackupCode,
+            By::Passkey(_) | By::NewPasskey(_) => Factor::Passkey,
         }
     }
 
-    /// The enrolment that it confirms.
-    pub(in crate::store) fn enrolment(&self) -> Option<&Challenge> {
+    /// Whether it confirms an enrolment.
+    pub(in crate::store) fn has_enrolled(&self) -> bool {
         match &self.by {
-            By::Challenge(challenge, _) if challenge.purpose == Purpose::Enrol => Some(challenge),
-            _ => None,
+            By::Challenge(challenge, _) => challenge.purpose == Purpose::Enrol,
+            By::NewPasskey(_) => true,
+            By::Totp(..) | By::Backup(_) | By::Passkey(_) => false,
+        }
+    }
+
+    /// The challenge that it answers.
+    pub(in crate::store) fn challenge(&self) -> Option<&Challenge> {
+        match &self.by {
+            By::Challenge(challenge, _) => Some(challenge),
+            By::Totp(..) | By::Backup(_) | By::Passkey(_) | By::NewPasskey(_) => None,
         }
     }
 }
@@ -119,6 +162,7 @@ pub(in crate::store) enum Judged {
         missed: Vec<Missed>,
         left: Option<u32>,
     },
+    WentBack,
     Right(Right),
 }
 
@@ -221,6 +265,69 @@ pub(in crate::store) fn judge_backup(
     }
 }
 
+/// Judges a [`Try::Passkey`]. `last_count`: of the user's passkey of that number, if there is one, what
+/// its authenticator had counted when it was last used (WebAuthn section 6.1.1).
+pub(in crate::store) fn judge_passkey(
+    user: Option<UserId>,
+    ceremony: Option<&Ceremony>,
+    (answers, proof): (Answers, &Answer<Proof>),
+    last_count: Option<u32>,
+    now: Timestamp,
+) -> Verdict {
+    let Some(user) = awaited(user, ceremony, answers, now) else {
+        return closed(proof);
+    };
+    let (Ok(proof), Some(last)) = (proof, last_count) else {
+        return Verdict::Wrong(None);
+    };
+    let does_count = proof.sign_count > 0 || last > 0;
+    if does_count && proof.sign_count <= last {
+        return Verdict::WentBack;
+    }
+    Verdict::Right(Right {
+        user,
+        by: By::Passkey(proof.clone()),
+    })
+}
+
+/// Judges a [`Try::NewPasskey`]. `has_room`: the user may have one more. `is_known`: somebody has this
+/// one.
+pub(in crate::store) fn judge_new_passkey(
+    user: Option<UserId>,
+    ceremony: Option<&Ceremony>,
+    (answers, passkey): (Answers, &Answer<NewPasskey>),
+    (has_room, is_known): (bool, bool),
+    now: Timestamp,
+) -> Verdict {
+    let Some(user) = awaited(user, ceremony, answers, now).filter(|_| has_room) else {
+        return closed(passkey);
+    };
+    match passkey {
+        Ok(passkey) if !is_known => Verdict::Right(Right {
+            user,
+            by: By::NewPasskey(passkey.clone()),
+        }),
+        _ => Verdict::Wrong(None),
+    }
+}
+
+/// Whose the ceremony is, if it is the one that was answered, and its answer is awaited.
+fn awaited(
+    user: Option<UserId>,
+    ceremony: Option<&Ceremony>,
+    answers: Answers,
+    now: Timestamp,
+) -> Option<UserId> {
+    let ceremony = ceremony.filter(|ceremony| ceremony.id == answers.ceremony)?;
+    user.filter(|user| ceremony.user == *user && ceremony.is_open(now))
+}
+
+fn closed<T>(answer: &Answer<T>) -> Verdict {
+    Verdict::Closed {
+        is_equal: answer.is_ok(),
+    }
+}
+
 /// Judges all tries of one code together: the first that is right counts; a code that would have
 /// been right before is no guess.
 pub(in crate::store) fn judge(verdicts: Vec<Verdict>) -> Judged {
@@ -229,6 +336,7 @@ pub(in crate::store) fn judge(verdicts: Vec<Verdict>) -> Judged {
     for verdict in verdicts {
         match verdict {
             Verdict::Right(right) => return Judged::Right(right),
+            Verdict::WentBack => return Judged::WentBack,
             Verdict::Wrong(challenge) => {
                 is_wrong = true;
                 missed.extend(challenge);

@@ -4,15 +4,16 @@ mod factors;
 mod grants;
 mod judge;
 
-pub(super) use factors::{FactorRow, changed_kinds, ends_backup, enrolled, may_enrol, turned_off};
+pub(super) use factors::{FactorRow, changed_kinds, enrolled, may_enrol, turned_off};
 pub(super) use grants::Shown;
 pub(super) use judge::{
-    By, Challenge, Judged, Right, Verdict, judge, judge_backup, judge_new_totp, judge_sent,
-    judge_totp, only_backup,
+    By, Ceremony, Challenge, Judged, Right, Verdict, judge, judge_backup, judge_new_passkey,
+    judge_new_totp, judge_passkey, judge_sent, judge_totp, only_backup,
 };
 
 use crate::auth::ports::{Deeds, NewChallenge, NewSession, Purpose, SendLimit, SendRequest};
 use crate::clock::Timestamp;
+use crate::digest::{SessionKey, TokenDigest};
 use crate::id::ShareId;
 use std::time::Duration;
 
@@ -33,15 +34,33 @@ pub(super) const WIZARDS_OF_OPENER_MAX: usize = 100;
 /// Enrolments that wait for a code, of one user: a device is whatever a request calls it.
 pub(super) const ENROLMENTS_OF_USER_MAX: usize = 100;
 
+/// Ceremonies that wait for an answer, of one user: they cost nothing to begin.
+pub(super) const CEREMONIES_OF_USER_MAX: usize = 100;
+
 /// Wizards without a token that are kept in all, from however many addresses they are opened.
 pub(super) const WIZARDS_MAX: usize = 100_000;
 
 /// Names starting like this belong to the users that share links make.
 pub(super) const SHARE_USER_PREFIX: &str = "share:";
 
-/// The name of the user who stands for a share's recipient.
-pub(super) fn share_user(id: ShareId) -> String {
-    format!("{SHARE_USER_PREFIX}{id}")
+/// The name of the user who stands for the `n`-th (from 0) of a share's recipients.
+pub(super) fn share_user(id: ShareId, n: usize, recipients: usize) -> String {
+    match recipients {
+        1 => format!("{SHARE_USER_PREFIX}{id}"),
+        _ => format!("{SHARE_USER_PREFIX}{id}/{}", n + 1),
+    }
+}
+
+/// What a device is counted as that opens a share with a token: the token that was given in exchange
+/// for the link and what was born of it are one device's, while the link itself is everybody's.
+pub(super) fn share_device(
+    token: TokenDigest,
+    born_of: Option<TokenDigest>,
+    link: Option<TokenDigest>,
+    pair: SessionKey,
+) -> [u8; 32] {
+    let root = born_of.unwrap_or(token);
+    if link == Some(root) { pair.0 } else { root.0 }
 }
 
 /// Whether a challenge says all that its purpose needs, and nothing that contradicts itself.

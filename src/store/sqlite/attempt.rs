@@ -1,12 +1,16 @@
 //! The step that judges a code and does what it is good for.
 
-use super::{Sqlite, challenges, digest, failures, families, grants, sessions, tokens, wizards};
+use super::{
+    Sqlite, challenges, digest, failures, families, grants, passkeys, sessions, shares, tokens,
+    wizards,
+};
 use crate::auth::lockout::{Blocked, longer};
 use crate::auth::ports::{
     Attempt, Attempted, Deeds, Disable, NewSuccess, Passed, Purpose, Stored, Try,
 };
 use crate::clock::Timestamp;
 use crate::digest::CodeDigest;
+use crate::factor::passkey::OF_USER_MAX;
 use crate::gate::session::{Factor, Session};
 use crate::id::{FactorId, UserId};
 use crate::store::rules::{self, By, Challenge, Judged, Right, Verdict};
@@ -21,6 +25,11 @@ pub(super) async fn run(store: &Sqlite, attempt: &Attempt, now: Timestamp) -> St
     if !may_ask(&mut tx, attempt, now).await? {
         return Ok(Attempted::Gone);
     }
+    if let Some(first) = attempt.then.sessions.first()
+        && !shares::has_room(&mut tx, first).await?
+    {
+        return Ok(Attempted::Full);
+    }
     let mut verdicts = Vec::new();
     for one in &attempt.tries {
         verdicts.push(judge(store, &mut tx, attempt.user, one, now).await?);
@@ -33,14 +42,29 @@ pub(super) async fn run(store: &Sqlite, attempt: &Attempt, now: Timestamp) -> St
                 let state = if missed.left == 0 { "void" } else { "pending" };
                 challenges::set_state(&mut tx, missed.challenge.id, state, missed.left).await?;
             }
-            failures::add(&mut tx, &attempt.subjects.user, now).await?;
-            failures::add(&mut tx, &attempt.subjects.address, now).await?;
+            count_failure(&mut tx, attempt, now).await?;
             Attempted::Wrong { left }
+        }
+        Judged::WentBack => {
+            count_failure(&mut tx, attempt, now).await?;
+            Attempted::WentBack
         }
         Judged::Right(right) => accept(store, &mut tx, attempt, right, now).await?,
     };
+    for ceremony in attempt.tries.iter().filter_map(Try::ceremony) {
+        passkeys::end_ceremony(&mut tx, ceremony).await?;
+    }
     tx.commit().await?;
     Ok(attempted)
+}
+
+async fn count_failure(
+    conn: &mut SqliteConnection,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Stored<()> {
+    failures::add(&mut *conn, &attempt.subjects.user, now).await?;
+    failures::add(conn, &attempt.subjects.address, now).await
 }
 
 async fn block_of(
@@ -109,6 +133,34 @@ async fn judge(
             let unspent = unspent(conn, user).await?;
             rules::judge_backup(user, &unspent, *code)
         }
+        Try::Passkey { answers, proof } => {
+            let of_pair = (answers.bound_to, Purpose::Verify);
+            let ceremony = store
+                .find_ceremony(&mut *conn, of_pair.0, of_pair.1)
+                .await?;
+            let last = match proof {
+                Ok(proof) => passkeys::last_count(conn, user, proof.passkey).await?,
+                Err(_) => None,
+            };
+            rules::judge_passkey(user, ceremony.as_ref(), (*answers, proof), last, now)
+        }
+        Try::NewPasskey { answers, passkey } => {
+            let of_pair = (answers.bound_to, Purpose::Enrol);
+            let ceremony = store
+                .find_ceremony(&mut *conn, of_pair.0, of_pair.1)
+                .await?;
+            let is_known = match passkey {
+                Ok(passkey) => passkeys::is_known(&mut *conn, passkey.digest).await?,
+                Err(_) => false,
+            };
+            let passkeys = match user {
+                Some(user) => passkeys::ids(conn, user).await?.len(),
+                None => 0,
+            };
+            let has_room = passkeys < OF_USER_MAX;
+            let facts = (has_room, is_known);
+            rules::judge_new_passkey(user, ceremony.as_ref(), (*answers, passkey), facts, now)
+        }
     })
 }
 
@@ -150,15 +202,14 @@ async fn accept(
     now: Timestamp,
 ) -> Stored<Attempted> {
     let (user, factor) = (right.user, right.factor());
-    if let Some(challenge) = right.enrolment() {
-        let factors = store.enrolled(&mut *conn, user).await?;
-        if !rules::may_enrol(attempt.authority, &factors) {
+    let has_enrolled = right.has_enrolled();
+    if has_enrolled && !may_enrol(store, &mut *conn, attempt, user).await? {
+        if let Some(challenge) = right.challenge() {
             let left = challenge.attempts_left;
             challenges::set_state(conn, challenge.id, "void", left).await?;
-            return Ok(Attempted::Forbidden);
         }
+        return Ok(Attempted::Forbidden);
     }
-    let has_enrolled = right.enrolment().is_some();
     spend_code(store, &mut *conn, right, now).await?;
     let sessions = act(store, &mut *conn, (user, factor), &attempt.then, now).await?;
     if let Some(wizard) = attempt.wizard {
@@ -174,6 +225,17 @@ async fn accept(
         sessions,
         backup_codes_left: super::factors::backup_codes_left(conn, user).await?,
     }))
+}
+
+async fn may_enrol(
+    store: &Sqlite,
+    conn: &mut SqliteConnection,
+    attempt: &Attempt,
+    user: UserId,
+) -> Stored<bool> {
+    let factors = store.enrolled(&mut *conn, user).await?;
+    let has_passkeys = !passkeys::ids(conn, user).await?.is_empty();
+    Ok(rules::may_enrol(attempt.authority, &factors, has_passkeys))
 }
 
 /// What was right is never right again; an enrolment is confirmed.
@@ -206,6 +268,8 @@ async fn spend_code(
                 .execute(conn)
                 .await?;
         }
+        By::Passkey(proof) => store.use_passkey(conn, user, &proof, now).await?,
+        By::NewPasskey(new) => store.add_passkey(conn, user, &new, now).await?,
     }
     Ok(())
 }
@@ -224,13 +288,16 @@ async fn confirm(
         .await?;
     if enrolment.replaces_others {
         let factors = store.enrolled(&mut *conn, user).await?;
-        for other in rules::turned_off(Disable::All, &factors) {
+        let others = passkeys::ids(&mut *conn, user).await?;
+        let off = rules::turned_off(Disable::All, &factors, &others);
+        for other in off.kinds {
             if other != kind {
                 store
                     .set_factor(&mut *conn, (user, other), None, None, now)
                     .await?;
             }
         }
+        passkeys::remove(conn, user, &off.passkeys, now).await?;
     }
     Ok(())
 }
@@ -248,6 +315,9 @@ async fn act(
     let mut made = Vec::new();
     for new in &then.sessions {
         made.push(sessions::put(&mut *conn, &store.vault, new, factor, now).await?);
+    }
+    if let Some(first) = then.sessions.first() {
+        shares::opened(&mut *conn, first, now).await?;
     }
     if let Some(issue) = &then.issue {
         let verified = rules::longest(&then.sessions).and_then(|(at, new)| {

@@ -1,6 +1,6 @@
 //! Challenges: what was sent, or is awaited, and for what.
 
-use super::{Sqlite, attempt, count, digest};
+use super::{Sqlite, attempt, count, digest, hex};
 use crate::auth::ports::{
     Attempt, Attempted, Codes, FactorKind, NewChallenge, Pending, Purpose, Reserved, SendRequest,
     StoreError, Stored,
@@ -11,7 +11,6 @@ use crate::id::{ChallengeId, SendId, UserId};
 use crate::store::rules::{self, Challenge};
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
-use std::fmt::Write as _;
 
 type Row = (
     i64,
@@ -28,11 +27,8 @@ type Row = (
 /// Where the value of an enrolment is sealed for: it moves to no other user, kind or binding.
 fn value_place(bound_to: Binding, user: Option<UserId>, factor: FactorKind) -> String {
     let user = user.map_or(0, |user| user.0);
-    let place = format!("challenges.value/{user}/{}/", factor.as_str());
-    bound_to.0.iter().fold(place, |mut place, byte| {
-        let _ = write!(place, "{byte:02x}");
-        place
-    })
+    let (factor, bound_to) = (factor.as_str(), hex(&bound_to.0));
+    format!("challenges.value/{user}/{factor}/{bound_to}")
 }
 
 impl Sqlite {

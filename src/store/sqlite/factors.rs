@@ -1,6 +1,6 @@
 //! The second factors of users, their backup codes, and the log of their changes.
 
-use super::{Sqlite, challenges, count};
+use super::{Sqlite, challenges, count, passkeys};
 use crate::auth::ports::{
     BackupCodes, Change, ChangePage, ChangeQuery, Disable, Enrolled, FactorKind, FactorSet,
     FactorValue, Factors, StoreError, Stored,
@@ -49,6 +49,7 @@ impl Sqlite {
             FactorKind::Sms => FactorValue::Sms(phone_from_stored(text()?)?),
             FactorKind::Totp => FactorValue::Totp(TotpSecret::from_bytes(&plain)),
             FactorKind::Email => FactorValue::Email(Secret::new(text()?)),
+            FactorKind::Passkey => return Err(StoreError::Damaged(column)),
         })
     }
 
@@ -113,15 +114,17 @@ impl Sqlite {
         now: Timestamp,
     ) -> Stored<bool> {
         let factors = self.enrolled(&mut *conn, user).await?;
-        let kinds = rules::turned_off(which, &factors);
-        for kind in &kinds {
+        let passkeys = passkeys::ids(&mut *conn, user).await?;
+        let off = rules::turned_off(which, &factors, &passkeys);
+        for kind in &off.kinds {
             self.set_factor(&mut *conn, (user, *kind), None, None, now)
                 .await?;
         }
-        if rules::ends_backup(which, &factors, &kinds) {
+        passkeys::remove(&mut *conn, user, &off.passkeys, now).await?;
+        if off.backup_codes {
             forget(conn, "DELETE FROM backup_sets WHERE user_id = ?1", user).await?;
         }
-        Ok(!kinds.is_empty())
+        Ok(off.has_any())
     }
 
     /// Forgets what the user enrolled and turned off, with lines for what that turns on or off.
@@ -137,6 +140,7 @@ impl Sqlite {
             "DELETE FROM backup_sets WHERE user_id = ?1",
             "DELETE FROM wizards WHERE user_id = ?1",
             "DELETE FROM success_tokens WHERE user_id = ?1",
+            "DELETE FROM ceremonies WHERE user_id = ?1",
             "DELETE FROM grants WHERE user_id = ?1",
         ] {
             forget(&mut *conn, step, user).await?;
@@ -145,6 +149,8 @@ impl Sqlite {
         for change in rules::changed_kinds(&before, &after) {
             log_change(&mut *conn, user, change, now).await?;
         }
+        let passkeys = passkeys::ids(&mut *conn, user).await?;
+        passkeys::remove(&mut *conn, user, &passkeys, now).await?;
         challenges::void(conn, user).await
     }
 }
@@ -154,7 +160,7 @@ async fn forget(conn: &mut SqliteConnection, step: &'static str, user: UserId) -
     Ok(())
 }
 
-async fn log_change(
+pub(super) async fn log_change(
     conn: &mut SqliteConnection,
     user: UserId,
     (kind, is_enabled): (FactorKind, bool),
@@ -192,16 +198,16 @@ fn change_from((id, kind, is_enabled, at): Line) -> Stored<Change> {
     })
 }
 
-/// The lines of a [`ChangeQuery`]: ?1 is the user, ?2 to ?4 the kinds (NULL: not that one), ?5 to ?7
+/// The lines of a [`ChangeQuery`]: ?1 is the user, ?2 to ?5 the kinds (NULL: not that one), ?6 to ?8
 /// the state and the bounds (NULL: any).
 macro_rules! lines {
     ($select:literal, $rest:literal) => {
         concat!(
             "SELECT ",
             $select,
-            " FROM factor_changes WHERE user_id = ?1 AND kind IN (?2, ?3, ?4)
-                 AND (?5 IS NULL OR is_enabled = ?5) AND (?6 IS NULL OR at >= ?6)
-                 AND (?7 IS NULL OR at <= ?7) ",
+            " FROM factor_changes WHERE user_id = ?1 AND kind IN (?2, ?3, ?4, ?5)
+                 AND (?6 IS NULL OR is_enabled = ?6) AND (?7 IS NULL OR at >= ?7)
+                 AND (?8 IS NULL OR at <= ?8) ",
             $rest
         )
     };
@@ -214,6 +220,7 @@ impl Factors for Sqlite {
         let mut tx = self.readers.begin().await?;
         Ok(FactorSet {
             enrolled: self.enrolled(&mut tx, user).await?,
+            passkeys: self.passkeys(&mut tx, user).await?,
             backup_codes_left: backup_codes_left(&mut tx, user).await?,
         })
     }
@@ -276,22 +283,21 @@ impl Factors for Sqlite {
     }
 
     async fn changes(&self, user: UserId, query: ChangeQuery) -> Stored<ChangePage> {
-        let [sms, totp, email] =
-            FactorKind::ALL.map(|kind| query.kinds.contains(&kind).then(|| kind.as_str()));
+        let kinds = FactorKind::ALL.map(|kind| query.kinds.contains(&kind).then(|| kind.as_str()));
         let page = if query.newest_first {
             lines!(
                 "id, kind, is_enabled, at",
-                "ORDER BY at DESC, id DESC LIMIT ?8 OFFSET ?9"
+                "ORDER BY at DESC, id DESC LIMIT ?9 OFFSET ?10"
             )
         } else {
             lines!(
                 "id, kind, is_enabled, at",
-                "ORDER BY at, id LIMIT ?8 OFFSET ?9"
+                "ORDER BY at, id LIMIT ?9 OFFSET ?10"
             )
         };
         let mut counting = sqlx::query_scalar::<_, i64>(lines!("count(*)", "")).bind(user.0);
         let mut paging = sqlx::query_as::<_, Line>(page).bind(user.0);
-        for kind in [sms, totp, email] {
+        for kind in kinds {
             counting = counting.bind(kind);
             paging = paging.bind(kind);
         }

@@ -14,6 +14,7 @@ mod families;
 mod grants;
 mod keys;
 mod opening;
+mod passkeys;
 mod sends;
 mod sessions;
 mod shares;
@@ -31,6 +32,7 @@ use crate::store::OpenError;
 use crate::store::vault::Vault;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,6 +167,14 @@ impl From<sqlx::Error> for StoreError {
 /// A digest as it was stored.
 fn digest<T>(bytes: &[u8], read: fn(&[u8]) -> Option<T>) -> Stored<T> {
     read(bytes).ok_or(StoreError::Damaged("digest"))
+}
+
+/// Bytes in hexadecimal, for the name of a place.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 /// A count as it was stored.

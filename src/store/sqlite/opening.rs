@@ -21,11 +21,13 @@ use zeroize::Zeroizing;
 /// Marks a file as ours (`PRAGMA application_id`): "VEST".
 const APPLICATION_ID: i64 = 0x5645_5354;
 /// The n-th (from 1) brings the schema to version n. Never change one that was released.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_factors.sql"),
     include_str!("../migrations/0003_tokens.sql"),
     include_str!("../migrations/0004_sessions.sql"),
+    include_str!("../migrations/0005_passkeys.sql"),
+    include_str!("../migrations/0006_shares.sql"),
     include_str!("../migrations/0007_grants.sql"),
 ];
 const DATA_KEY: &str = "meta.data_key";
@@ -41,7 +43,13 @@ pub(super) async fn prepare(
 ) -> Result<DigestKeys, OpenError> {
     prepare_file(path)?;
     let failed = |error| engine_error(path, &error);
-    let mut conn = options.connect().await.map_err(failed)?;
+    // A table can be made anew only while nothing watches who refers to it.
+    let mut conn = options
+        .clone()
+        .foreign_keys(false)
+        .connect()
+        .await
+        .map_err(failed)?;
     check_version(path, &mut conn).await?;
     switch_to_wal(path, &mut conn).await?;
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
@@ -141,7 +149,18 @@ async fn migrate(found: i64, conn: &mut SqliteConnection) -> Result<(), sqlx::Er
                 .await?;
         }
     }
-    Ok(())
+    if found == i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX) {
+        return Ok(());
+    }
+    let broken = sqlx::raw_sql("PRAGMA foreign_key_check")
+        .fetch_optional(conn)
+        .await?;
+    match broken {
+        None => Ok(()),
+        Some(_) => Err(sqlx::Error::Protocol(
+            "rows refer to others that are not there".to_owned(),
+        )),
+    }
 }
 
 /// Makes the digests of addresses that were stored before there was such a column: SQL alone cannot,

@@ -8,7 +8,7 @@ use crate::config::model::StoreEngine;
 use crate::digest::DigestKeys;
 use crate::entropy::OsEntropy;
 use crate::event::{Event, EventKind};
-use crate::id::UserId;
+use crate::id::{ShareId, UserId};
 use crate::secret::Secret;
 use crate::store::fixture::{
     Fixture, NOW, PHONE, POLICY, REALM, after, mail, passed, sms, store_key, totp,
@@ -334,6 +334,107 @@ async fn a_file_of_the_first_schema_is_brought_to_the_newest() {
     assert!(again.store.factors(ann.id).await.unwrap().totp().is_some());
 }
 
+/// A file as the third schema made it: that of the first with a share, somebody who opened it on two
+/// devices, and a user who was there and is gone.
+async fn third_schema(path: &Path) {
+    first_schema(path).await;
+    let keys = DigestKeys::derive(&[5; 32]);
+    let vault = Vault::new(keys.seal_key(), Arc::new(OsEntropy));
+    let options = options(path);
+    let mut conn = options.connect().await.unwrap();
+    for schema in [
+        include_str!("../migrations/0002_factors.sql"),
+        include_str!("../migrations/0003_tokens.sql"),
+        "PRAGMA user_version = 3",
+        "INSERT INTO shares (id, path, created_at, expires_at)
+         VALUES (7, '/dir/', 1800000000, 1800001000), (8, '/old/', 1700000000, 1700000001);
+         INSERT INTO users (id, realm, name, can_edit_users, share_id, created_at)
+         VALUES (8, 'files', 'share:8', 0, 8, 1), (90, 'files', 'gone', 0, NULL, 1);
+         DELETE FROM users WHERE id = 90;
+         INSERT INTO factors (user_id, kind, confirmed_at) VALUES (1, 'sms', 1);
+         INSERT INTO backup_sets (user_id, salt, created_at) VALUES (1, x'00', 1)",
+    ] {
+        sqlx::raw_sql(schema).execute(&mut conn).await.unwrap();
+    }
+    let place = format!("users.phone/{}/{REALM}/share:7", REALM.len());
+    sqlx::query(
+        "INSERT INTO users (id, realm, name, phone, can_edit_users, share_id, created_at)
+         VALUES (7, ?1, 'share:7', ?2, 0, 7, 1)",
+    )
+    .bind(REALM)
+    .bind(vault.seal(&place, PHONE.as_bytes()).unwrap())
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    let realm = keys.realm(REALM);
+    for (token, issued_pair) in [
+        ("link", None),
+        ("own", Some(realm.session("own", Some("d")))),
+    ] {
+        let (digest, pair) = (realm.token(token), realm.session(token, Some("d")));
+        sqlx::query(
+            "INSERT INTO tokens (digest, user_id, issued_pair, scope, share_id, issued_at)
+             VALUES (?1, 7, ?2, '/dir/', 7, 1);
+             INSERT INTO sessions (key, token, user_id, factor, verified_at, expires_at, last_seen_at)
+             VALUES (?3, ?1, 7, 'sms', 1800000000, 1800000900, 1800000000)",
+        )
+        .bind(&digest.0[..])
+        .bind(issued_pair.map(|pair| pair.0.to_vec()))
+        .bind(&pair.0[..])
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    }
+    sqlx::Connection::close(conn).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_share_of_the_third_schema_keeps_its_one_recipient() {
+    let f = Fixture::sqlite_after(third_schema).await;
+    let shares = f.store.shares().await.unwrap();
+    assert_eq!(shares.len(), 2);
+    let found = f.store.share_of_link(f.digest("link"), NOW).await.unwrap();
+    let share = found.unwrap();
+    assert_eq!((share.id, share.path.as_str()), (ShareId(7), "/dir/"));
+    let [one] = &share.recipients[..] else {
+        panic!("one")
+    };
+    assert_eq!((one.user, one.devices), (UserId(7), 2));
+    assert_eq!(one.last_opened_at, Some(NOW));
+    assert_eq!(one.contact.phone.as_ref().map(|it| it.e164()), Some(PHONE));
+    for token in ["link", "own"] {
+        let (token, _) = f.store.token(f.digest(token), NOW).await.unwrap().unwrap();
+        assert_eq!((token.share, token.user), (Some(ShareId(7)), UserId(7)));
+        // The one that it has already.
+        f.send_code(UserId(7), "own", "111111").await;
+        passed(f.try_code(UserId(7), "own", "111111").await);
+    }
+    assert_eq!(f.store.shares().await.unwrap()[0].devices(), 2);
+
+    let kept = f.store.factors(UserId(1)).await.unwrap();
+    assert_eq!(
+        kept.enrolled.len(),
+        1,
+        "the number is turned off, the address is not"
+    );
+    assert!(
+        f.store.backup_salt(UserId(1)).await.is_err(),
+        "it was not lost"
+    );
+    let next = f.user("cid").await;
+    assert_eq!(next, UserId(91), "no number means something else later");
+    let ended = f.store.revoke_share(ShareId(7), NOW).await.unwrap();
+    assert_eq!(ended, [UserId(7)]);
+    assert!(
+        f.store
+            .token(f.digest("link"), NOW)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(f.store.user(UserId(1)).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn what_was_told_is_there_after_reopening() {
     let f = Fixture::sqlite().await;
@@ -580,15 +681,7 @@ async fn a_verb_that_fails_leaves_nothing_behind() {
          VALUES ('files', 'share:1', 0, 0)",
     )
     .await;
-    let share = crate::auth::ports::NewShare {
-        realm: REALM.to_owned(),
-        token: f.digest("s"),
-        path: "/dir/".to_owned(),
-        phone: None,
-        email: None,
-        expires_at: None,
-    };
-    assert!(f.store.create_share(share, NOW).await.is_err());
+    assert!(f.store.create_share(f.new_share("s"), NOW).await.is_err());
     let shares = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM shares");
     let mut conn = options(&f.path()).connect().await.unwrap();
     assert_eq!(shares.fetch_one(&mut conn).await.unwrap(), 0);

@@ -1,0 +1,15 @@
+share-title = En mappe er delt med dig
+share-folder = Mappe
+share-until = Åben til
+share-will-send = Du skal bruge en kode for at åbne den. Vi sender den til { $recipient }.
+share-who = Hvem er du?
+share-choose = Du skal bruge en kode for at åbne den. Vælg det nummer eller den adresse, der er din.
+share-send = Send mig koden
+share-open = Åbn mappen
+share-unreachable = Mappen kræver en kode, men der er ikke noget sted, vi kan sende den hen. Spørg den, der gav dig linket.
+share-gone-title = Linket virker ikke
+share-gone = Det er udløbet eller trukket tilbage, eller også mangler der noget af det. Åbn hele linket fra din besked igen, eller bed den, der gav dig det, om et nyt.
+share-full-title = Linket er brugt op
+share-full = Det er åbnet på så mange enheder, som det gælder for. Brug en af dem, eller bed den, der gav dig det, om et nyt.
+share-wait-title = For mange links, der ikke virker
+share-wait = Vent lidt, og åbn dit link igen.

@@ -1,0 +1,15 @@
+share-title = Ein Ordner ist für Sie freigegeben
+share-folder = Ordner
+share-until = Offen bis
+share-will-send = Zum Öffnen brauchen Sie einen Code. Wir schicken ihn an { $recipient }.
+share-who = Wer sind Sie?
+share-choose = Zum Öffnen brauchen Sie einen Code. Wählen Sie die Nummer oder Adresse, die Ihnen gehört.
+share-send = Code an mich schicken
+share-open = Ordner öffnen
+share-unreachable = Dieser Ordner verlangt einen Code, aber wir können nirgendwohin einen schicken. Wenden Sie sich an die Person, von der Sie den Link haben.
+share-gone-title = Dieser Link funktioniert nicht
+share-gone = Er ist abgelaufen oder zurückgezogen, oder es fehlt etwas daran. Öffnen Sie noch einmal den ganzen Link aus Ihrer Nachricht oder bitten Sie die Person, von der Sie ihn haben, um einen neuen.
+share-full-title = Dieser Link ist aufgebraucht
+share-full = Er wurde auf so vielen Geräten geöffnet, wie er zulässt. Nehmen Sie eines davon oder bitten Sie die Person, von der Sie ihn haben, um einen neuen.
+share-wait-title = Zu viele Links, die nicht funktionieren
+share-wait = Warten Sie eine Weile und öffnen Sie Ihren Link dann noch einmal.

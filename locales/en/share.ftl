@@ -1,0 +1,15 @@
+share-title = A folder is shared with you
+share-folder = Folder
+share-until = Open until
+share-will-send = To open it, you need a code. We will send it to { $recipient }.
+share-who = Who are you?
+share-choose = To open it, you need a code. Choose the number or address that is yours.
+share-send = Send me the code
+share-open = Open the folder
+share-unreachable = This folder asks for a code, but there is nowhere that we could send one. Ask whoever gave you the link.
+share-gone-title = This link does not work
+share-gone = It has expired or been withdrawn, or something is missing from it. Open the whole link from your message again, or ask whoever gave it to you for a new one.
+share-full-title = This link is used up
+share-full = It has been opened on as many devices as it is good for. Use one of those, or ask whoever gave it to you for a new one.
+share-wait-title = Too many links that do not work
+share-wait = Wait a while and open your link again.

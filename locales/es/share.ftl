@@ -1,0 +1,15 @@
+share-title = Han compartido una carpeta con usted
+share-folder = Carpeta
+share-until = Abierta hasta
+share-will-send = Para abrirla necesita un código. Lo enviaremos a { $recipient }.
+share-who = ¿Quién es usted?
+share-choose = Para abrirla necesita un código. Elija el número o la dirección que sea suyo.
+share-send = Enviarme el código
+share-open = Abrir la carpeta
+share-unreachable = Esta carpeta pide un código, pero no tenemos adónde enviarlo. Consulte a quien le dio el enlace.
+share-gone-title = Este enlace no funciona
+share-gone = Ha caducado o se ha retirado, o le falta una parte. Abra otra vez el enlace completo de su mensaje o pida uno nuevo a quien se lo dio.
+share-full-title = Este enlace está agotado
+share-full = Se ha abierto en tantos dispositivos como permite. Use uno de ellos o pida un enlace nuevo a quien se lo dio.
+share-wait-title = Demasiados enlaces que no funcionan
+share-wait = Espere un rato y vuelva a abrir su enlace.

@@ -1,0 +1,15 @@
+share-title = Un dossier est partagé avec vous
+share-folder = Dossier
+share-until = Ouvert jusqu’au
+share-will-send = Pour l’ouvrir, il vous faut un code. Nous l’enverrons à { $recipient }.
+share-who = Qui êtes-vous ?
+share-choose = Pour l’ouvrir, il vous faut un code. Choisissez le numéro ou l’adresse qui est à vous.
+share-send = M’envoyer le code
+share-open = Ouvrir le dossier
+share-unreachable = Ce dossier demande un code, mais nous n’avons nulle part où l’envoyer. Adressez-vous à la personne qui vous a donné le lien.
+share-gone-title = Ce lien ne fonctionne pas
+share-gone = Il a expiré ou a été retiré, ou il en manque une partie. Rouvrez le lien entier depuis votre message, ou demandez-en un nouveau à la personne qui vous l’a donné.
+share-full-title = Ce lien est épuisé
+share-full = Il a été ouvert sur autant d’appareils qu’il le permet. Utilisez l’un d’eux, ou demandez un nouveau lien à la personne qui vous l’a donné.
+share-wait-title = Trop de liens qui ne fonctionnent pas
+share-wait = Attendez un moment, puis rouvrez votre lien.

@@ -1,0 +1,394 @@
+//! The pages on which a person sets up a second factor: an authenticator app, a phone, an address.
+//!
+//! The first one by the token alone, where the route lets its users; every other one in sudo mode.
+//! What waits for its first code is kept by the use cases, bound to this browser: a GET shows it again
+//! and changes nothing.
+
+use super::super::decode::Fields;
+use super::super::{Local, Reply, encode, target};
+use super::account::{can_be_sent, enrol_stop, factor_key};
+use super::form::Visit;
+use super::language::Sentence;
+use super::page::{self, Frame};
+use super::said::{self, Alert, Stop};
+use super::visitor::{Arrival, here, return_to, step_up};
+use super::with_return;
+use crate::auth::challenge::{Accept, VerifyError};
+use crate::auth::enrol::NewFactor;
+use crate::auth::ports::{FactorKind, FactorSet, FactorValue};
+use crate::auth::{Caller, Standing};
+use crate::factor::email::EmailAddress;
+use crate::factor::phone::Phone;
+use crate::factor::totp::{self, TotpSecret};
+use crate::route::Route;
+use crate::secret::Secret;
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode};
+
+/// Letters of a key that are typed in one go.
+const KEY_GROUP: usize = 4;
+
+#[derive(Template)]
+#[template(path = "enrol.html")]
+struct ChoicePage<'a> {
+    t: &'a Frame<'a>,
+    choices: Vec<Choice>,
+    back: Option<String>,
+}
+
+/// A kind that can be set up.
+struct Choice {
+    name: Sentence,
+    about: Sentence,
+    page: String,
+    /// There is one, whose place it takes.
+    replaces: bool,
+}
+
+#[derive(Template)]
+#[template(path = "enrol_totp.html")]
+struct TotpPage<'a> {
+    t: &'a Frame<'a>,
+    action: &'a str,
+    others: String,
+    alert: Option<Sentence>,
+    /// What waits for its first code.
+    pending: Option<Key>,
+    digits: usize,
+}
+
+/// An authenticator's key, as it is shown.
+struct Key {
+    /// A PNG image in base64.
+    image: String,
+    /// In groups, for typing.
+    text: String,
+    /// `otpauth:`, for an app on this very device.
+    uri: Secret,
+}
+
+#[derive(Template)]
+#[template(path = "enrol_sent.html")]
+struct SentPage<'a> {
+    t: &'a Frame<'a>,
+    action: &'a str,
+    others: String,
+    alert: Option<Sentence>,
+    is_phone: bool,
+    /// Where the code went, masked.
+    pending: Option<String>,
+    /// What was typed, to be mended.
+    typed: String,
+    digits: usize,
+}
+
+/// The address of the page that sets up one kind, and leads on to `return_to`.
+pub(super) fn kind_url(route: &Route, kind: FactorKind, return_to: &str) -> String {
+    let page = match kind {
+        FactorKind::Totp => "/.vestibule/enrol/totp",
+        FactorKind::Sms => "/.vestibule/enrol/sms",
+        FactorKind::Email => "/.vestibule/enrol/email",
+    };
+    with_return(route, page, return_to)
+}
+
+/// Where a visitor goes from here: to the account if nothing else was said.
+pub(super) fn onward(visit: &Visit<'_>) -> String {
+    match Fields::query(visit.call).has("return_to") {
+        true => return_to(visit.call),
+        false => visit.call.route.address("/.vestibule/account"),
+    }
+}
+
+/// The address of the visitor's page, with nothing in it that would not be gone to.
+pub(super) fn own_address(visit: &Visit<'_>) -> String {
+    match Fields::query(visit.call).has("return_to") {
+        true => super::with_query(&visit.call.path, &return_to(visit.call)),
+        false => here(visit.call),
+    }
+}
+
+/// Who sets up what, on which page.
+struct Setup<'a> {
+    visit: &'a Visit<'a>,
+    arrival: Arrival,
+    caller: Caller,
+    kind: FactorKind,
+}
+
+impl Setup<'_> {
+    fn new_factor(&self, value: FactorValue) -> NewFactor {
+        NewFactor {
+            value,
+            bound_to: self.caller.pair.into(),
+            replaces_others: false,
+            sudo: true,
+        }
+    }
+}
+
+impl Local {
+    /// `GET /.vestibule/enrol?return_to=/path`.
+    pub(super) async fn enrol(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
+        let (_, caller) = self.enroller(visit).await?;
+        let factors = self.auth.factors(caller.holder.user).await?;
+        let page = ChoicePage {
+            t: &visit.frame,
+            choices: self.choices(visit, &factors),
+            back: (!factors.enrolled.is_empty()).then(|| onward(visit)),
+        };
+        Ok(page::html(StatusCode::OK, &page))
+    }
+
+    /// Leads whoever has nothing to be challenged with to these pages, where they may set up the first
+    /// factor by themselves.
+    pub(super) async fn enrols_first(
+        &self,
+        visit: &Visit<'_>,
+        arrival: &Arrival,
+        caller: &Caller,
+    ) -> Result<(), Stop> {
+        let is_shared = caller.holder.scope().is_some();
+        if caller.standing > Standing::Token || !caller.self_enrolment || is_shared {
+            return Ok(());
+        }
+        let factors = self.auth.factors(caller.holder.user).await?;
+        match factors.enrolled.is_empty() {
+            true => Err(Stop::GoTo(super::enrol_url(
+                &visit.call.route,
+                &arrival.return_to,
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Who comes to set up a factor, and may.
+    async fn enroller(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
+        let (arrival, caller) = self.arrived(visit).await?;
+        match self.auth.may_enrol(&caller, true).await {
+            Ok(()) => Ok((arrival, caller)),
+            Err(error) => Err(enrol_stop(error, visit).err().unwrap_or(Stop::Unavailable)),
+        }
+    }
+
+    fn choices(&self, visit: &Visit<'_>, factors: &FactorSet) -> Vec<Choice> {
+        let settings = self.auth.settings.load();
+        // What a stolen mailbox or number does not open comes first.
+        let kinds = [FactorKind::Totp, FactorKind::Sms, FactorKind::Email];
+        let kinds = kinds.into_iter().filter(|it| can_be_sent(*it, &settings));
+        let choice = |kind: FactorKind| Choice {
+            name: visit.frame.say(factor_key(kind.factor())),
+            about: visit.frame.say(match kind {
+                FactorKind::Totp => "enrol-about-totp",
+                FactorKind::Sms => "enrol-about-sms",
+                FactorKind::Email => "enrol-about-email",
+            }),
+            page: kind_url(&visit.call.route, kind, &onward(visit)),
+            replaces: factors.of(kind).is_some(),
+        };
+        kinds.map(choice).collect()
+    }
+
+    /// `GET|POST /.vestibule/enrol/{kind}?return_to=/path`.
+    pub(super) async fn enrol_kind(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
+        let kind = FactorKind::from_name(&target::last_segment(&visit.call.path));
+        let settings = self.auth.settings.load_full();
+        let kind = kind.filter(|kind| can_be_sent(*kind, &settings));
+        let kind = kind.ok_or(Stop::NotFound)?;
+        let (arrival, caller) = self.enroller(visit).await?;
+        let setup = Setup {
+            visit,
+            arrival,
+            caller,
+            kind,
+        };
+        if visit.call.method != Method::POST {
+            return self.setup_page(&setup, None, "").await;
+        }
+        match visit.field("action")?.as_str() {
+            "begin" => self.begin(&setup).await,
+            "again" => self.send_again(&setup).await,
+            "verify" => self.confirm_enrolment(&setup).await,
+            _ => {
+                let text = "`action` must be `begin`, `again` or `verify`";
+                Err(Stop::malformed(&text))
+            }
+        }
+    }
+
+    /// Makes a key, or sends the first code.
+    async fn begin(&self, setup: &Setup<'_>) -> Result<Reply, Stop> {
+        let typed = setup.visit.field("to")?;
+        let region = setup.visit.call.route.config.phone_region.as_deref();
+        let value = match setup.kind {
+            FactorKind::Totp => {
+                let secret = self.auth.new_totp_secret();
+                FactorValue::Totp(secret.map_err(|_| Stop::Unavailable)?)
+            }
+            FactorKind::Sms => match Phone::parse(&typed, region) {
+                Ok(phone) => FactorValue::Sms(phone),
+                Err(_) => return self.mistyped(setup, "enrol-bad-phone", &typed).await,
+            },
+            FactorKind::Email => match EmailAddress::parse(typed.trim()) {
+                Ok(address) => FactorValue::Email(Secret::new(address.as_str())),
+                Err(_) => return self.mistyped(setup, "enrol-bad-address", &typed).await,
+            },
+        };
+        self.propose_or_send(setup, value, &typed).await
+    }
+
+    async fn mistyped(
+        &self,
+        setup: &Setup<'_>,
+        key: &'static str,
+        typed: &str,
+    ) -> Result<Reply, Stop> {
+        let alert = Alert::new(StatusCode::BAD_REQUEST, key);
+        self.setup_page(setup, Some(alert), typed).await
+    }
+
+    /// Sends another code to what is being set up.
+    async fn send_again(&self, setup: &Setup<'_>) -> Result<Reply, Stop> {
+        match self.waiting(setup).await? {
+            Some(value) if setup.kind != FactorKind::Totp => {
+                self.propose_or_send(setup, value, "").await
+            }
+            _ => Ok(said::go_to(&own_address(setup.visit))),
+        }
+    }
+
+    async fn propose_or_send(
+        &self,
+        setup: &Setup<'_>,
+        value: FactorValue,
+        typed: &str,
+    ) -> Result<Reply, Stop> {
+        let new = setup.new_factor(value);
+        let done = match setup.kind {
+            FactorKind::Totp => self.auth.propose(&setup.caller, new).await.map(drop),
+            FactorKind::Sms | FactorKind::Email => {
+                let sent = self.auth.send_enrolment(&setup.caller, new).await;
+                sent.map(drop)
+            }
+        };
+        match done {
+            Ok(()) => Ok(said::go_to(&own_address(setup.visit))),
+            Err(error) => {
+                let alert = enrol_stop(error, setup.visit)?;
+                self.setup_page(setup, Some(alert), typed).await
+            }
+        }
+    }
+
+    /// What waits for its first code, if it is of the page's kind.
+    async fn waiting(&self, setup: &Setup<'_>) -> Result<Option<FactorValue>, Stop> {
+        let bound_to = setup.caller.pair.into();
+        let pending = self.auth.pending_enrolment(&setup.caller, bound_to).await?;
+        Ok(pending
+            .map(|pending| pending.value)
+            .filter(|value| value.kind() == setup.kind))
+    }
+
+    async fn confirm_enrolment(&self, setup: &Setup<'_>) -> Result<Reply, Stop> {
+        let (call, caller) = (setup.visit.call, &setup.caller);
+        let code = setup.visit.field("code")?;
+        if self.waiting(setup).await?.is_none() {
+            let alert = Alert::new(StatusCode::NOT_FOUND, "enrol-over");
+            return self.setup_page(setup, Some(alert), "").await;
+        }
+        let accept = Accept::Enrolment;
+        match self.pass(call, &setup.arrival, caller, &code, accept).await {
+            Ok(passed) => {
+                let onward = onward(setup.visit);
+                let onward = match passed.verified.passed.backup_codes_left {
+                    0 => with_return(&call.route, "/.vestibule/backup-codes", &onward),
+                    _ => onward,
+                };
+                Ok(self.renamed(call, said::go_to(&onward), &passed))
+            }
+            // Somebody was faster: there is a factor now, and it is asked for.
+            Err(VerifyError::Forbidden) => Err(step_up(call, true)),
+            Err(VerifyError::Gone | VerifyError::NeverSent) => {
+                let alert = Alert::new(StatusCode::NOT_FOUND, "enrol-over");
+                self.setup_page(setup, Some(alert), "").await
+            }
+            Err(error) => self.setup_page(setup, Some(error.into()), "").await,
+        }
+    }
+
+    async fn setup_page(
+        &self,
+        setup: &Setup<'_>,
+        alert: Option<Alert>,
+        typed: &str,
+    ) -> Result<Reply, Stop> {
+        let (visit, waiting) = (setup.visit, self.waiting(setup).await?);
+        let status = alert.map_or(StatusCode::OK, |alert| alert.status);
+        let retry_after = alert.and_then(|alert| alert.retry_after_secs);
+        let alert = alert.map(|alert| alert.text(visit.frame.words()));
+        let action = own_address(visit);
+        let others = super::enrol_url(&visit.call.route, &onward(visit));
+        let html = match &waiting {
+            Some(FactorValue::Totp(secret)) => page::html(
+                status,
+                &TotpPage {
+                    t: &visit.frame,
+                    action: &action,
+                    others,
+                    alert,
+                    pending: Some(self.key(secret, &setup.caller)?),
+                    digits: 6,
+                },
+            ),
+            None if setup.kind == FactorKind::Totp => page::html(
+                status,
+                &TotpPage {
+                    t: &visit.frame,
+                    action: &action,
+                    others,
+                    alert,
+                    pending: None,
+                    digits: 6,
+                },
+            ),
+            sent => page::html(
+                status,
+                &SentPage {
+                    t: &visit.frame,
+                    action: &action,
+                    others,
+                    alert,
+                    is_phone: setup.kind == FactorKind::Sms,
+                    pending: sent.as_ref().and_then(FactorValue::masked),
+                    typed: typed.to_owned(),
+                    digits: self.auth.settings.load().codes.length,
+                },
+            ),
+        };
+        let html = match status {
+            StatusCode::UNAUTHORIZED => {
+                let error = Some("insufficient_user_authentication");
+                encode::www_authenticate(html, &visit.call.route, error)
+            }
+            _ => html,
+        };
+        Ok(match retry_after {
+            Some(secs) => encode::retry_after(html, secs),
+            None => html,
+        })
+    }
+
+    fn key(&self, secret: &TotpSecret, caller: &Caller) -> Result<Key, Stop> {
+        let uri = self.auth.totp_uri(secret, &caller.holder.name);
+        let image = totp::qr_png(&uri).ok_or(Stop::Unavailable)?;
+        let letters: Vec<char> = secret.base32().expose().chars().collect();
+        let groups: Vec<String> = letters.chunks(KEY_GROUP).map(String::from_iter).collect();
+        Ok(Key {
+            image: STANDARD.encode(image),
+            text: groups.join(" "),
+            uri,
+        })
+    }
+}
