@@ -122,6 +122,8 @@ pub(super) fn can_be_sent(kind: FactorKind, settings: &Settings) -> bool {
         FactorKind::Sms => settings.sends_sms,
         FactorKind::Email => settings.sends_mail,
         FactorKind::Totp => true,
+        // They have pages of their own.
+        FactorKind::Passkey => false,
     }
 }
 

@@ -90,6 +90,7 @@ pub(super) fn kind_url(route: &Route, kind: FactorKind, return_to: &str) -> Stri
         FactorKind::Totp => "/.vestibule/enrol/totp",
         FactorKind::Sms => "/.vestibule/enrol/sms",
         FactorKind::Email => "/.vestibule/enrol/email",
+        FactorKind::Passkey => "/.vestibule/enrol/passkey",
     };
     with_return(route, page, return_to)
 }
@@ -176,15 +177,16 @@ impl Local {
     fn choices(&self, visit: &Visit<'_>, factors: &FactorSet) -> Vec<Choice> {
         let settings = self.auth.settings.load();
         // What a stolen mailbox or number does not open comes first.
-        let kinds = [FactorKind::Totp, FactorKind::Sms, FactorKind::Email];
-        let kinds = kinds.into_iter().filter(|it| can_be_sent(*it, &settings));
-        let choice = |kind: FactorKind| Choice {
+        let kinds = [
+            (FactorKind::Totp, "enrol-about-totp"),
+            (FactorKind::Sms, "enrol-about-sms"),
+            (FactorKind::Email, "enrol-about-email"),
+        ];
+        let kinds = kinds.into_iter();
+        let kinds = kinds.filter(|(kind, _)| can_be_sent(*kind, &settings));
+        let choice = |(kind, about): (FactorKind, &'static str)| Choice {
             name: visit.frame.say(factor_key(kind.factor())),
-            about: visit.frame.say(match kind {
-                FactorKind::Totp => "enrol-about-totp",
-                FactorKind::Sms => "enrol-about-sms",
-                FactorKind::Email => "enrol-about-email",
-            }),
+            about: visit.frame.say(about),
             page: kind_url(&visit.call.route, kind, &onward(visit)),
             replaces: factors.of(kind).is_some(),
         };
@@ -235,6 +237,7 @@ impl Local {
                 Ok(address) => FactorValue::Email(Secret::new(address.as_str())),
                 Err(_) => return self.mistyped(setup, "enrol-bad-address", &typed).await,
             },
+            FactorKind::Passkey => return Err(Stop::NotFound),
         };
         self.propose_or_send(setup, value, &typed).await
     }
@@ -268,7 +271,7 @@ impl Local {
         let new = setup.new_factor(value);
         let done = match setup.kind {
             FactorKind::Totp => self.auth.propose(&setup.caller, new).await.map(drop),
-            FactorKind::Sms | FactorKind::Email => {
+            FactorKind::Sms | FactorKind::Email | FactorKind::Passkey => {
                 let sent = self.auth.send_enrolment(&setup.caller, new).await;
                 sent.map(drop)
             }
