@@ -232,7 +232,7 @@ async fn a_grant_ends_with_its_token_and_its_user(f: Fixture) {
     let before = f.store.purge(after(599)).await.unwrap();
     let purged = f.store.purge(after(600)).await.unwrap();
     assert!((before, purged) == (0, 1), "{before} {purged}");
-    let (share, user) = f
+    let (share, users) = f
         .store
         .create_share(f.new_share("link"), NOW)
         .await
