@@ -29,11 +29,11 @@ async function says(person, name, words) {
 /** Links that lead nowhere (any more), and paths that are not for whoever asks. */
 async function links(person) {
   const answer = await person.goto('/share/there-is-no-such-link/');
-  same(answer.status(), 401, 'an unknown link');
-  await says(person, 'unknown-link', 'ask for a new');
+  same(answer.status(), 404, 'an unknown link');
+  await says(person, 'unknown-link', 'ask whoever gave it to you for a new one');
   await ask('expire');
   await person.goto(facts.expired);
-  await says(person, 'expired-link', 'ask for a new');
+  await says(person, 'expired-link', 'ask whoever gave it to you for a new one');
   await person.goto(`/closed/a?token=${facts.anna.token}`);
   await says(person, 'closed', 'Nobody may open this');
   await person.goto('/.vestibule/assets/nothing');

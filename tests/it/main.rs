@@ -21,6 +21,7 @@ mod mounts;
 mod openapi;
 mod operator;
 mod outside;
+mod pages;
 mod protocols;
 mod races;
 mod rules;

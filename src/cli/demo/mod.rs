@@ -126,6 +126,7 @@ routes:
     credentials: [bearer, {{path: "/share/{{token}}"}}]
     dialects: [iogates, ziik, b2core, conduit]
     self_enrolment: true
+portal: {{name: Demo Files, support: "Look at the terminal: codes appear there."}}
 log: {{level: warn}}
 "#
     )
@@ -137,7 +138,7 @@ async fn people(
     listen: SocketAddr,
     backend: &Backend,
 ) -> Result<Lines, CliError> {
-    let password = Secret::new(entropy::token(&OsEntropy)?.split_off(27));
+    let password = typeable()?;
     let user = |name: &str| -> Result<_, CliError> {
         Ok(UserAdd {
             name: name.to_owned(),
@@ -168,6 +169,14 @@ async fn people(
         share_url,
         file: backend.file,
     })
+}
+
+/// A password that a person can read off and type, also on a phone: `4827-1936-5502`.
+fn typeable() -> Result<Secret, CliError> {
+    let digits = entropy::digits(&OsEntropy, 12)?;
+    let (first, rest) = digits.split_at(4);
+    let (second, third) = rest.split_at(4);
+    Ok(Secret::new(format!("{first}-{second}-{third}")))
 }
 
 fn share_url(made: Output) -> Secret {

@@ -49,10 +49,12 @@ impl Lines {
         admin: Option<SocketAddr>,
     ) -> String {
         let mut text = format!(
-            "\nVestibule is at {base} in front of {}.\nCodes for {PHONE}, and mails, appear here, as if they were \
-             sent.\n\nIn a browser, open this share link:\n\n  {}\n\n\
+            "\nOpen this in a browser:\n\n  {base}/\n\n  user      demo   (or nora, who has no second factor yet)\n  \
+             password  {}\n\nCodes for {PHONE}, and mails, appear here, as if they were sent.\n\
+             Devices, factors and backup codes are at {base}/.vestibule/account.\n\n\
+             A share link, for somebody without an account:\n\n  {}\n\n\
              With curl, paste these lines into another terminal, one by one:\n\n{}",
-            backend.about,
+            self.password.expose(),
             self.share_url.expose(),
             self.walk(walk),
             base = self.base,
@@ -61,7 +63,8 @@ impl Lines {
         let program = program.display();
         let _ = write!(
             text,
-            "\nBehind the scenes:\n\n  {program} session list --config {}\n  curl -sS {}/.vestibule/openapi.json\n",
+            "\nBehind the scenes, in front of {}:\n\n  {program} session list --config {}\n  curl -sS {}/.vestibule/openapi.json\n",
+            backend.about,
             config.display(),
             self.base,
         );

@@ -34,7 +34,9 @@ struct Page<'a> {
     alert: Option<Sentence>,
     sessions: Vec<Row>,
     factors: Vec<FactorLine>,
-    /// The kinds that could be added.
+    /// There is a factor, in the list or a passkey.
+    has_factor: bool,
+    /// There is a kind that could be added.
     missing: bool,
     enrol: String,
     backup_codes_left: u32,
@@ -228,6 +230,7 @@ impl Local {
                     .into_iter()
                     .any(|kind| factors.of(kind).is_none() && can_be_sent(kind, &settings)),
                 factors: lines(visit, &factors, &here),
+                has_factor: !factors.is_empty(),
                 enrol: enrol_url(route, &here),
                 backup_codes_left: factors.backup_codes_left,
                 backup: with_return(route, "/.vestibule/backup-codes", &here),

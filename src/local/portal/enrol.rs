@@ -138,7 +138,7 @@ impl Local {
         let page = ChoicePage {
             t: &visit.frame,
             choices: self.choices(visit, &factors),
-            back: (!factors.enrolled.is_empty()).then(|| onward(visit)),
+            back: (!factors.is_empty()).then(|| onward(visit)),
         };
         Ok(page::html(StatusCode::OK, &page))
     }
@@ -156,7 +156,7 @@ impl Local {
             return Ok(());
         }
         let factors = self.auth.factors(caller.holder.user).await?;
-        match factors.enrolled.is_empty() {
+        match factors.is_empty() {
             true => Err(Stop::GoTo(super::enrol_url(
                 &visit.call.route,
                 &arrival.return_to,

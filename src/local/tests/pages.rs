@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::fixture::START;
+use crate::auth::ports::Users as _;
 use crate::event::EventKind;
 use crate::gate::{Decision, Presented, Question};
 
@@ -424,4 +425,40 @@ fn only_routes_with_accounts_have_a_sign_in() {
         assert!(table::find(&site.route, path).is_some());
         assert!(table::find(&route, path).is_none());
     }
+}
+
+#[tokio::test]
+async fn strangers_are_led_to_the_sign_in_and_links_have_no_account() {
+    let site = site().await;
+    let page = |cookies: &str| {
+        let call = site.call(Method::GET, "/.vestibule/account?a=b");
+        call.header("cookie", cookies)
+    };
+    for stranger in [DEVICE, "__Host-vestibule_token=unknown"] {
+        let answer = site.answer(page(stranger)).await;
+        assert_eq!(answer.status(), 303, "{stranger}");
+        let sign_in = "/.vestibule/sign-in?return_to=/.vestibule/account%3Fa%3Db";
+        assert_eq!(answer.header("location"), Some(sign_in));
+    }
+    site.world().share("link", Some(PHONE), None).await;
+    for way in ["__Host-vestibule_token=link", "IOGATES=link"] {
+        let answer = site.answer(page(way)).await;
+        assert_eq!(answer.status(), 403, "{way}");
+        assert!(answer.text().contains("This link has no account"));
+        let end = post(
+            &site,
+            "/.vestibule/account",
+            &format!("{DEVICE}; {way}"),
+            "action=end-others",
+        );
+        assert_eq!(site.answer(end).await.status(), 403, "{way}");
+    }
+    let signed_in = site.answer(sign_in(&site, "ann", "right")).await;
+    let jar = jar(&signed_in);
+    let remove = post(&site, "/.vestibule/account", &jar, "action=remove&kind=sms");
+    let answer = site.answer(remove).await;
+    assert_ne!(answer.status(), 200, "a password alone changes nothing");
+    let user = site.world().store.user_by_name(REALM, "ann").await.unwrap();
+    let factors = site.world().auth.factors(user.unwrap().id).await.unwrap();
+    assert!(factors.phone().is_some());
 }

@@ -1,7 +1,7 @@
 //! Chromium as a person uses it: a walk of `tests/browser` (see its README.md) against a test's gateway.
 
 use super::smtpd::Smtpd;
-use super::{Gateway, Inbox, Site, program, secret, wait_for};
+use super::{Inbox, Site, program, secret, wait_for};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ type Answer<'a> = Box<dyn FnMut(&Value) -> Value + 'a>;
 pub(crate) struct Walk<'a> {
     name: &'static str,
     facts: Value,
-    inbox: Inbox,
+    inbox: Option<Inbox>,
     /// How many messages to a number the script has been told of.
     told: HashMap<String, usize>,
     mail: Option<&'a Smtpd>,
@@ -31,22 +31,23 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// The walk `tests/browser/<name>.mjs` through this site.
     pub(crate) fn new(name: &'static str, site: &Site) -> Self {
-        Self::through(name, &site.gateway, &site.inbox)
+        // By name: to a browser, this is a secure place, as passkeys ask for.
+        let port = site.gateway.listeners[0].port();
+        let mut walk = Self::at(name, &format!("http://localhost:{port}"));
+        for (number, _) in site.inbox.messages() {
+            *walk.told.entry(number).or_default() += 1;
+        }
+        walk.inbox = Some(site.inbox.clone());
+        walk
     }
 
-    /// The same through a gateway that stands alone.
-    pub(crate) fn through(name: &'static str, gateway: &Gateway, inbox: &Inbox) -> Self {
-        // By name: to a browser, this is a secure place, as passkeys ask for.
-        let base = format!("http://localhost:{}", gateway.listeners[0].port());
-        let mut told = HashMap::new();
-        for (number, _) in inbox.messages() {
-            *told.entry(number).or_default() += 1;
-        }
+    /// The same through whatever is at this URL.
+    pub(crate) fn at(name: &'static str, base: &str) -> Self {
         Self {
             name,
             facts: json!({"base": base, "chromium": program("chromium")}),
-            inbox: inbox.clone(),
-            told,
+            inbox: None,
+            told: HashMap::new(),
             mail: None,
             answers: HashMap::new(),
         }
@@ -137,9 +138,10 @@ impl<'a> Walk<'a> {
 
     /// The code of the first message that the script has not been told of.
     async fn message(&mut self, number: &str) -> String {
+        let inbox = self.inbox.as_ref().expect("an inbox, by Walk::new");
         let told = self.told.entry(number.to_owned()).or_default();
         let text = wait_for("a message", CODE_LIMIT, async || {
-            let all = self.inbox.messages().into_iter();
+            let all = inbox.messages().into_iter();
             let mut texts = all.filter(|(to, _)| to == number).map(|(_, text)| text);
             texts.nth(*told)
         })

@@ -208,6 +208,74 @@ async fn a_token_that_is_not_forwarded_is_taken_out_alike() {
 }
 
 #[tokio::test]
+async fn our_own_cookies_let_in_and_go_up_by_neither() {
+    let site = Site::new(|config| {
+        config.routes[0]
+            .credentials
+            .push(CredentialSource::OwnCookie);
+    })
+    .await;
+    let acts = [Hear, say(OK)];
+    for lines in [
+        &["Cookie: vestibule_token=good"][..],
+        &["Cookie: a=1; vestibule_token=good; __Host-vestibule_token=good; b=2"],
+        &[
+            "Cookie: a=1",
+            "Cookie: vestibule_token=good; vestibule_device=phone",
+        ],
+        // Whatever else brings a token wins, and the cookie still stays here.
+        &["Cookie: vestibule_token=other; a=1", GOOD],
+    ] {
+        let (_, heard) = site.same(&ask("/a", lines), &acts).await;
+        assert!(!heard.contains("vestibule_"), "{lines:?}: {heard}");
+        assert_eq!(value(&heard, "x-vestibule-user"), Some("ann"), "{heard}");
+        let others = value(&heard, "cookie");
+        assert_eq!(others.is_some(), lines.concat().contains("a=1"), "{heard}");
+    }
+    let setting = "HTTP/1.1 200 OK\r\nSet-Cookie: vestibule_token=fixed\r\n\
+        Set-Cookie: __Host-vestibule_token=fixed; Path=/; Secure\r\nContent-Length: 0\r\n\r\n";
+    let (answer, _) = site.same(&ask("/a", &[GOOD]), &[Hear, say(setting)]).await;
+    assert!(!answer.contains("fixed"), "{answer}");
+    for cookie in [
+        "Cookie: __Host-vestibule_token=good",
+        "Cookie: vestibule_token=unknown",
+    ] {
+        let (answer, heard) = site.left(&ask("/a", &[cookie])).await;
+        assert_eq!((status(&answer), heard), (401, None), "{cookie}");
+    }
+    for cookie in [
+        "vestibule_token=good; vestibule_token=good",
+        "vestibule_token=a b",
+    ] {
+        let cookie = format!("Cookie: {cookie}");
+        let (answer, heard) = site.left(&ask("/a", &[&cookie])).await;
+        assert_eq!((status(&answer), heard), (400, None), "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_told_of_a_failure_on_a_page_by_either() {
+    let site = Site::new(|config| {
+        config.routes[0]
+            .credentials
+            .push(CredentialSource::OwnCookie);
+    })
+    .await;
+    let own = "Cookie: vestibule_token=good";
+    let (navigates, french) = ("Sec-Fetch-Mode: navigate", "Accept-Language: fr");
+    let app = "Origin: https://app.example.org";
+    let request = ask("/a", &[own, navigates, french, app]);
+    let (failed, _) = site.same(&request, &[Hear]).await;
+    assert_eq!(status(&failed), 502, "{failed}");
+    assert!(failed.contains("Le serveur est injoignable"), "{failed}");
+    assert!(failed.contains("/.vestibule/assets/style.css"), "{failed}");
+    // Nobody else's script reads a page.
+    assert_eq!(value(&failed, "access-control-allow-origin"), None);
+    let (failed, _) = site.same(&ask("/a", &[own, french]), &[Hear]).await;
+    assert!(failed.contains("application/problem+json"), "{failed}");
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_see_the_same() {
     let site = Site::new(|_| {}).await;
     let own = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: https://theirs.example\r\n\

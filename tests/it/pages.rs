@@ -1,0 +1,247 @@
+//! Vestibule's own pages from outside: who signs in there reaches the files, and nobody else does.
+
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Site, form_of, secret};
+use reqwest::{RequestBuilder, Response};
+
+/// A browser, as far as pages can tell: it keeps cookies, and says that it navigates.
+struct Browser<'a> {
+    gateway: &'a Gateway,
+    cookies: Vec<(String, String)>,
+}
+
+impl<'a> Browser<'a> {
+    fn new(gateway: &'a Gateway) -> Self {
+        Self {
+            gateway,
+            cookies: Vec::new(),
+        }
+    }
+
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let mut all = self.cookies.iter();
+        let (_, value) = all.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    async fn send(&mut self, request: RequestBuilder) -> Response {
+        let jar = self.cookies.iter();
+        let jar: Vec<_> = jar.map(|(name, value)| format!("{name}={value}")).collect();
+        let request = request
+            .header("cookie", jar.join("; "))
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-site", "same-origin");
+        let answer = request.send().await.expect("answer");
+        for line in answer.headers().get_all("set-cookie") {
+            let line = line.to_str().expect("text");
+            let (pair, _) = line.split_once(';').expect("attributes");
+            let (name, value) = pair.split_once('=').expect("a pair");
+            self.cookies.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                self.cookies.push((name.to_owned(), secret(value)));
+            }
+        }
+        answer
+    }
+
+    async fn get(&mut self, path: &str) -> Response {
+        let request = self.gateway.http.get(self.gateway.url(path));
+        self.send(request).await
+    }
+
+    /// Sends a form of the page at this address.
+    async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let page = self.get(path).await.text().await.expect("a page");
+        let digest = form_of(&page);
+        let mut all = vec![("form", digest.as_str())];
+        all.extend(fields);
+        let request = self.gateway.http.post(self.gateway.url(path)).form(&all);
+        self.send(request).await
+    }
+
+    /// Signs in, passes the second factor, and goes where it leads.
+    async fn comes_in(&mut self, inbox: &Inbox, sign_in: &str) -> Response {
+        let fields = [("username", "anna"), ("password", PASSWORD)];
+        let signed_in = self.fill(sign_in, &fields).await;
+        let challenge = location(&signed_in);
+        let fields = [("action", "send"), ("factor", "sms")];
+        let sent = self.fill(&challenge, &fields).await;
+        let page = location(&sent);
+        let code = inbox.code_for(PHONE);
+        let fields = [("action", "verify"), ("code", code.as_str())];
+        let verified = self.fill(&page, &fields).await;
+        self.get(&location(&verified)).await
+    }
+}
+
+fn location(answer: &Response) -> String {
+    assert_eq!(answer.status(), 303);
+    let location = answer.headers()["location"].to_str();
+    location.expect("text").to_owned()
+}
+
+#[tokio::test]
+async fn whoever_signs_in_on_the_page_reaches_the_files_until_they_sign_out() {
+    let site = Site::accounts().await;
+    let gateway = &site.gateway;
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let mut browser = Browser::new(gateway);
+    let refused = browser.get("/docs/a?b=c").await;
+    let sign_in = "/.vestibule/sign-in?return_to=/docs/a%3Fb%3Dc";
+    assert_eq!(location(&refused), sign_in);
+    let file = browser.comes_in(&site.inbox, sign_in).await;
+    assert_eq!(
+        (file.status().as_u16(), file.url().path()),
+        (200, "/docs/a")
+    );
+    for lane in 0..4 {
+        assert_eq!(browser.get("/docs/a").await.status(), 200, "{lane}");
+    }
+    for seen in site.backend.seen() {
+        let seen = format!("{} {} {:?}", seen.method, seen.target, seen.headers);
+        assert!(!seen.contains("vestibule_"), "{seen}");
+        let token = browser.cookie("vestibule_token").expect("a token");
+        assert!(!seen.contains(token), "{seen}");
+    }
+
+    // Another token in the request is the one that counts, here that of a link which is not known.
+    let link = browser.get("/share/unknown-link/").await;
+    let page = browser.get(&location(&link)).await;
+    assert_eq!(
+        (page.status().as_u16(), page.url().path()),
+        (404, "/share/unknown-link")
+    );
+
+    let kept = browser.cookies.clone();
+    let out = browser.fill("/.vestibule/sign-out", &[]).await;
+    assert_eq!(location(&out), "/.vestibule/sign-out");
+    assert_eq!(browser.cookie("vestibule_token"), None);
+    let done = browser.get("/.vestibule/sign-out").await;
+    assert!(
+        done.text()
+            .await
+            .expect("a page")
+            .contains("You are signed out")
+    );
+    // What was copied before is worth nothing either.
+    let mut thief = Browser::new(gateway);
+    thief.cookies = kept;
+    let refused = thief.get("/docs/a").await;
+    assert!(location(&refused).starts_with("/.vestibule/sign-in?"));
+}
+
+#[tokio::test]
+async fn the_prefix_moves_everything_that_is_ours_and_nothing_else() {
+    let site = Site::accounts_with(|setup| {
+        setup.with(
+            "routes:",
+            "portal: {prefix: /door/in, name: Example}\nroutes:",
+        )
+    })
+    .await;
+    let gateway = &site.gateway;
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let mut browser = Browser::new(gateway);
+    let sign_in = location(&browser.get("/docs/a").await);
+    assert_eq!(sign_in, "/door/in/sign-in?return_to=/docs/a");
+    let file = browser.comes_in(&site.inbox, &sign_in).await;
+    assert_eq!(
+        (file.status().as_u16(), file.url().path()),
+        (200, "/docs/a")
+    );
+    for path in [
+        "jwks.json",
+        "openapi.json",
+        "assets/style.css",
+        "assets/theme.css",
+    ] {
+        let answer = browser.get(&format!("/door/in/{path}")).await;
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    let described = browser.get("/door/in/openapi.json").await;
+    let described = described.text().await.expect("a document");
+    assert!(described.contains("\"/door/in/token\""));
+    assert!(!described.contains("\"/.vestibule"));
+
+    let before = site.backend.seen().len();
+    for own in [
+        "/door/in",
+        "/door/in/",
+        "/door/in/x",
+        "/door//in/x",
+        "/door/./in/challenge/x",
+    ] {
+        let answer = browser.get(own).await;
+        assert_eq!(answer.status(), 404, "{own}");
+        let page = answer.text().await.expect("a page");
+        assert!(page.contains("There is nothing at this address"), "{page}");
+    }
+    assert_eq!(site.backend.seen().len(), before, "nothing was forwarded");
+    // These are others' paths now, and asked about like them.
+    for others in ["/.vestibule/challenge", "/door/inside", "/door/In/sign-in"] {
+        let stranger = Browser::new(gateway).get(others).await;
+        assert!(
+            location(&stranger).starts_with("/door/in/sign-in?"),
+            "{others}"
+        );
+        assert_eq!(browser.get(others).await.status(), 200, "{others}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_reads_in_its_language_what_went_wrong() {
+    let site = Site::accounts_with(|setup| {
+        let with = "portal: {support: help@example.org}\nroutes:";
+        setup
+            .with("routes:", with)
+            .with("hosts: [\"*\"]", "hosts: [127.0.0.1]")
+    })
+    .await;
+    let gateway = &site.gateway;
+    let ask = |method: reqwest::Method, path: &str| {
+        let request = gateway.http.request(method, gateway.url(path));
+        request
+            .header("accept-language", "da")
+            .header("sec-fetch-mode", "navigate")
+    };
+    let put = reqwest::Method::PUT;
+    for (request, status, part) in [
+        (
+            ask(reqwest::Method::GET, "/.vestibule/none"),
+            404,
+            "Her er ikke noget",
+        ),
+        (
+            ask(put, "/.vestibule/sign-in"),
+            405,
+            "Adressen tager ikke imod det",
+        ),
+        (
+            ask(reqwest::Method::GET, "/a%2Fb"),
+            400,
+            "Det kan ikke læses",
+        ),
+        (
+            ask(reqwest::Method::GET, "/a")
+                .header("cookie", "vestibule_token=a; vestibule_token=b"),
+            400,
+            "slet dette websteds cookies",
+        ),
+    ] {
+        let answer = request.send().await.expect("answer");
+        assert_eq!(answer.status(), status, "{part}");
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let page = answer.text().await.expect("a page");
+        for part in [part, "<html lang=\"da\">", "help@example.org"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+    }
+    let elsewhere = ask(reqwest::Method::GET, "/").header("host", "other.example");
+    let elsewhere = elsewhere.send().await.expect("answer");
+    assert_eq!(elsewhere.status(), 404);
+    let page = elsewhere.text().await.expect("a page");
+    assert!(page.contains("Dette websted findes ikke her"), "{page}");
+    assert!(!page.contains("help@example.org"), "it names nobody");
+    let api = gateway.http.get(gateway.url("/.vestibule/none"));
+    let api = api.send().await.expect("answer");
+    assert_eq!(api.headers()["content-type"], "application/problem+json");
+}
