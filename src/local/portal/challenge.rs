@@ -13,6 +13,7 @@ use super::challenge_url;
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
+use super::passkey::Place;
 use super::said::{self, Alert, Stop};
 use super::visitor::Arrival;
 use crate::auth::challenge::{Accept, Outlook, Sent, VerifyError};
@@ -22,6 +23,7 @@ use crate::auth::{Caller, Standing};
 use crate::factor::{backup, totp};
 use askama::Template;
 use http::{Method, StatusCode};
+use std::collections::BTreeSet;
 
 /// The page in one of its states.
 #[derive(Template)]
@@ -39,12 +41,15 @@ struct Page<'a> {
     why: Sentence,
     /// All that the visitor can pass with.
     ways: &'a [Way],
+    /// What is said to whoever has passkeys, but none for this host.
+    elsewhere: Option<Sentence>,
     view: View<'a>,
 }
 
 /// What the visitor can pass with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Way {
+    Passkey,
     /// A code is sent to this masked recipient.
     Message {
         kind: FactorKind,
@@ -91,8 +96,12 @@ pub(super) struct Passing<'a> {
 
 impl<'a> Passing<'a> {
     /// `by` is what the page's address asks for, `alert` what went wrong.
-    pub(super) fn new(by: &str, outlook: &'a Outlook, digits: usize, alert: Option<Alert>) -> Self {
-        let ways = ways(outlook);
+    pub(super) fn new(
+        by: &str,
+        ways: Vec<Way>,
+        outlook: &'a Outlook,
+        (digits, alert): (usize, Option<Alert>),
+    ) -> Self {
         Self {
             view: view(by, &ways, outlook, digits).told(alert),
             has_way_out: is_locked(outlook) && outlook.has_backup_codes,
@@ -127,12 +136,15 @@ fn is_locked(outlook: &Outlook) -> bool {
 }
 
 /// Every way, in the order of the page.
-fn ways(outlook: &Outlook) -> Vec<Way> {
+pub(super) fn ways(outlook: &Outlook, place: &Place) -> Vec<Way> {
     let backup = outlook.has_backup_codes.then_some(Way::Backup);
     if is_locked(outlook) {
         return backup.into_iter().collect();
     }
-    // Passkeys come first: they need nothing to be typed.
+    let passkeys = &outlook.factors.passkeys;
+    let is_offered = passkeys.iter().any(|one| place.offers(one));
+    // They come first: they need nothing to be typed.
+    let passkey = is_offered.then_some(Way::Passkey);
     let app = outlook.factors.totp().map(|_| Way::App);
     let messages = outlook.factors.enrolled.iter().filter_map(|enrolled| {
         Some(Way::Message {
@@ -140,7 +152,17 @@ fn ways(outlook: &Outlook) -> Vec<Way> {
             recipient: enrolled.value.masked()?,
         })
     });
-    app.into_iter().chain(messages).chain(backup).collect()
+    let typed = app.into_iter().chain(messages).chain(backup);
+    passkey.into_iter().chain(typed).collect()
+}
+
+/// The other hosts that the visitor has passkeys for.
+fn elsewhere(outlook: &Outlook, place: &Place) -> Option<String> {
+    let passkeys = outlook.factors.passkeys.iter();
+    let others = passkeys.filter(|one| !place.offers(one));
+    let hosts: BTreeSet<_> = others.map(|one| one.host.as_str()).collect();
+    let hosts = Vec::from_iter(hosts).join(", ");
+    (!hosts.is_empty()).then_some(hosts)
 }
 
 impl Local {
@@ -173,6 +195,11 @@ impl Local {
             "send" => self.send_code(asked).await?,
             "verify" => self.confirm_code(asked, Accept::Factor).await?,
             "recover" => self.confirm_code(asked, Accept::Backup).await?,
+            "ask-passkey" => Ok(self.ask_passkey(visit, &asked.caller).await),
+            "passkey" => {
+                let (arrival, caller) = (&asked.arrival, &asked.caller);
+                self.confirm_passkey(visit, arrival, caller).await?
+            }
             _ => return Err(Stop::malformed(&"`action` must be one of the page's")),
         };
         match done {
@@ -225,10 +252,13 @@ impl Local {
 
     fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {
         let frame = &asked.visit.frame;
+        let place = self.passkey_place(asked.visit);
+        let ways = ways(outlook, &place);
+        let elsewhere = elsewhere(outlook, &place).filter(|_| !ways.contains(&Way::Passkey));
         let by = Fields::query(asked.visit.call);
         let by = by.text("by").ok().flatten().unwrap_or_default();
         let digits = self.auth.settings.load().codes.length;
-        let passing = Passing::new(&by, outlook, digits, alert);
+        let passing = Passing::new(&by, ways, outlook, (digits, alert));
         let status = alert.map_or(StatusCode::OK, |alert| alert.status);
         let page = Page {
             t: frame,
@@ -238,6 +268,7 @@ impl Local {
             way_out: passing.way_out(frame),
             why: frame.say("challenge-why").with("service", frame.name()),
             ways: &passing.ways,
+            elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
             view: passing.view,
         };
         let html = page::html(status, &page);
@@ -370,7 +401,8 @@ mod tests {
                 alert: Some(frame.say("said-not-found")),
                 way_out: None,
                 why: frame.say("challenge-why").with("service", frame.name()),
-                ways: &[message.clone(), Way::Backup],
+                ways: &[message.clone(), Way::Backup, Way::Passkey],
+                elsewhere: None,
                 view,
             };
             let html = page.render().unwrap();

@@ -8,7 +8,7 @@
 use super::super::decode::Fields;
 use super::super::offer::PAGE;
 use super::super::{Local, Reply};
-use super::challenge::{Passing, View, Way, alert};
+use super::challenge::{Passing, View, Way, alert, ways};
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
@@ -42,6 +42,8 @@ struct Page<'a> {
     way_out: Option<Sentence>,
     why: Sentence,
     ways: &'a [Way],
+    /// Of passkeys, which are not taken here.
+    elsewhere: Option<Sentence>,
     view: View<'a>,
 }
 
@@ -188,7 +190,10 @@ impl Local {
         let digits = self.auth.settings.load().codes.length;
         let by = Fields::query(call);
         let by = by.text("by").ok().flatten().unwrap_or_default();
-        let passing = Passing::new(&by, &outlook, digits, alert);
+        // A passkey answers for the browser that it is asked in.
+        let mut ways = ways(&outlook, &self.passkey_place(asked.visit));
+        ways.retain(|way| *way != Way::Passkey);
+        let passing = Passing::new(&by, ways, &outlook, (digits, alert));
         let frame = &asked.visit.frame;
         let page = Page {
             t: frame,
@@ -198,6 +203,7 @@ impl Local {
             way_out: passing.way_out(frame),
             why: frame.say("device-why"),
             ways: &passing.ways,
+            elsewhere: None,
             view: passing.view,
         };
         Ok(match alert {

@@ -131,7 +131,7 @@ async fn a_person_chooses_where_the_code_goes() {
     let by_mail = post(&site, "abc", "action=send&factor=email");
     assert_eq!(site.answer(by_mail).await.status(), 303);
     let sent = site.answer(with_cookie(get(&site), "abc")).await;
-    let told = "an e-mail with a code to g****t@example.org";
+    let told = "an email with a code to g****t@example.org";
     assert!(sent.text().contains(told));
     let other = site.call(Method::GET, &format!("{PAGE}&by=other"));
     let other = site.answer(with_cookie(other, "abc")).await;
