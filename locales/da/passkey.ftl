@@ -1,1 +1,1 @@
-passkey-copied = Denne adgangsnøgle er måske blevet kopieret: Den tæller baglæns. Bekræft på en anden måde, og fjern den.
+passkey-copied = Denne adgangsnøgle er måske blevet kopieret og blev ikke godkendt. Bekræft på en anden måde, og fjern den fra din konto.

@@ -23,6 +23,6 @@ challenge-confirm = Bestätigen
 challenge-resend = Neuen Code schicken
 challenge-resend-wait = Einen neuen Code können Sie in { $span } anfordern.
 challenge-other = Anders bestätigen
-challenge-wrong-backup = Das ist keiner Ihrer Ersatzcodes, oder er wurde schon verwendet.
+challenge-wrong-backup = Das ist keiner Ihrer Ersatzcodes, oder er wurde schon benutzt.
 challenge-no-backup = Ein Ersatzcode hat acht Ziffern. Geben Sie alle ein.
 challenge-locked-backup = Mit einem Ersatzcode kommen Sie trotzdem hinein.

@@ -1,1 +1,1 @@
-passkey-copied = This passkey may have been copied: it counts backwards. Verify in another way, and remove it.
+passkey-copied = This passkey may have been copied and was not accepted. Confirm in another way, then remove it from your account.

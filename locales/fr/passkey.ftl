@@ -1,1 +1,1 @@
-passkey-copied = Cette clé d’accès a peut-être été copiée : elle compte à rebours. Confirmez d’une autre manière, puis supprimez-la.
+passkey-copied = Cette clé d’accès a peut-être été copiée et n’a pas été acceptée. Confirmez par un autre moyen, puis supprimez-la de votre compte.
