@@ -9,7 +9,7 @@ NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-li
           zbarimg:zbar-tools chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test bench lint build tools clean
+.PHONY: demo test screens bench lint build tools clean
 
 demo: $(TOOLS)/bin/copyparty build ## a demo share behind the gateway, on http://127.0.0.1:8080
 	target/debug/vestibule demo
@@ -19,6 +19,10 @@ build: | tools
 
 test: $(TOOLS)/bin/copyparty $(BROWSER) build ## everything: units, the whole program against real servers, doctests
 	tests/run.sh
+
+screens: $(TOOLS)/bin/copyparty $(BROWSER) build ## the README's pictures, from a walk through the demo
+	cargo test --test it demo::a_person
+	mkdir -p docs/screens && cp target/screens/pictures/*.png docs/screens/
 
 bench: | tools ## PERFORMANCE.md's tables, measured side by side
 	cargo build --release

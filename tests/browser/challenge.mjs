@@ -66,7 +66,7 @@ async function byMail(person) {
   await ask('sms', { to: facts.phone });
   await person.leads(() => person.link('Confirm in another way').click());
   await person.sees('another', CHOOSE);
-  await person.leads(() => person.button('E-mail').click());
+  await person.leads(() => person.button('Email').click());
   const code = await ask('mail');
   await person.sees('mailed', ENTER);
   await person.leads(() => person.field('Code').pressSequentially(code));

@@ -241,6 +241,12 @@ class Person {
     await this.page.screenshot({ path, fullPage: true, animations: 'disabled' });
   }
 
+  /** A small picture of what is on the screen, for the README. */
+  async picture(name) {
+    const path = fileURLToPath(new URL(`pictures/${name}.png`, screens('.')));
+    await this.page.screenshot({ path, scale: 'css' });
+  }
+
   /** What the keyboard reaches in order, as `role name`, from the top of the page. */
   async order(most = 40) {
     const found = [];

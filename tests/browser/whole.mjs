@@ -5,10 +5,11 @@ import { readFileSync } from 'node:fs';
 import { ask, check, facts, same, walk } from './harness.mjs';
 
 const ACCOUNT = '/.vestibule/account';
+const isPhone = facts.size === 'phone';
 const HELLO = 'Hello from behind the gateway.';
 
 async function signIn(person, name) {
-  await person.field('Name or mail address').fill(name);
+  await person.field('Name or email address').fill(name);
   await person.field('Password').fill(facts.password);
   await person.leads(() => person.button('Sign in').click());
 }
@@ -17,10 +18,13 @@ async function signIn(person, name) {
 async function toTheFile(person) {
   await person.goto('/');
   await person.sees('1-sign-in', 'Sign in – Demo Files');
+  if (isPhone) await person.picture('sign-in');
   await signIn(person, 'demo');
   await person.sees('2-choose', 'Confirm that it is you – Demo Files');
+  if (isPhone) await person.picture('choose');
   await person.leads(() => person.button('Text message').click());
   await person.sees('3-code', 'Enter your code – Demo Files');
+  if (isPhone) await person.picture('code');
   const code = await ask('code');
   await person.leads(() => person.field('Code').fill(code));
   same(new URL(person.page.url()).pathname, '/', 'back to where it began');
@@ -45,12 +49,14 @@ async function setUp(person) {
   await person.leads(() => person.link('Authenticator app').click());
   await person.leads(() => person.button('Show the key').click());
   await person.sees('7-app', 'Set up an authenticator app');
+  if (isPhone) await person.picture('app');
   const key = (await person.page.locator('.key').innerText()).replaceAll(' ', '');
   const code = await ask('totp', { key });
   await person.leads(() => person.field('Type the code').fill(code));
   await person.sees('8-backup', 'Backup codes');
   await person.leads(() => person.button('Make new codes').click());
   await person.sees('9-codes', 'Backup codes');
+  if (isPhone) await person.picture('backup-codes');
   const codes = (await person.page.locator('.codes li').allInnerTexts()).map((it) => it.trim());
   for (const text of codes) await ask('secret', { text });
   same(codes.length, 10, 'backup codes');
@@ -97,6 +103,7 @@ async function otherDevice(person, { key, codes }) {
 async function endTheOther(person, other) {
   await person.goto(ACCOUNT);
   await person.sees('14-devices', 'Your account');
+  if (!isPhone) await person.picture('devices');
   await person.leads(() => person.page.getByRole('listitem').filter({ hasNotText: 'this device' })
     .getByRole('button', { name: 'End session' }).first().click());
   await person.sees('15-ended', 'Your account');
@@ -143,7 +150,7 @@ await walk(`whole-${facts.size}`, async (open) => {
   const person = await open(facts.size);
   await toTheFile(person);
   const app = await setUp(person);
-  const other = await open(facts.size === 'phone' ? 'desktop' : 'phone');
+  const other = await open(isPhone ? 'desktop' : 'phone');
   await otherDevice(other, app);
   await endTheOther(person, other);
   await signOut(person);

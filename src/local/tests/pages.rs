@@ -103,7 +103,7 @@ async fn a_person_signs_in_passes_the_second_factor_and_signs_out() {
         "autocomplete=\"username\"",
         "autocomplete=\"current-password\"",
         "action=\"/.vestibule/sign-in?return_to=/docs/a%3Fb%3Dc\"",
-        "<label for=\"username\">Name or mail address</label>",
+        "<label for=\"username\">Name or email address</label>",
     ] {
         assert!(page.text().contains(part), "{part}");
     }
