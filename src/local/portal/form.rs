@@ -10,7 +10,6 @@ use super::cookie;
 use super::page::Frame;
 use super::said::Stop;
 use super::visitor::Device;
-use crate::entropy;
 use http::Method;
 use http::header::SET_COOKIE;
 
@@ -62,16 +61,6 @@ impl Local {
         }
         visit.frame.form = digest.text();
         Ok(visit)
-    }
-
-    /// The name of a browser that has none yet.
-    pub(super) fn new_device(&self) -> Result<String, Stop> {
-        entropy::token(&*self.auth.entropy).map_err(|_| Stop::Unavailable)
-    }
-
-    /// How long cookies are kept: no session lives longer.
-    pub(super) fn cookie_secs(&self) -> u64 {
-        self.auth.settings.load().sessions.lifetime.as_secs()
     }
 
     /// Gives a browser its device cookie with the first page that it is shown.

@@ -6,6 +6,7 @@ use super::super::{Call, Local};
 use super::form::Visit;
 use super::said::Stop;
 use super::{challenge_url, cookie, sign_in_url};
+use crate::auth::share::GUEST_PREFIX;
 use crate::auth::{Caller, Standing};
 use crate::config::model::Identity;
 use crate::gate::Presented;
@@ -131,7 +132,8 @@ impl Arrival {
 
     /// Whether the token came otherwise than by our own cookie, or a share link was exchanged for it.
     fn is_by_link(&self, call: &Call) -> bool {
-        cookie::token(call).as_deref() != Some(&self.token)
+        let is_own = cookie::token(call).as_deref() == Some(&self.token);
+        !is_own || self.token.starts_with(GUEST_PREFIX)
     }
 
     pub(super) fn presented(&self) -> Presented<'_> {
