@@ -83,3 +83,63 @@ each("time[data-time]", (time) => {
   const form = { dateStyle: "medium", timeStyle: "short" };
   if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleString(document.documentElement.lang, form);
 });
+
+// Passkeys. On a form:
+//
+// data-passkey="get"  before it is sent, the browser asks for a passkey ("create": makes one) and its answer is put into
+//                     the field `answer`. What to ask comes from the form's own address, with data-ask as the `action`.
+//                     What goes wrong is shown in its [data-said]: data-cancelled, data-known, data-unable, or the answer's own.
+const decoded = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (it) => it.charCodeAt(0));
+const encoded = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)))
+  .replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+const described = (list) => list?.map((it) => ({ ...it, id: decoded(it.id) }));
+
+async function askedPasskey(form) {
+  const fields = new URLSearchParams({ form: form.elements.form.value, action: form.dataset.ask });
+  const headers = { Accept: "application/json" };
+  const response = await fetch(form.getAttribute("action"), { method: "POST", body: fields, headers });
+  const { publicKey, error, go_to: elsewhere } = await response.json();
+  if (elsewhere) location.assign(elsewhere);
+  if (!publicKey) return { error: error ?? "" };
+  publicKey.challenge = decoded(publicKey.challenge);
+  if (form.dataset.passkey === "create") {
+    publicKey.user.id = decoded(publicKey.user.id);
+    publicKey.excludeCredentials = described(publicKey.excludeCredentials);
+    return { credential: await navigator.credentials.create({ publicKey }) };
+  }
+  publicKey.allowCredentials = described(publicKey.allowCredentials);
+  return { credential: await navigator.credentials.get({ publicKey }) };
+}
+
+function asJson({ id, rawId, type, response }) {
+  const said = { clientDataJSON: encoded(response.clientDataJSON) };
+  for (const name of ["attestationObject", "authenticatorData", "signature", "userHandle"]) {
+    if (response[name]) said[name] = encoded(response[name]);
+  }
+  if (response.getTransports) said.transports = response.getTransports();
+  return JSON.stringify({ id, rawId: encoded(rawId), type, response: said, clientExtensionResults: {} });
+}
+
+each("form[data-passkey]", (form) => {
+  const said = form.querySelector("[data-said]");
+  const say = (words) => { said.textContent = words; said.hidden = !words; };
+  const { cancelled, known, unable } = form.dataset;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    say("");
+    if (!window.PublicKeyCredential) return say(unable);
+    if (form.dataset.asking) return;
+    form.dataset.asking = "yes";
+    try {
+      const { credential, error } = await askedPasskey(form);
+      if (!credential) return say(error);
+      form.elements.answer.value = asJson(credential);
+      form.submit();
+    } catch ({ name }) {
+      const words = { NotAllowedError: cancelled, AbortError: cancelled, InvalidStateError: known };
+      say(words[name] ?? unable);
+    } finally {
+      delete form.dataset.asking;
+    }
+  });
+});

@@ -81,7 +81,7 @@ pub(super) const PAGES: Dialect = Dialect {
                     FORM,
                     field(
                         "action",
-                        OneOf(&["send", "verify", "recover"]),
+                        OneOf(&["send", "verify", "recover", "passkey"]),
                         true,
                         "What to do.",
                     ),
@@ -97,6 +97,7 @@ pub(super) const PAGES: Dialect = Dialect {
                         false,
                         "With `verify`: the code; with `recover`: a backup code.",
                     ),
+                    ANSWER,
                 ],
                 &[(303, Answer::Empty)],
                 &[401, 403, 404, 429],
@@ -214,7 +215,7 @@ pub(super) const PAGES: Dialect = Dialect {
             ..form_page(
                 "GET",
                 "/.vestibule/enrol/{kind}",
-                "Show the setting up of a factor (`totp`, `sms`, `email`).",
+                "Show the setting up of a factor (`totp`, `sms`, `email`), or the passkeys (`passkey`).",
                 &[],
                 &[401, 403, 404],
             )
@@ -224,19 +225,32 @@ pub(super) const PAGES: Dialect = Dialect {
             ..form_page(
                 "POST",
                 "/.vestibule/enrol/{kind}",
-                "Begin, send a code again, or confirm by a code: its forms.",
+                "Begin, send a code again, or confirm by a code: its forms. `passkey`: add, rename or remove one.",
                 &[
                     FORM,
                     field(
                         "action",
-                        OneOf(&["begin", "again", "verify"]),
+                        OneOf(&["begin", "again", "verify", "add", "rename", "remove"]),
                         true,
                         "What to do.",
                     ),
                     field("to", Text, false, "With `begin`: the number or address."),
                     field("code", Digits, false, "With `verify`: the code."),
+                    ANSWER,
+                    field(
+                        "name",
+                        Text,
+                        false,
+                        "With `add`, `rename`: the passkey's name.",
+                    ),
+                    field(
+                        "passkey",
+                        Digits,
+                        false,
+                        "With `rename`, `remove`: its number.",
+                    ),
                 ],
-                &[401, 403, 404, 429],
+                &[401, 403, 404, 409, 429],
             )
         },
         Operation {
@@ -296,6 +310,12 @@ const FORM: Field = field(
     Text,
     true,
     "Of the page that was shown to this browser.",
+);
+const ANSWER: Field = field(
+    "answer",
+    Text,
+    false,
+    "Of a passkey: the JSON of its `PublicKeyCredential`, as the page's script puts it.",
 );
 const FRESH: Field = field("fresh", Flag, false, "Ask for a new second factor.");
 const RETURN_TO: Field = field(

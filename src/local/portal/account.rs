@@ -62,20 +62,20 @@ struct FactorLine {
     name: Sentence,
     /// Where its codes go.
     masked: Option<String>,
-    /// The page on which another one takes its place.
+    /// The page on which another one takes its place, or on which all passkeys are.
     replace: String,
 }
 
 /// A time, for people and for scripts.
-struct Moment(Timestamp);
+pub(super) struct Moment(pub(super) Timestamp);
 
 impl Moment {
-    fn machine(&self) -> String {
+    pub(super) fn machine(&self) -> String {
         self.0.iso8601()
     }
 
     /// `2026-11-22 10:05 UTC`: in no language, and at no place. Scripts know both.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let text = self.machine().replace('T', " ");
         format!("{} UTC", text.get(..16).unwrap_or_default())
     }
@@ -242,7 +242,7 @@ impl Local {
 }
 
 /// The address of this page without what was done.
-fn plain(visit: &Visit<'_>) -> String {
+pub(super) fn plain(visit: &Visit<'_>) -> String {
     let here = here(visit.call);
     let Some((path, query)) = here.split_once('?') else {
         return here;
@@ -281,8 +281,10 @@ fn lines(visit: &Visit<'_>, factors: &FactorSet, here: &str) -> Vec<FactorLine> 
         replace: super::enrol::kind_url(&visit.call.route, kind, here),
     };
     let all = factors.enrolled.iter();
-    all.map(|one| line(one.value.kind(), one.value.masked()))
-        .collect()
+    let all = all.map(|one| line(one.value.kind(), one.value.masked()));
+    let names: Vec<_> = factors.passkeys.iter().map(|it| it.name.as_str()).collect();
+    let passkeys = (!names.is_empty()).then(|| line(FactorKind::Passkey, Some(names.join(", "))));
+    all.chain(passkeys).collect()
 }
 
 /// Why nothing was done.

@@ -13,6 +13,7 @@ use super::challenge_url;
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
+use super::passkey::Place;
 use super::said::{self, Alert, Stop};
 use super::visitor::Arrival;
 use crate::auth::challenge::{Accept, Outlook, Sent, VerifyError};
@@ -22,6 +23,7 @@ use crate::auth::{Caller, Standing};
 use crate::factor::{backup, totp};
 use askama::Template;
 use http::{Method, StatusCode};
+use std::collections::BTreeSet;
 
 /// The page in one of its states.
 #[derive(Template)]
@@ -37,12 +39,15 @@ struct Page<'a> {
     way_out: Option<Sentence>,
     /// All that the visitor can pass with.
     ways: &'a [Way],
+    /// What is said to whoever has passkeys, but none for this host.
+    elsewhere: Option<Sentence>,
     view: View<'a>,
 }
 
 /// What the visitor can pass with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
+    Passkey,
     /// A code is sent to this masked recipient.
     Message {
         kind: FactorKind,
@@ -100,12 +105,15 @@ fn is_locked(outlook: &Outlook) -> bool {
 }
 
 /// Every way, in the order of the page.
-fn ways(outlook: &Outlook) -> Vec<Way> {
+fn ways(outlook: &Outlook, place: &Place) -> Vec<Way> {
     let backup = outlook.has_backup_codes.then_some(Way::Backup);
     if is_locked(outlook) {
         return backup.into_iter().collect();
     }
-    // Passkeys come first: they need nothing to be typed.
+    let passkeys = &outlook.factors.passkeys;
+    let is_offered = passkeys.iter().any(|one| place.offers(one));
+    // They come first: they need nothing to be typed.
+    let passkey = is_offered.then_some(Way::Passkey);
     let app = outlook.factors.totp().map(|_| Way::App);
     let messages = outlook.factors.enrolled.iter().filter_map(|enrolled| {
         Some(Way::Message {
@@ -113,7 +121,17 @@ fn ways(outlook: &Outlook) -> Vec<Way> {
             recipient: enrolled.value.masked()?,
         })
     });
-    app.into_iter().chain(messages).chain(backup).collect()
+    let typed = app.into_iter().chain(messages).chain(backup);
+    passkey.into_iter().chain(typed).collect()
+}
+
+/// The other hosts that the visitor has passkeys for.
+fn elsewhere(outlook: &Outlook, place: &Place) -> Option<String> {
+    let passkeys = outlook.factors.passkeys.iter();
+    let others = passkeys.filter(|one| !place.offers(one));
+    let hosts: BTreeSet<_> = others.map(|one| one.host.as_str()).collect();
+    let hosts = Vec::from_iter(hosts).join(", ");
+    (!hosts.is_empty()).then_some(hosts)
 }
 
 impl Local {
@@ -146,6 +164,11 @@ impl Local {
             "send" => self.send_code(asked).await?,
             "verify" => self.confirm_code(asked, Accept::Factor).await?,
             "recover" => self.confirm_code(asked, Accept::Backup).await?,
+            "ask-passkey" => Ok(self.ask_passkey(visit, &asked.caller).await),
+            "passkey" => {
+                let (arrival, caller) = (&asked.arrival, &asked.caller);
+                self.confirm_passkey(visit, arrival, caller).await?
+            }
             _ => return Err(Stop::malformed(&"`action` must be one of the page's")),
         };
         match done {
@@ -198,7 +221,9 @@ impl Local {
 
     fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {
         let frame = &asked.visit.frame;
-        let ways = ways(outlook);
+        let place = self.passkey_place(asked.visit);
+        let ways = ways(outlook, &place);
+        let elsewhere = elsewhere(outlook, &place).filter(|_| !ways.contains(&Way::Passkey));
         let by = Fields::query(asked.visit.call);
         let by = by.text("by").ok().flatten().unwrap_or_default();
         let digits = self.auth.settings.load().codes.length;
@@ -212,6 +237,7 @@ impl Local {
             alert: alert.map(|alert| alert.text(frame.words())),
             way_out: has_way_out.then(|| frame.say("challenge-locked-backup")),
             ways: &ways,
+            elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
             view: view.told(alert),
         };
         let html = page::html(status, &page);
@@ -343,7 +369,8 @@ mod tests {
                 action: "\"><script>",
                 alert: Some(frame.say("said-not-found")),
                 way_out: None,
-                ways: &[message.clone(), Way::Backup],
+                ways: &[message.clone(), Way::Backup, Way::Passkey],
+                elsewhere: None,
                 view,
             };
             let html = page.render().unwrap();

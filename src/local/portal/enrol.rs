@@ -166,7 +166,7 @@ impl Local {
     }
 
     /// Who comes to set up a factor, and may.
-    async fn enroller(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
+    pub(super) async fn enroller(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
         let (arrival, caller) = self.arrived(visit).await?;
         match self.auth.may_enrol(&caller, true).await {
             Ok(()) => Ok((arrival, caller)),
@@ -184,18 +184,23 @@ impl Local {
         ];
         let kinds = kinds.into_iter();
         let kinds = kinds.filter(|(kind, _)| can_be_sent(*kind, &settings));
+        let has_passkeys = self.passkey_place(visit).has_passkeys();
+        let passkey = has_passkeys.then_some((FactorKind::Passkey, "passkey-way-is"));
         let choice = |(kind, about): (FactorKind, &'static str)| Choice {
             name: visit.frame.say(factor_key(kind.factor())),
             about: visit.frame.say(about),
             page: kind_url(&visit.call.route, kind, &onward(visit)),
             replaces: factors.of(kind).is_some(),
         };
-        kinds.map(choice).collect()
+        passkey.into_iter().chain(kinds).map(choice).collect()
     }
 
     /// `GET|POST /.vestibule/enrol/{kind}?return_to=/path`.
     pub(super) async fn enrol_kind(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
         let kind = FactorKind::from_name(&target::last_segment(&visit.call.path));
+        if kind == Some(FactorKind::Passkey) {
+            return self.passkeys(visit).await;
+        }
         let settings = self.auth.settings.load_full();
         let kind = kind.filter(|kind| can_be_sent(*kind, &settings));
         let kind = kind.ok_or(Stop::NotFound)?;

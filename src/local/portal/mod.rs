@@ -28,6 +28,7 @@ mod form;
 mod language;
 mod page;
 mod pass;
+mod passkey;
 mod said;
 mod share;
 mod sign_in;

@@ -1,13 +1,21 @@
-//! A code that was typed on a page: judged, and then the browser goes on under a new name.
+//! What a visitor passes a page with: judged, and then the browser goes on under a new name.
 
 use super::super::{Call, Local, Reply};
 use super::cookie;
+use super::said::Stop;
 use super::visitor::{Arrival, Device};
 use crate::auth::Caller;
-use crate::auth::challenge::{Accept, Typed, Verified, VerifyError};
+use crate::auth::challenge::{Accept, Becomes, Typed, Verified, VerifyError};
 use crate::gate::Presented;
 
-/// What a right code has led to.
+/// The name under which a browser goes on.
+pub(super) struct Onward {
+    pub(super) becomes: Becomes,
+    /// A new one, if it goes by a cookie.
+    device: Option<String>,
+}
+
+/// What passing has led to.
 pub(super) struct Passed {
     pub(super) verified: Verified,
     /// The browser's new name, if it goes by a cookie.
@@ -15,8 +23,25 @@ pub(super) struct Passed {
 }
 
 impl Local {
-    /// Verifies a code and with it the browser's pair. A device that is a cookie changes: one that
-    /// somebody planted beforehand is worth nothing afterwards.
+    /// The pair that becomes verified. A device that is a cookie changes: one that somebody planted
+    /// beforehand is worth nothing afterwards.
+    pub(super) fn goes_on_as(&self, call: &Call, arrival: &Arrival) -> Result<Onward, Stop> {
+        // A device that the address itself names stays: the way back names it again.
+        let fresh = match arrival.device {
+            Device::Named(_) => None,
+            Device::Cookie(_) | Device::None => Some(self.new_device()?),
+        };
+        let device = fresh.as_deref().or(arrival.device.name());
+        Ok(Onward {
+            becomes: Becomes {
+                pair: call.route.keys.session(&arrival.token, device),
+                device_label: device.map(|device| self.auth.keys.device_label(device)),
+            },
+            device: fresh,
+        })
+    }
+
+    /// Verifies a code that was typed, and with it the browser's pair.
     pub(super) async fn pass(
         &self,
         call: &Call,
@@ -25,34 +50,37 @@ impl Local {
         code: &str,
         accept: Accept,
     ) -> Result<Passed, VerifyError> {
-        // A device that the address itself names stays: the way back names it again.
-        let fresh = match arrival.device {
-            Device::Named(_) => None,
-            Device::Cookie(_) | Device::None => {
-                let device = self.new_device().map_err(|_| VerifyError::Unavailable)?;
-                Some(device)
-            }
-        };
-        let presented = Presented {
-            token: &arrival.token,
-            device: fresh.as_deref().or(arrival.device.name()),
-        };
-        let pair = call.route.keys.session(presented.token, presented.device);
-        let label = presented.device.map(|it| self.auth.keys.device_label(it));
+        let onward = self.goes_on_as(call, arrival);
+        let onward = onward.map_err(|_| VerifyError::Unavailable)?;
         let typed = Typed {
             code,
             accept,
-            pair,
-            device_label: label,
+            pair: onward.becomes.pair,
+            device_label: onward.becomes.device_label.clone(),
             issue: None,
         };
         let verified = self.auth.verify(caller, typed).await?;
-        self.remember(call, presented, pair, &verified.session)
+        Ok(self.passed(call, arrival, onward, verified).await)
+    }
+
+    /// Tells the gate of the pair that is verified now.
+    pub(super) async fn passed(
+        &self,
+        call: &Call,
+        arrival: &Arrival,
+        onward: Onward,
+        verified: Verified,
+    ) -> Passed {
+        let presented = Presented {
+            token: &arrival.token,
+            device: onward.device.as_deref().or(arrival.device.name()),
+        };
+        self.remember(call, presented, onward.becomes.pair, &verified.session)
             .await;
-        Ok(Passed {
+        Passed {
             verified,
-            device: fresh,
-        })
+            device: onward.device,
+        }
     }
 
     /// Gives the browser its new name with an answer.
