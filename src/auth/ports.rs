@@ -116,6 +116,14 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Token {
+    /// Whether this is a share link itself, and no token that was given in exchange for it.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.share.is_some() && self.issued_pair.is_none() && self.born.is_none()
+    }
+}
+
 /// What a token stands for. It ends with it, and opens what it opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Born {

@@ -13,6 +13,10 @@ use crate::entropy;
 use crate::event::EventKind;
 use crate::secret::Secret;
 
+/// What the tokens of guests begin with: of one that is not known any more, it can still be told that a
+/// share is over.
+pub const GUEST_PREFIX: &str = "guest-";
+
 /// Why a link is not exchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenShareError {
@@ -130,8 +134,8 @@ impl Auth {
     }
 
     fn new_token(&self) -> Result<Secret, SignInError> {
-        let token = entropy::token(&*self.entropy);
-        token.map(Secret::new).map_err(|_| SignInError::Unavailable)
+        let token = entropy::token(&*self.entropy).map_err(|_| SignInError::Unavailable)?;
+        Ok(Secret::new(format!("{GUEST_PREFIX}{token}")))
     }
 }
 

@@ -106,7 +106,7 @@ impl Auth {
     }
 
     /// Ends what [`Auth::sign_in_on_page`] has begun: the token with its sessions, which it returns for
-    /// the gate to forget. A share link's token is everybody's who has the link, and stays.
+    /// the gate to forget. A share link itself is everybody's who has it, and stays.
     pub async fn sign_out(
         &self,
         at: SignInContext<'_>,
@@ -114,7 +114,7 @@ impl Auth {
     ) -> Result<Vec<SessionId>, StoreError> {
         let (digest, now) = (at.keys.token(token), self.clock.now());
         let found = self.store.token(digest, now).await?;
-        let Some((token, holder)) = found.filter(|(token, _)| token.share.is_none()) else {
+        let Some((token, holder)) = found.filter(|(token, _)| !token.is_link()) else {
             return Ok(Vec::new());
         };
         let ended = self.store.drop_token(token.digest, now).await?;

@@ -5,6 +5,7 @@
 
 use super::portal::{self, Notice};
 use super::{Reply, encode, origin};
+use crate::auth::share::GUEST_PREFIX;
 use crate::config::model::{CredentialSource, Dialect, Identity, Portal};
 use crate::gate::Refusal;
 use crate::identity::credential;
@@ -113,6 +114,9 @@ pub fn reply(
     if *refusal == Refusal::UnknownToken && credential::has_basic(head.headers) {
         answer.title = "The user name or the password is wrong";
         answer.detail = "Check both, and try again.";
+    }
+    if *refusal == Refusal::UnknownToken && is_guest(head) {
+        answer.notice = Notice::new("share-gone-title", "share-gone");
     }
     let browser = head.is_browser_navigation();
     if browser && let Refusal::SecondFactorRequired { fresh, .. } = refusal {
@@ -257,6 +261,12 @@ fn way_back(head: &RequestHead<'_>) -> String {
     format!("{}{}", head.path, query.unwrap_or_default())
 }
 
+/// Whether the browser's token came from a share link.
+fn is_guest(head: &RequestHead<'_>) -> bool {
+    let own = credential::own_cookie(head);
+    matches!(own, Ok(Some(token)) if token.starts_with(GUEST_PREFIX))
+}
+
 /// Whether the sign-in page mends it: for whoever has no token, or whose own has ended. Who came with a
 /// link that has ended has no account, and is told so.
 fn leads_to_sign_in(refusal: &Refusal, head: &RequestHead<'_>, route: &Route) -> bool {
@@ -264,7 +274,7 @@ fn leads_to_sign_in(refusal: &Refusal, head: &RequestHead<'_>, route: &Route) ->
     let by_link = || credential::find_elsewhere(&route.config.credentials, head) != Ok(None);
     match refusal {
         Refusal::NoToken => is_here,
-        Refusal::UnknownToken => is_here && !by_link(),
+        Refusal::UnknownToken => is_here && !by_link() && !is_guest(head),
         _ => false,
     }
 }

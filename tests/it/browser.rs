@@ -3,7 +3,7 @@
 
 use crate::support::browser::Walk;
 use crate::support::smtpd::Smtpd;
-use crate::support::{PASSWORD, PHONE, Site, secret};
+use crate::support::{Gateway, PASSWORD, PHONE, Site, secret};
 use serde_json::json;
 use std::time::Duration;
 
@@ -94,6 +94,65 @@ async fn what_goes_wrong_is_said_on_a_page() {
         .answer("expire", |_| {
             std::thread::sleep(Duration::from_secs(2));
             json!(null)
+        })
+        .run()
+        .await;
+}
+
+/// Everything of a link's address but the host.
+fn link(gateway: &Gateway, more: &[&str]) -> (String, String) {
+    let mut args = vec!["share", "add", "--path", "/docs/", "--json"];
+    args.extend(more);
+    let made = gateway.cli_json(&args);
+    let token = secret(made["token"].as_str().expect("token"));
+    (format!("/share/{token}"), made["id"].to_string())
+}
+
+#[tokio::test]
+async fn a_share_link_is_opened_on_a_phone() {
+    let mails = Smtpd::start(&[]);
+    let email = format!(
+        "delivery:\n  email: {{smtp: \"smtp://127.0.0.1:{}\", from: files@files.example}}",
+        mails.port
+    );
+    let site = Site::accounts_with(|setup| setup.with("delivery:", &email)).await;
+    let gateway = &site.gateway;
+    let (one, _) = link(gateway, &["--phone", PHONE, "--expires", "7d"]);
+    let both = "+4587654321,bob@example.org";
+    let (several, id) = link(gateway, &["--phone", PHONE, "--recipient", both]);
+    let (expired, _) = link(gateway, &["--phone", PHONE, "--expires", "1s"]);
+    let (used_up, _) = link(gateway, &["--phone", "+4511111111", "--devices", "1"]);
+    let (unreachable, _) = link(gateway, &[]);
+    // An API's client has taken the one place.
+    let body = json!({"URL": used_up, "deviceId": "phone"}).to_string();
+    let opened = gateway.http.post(gateway.url("/api/authtoken")).body(body);
+    let opened: serde_json::Value = opened
+        .send()
+        .await
+        .expect("answer")
+        .json()
+        .await
+        .expect("JSON");
+    let token = secret(opened["token"].as_str().expect("token"));
+    gateway
+        .verify(&site.inbox, &token, "phone", "+4511111111")
+        .await;
+    Walk::new("share", &site)
+        .fact("one", one)
+        .fact("several", several)
+        .fact("expired", expired)
+        .fact("usedUp", used_up)
+        .fact("unreachable", unreachable)
+        .fact("phone", PHONE)
+        .mail(&mails)
+        .answer("revoke", |_| {
+            json!(gateway.cli(&["share", "revoke", &id]).status.success())
+        })
+        .answer("referers", |_| {
+            let seen = site.backend.seen().into_iter();
+            let referers = seen.filter_map(|it| it.headers.get("referer").cloned());
+            let text = |it: axum::http::HeaderValue| it.to_str().expect("text").to_owned();
+            json!(referers.map(text).collect::<Vec<_>>())
         })
         .run()
         .await;

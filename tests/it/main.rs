@@ -25,6 +25,7 @@ mod pages;
 mod protocols;
 mod races;
 mod rules;
+mod shares;
 mod timing;
 mod tokens;
 mod transfer;

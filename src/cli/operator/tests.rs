@@ -1,6 +1,6 @@
 //! The operator's commands against the in-memory store: what they do and what they print.
 
-use super::command::{ShareAdd, UserAdd};
+use super::command::{RecipientAdd, ShareAdd, UserAdd};
 use super::output::{NewShare, UserLine};
 use super::*;
 use crate::auth::ports::{NewSession, Whence};
@@ -298,6 +298,103 @@ async fn a_share_link_has_a_url_and_a_token_that_opens_only_its_path() {
     assert_eq!(operator.store.token(digest, NOW).await.unwrap(), None);
     let again = run(Command::ShareRevoke(made.id), &operator).await;
     assert!(matches!(again, Err(OperatorError::NoSuchShare(_))));
+}
+
+fn to(phone: Option<&str>, email: Option<&str>) -> RecipientAdd {
+    RecipientAdd {
+        phone: phone.map(Secret::new),
+        email: email.map(Secret::new),
+    }
+}
+
+#[tokio::test]
+async fn a_share_for_several_people_lists_each_and_none_twice() {
+    let operator = operator();
+    let people = vec![
+        to(Some("+45 12 34 56 78"), Some("anna@Example.org")),
+        to(None, Some("bo@example.org")),
+    ];
+    let made = share(
+        &operator,
+        ShareAdd {
+            recipients: people,
+            devices_max: Some(3),
+            ..of("/docs/")
+        },
+    );
+    let made = made.await.unwrap();
+    let shown = Output::NewShare(made.clone()).to_string();
+    assert!(
+        shown.contains("for    +45******78 / a…@example.org, b…@example.org\n"),
+        "{shown}"
+    );
+    let Ok(Output::Shares(shares)) = run(Command::ShareList, &operator).await else {
+        panic!("no list");
+    };
+    let [line] = &shares[..] else { panic!("one") };
+    assert_eq!((line.devices, line.devices_max), (0, Some(3)));
+    assert_eq!(line.recipients, made.recipients);
+    let text = Output::Shares(shares.clone()).to_string();
+    for part in [
+        "OPENED",
+        "0 of 3",
+        "+45******78 / a…@example.org, b…@example.org",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("12345678"));
+    let users: Vec<_> = made.recipients.iter().map(|it| it.user).collect();
+    run(Command::ShareRevoke(made.id), &operator).await.unwrap();
+    for user in users {
+        assert_eq!(operator.store.user(user).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn people_who_cannot_be_told_apart_or_reached_are_refused() {
+    let operator = operator();
+    let refused = async |recipients: Vec<RecipientAdd>| {
+        let new = ShareAdd {
+            recipients,
+            ..of("/docs/")
+        };
+        let refused = share(&operator, new).await.unwrap_err();
+        assert!(refused.is_usage());
+        refused.to_string()
+    };
+    let twice = vec![
+        to(Some("+4512345678"), None),
+        to(Some("+45 1234 5678"), None),
+    ];
+    let said = refused(twice).await;
+    assert!(
+        said.contains("(+45******78): name each person once"),
+        "{said}"
+    );
+    let twice = vec![
+        to(None, Some("a@b.example")),
+        to(Some("+4512345678"), Some("A@B.example")),
+    ];
+    assert!(refused(twice).await.contains("same number or address"));
+    assert!(
+        refused(vec![to(Some("12345678"), None)])
+            .await
+            .contains("phone number")
+    );
+    for address in ["anna", "a b@c.example", "\"x\"@c.example", "a@b@c.example"] {
+        let said = refused(vec![to(None, Some(address))]).await;
+        assert!(
+            said.contains("mail address is not usable"),
+            "{address}: {said}"
+        );
+    }
+    let many = (0..21).map(|n| to(Some(&format!("+45123456{n:02}")), None));
+    assert!(
+        refused(many.collect())
+            .await
+            .contains("20 people at most, not for 21")
+    );
+    assert!(operator.store.shares().await.unwrap().is_empty());
 }
 
 #[tokio::test]

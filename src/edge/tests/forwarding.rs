@@ -114,8 +114,11 @@ async fn a_share_link_opens_its_directory_and_nothing_else() {
     let world = World::new(Identity::Accounts).await;
     let head = world.forwarded("GET /share/share/a/b?q=1", &[]).await;
     assert!(head.starts_with("GET /dir/a/b?q=1 HTTP/1.1\r\n"), "{head}");
-    let head = world.forwarded("GET /share/share", &[]).await;
+    let head = world.forwarded("GET /share/share/", &[]).await;
     assert!(head.starts_with("GET /dir/ HTTP/1.1\r\n"), "{head}");
+    // The link itself is a page of ours.
+    let allow = world.refused(405, "DELETE /share/share", &[]).await;
+    assert_eq!(value(&allow, "allow"), Some("GET, HEAD, POST"));
     world
         .forwarded("GET /dir/a", &["Authorization: Bearer share"])
         .await;

@@ -12,10 +12,11 @@ use super::cookie;
 use super::form::Visit;
 use super::page::{self, Frame};
 use super::said::{self, Alert, Notice, Stop};
+use super::sign_in::context;
 use crate::auth::challenge::StartError;
 use crate::auth::ports::{FactorKind, Share};
 use crate::auth::share::OpenShareError;
-use crate::auth::sign_in::{SignInContext, SignInError, SignedIn};
+use crate::auth::sign_in::{SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
 use crate::clock::Timestamp;
 use crate::config::model::Requirement;
@@ -90,7 +91,7 @@ impl Local {
     /// `GET|POST /share/{token}`.
     pub(super) async fn share(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
         let link = Secret::new(target::last_segment(&visit.call.path));
-        let found = self.auth.find_share(at(visit.call, ""), &link).await;
+        let found = self.auth.find_share(context(visit.call, ""), &link).await;
         let share = match found {
             Ok(share) => share,
             Err(error) => return refused(visit, error),
@@ -130,7 +131,7 @@ impl Local {
 
     async fn open(&self, visit: &Visit<'_>, share: &Share, guest: Guest) -> Result<Reply, Stop> {
         let device = self.new_device()?;
-        let at = at(visit.call, &device);
+        let at = context(visit.call, &device);
         if asks_no_code(visit.call, share) {
             let opened = match share.recipients.first() {
                 Some(first) => self.auth.open_share_as(at, share, first).await,
@@ -139,7 +140,9 @@ impl Local {
             return match opened {
                 Ok(signed_in) => {
                     let to_folder = said::go_to(&address(share));
-                    Ok(self.let_in(visit.call, to_folder, &signed_in, &device))
+                    Ok(self
+                        .let_in(visit.call, to_folder, &signed_in, &device)
+                        .await)
                 }
                 Err(error) => refused(visit, error),
             };
@@ -158,7 +161,7 @@ impl Local {
             };
         }
         match self.auth.ask_recipient(at, share, nth, kind).await {
-            Ok((signed_in, _)) => Ok(self.let_in(visit.call, to_code, &signed_in, &device)),
+            Ok((signed_in, _)) => Ok(self.let_in(visit.call, to_code, &signed_in, &device).await),
             Err(OpenShareError::NoSuchRecipient | OpenShareError::SeveralRecipients) => {
                 Err(Stop::malformed(&"`recipient` must be one of the page's"))
             }
@@ -171,16 +174,16 @@ impl Local {
     }
 
     /// Leaves the token with the browser, under a new name: of one that somebody planted, nothing is
-    /// taken over.
-    fn let_in(&self, call: &Call, reply: Reply, signed_in: &SignedIn, device: &str) -> Reply {
+    /// taken over. The cookie outlives the share, so that its guest can be told that it is over.
+    async fn let_in(&self, call: &Call, reply: Reply, signed_in: &SignedIn, device: &str) -> Reply {
         let token = signed_in.token.expose();
         self.gate.token_issued(call.route.keys.token(token));
-        let now = self.auth.clock.now();
-        let longest = self.cookie_secs();
-        let left = signed_in.expires_at.map(|end| end.secs_since(now));
-        let secs = left.map_or(longest, |left| left.min(longest));
-        let reply = cookie::set_token(reply, call, token, secs);
-        cookie::set_device(reply, call, device, longest)
+        // Another share's: with its cookie, the browser has lost it.
+        if let Some(before) = cookie::token(call) {
+            let _ = self.end_token(call, &before).await;
+        }
+        let reply = cookie::set_token(reply, call, token, self.cookie_secs());
+        cookie::set_device(reply, call, device, self.cookie_secs())
     }
 
     async fn shared(
@@ -203,8 +206,8 @@ impl Local {
             view,
         };
         let reply = page::html(status, &page);
-        Ok(match alert.and_then(|alert| alert.retry_after_secs) {
-            Some(secs) => encode::retry_after(reply, secs),
+        Ok(match alert {
+            Some(alert) => alert.on(reply, &visit.call.route, None),
             None => reply,
         })
     }
@@ -230,16 +233,6 @@ impl Local {
             true => View::Unreachable,
             false => View::Send(offers),
         })
-    }
-}
-
-fn at<'a>(call: &'a Call, device: &'a str) -> SignInContext<'a> {
-    SignInContext {
-        realm: &call.route.config.identity,
-        keys: &call.route.keys,
-        device,
-        route: &call.route.config.name,
-        address: call.address,
     }
 }
 

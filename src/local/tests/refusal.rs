@@ -141,7 +141,7 @@ fn a_browser_is_led_to_the_page_and_back() {
         Some("/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc%26d")
     );
     let elsewhere = site
-        .call(Method::GET, "/a?b=c&d")
+        .call(Method::GET, "/a?token=ended")
         .header("sec-fetch-mode", "navigate");
     for refused in [
         // The link has ended: whoever has it has no account to sign in with.
@@ -165,6 +165,25 @@ fn a_browser_is_led_to_the_page_and_back() {
 }
 
 #[test]
+fn a_guest_whose_share_is_over_is_told_so() {
+    let site = Site::new();
+    let call = |value: &str| {
+        site.call(Method::GET, "/dir/a")
+            .header("sec-fetch-mode", "navigate")
+            .header("cookie", &format!("__Host-vestibule_token={value}"))
+    };
+    let over = ask(&site, &Refusal::UnknownToken, &call("guest-abc"));
+    assert_eq!(over.status(), 401);
+    assert!(
+        over.text().contains("This link does not work"),
+        "{}",
+        over.text()
+    );
+    let account = ask(&site, &Refusal::UnknownToken, &call("abc"));
+    assert_eq!(account.status(), 303, "to the sign-in");
+}
+
+#[test]
 fn below_a_link_that_is_no_token_a_browser_is_led_to_the_links_page() {
     let site = Site::new();
     let call = |target: &str| site.call(Method::GET, target);
@@ -176,7 +195,7 @@ fn below_a_link_that_is_no_token_a_browser_is_led_to_the_links_page() {
         assert_eq!(answer.header("location"), Some("/share/link"));
         assert_eq!(ask(&site, &unknown, &call(below)).status(), 401, "an API");
     }
-    let without = call("/share/").header("sec-fetch-mode", "navigate");
+    let without = call("/share/?token=ended").header("sec-fetch-mode", "navigate");
     assert_eq!(ask(&site, &unknown, &without).status(), 401);
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::DeliveryError;
 use crate::auth::fixture::{START, contact};
-use crate::auth::ports::{Contact, Share, Shares as _};
+use crate::auth::ports::{Contact, Share, Shares as _, Tokens as _};
 use crate::id::ShareId;
 
 const DEVICE: &str = "__Host-vestibule_device";
@@ -127,8 +127,8 @@ async fn one_press_one_code_and_in() {
     let token = phone.token.clone().unwrap();
     assert_ne!(token, "link");
     let lines: Vec<_> = sent.0.headers().get_all("set-cookie").iter().collect();
-    let line = format!("{TOKEN}={token}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax; Secure");
-    assert_eq!(lines[0], line.as_str(), "until the share ends");
+    let line = format!("{TOKEN}={token}; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax; Secure");
+    assert_eq!(lines[0], line.as_str());
     let inside = phone.confirm(CODE_PAGE).await;
     assert_eq!(inside.status(), 303, "{}", inside.text());
     assert_eq!(inside.header("location"), Some("/dir/"));
@@ -372,6 +372,9 @@ async fn an_account_goes_to_the_folder_and_another_share_is_replaced() {
     let of_other = guest.token.clone();
     assert_eq!(guest.ask(0, "sms").await.status(), 303);
     assert_ne!(guest.token, of_other);
+    let ended = site.route.keys.token(of_other.as_ref().unwrap());
+    let ended = world.store.token(ended, world.clock.now()).await.unwrap();
+    assert!(ended.is_none(), "nobody has it any more");
 }
 
 #[tokio::test]
