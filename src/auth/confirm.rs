@@ -177,6 +177,7 @@ impl Auth {
             subjects: self.subjects(&asker),
             token: wizard.token,
             wizard: Some(wizard.digest),
+            grant: None,
             authority: Authority::Verified,
             then: Deeds {
                 sessions: session.into_iter().collect(),

@@ -528,6 +528,7 @@ async fn verified(operator: &Operator, session: NewSession) {
         },
         token: Some(session.token),
         wizard: None,
+        grant: None,
         authority: Authority::Verified,
         then: Deeds {
             sessions: vec![session],

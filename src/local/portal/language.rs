@@ -42,6 +42,7 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "backup"
         "passkey"
         "share"
+        "device"
         "sign-in"
         "sign-out"
     )
