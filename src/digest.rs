@@ -46,7 +46,7 @@ digest_type! {
     RefreshDigest,
     /// A success token.
     SuccessDigest,
-    /// A phone number or mail address, for the sending limits.
+    /// A phone number or email address, for the sending limits.
     RecipientDigest,
     /// Whom a failure is counted against: a user, an account name or an address.
     SubjectDigest,
@@ -220,7 +220,7 @@ impl DigestKeys {
         &self.pepper
     }
 
-    /// The digest of a phone number (E.164) or mail address.
+    /// The digest of a phone number (E.164) or email address.
     #[must_use]
     pub fn recipient(&self, recipient: &str) -> RecipientDigest {
         RecipientDigest(keyed(&self.recipient, &[recipient.as_bytes()]))

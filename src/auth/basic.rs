@@ -102,7 +102,7 @@ impl Auth {
         Ok(())
     }
 
-    /// A password of one of Vestibule's own accounts, under the user's name or mail address.
+    /// A password of one of Vestibule's own accounts, under the user's name or email address.
     async fn ask_accounts(
         &self,
         at: SignInContext<'_>,

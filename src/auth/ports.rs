@@ -92,7 +92,7 @@ pub trait Users: Send + Sync {
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>>;
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>>;
-    /// The user of a realm with this mail address, however its letters are cased. `None` if there
+    /// The user of a realm with this email address, however its letters are cased. `None` if there
     /// is none, or more than one: an address that two share tells nobody apart. Users who stand for
     /// a share's recipient are not looked at: they have no account.
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;

@@ -80,7 +80,7 @@ impl Auth {
         self.issue(at, user, Grant::default(), "password").await
     }
 
-    /// Signs in on a page: with a name or a mail address, whichever it is. The token lives no longer than
+    /// Signs in on a page: with a name or an email address, whichever it is. The token lives no longer than
     /// a session, since nobody asks for it again once a browser has lost it.
     pub async fn sign_in_on_page(
         &self,
@@ -115,7 +115,7 @@ impl Auth {
         Ok(ended)
     }
 
-    /// The account of a name or mail address, and what its wrong passwords are counted under.
+    /// The account of a name or email address, and what its wrong passwords are counted under.
     pub(super) async fn account_of(
         &self,
         realm: &str,
@@ -130,7 +130,7 @@ impl Auth {
         Ok((typed.to_owned(), by_name))
     }
 
-    /// Checks the password of whoever `name` (a user's name, or a mail address) has found. Wrong ones
+    /// Checks the password of whoever `name` (a user's name, or an email address) has found. Wrong ones
     /// count against what was typed: an address that shared the count of its user's name would tell
     /// whose it is.
     pub(super) async fn judge_password(

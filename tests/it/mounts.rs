@@ -258,7 +258,7 @@ async fn rclone_says_where_to_go_and_is_in_once_a_person_has_been_there() {
     for shown in [
         "rclone",
         "127.0.0.1",
-        "the network that you are in now",
+        "the network that you are on now",
         "a****",
         "Only go on if you started this yourself just now.",
         "This is not mine",
@@ -293,7 +293,10 @@ async fn rclone_says_where_to_go_and_is_in_once_a_person_has_been_there() {
     let used = world.gateway.http.get(&url).send().await.expect("answer");
     assert_eq!(used.status(), 404);
     let used = used.text().await.expect("text");
-    assert!(used.contains("No program waits under this code"), "{used}");
+    assert!(
+        used.contains("No program is waiting with this code"),
+        "{used}"
+    );
 }
 
 #[tokio::test]
@@ -354,7 +357,7 @@ async fn a_stolen_password_is_asked_again_elsewhere() {
     assert!(
         elsewhere
             .page
-            .contains("not the network that you are in now")
+            .contains("not the network that you are on now")
     );
     assert_eq!(elsewhere.approve().await.status(), 303);
     assert_eq!(get("203.0.113.7").await.status(), 200);
@@ -441,7 +444,7 @@ async fn guessed_user_codes_earn_a_wait_and_look_alike() {
     assert_eq!(empty.0, 200, "the field for a code");
     let (status, page) = look("BCDF-GHJK").await;
     assert_eq!(status, 404);
-    assert!(page.contains("No program waits under this code"));
+    assert!(page.contains("No program is waiting with this code"));
     assert_eq!(look("not-a-code").await.0, 404);
     let mut codes = (0..).map(|n: usize| {
         let letters: Vec<char> = "BCDFGHJKLM".chars().collect();

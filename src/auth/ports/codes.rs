@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct SendRequest {
     pub user: UserId,
-    /// Of a number or a mail address.
+    /// Of a number or an email address.
     pub recipient: RecipientDigest,
     /// What the limit by prefix counts: the country calling code of a number (`45`), `email` for mail.
     pub prefix: String,

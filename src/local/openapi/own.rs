@@ -195,7 +195,7 @@ pub(super) const PAGES: Dialect = Dialect {
                 "Sign in: its form. The token comes as a cookie.",
                 &[
                     FORM,
-                    field("username", Text, true, "A user's name or mail address."),
+                    field("username", Text, true, "A user's name or email address."),
                     field("password", Text, true, "The password."),
                 ],
                 &[(303, Answer::Empty)],

@@ -261,7 +261,7 @@ fn asks_code(visit: &Visit<'_>, typed: &str, alert: Option<Alert>) -> Reply {
     }
 }
 
-/// A name by which its owner knows it and others do not: its first letter, and a mail address's host.
+/// A name by which its owner knows it and others do not: its first letter, and an email address's host.
 fn masked(name: &str) -> String {
     let (own, host) = match name.split_once('@') {
         Some((own, host)) => (own, format!("@{host}")),
