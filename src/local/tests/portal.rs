@@ -306,10 +306,12 @@ async fn the_look_is_served_to_everybody() {
 #[tokio::test]
 async fn the_operators_look_is_on_the_page() {
     let mut site = site().await;
+    site.world()
+        .set(|settings| settings.service_name = "Example & Sons".to_owned());
     let color = |text| model::Color::parse(text).unwrap();
     let mut portal = model::Portal {
         prefix: "/door".to_owned(),
-        name: Some("Example & Sons".to_owned()),
+        name: None,
         logo: Some(model::Logo {
             kind: model::LogoKind::Svg,
             bytes: b"<svg/>".to_vec(),
