@@ -301,6 +301,7 @@ pub(super) mod tests {
                 token_algorithm: model::SigningAlgorithm::EdDsa,
                 cors_origins: vec!["https://app.example.org".to_owned()],
                 encoded_slashes: false,
+                service_workers: false,
                 body_bytes_max: None,
             },
             keys: DigestKeys::derive(&[7; 32]).realm("local"),
