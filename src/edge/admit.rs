@@ -262,6 +262,10 @@ impl Gateway {
             _ => credential::find(&route.config.credentials, head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
+        if token.is_some() && head::is_forged(head, route) {
+            let detail = "a page of another origin may change nothing here: its origin is not in cors.origins";
+            return Err(refused(StatusCode::FORBIDDEN, detail));
+        }
         let success_token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
             _ => success::find(head)

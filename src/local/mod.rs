@@ -36,7 +36,7 @@ mod decode;
 mod encode;
 pub mod iogates;
 mod openapi;
-mod origin;
+pub(crate) mod origin;
 mod portal;
 mod signed;
 mod target;
