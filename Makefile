@@ -4,7 +4,7 @@ SHELL  := /bin/bash
 TOOLS  := target/tools
 BROWSER:= $(TOOLS)/browser/node_modules/.package-lock.json
 # program:Debian's package of it. What is there from elsewhere (a newer node) is left alone.
-NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-light rclone:rclone bearerbox:kannel \
+NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-light rclone:rclone cadaver:cadaver litmus:litmus bearerbox:kannel \
           /usr/lib/kannel/test/fakesmsc:kannel-extras promtool:prometheus oathtool:oathtool ps:procps systemd-analyze:systemd wrk:wrk \
           zbarimg:zbar-tools chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)

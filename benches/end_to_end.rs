@@ -345,6 +345,7 @@ fn verified_token(folder: &Path) -> Result<String, String> {
             },
             token: Some(digest),
             wizard: None,
+            grant: None,
             authority: Authority::Verified,
             then: Deeds {
                 sessions: vec![NewSession {

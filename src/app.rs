@@ -333,6 +333,7 @@ impl Base {
             hashing: Arc::new(Semaphore::new(hashing_at_once())),
             guesses: Default::default(),
             passwords: Passwords::new(Arc::clone(&self.passwords)),
+            look_ups: Default::default(),
         })
     }
 

@@ -40,11 +40,13 @@ digest_type! {
     Binding,
     /// The secret name of a wizard.
     WizardDigest,
+    /// A user code, by which a person finds the client to be let in.
+    GrantDigest,
     /// A refresh token.
     RefreshDigest,
     /// A success token.
     SuccessDigest,
-    /// A phone number or mail address, for the sending limits.
+    /// A phone number or email address, for the sending limits.
     RecipientDigest,
     /// Whom a failure is counted against: a user, an account name or an address.
     SubjectDigest,
@@ -64,6 +66,13 @@ impl From<WizardDigest> for Binding {
     // Made under another key than a pair's, so that neither passes for the other.
     fn from(wizard: WizardDigest) -> Self {
         Self(wizard.0)
+    }
+}
+
+impl From<GrantDigest> for Binding {
+    // Made under another key than a pair's or a wizard's.
+    fn from(grant: GrantDigest) -> Self {
+        Self(grant.0)
     }
 }
 
@@ -106,6 +115,7 @@ pub struct DigestKeys {
     label: [u8; 32],
     seal: [u8; 32],
     wizard: [u8; 32],
+    grant: [u8; 32],
     refresh: [u8; 32],
     success: [u8; 32],
     pepper: [u8; 32],
@@ -134,6 +144,7 @@ impl DigestKeys {
             label: key("device label"),
             seal: key("sealing of columns"),
             wizard: key("wizard name"),
+            grant: key("user code"),
             refresh: key("refresh token"),
             success: key("success token"),
             pepper: key("backup code pepper"),
@@ -172,6 +183,12 @@ impl DigestKeys {
         WizardDigest(keyed(&self.wizard, &[name.as_bytes()]))
     }
 
+    /// The digest of a user code, in capitals and without its hyphen.
+    #[must_use]
+    pub fn grant(&self, code: &str) -> GrantDigest {
+        GrantDigest(keyed(&self.grant, &[code.as_bytes()]))
+    }
+
     /// The digest of a refresh token.
     #[must_use]
     pub fn refresh(&self, token: &str) -> RefreshDigest {
@@ -203,7 +220,7 @@ impl DigestKeys {
         &self.pepper
     }
 
-    /// The digest of a phone number (E.164) or mail address.
+    /// The digest of a phone number (E.164) or email address.
     #[must_use]
     pub fn recipient(&self, recipient: &str) -> RecipientDigest {
         RecipientDigest(keyed(&self.recipient, &[recipient.as_bytes()]))

@@ -393,6 +393,7 @@ fn auth(
         hashing: Arc::new(tokio::sync::Semaphore::new(1)),
         guesses: Default::default(),
         passwords: Passwords::new(Arc::default()),
+        look_ups: Default::default(),
     }
 }
 

@@ -14,4 +14,4 @@ backup-print = Udskriv
 backup-download = Hent
 backup-copy = Kopiér
 backup-copied = Kopieret
-backup-continue = Jeg har gemt dem: videre
+backup-continue = Jeg har gemt koderne: fortsæt

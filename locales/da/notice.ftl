@@ -1,8 +1,8 @@
 notice-no-token-title = Du skal være logget ind
 notice-no-token = Log ind først, eller åbn det link, du har fået.
-notice-unknown-token-title = Din login er ukendt
-notice-unknown-token = Den er forkert eller udløbet. Log ind igen, eller bed om et nyt link.
-notice-success-token-title = Dette skridt skal bekræftes
+notice-unknown-token-title = Dit login er ukendt
+notice-unknown-token = Det er forkert eller udløbet. Log ind igen, eller bed om et nyt link.
+notice-success-token-title = Dette trin skal bekræftes
 notice-success-token = Bekræft det med en ny kode i det program, du kom fra.
 notice-denied-title = Lukket
 notice-denied = Ingen må åbne denne adresse.

@@ -1,9 +1,9 @@
 failure-no-site-title = Diese Website gibt es hier nicht
-failure-no-site = Unter diesem Namen gibt es hier keine Website. Prüfen Sie die Adresse noch einmal.
+failure-no-site = Unter diesem Namen gibt es hier keine Website. Prüfen Sie die Adresse.
 failure-not-found-title = Hier ist nichts
-failure-not-found = Unter dieser Adresse gibt es nichts. Prüfen Sie sie noch einmal oder gehen Sie zurück.
+failure-not-found = Unter dieser Adresse gibt es nichts. Prüfen Sie die Adresse oder gehen Sie zurück.
 failure-forbidden-title = Das ist nicht erlaubt
-failure-forbidden = Von hier aus lässt sich das nicht öffnen. Gehen Sie dorthin zurück, woher Sie gekommen sind.
+failure-forbidden = Von hier aus lässt sich das nicht öffnen. Gehen Sie zurück auf die Seite, von der Sie gekommen sind.
 failure-method-title = Diese Adresse nimmt das nicht an
 failure-method = Was Ihr Browser verlangt hat, geht hier nicht. Gehen Sie zurück und öffnen Sie die Seite noch einmal.
 failure-too-slow-title = Das hat zu lange gedauert

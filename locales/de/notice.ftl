@@ -1,4 +1,4 @@
-notice-no-token-title = Eine Anmeldung ist nötig
+notice-no-token-title = Sie müssen sich anmelden
 notice-no-token = Melden Sie sich zuerst an oder öffnen Sie den Link, den Sie bekommen haben.
 notice-unknown-token-title = Ihre Anmeldung ist nicht bekannt
 notice-unknown-token = Sie ist falsch oder abgelaufen. Melden Sie sich neu an oder bitten Sie um einen neuen Link.

@@ -1,8 +1,8 @@
 account-title = Your account
 account-who = You are signed in as { $name }.
 account-sessions = Devices and sessions
-account-sessions-about = All of these have passed your second factor. End those that you do not recognise, and look below whether somebody has added a factor of theirs.
-account-no-sessions = No device has passed a second factor.
+account-sessions-about = Your second factor was confirmed on each of these. End any that you do not recognise, and check below that nobody has added a factor of their own.
+account-no-sessions = Your second factor has not been confirmed on any device yet.
 account-this-device = this device
 account-client = { $client } on { $system }
 account-client-unknown = Unknown device
@@ -12,7 +12,7 @@ account-address = Address:
 account-end = End session
 account-end-others = End all other sessions
 account-factors = Second factors
-account-no-factors = You have no second factor yet. With one, nobody gets in by your password or link alone.
+account-no-factors = You have no second factor yet. With one, nobody gets in with your password or link alone.
 account-replace = Replace
 account-remove = Remove
 account-add = Add a second factor
@@ -23,7 +23,7 @@ account-factor-backup-code = Backup code
 account-factor-passkey = Passkey
 account-backup = Backup codes
 account-backup-left = { $count ->
-    [0] You have no backup codes. With them you get in even without your phone.
+    [0] You have no backup codes. With them, you can get in even without your phone.
     [one] One backup code is left.
    *[other] { $count } backup codes are left.
 }
@@ -31,6 +31,6 @@ account-backup-make = Make new backup codes
 account-done-session = The session has ended.
 account-done-others = All other sessions have ended.
 account-done-removed = The second factor has been removed.
-account-gone = This session has ended already.
+account-gone = This session has already ended.
 account-last = This is your last second factor, and only the people who run this service could set up another one. Add another one before you remove it.
 account-sign-out = Sign out of this browser

@@ -1,5 +1,5 @@
 backup-title = Backup codes
-backup-about = If your phone is lost or broken, a backup code lets you in. Each works once. New codes end the older ones.
+backup-about = If your phone is lost or broken, a backup code lets you in. Each works once. New codes replace the older ones.
 backup-left = { $count ->
     [0] You have no backup codes.
     [one] One code is left.
@@ -14,4 +14,4 @@ backup-print = Print
 backup-download = Download
 backup-copy = Copy
 backup-copied = Copied
-backup-continue = I have kept them: continue
+backup-continue = I have saved them: continue

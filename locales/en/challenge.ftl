@@ -23,6 +23,6 @@ challenge-confirm = Confirm
 challenge-resend = Send a new code
 challenge-resend-wait = You can ask for a new code in { $span }.
 challenge-other = Confirm in another way
-challenge-wrong-backup = This is none of your backup codes, or it has been used before.
+challenge-wrong-backup = This is not one of your backup codes, or it has been used before.
 challenge-no-backup = A backup code has eight digits. Type all of them.
 challenge-locked-backup = You can still get in with a backup code.

@@ -1,7 +1,7 @@
-notice-no-token-title = Hace falta identificarse
+notice-no-token-title = Debe iniciar sesión
 notice-no-token = Inicie sesión primero o abra el enlace que recibió.
 notice-unknown-token-title = No se reconoce su acceso
-notice-unknown-token = Es erróneo o ha caducado. Inicie sesión de nuevo o pida un enlace nuevo.
+notice-unknown-token = Es incorrecto o ha caducado. Inicie sesión de nuevo o pida un enlace nuevo.
 notice-success-token-title = Hay que confirmar este paso
 notice-success-token = Confírmelo con un código nuevo en la aplicación de la que viene.
 notice-denied-title = Cerrado

@@ -1,18 +1,18 @@
 account-title = Votre compte
 account-who = Vous êtes connecté en tant que { $name }.
 account-sessions = Appareils et sessions
-account-sessions-about = Tous ces appareils ont passé votre second facteur. Fermez les sessions que vous ne reconnaissez pas et vérifiez plus bas que personne n’a ajouté un facteur qui n’est pas le vôtre.
-account-no-sessions = Aucun appareil n’a passé de second facteur.
+account-sessions-about = Votre second facteur a été confirmé sur tous ces appareils. Fermez les sessions que vous ne reconnaissez pas et vérifiez plus bas que personne n’a ajouté un facteur qui n’est pas le vôtre.
+account-no-sessions = Aucun second facteur n’a été confirmé.
 account-this-device = cet appareil
 account-client = { $client } sur { $system }
 account-client-unknown = Appareil inconnu
-account-last-used = Dernière utilisation :
-account-confirmed = Confirmé :
-account-address = Adresse :
+account-last-used = Dernière utilisation :
+account-confirmed = Confirmation :
+account-address = Adresse :
 account-end = Fermer la session
 account-end-others = Fermer toutes les autres sessions
 account-factors = Seconds facteurs
-account-no-factors = Vous n’avez pas encore de second facteur. Avec lui, personne n’entre avec votre seul mot de passe ou votre seul lien.
+account-no-factors = Vous n’avez pas encore de second facteur. Avec un second facteur, personne n’entre avec votre seul mot de passe ou votre seul lien.
 account-replace = Remplacer
 account-remove = Supprimer
 account-add = Ajouter un second facteur
@@ -23,7 +23,7 @@ account-factor-backup-code = Code de secours
 account-factor-passkey = Clé d’accès
 account-backup = Codes de secours
 account-backup-left = { $count ->
-    [0] Vous n’avez pas de code de secours. Avec eux, vous entrez même sans votre téléphone.
+    [0] Vous n’avez pas de codes de secours. Ils vous permettent d’entrer même sans votre téléphone.
     [one] Il reste un code de secours.
    *[other] Il reste { $count } codes de secours.
 }

@@ -1,7 +1,7 @@
 challenge-choose-title = Confirmez que c’est bien vous
 challenge-code-title = Saisissez votre code
 challenge-backup-title = Saisissez un code de secours
-challenge-error = Erreur : { $title }
+challenge-error = Erreur : { $title }
 challenge-why = { $service } demande une preuve de plus avant de vous laisser entrer.
 challenge-how = Choisissez comment la donner.
 challenge-nothing = { $service } demande un code avant de vous laisser entrer, mais nous ne savons pas où vous en envoyer un. Demandez à la personne qui vous a donné cet accès d’ajouter votre numéro de mobile.
@@ -23,6 +23,6 @@ challenge-confirm = Confirmer
 challenge-resend = Envoyer un nouveau code
 challenge-resend-wait = Vous pourrez demander un nouveau code dans { $span }.
 challenge-other = Confirmer autrement
-challenge-wrong-backup = Ce n’est aucun de vos codes de secours, ou il a déjà servi.
+challenge-wrong-backup = Ce n’est pas l’un de vos codes de secours, ou il a déjà servi.
 challenge-no-backup = Un code de secours a huit chiffres. Saisissez-les tous.
 challenge-locked-backup = Vous pouvez encore entrer avec un code de secours.

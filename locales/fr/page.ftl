@@ -1,5 +1,5 @@
 page-skip = Aller au contenu
-page-support = Besoin d’aide ?
+page-support = Besoin d’aide ?
 page-seconds = { $count ->
     [one] { $count } seconde
    *[other] { $count } secondes

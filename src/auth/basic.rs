@@ -102,21 +102,14 @@ impl Auth {
         Ok(())
     }
 
-    /// A password of one of Vestibule's own accounts, under the user's name or mail address.
+    /// A password of one of Vestibule's own accounts, under the user's name or email address.
     async fn ask_accounts(
         &self,
         at: SignInContext<'_>,
         login: &Login,
         is_guess: bool,
     ) -> Result<UserId, SignInError> {
-        let named = self.store.user_by_name(at.realm, &login.user).await?;
-        let (typed, user) = match named {
-            None if login.user.contains('@') => {
-                let user = self.store.user_by_email(at.realm, &login.user).await?;
-                (subject::mailbox(&login.user), user)
-            }
-            named => (login.user.clone(), named),
-        };
+        let (typed, user) = self.account_of(at.realm, &login.user).await?;
         if is_guess {
             let judged = self.judge_password(at, &typed, user, &login.password).await;
             return judged.map(|user| user.id);

@@ -191,6 +191,7 @@ impl Auth {
             subjects: self.subjects(&caller.asker(&self.keys)),
             token: Some(caller.token),
             wizard: None,
+            grant: None,
             authority: caller.confirms_by(self.settings.load().sends_mail),
             then: Deeds {
                 issue: drawn.as_ref().map(|drawn| drawn.issue.clone()),

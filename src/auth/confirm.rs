@@ -1,7 +1,7 @@
 //! Confirm one operation by a mailed code: for a success token, which a route can ask for before it
 //! forwards, say, a change of the password.
 //!
-//! Whoever has no token names a mail address. The answer to that, and to every code typed after it,
+//! Whoever has no token names an email address. The answer to that, and to every code typed after it,
 //! is alike for an address that nobody has, and as fast: the same rows are written for both, and the
 //! mail is sent after the answer.
 
@@ -177,6 +177,7 @@ impl Auth {
             subjects: self.subjects(&asker),
             token: wizard.token,
             wizard: Some(wizard.digest),
+            grant: None,
             authority: Authority::Verified,
             then: Deeds {
                 sessions: session.into_iter().collect(),

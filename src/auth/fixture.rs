@@ -11,8 +11,8 @@ use super::{Auth, Caller, Deliver, DeliveryError, Settings, Standing};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
 use crate::digest::{
-    Binding, DigestKeys, RefreshDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest,
-    WizardDigest,
+    Binding, DigestKeys, GrantDigest, RefreshDigest, SessionKey, SubjectDigest, SuccessDigest,
+    TokenDigest, WizardDigest,
 };
 use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Event, EventKind, Events};
@@ -211,6 +211,7 @@ impl World {
             hashing: Arc::new(tokio::sync::Semaphore::new(1)),
             guesses: Default::default(),
             passwords: Passwords::new(Arc::default()),
+            look_ups: Default::default(),
         });
         Self {
             auth,

@@ -9,6 +9,7 @@ pub mod crowd;
 pub mod enrol;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod grants;
 pub mod lockout;
 pub mod passkey;
 pub mod ports;
@@ -96,6 +97,7 @@ pub struct Auth {
     /// Sign-ins that a backend is judging, by whom they count for.
     pub guesses: crowd::Crowd<SubjectDigest>,
     pub passwords: basic::Passwords,
+    pub look_ups: grants::LookUps,
 }
 
 /// How far a caller has shown who it is.

@@ -8,6 +8,7 @@
 
 mod codes;
 mod factors;
+mod grants;
 mod keys;
 mod passkeys;
 mod shares;
@@ -16,6 +17,7 @@ mod wizards;
 
 pub use codes::*;
 pub use factors::*;
+pub use grants::*;
 pub use keys::*;
 pub use passkeys::*;
 pub use shares::*;
@@ -90,7 +92,7 @@ pub trait Users: Send + Sync {
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>>;
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>>;
-    /// The user of a realm with this mail address, however its letters are cased. `None` if there
+    /// The user of a realm with this email address, however its letters are cased. `None` if there
     /// is none, or more than one: an address that two share tells nobody apart. Users who stand for
     /// a share's recipient are not looked at: they have no account.
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;
@@ -236,11 +238,12 @@ pub trait Upkeep: Send + Sync {
     /// Whether the store can be written to.
     async fn ping(&self) -> Stored<()>;
     /// Removes what has expired and is not asked for again (tokens, sessions, challenges, sends,
-    /// wizards, ceremonies, success tokens). Returns rows removed.
+    /// wizards, ceremonies, success tokens, grants). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
     /// Forgets a user's second factor state: enrolled factors and those turned off (what the
     /// operator or the profile gave holds again; the log of changes says what that turns on or off),
-    /// passkeys, backup codes, pending challenges and ceremonies, open wizards, success tokens, counters of `subject`, and
+    /// passkeys, backup codes, pending challenges and ceremonies, open wizards, success tokens, grants,
+    /// counters of `subject`, and
     /// sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
 }
@@ -255,6 +258,7 @@ pub trait Store:
     + Codes
     + Passkeys
     + Wizards
+    + Grants
     + Families
     + SigningKeys
     + Failures
@@ -274,6 +278,7 @@ impl<T> Store for T where
         + Codes
         + Passkeys
         + Wizards
+        + Grants
         + Families
         + SigningKeys
         + Failures

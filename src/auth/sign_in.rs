@@ -80,7 +80,7 @@ impl Auth {
         self.issue(at, user, Grant::default(), "password").await
     }
 
-    /// Signs in on a page: with a name or a mail address, whichever it is. The token lives no longer than
+    /// Signs in on a page: with a name or an email address, whichever it is. The token lives no longer than
     /// a session, since nobody asks for it again once a browser has lost it.
     pub async fn sign_in_on_page(
         &self,
@@ -88,14 +88,7 @@ impl Auth {
         typed: &str,
         password: &Secret,
     ) -> Result<SignedIn, SignInError> {
-        let by_name = self.store.user_by_name(at.realm, typed).await?;
-        // Asked even where the name was found: or the time would tell one from the other.
-        let (counted, user) = if typed.contains('@') {
-            let by_email = self.store.user_by_email(at.realm, typed).await?;
-            (subject::mailbox(typed), by_name.or(by_email))
-        } else {
-            (typed.to_owned(), by_name)
-        };
+        let (counted, user) = self.account_of(at.realm, typed).await?;
         let user = self.judge_password(at, &counted, user, password).await?;
         let lifetime = self.settings.load().sessions.lifetime;
         let grant = Grant {
@@ -122,7 +115,22 @@ impl Auth {
         Ok(ended)
     }
 
-    /// Checks the password of whoever `name` (a user's name, or a mail address) has found. Wrong ones
+    /// The account of a name or email address, and what its wrong passwords are counted under.
+    pub(super) async fn account_of(
+        &self,
+        realm: &str,
+        typed: &str,
+    ) -> Result<(String, Option<User>), StoreError> {
+        let by_name = self.store.user_by_name(realm, typed).await?;
+        // Asked even where the name was found: or the time would tell one from the other.
+        if typed.contains('@') {
+            let by_email = self.store.user_by_email(realm, typed).await?;
+            return Ok((subject::mailbox(typed), by_name.or(by_email)));
+        }
+        Ok((typed.to_owned(), by_name))
+    }
+
+    /// Checks the password of whoever `name` (a user's name, or an email address) has found. Wrong ones
     /// count against what was typed: an address that shared the count of its user's name would tell
     /// whose it is.
     pub(super) async fn judge_password(

@@ -20,13 +20,13 @@ pub fn account(keys: &DigestKeys, realm: &str, name: &str) -> SubjectDigest {
     keys.subject("account", &format!("{realm}/{name}"))
 }
 
-/// A mail address as it is looked for and counted: people write it in any case.
+/// An email address as it is looked for and counted: people write it in any case.
 #[must_use]
 pub fn mailbox(address: &str) -> String {
     address.to_lowercase()
 }
 
-/// A mail address that somebody without a token named: wrong codes of the challenges for it, whether
+/// An email address that somebody without a token named: wrong codes of the challenges for it, whether
 /// anybody has it or not. They are counted apart from those of its user, whom a stranger could lock
 /// out otherwise.
 #[must_use]

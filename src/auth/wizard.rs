@@ -100,6 +100,7 @@ impl Auth {
             subjects: self.subjects(&asker),
             token: wizard.token,
             wizard: Some(wizard.digest),
+            grant: None,
             authority,
             then,
         };

@@ -78,7 +78,7 @@ pub(super) enum User {
         /// Where codes are sent, with country code: +4512345678
         #[arg(long)]
         phone: Option<String>,
-        /// A mail address: where mail can be sent, codes go there too.
+        /// An email address: where mail can be sent, codes go there too.
         #[arg(long)]
         email: Option<String>,
         /// Read the password from this file, or from standard input (`-`); without it there is none.

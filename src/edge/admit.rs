@@ -15,7 +15,7 @@ use crate::gate::{Checked, Decision, Grant, Known, Permit, Presented, Question, 
 use crate::identity::network::NetworkName;
 use crate::identity::{basic, credential, device, success};
 use crate::local::table::{self, Endpoint};
-use crate::local::{Call, Reply, refusal};
+use crate::local::{Call, Offer, Reply, refusal};
 use crate::observe::metrics::Outcome;
 use crate::policy;
 use crate::request::{Line, Peer, RequestHead};
@@ -150,7 +150,9 @@ impl Gateway {
                     Some(user) => self.local.methods(user).await,
                     None => Vec::new(),
                 };
-                let reply = self.refusal(&refusal, &head, &route, &methods);
+                let presented = case.question().presented;
+                let offer = self.local.offer(&refusal, &head, &route, presented).await;
+                let reply = self.refusal(&refusal, &head, &route, (&methods, offer.as_ref()));
                 Err(Verdict::Answer(outcome(&refusal), Box::new(reply)))
             }
             Decision::Permit(permit) => {
@@ -193,10 +195,10 @@ impl Gateway {
         refusal: &Refusal,
         head: &RequestHead<'_>,
         route: &Route,
-        methods: &[&str],
+        (methods, offer): (&[&str], Option<&Offer>),
     ) -> Reply {
         let service = &self.local.auth.settings.load().service_name;
-        refusal::reply(refusal, head, route, methods, service)
+        refusal::reply(refusal, head, route, methods, service, offer)
     }
 
     /// Opens and signs what a permitted request carries up.
@@ -205,7 +207,7 @@ impl Gateway {
         let outgoing = self.outgoing(case.route, grant, case.token.as_deref(), device.as_deref());
         outgoing.await.map_err(|error| {
             tracing::error!(%error, "what an upstream is to be told could not be signed");
-            let reply = self.refusal(&Refusal::Unavailable, case.head, case.route, &[]);
+            let reply = self.refusal(&Refusal::Unavailable, case.head, case.route, (&[], None));
             Verdict::Answer(Outcome::Failed, Box::new(reply))
         })
     }

@@ -1,4 +1,4 @@
-//! Mail addresses, in the one form that is stored, limited and sent to.
+//! Email addresses, in the one form that is stored, limited and sent to.
 //!
 //! The plain form of RFC 5321 section 4.1.2, in ASCII: a dot-string, `@` and a domain name. Quoted
 //! local parts and address literals are refused: nobody has one, and they are what injection is made
@@ -16,7 +16,7 @@ const LABEL_BYTES_MAX: usize = 63;
 /// The characters of an atom besides letters and digits (RFC 5322 section 3.2.3).
 const ATOM_SIGNS: &[u8] = b"!#$%&'*+-/=?^_`{|}~";
 
-/// A mail address that can be sent to. `Debug` shows the first and last letter before `@`.
+/// An email address that can be sent to. `Debug` shows the first and last letter before `@`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EmailAddress {
     /// The part after `@` is in lower case; the one before it is the server's own to compare.
@@ -24,9 +24,9 @@ pub struct EmailAddress {
     local_len: usize,
 }
 
-/// A text is not a mail address that can be used.
+/// A text is not an email address that can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a mail address: write one like anna@example.org")]
+#[error("this is not an email address: write one like anna@example.org")]
 pub struct EmailError;
 
 impl fmt::Debug for EmailAddress {

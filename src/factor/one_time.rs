@@ -30,6 +30,17 @@ pub fn message(code: &str, service_name: &str, lifetime: Duration) -> Secret {
     ))
 }
 
+/// The text of the message whose `code` lets in a client that cannot show a page. It says so: somebody
+/// may have talked its reader into it.
+#[must_use]
+pub fn client_message(code: &str, service_name: &str, lifetime: Duration) -> Secret {
+    let span = readable(lifetime);
+    Secret::new(format!(
+        "{code} lets a program in at {service_name} as you. Did you not start it yourself? Then use \
+         this code nowhere. It expires in {span}."
+    ))
+}
+
 /// What a mail says. The subject is shown on locked screens and stays in lists: never a code in it.
 #[derive(Clone, Debug)]
 pub struct Mail {
@@ -49,6 +60,22 @@ pub fn mail(code: &str, service_name: &str, lifetime: Duration) -> Mail {
              \n\
              It works once, and expires in {span}.\n\
              If you did not ask for it, ignore this mail, and tell the code to nobody.\n"
+        )),
+    }
+}
+
+/// The mail whose `code` lets in a client that cannot show a page, as [`client_message`].
+#[must_use]
+pub fn client_mail(code: &str, service_name: &str, lifetime: Duration) -> Mail {
+    let span = readable(lifetime);
+    Mail {
+        subject: format!("A program asks to be let in at {service_name}"),
+        text: Secret::new(format!(
+            "{code} lets a program in at {service_name} as you.\n\
+             \n\
+             It works once, and expires in {span}.\n\
+             If you have not started that program yourself just now, use this code nowhere and tell it \
+             to nobody; somebody else knows your password then: change it.\n"
         )),
     }
 }
@@ -120,6 +147,20 @@ mod tests {
              If you did not ask for it, ignore this mail, and tell the code to nobody.\n"
         );
         assert!(!format!("{mail:?}").contains("012345"));
+    }
+
+    #[test]
+    fn a_code_that_lets_a_program_in_says_so() {
+        let text = client_message("012345", "files.example.org", Duration::from_secs(600));
+        assert_eq!(
+            text.expose(),
+            "012345 lets a program in at files.example.org as you. Did you not start it yourself? \
+             Then use this code nowhere. It expires in 10 minutes."
+        );
+        assert!(text.expose().len() <= 160, "one message");
+        let mail = client_mail("012345", "Files", Duration::from_secs(600));
+        assert!(!mail.subject.contains("012345"));
+        assert!(mail.text.expose().starts_with("012345 lets a program in"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod conduit;
 mod decode;
 mod encode;
 pub mod iogates;
+mod offer;
 mod openapi;
 pub(crate) mod origin;
 mod portal;
@@ -43,6 +44,8 @@ mod target;
 pub mod tokens;
 mod trouble;
 pub mod ziik;
+
+pub use offer::Offer;
 
 use crate::auth::Auth;
 use crate::gate::Gate;

@@ -4,7 +4,7 @@
 //! challenge page or a page that says what is wrong. The token is never repeated in either.
 
 use super::portal::{self, Notice};
-use super::{Reply, encode, origin};
+use super::{Offer, Reply, encode, origin};
 use crate::auth::share::GUEST_PREFIX;
 use crate::config::model::{CredentialSource, Dialect, Identity, Portal};
 use crate::gate::Refusal;
@@ -109,6 +109,7 @@ pub fn reply(
     route: &Route,
     methods: &[&str],
     service: &str,
+    offer: Option<&Offer>,
 ) -> Reply {
     let mut answer = answer(refusal);
     if *refusal == Refusal::UnknownToken && credential::has_basic(head.headers) {
@@ -137,14 +138,22 @@ pub fn reply(
         let frame = portal::Frame::new(route, head.headers, service);
         portal::notice(&frame, answer.status, answer.notice)
     } else {
-        let mut body = problem_body(answer.status, answer.title, answer.detail);
+        let page = offer.map(|offer| offer.verification_uri_complete.as_str());
+        let detail = page.map(|page| {
+            format!(
+                "Open {page} in a browser and pass the second factor there to let this client in."
+            )
+        });
+        let detail = detail.as_deref().unwrap_or(answer.detail);
+        let mut body = problem_body(answer.status, answer.title, detail);
         if let Some(members) = body.as_object_mut() {
             members.extend(step_up(refusal, head, route, methods));
+            members.extend(offer.into_iter().flat_map(offered));
         }
         problem_reply(answer.status, &body)
     };
     match answer.status {
-        StatusCode::UNAUTHORIZED => challenges(reply, head, route, answer.error),
+        StatusCode::UNAUTHORIZED => challenges(reply, head, route, (answer.error, offer)),
         StatusCode::TOO_MANY_REQUESTS => match refusal {
             Refusal::TooManyTries { retry_after_secs } => {
                 encode::retry_after(reply, *retry_after_secs)
@@ -157,14 +166,37 @@ pub fn reply(
 }
 
 /// Says what kinds of credential are taken. A browser is not asked for a password: it would show a
-/// login box of its own.
-fn challenges(reply: Reply, head: &RequestHead<'_>, route: &Route, error: Option<&str>) -> Reply {
+/// login box of its own. Other clients show people the realm, if anything: whoever has sent a password
+/// already is told there what it takes besides.
+fn challenges(
+    reply: Reply,
+    head: &RequestHead<'_>,
+    route: &Route,
+    (error, offer): (Option<&str>, Option<&Offer>),
+) -> Reply {
     let takes_passwords = route.config.credentials.contains(&CredentialSource::Basic);
+    let offer = offer.filter(|_| credential::has_basic(head.headers));
+    let page = offer.map(|offer| &offer.verification_uri_complete);
+    let realm = page.map(|page| format!("Open {page} to let this client in"));
     let reply = match takes_passwords && !head.is_of_browser() {
-        true => encode::ask_for_password(reply, &route.config.name),
+        true => encode::ask_for_password(reply, realm.as_ref().unwrap_or(&route.config.name)),
         false => reply,
     };
     encode::www_authenticate(reply, route, error)
+}
+
+/// The members of RFC 8628 section 3.2, for clients that cannot show a page.
+fn offered(offer: &Offer) -> [(String, Value); 4] {
+    [
+        ("user_code", json!(offer.user_code)),
+        ("verification_uri", json!(offer.verification_uri)),
+        (
+            "verification_uri_complete",
+            json!(offer.verification_uri_complete),
+        ),
+        ("expires_in", json!(offer.expires_in_secs)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 /// The members that tell a client how to go on.

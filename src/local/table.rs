@@ -210,6 +210,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
     ),
     page(
         FORM,
+        "/.vestibule/device",
+        Where::Everywhere,
+        Portal::Device,
+    ),
+    page(
+        FORM,
         "/.vestibule/account",
         Where::Everywhere,
         Portal::Account,

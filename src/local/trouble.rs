@@ -34,7 +34,7 @@ pub(super) enum Trouble {
     UnknownToken,
     #[error("the token in the path is not the bearer token: send the same one in both places")]
     TokensDiffer,
-    #[error("wrong user name, mail address or password")]
+    #[error("wrong user name, email address or password")]
     WrongSignIn,
     #[error("verify your second factor first: this would change what protects you")]
     NotVerified,

@@ -5,7 +5,8 @@ use crate::auth::lockout::{Blocked, LockoutPolicy};
 use crate::auth::ports::*;
 use crate::clock::Timestamp;
 use crate::digest::{
-    Binding, RefreshDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest, WizardDigest,
+    Binding, GrantDigest, RefreshDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest,
+    WizardDigest,
 };
 use crate::event::Event;
 use crate::gate::session::{Holder, Session};

@@ -251,6 +251,7 @@ impl Fixture {
             },
             token: None,
             wizard: None,
+            grant: None,
             authority: Authority::Verified,
             then: Deeds::default(),
         }

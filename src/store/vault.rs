@@ -1,4 +1,4 @@
-//! Seals what the store must be able to read back: phone numbers, mail addresses, authenticator
+//! Seals what the store must be able to read back: phone numbers, email addresses, authenticator
 //! secrets, what a wizard shows, the data key.
 //!
 //! XChaCha20-Poly1305 with a random nonce of 192 bits. The associated data says where a value

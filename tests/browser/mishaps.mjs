@@ -66,7 +66,7 @@ async function codes(open) {
   const guest = await open('phone', { javaScriptEnabled: false });
   const other = await begin(guest, facts.bo);
   for (let i = 0; i < 5; i += 1) await type(guest, not(other));
-  await says(guest, 'no-more-tries', 'Send a new one');
+  await says(guest, 'no-more-tries', 'Ask for a new one');
   await guest.leads(() => guest.button('Text message').click());
   await ask('sms', { to: facts.bo.phone });
   await type(guest, 'what?');

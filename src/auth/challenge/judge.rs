@@ -44,11 +44,12 @@ impl Judge {
         // Backup codes are judged in the locked state too, which is then no news.
         let was_locked = self.is_locked(user, now).await;
         let disabled = attempt.then.disable;
+        let is_for_client = attempt.grant.is_some();
         let usual = usual_of(&attempt);
         let wrong = wrong_of(&attempt.tries);
         match self.store.attempt(attempt, now).await? {
             Attempted::Right(passed) => {
-                self.passed(&passed, disabled);
+                self.passed(&passed, disabled, is_for_client);
                 Ok(passed)
             }
             Attempted::Wrong { left } => {
@@ -82,13 +83,16 @@ impl Judge {
         }
     }
 
-    fn passed(&self, passed: &Passed, disabled: Option<FactorKind>) {
-        let emit = |kind, detail| self.asker.emit(&*self.events, kind, detail);
+    fn passed(&self, passed: &Passed, disabled: Option<FactorKind>, is_for_client: bool) {
+        let emit = |kind, detail: &str| self.asker.emit(&*self.events, kind, detail);
         let factor = passed.factor.as_str();
         if passed.has_enrolled {
             emit(EventKind::Enrolled, factor);
         }
-        emit(EventKind::Verified, factor);
+        match is_for_client {
+            true => emit(EventKind::Verified, &format!("{factor} for a client")),
+            false => emit(EventKind::Verified, factor),
+        }
         if let Some(disabled) = disabled {
             emit(EventKind::Disabled, disabled.as_str());
         }

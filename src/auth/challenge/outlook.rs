@@ -4,6 +4,9 @@
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{FactorKind, FactorSet, Purpose, StoreError};
 use crate::auth::{Auth, Caller, subject};
+use crate::digest::Binding;
+use crate::id::UserId;
+use std::net::IpAddr;
 
 /// A caller's ways to pass, as they are now.
 #[derive(Clone, Debug)]
@@ -29,15 +32,26 @@ pub struct Sent {
 impl Auth {
     /// The ways of this caller.
     pub async fn outlook(&self, caller: &Caller) -> Result<Outlook, StoreError> {
-        let user = caller.holder.user;
+        let waits = (caller.pair.into(), Purpose::Verify);
+        self.outlook_of(caller.holder.user, caller.address, waits)
+            .await
+    }
+
+    /// The ways of a user who asks from this address, with the code that is waited for.
+    pub(in crate::auth) async fn outlook_of(
+        &self,
+        user: UserId,
+        address: IpAddr,
+        waits: (Binding, Purpose),
+    ) -> Result<Outlook, StoreError> {
         let subjects = [
             subject::user(&self.keys, user),
-            subject::address(&self.keys, caller.address),
+            subject::address(&self.keys, address),
         ];
         let blocked = self.store.blocked(&subjects, self.clock.now()).await?;
         let factors = self.factors(user).await?;
         Ok(Outlook {
-            sent: self.sent_to(caller, &factors).await?,
+            sent: self.sent_to(waits, &factors).await?,
             has_backup_codes: self.store.backup_salt(user).await?.is_some(),
             factors,
             blocked,
@@ -46,12 +60,11 @@ impl Auth {
 
     async fn sent_to(
         &self,
-        caller: &Caller,
+        (bound_to, purpose): (Binding, Purpose),
         factors: &FactorSet,
     ) -> Result<Option<Sent>, StoreError> {
         let now = self.clock.now();
-        let pair = caller.pair.into();
-        let pending = self.store.pending(pair, Purpose::Verify, now).await?;
+        let pending = self.store.pending(bound_to, purpose, now).await?;
         let Some(pending) = pending.filter(|pending| pending.has_code) else {
             return Ok(None);
         };

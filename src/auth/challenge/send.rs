@@ -197,11 +197,17 @@ impl Sending {
         let lifetime = self.settings.codes.lifetime;
         match &self.recipient {
             Recipient::Phone { to, .. } => {
-                let text = one_time::message(code, service, lifetime);
+                let text = match self.message.purpose {
+                    Purpose::Grant => one_time::client_message(code, service, lifetime),
+                    _ => one_time::message(code, service, lifetime),
+                };
                 self.deliver.sms(to, &text).await
             }
             Recipient::Mail { to } => {
-                let mail = one_time::mail(code, service, lifetime);
+                let mail = match self.message.purpose {
+                    Purpose::Grant => one_time::client_mail(code, service, lifetime),
+                    _ => one_time::mail(code, service, lifetime),
+                };
                 self.deliver.email(to, &mail).await
             }
         }

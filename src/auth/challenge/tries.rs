@@ -8,6 +8,7 @@ use crate::digest::{Binding, CodeDigest};
 use crate::factor::{backup, one_time};
 use crate::id::UserId;
 use crate::secret::Secret;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -22,7 +23,12 @@ impl Auth {
         typed: &Typed<'_>,
     ) -> Result<Vec<Try>, VerifyError> {
         let (enrolment, factor) = match typed.accept {
-            Accept::Backup => return Ok(vec![self.try_backup(caller, typed.code).await?]),
+            Accept::Backup => {
+                return Ok(vec![
+                    self.try_backup(caller.holder.user, caller.address, typed.code)
+                        .await?,
+                ]);
+            }
             Accept::Enrolment if !caller.may_confirm() => return Err(VerifyError::Forbidden),
             Accept::Enrolment => (true, false),
             Accept::FactorOrEnrolment => (caller.may_confirm(), true),
@@ -92,14 +98,19 @@ impl Auth {
 
     /// The code may be one of the user's backup codes. It is hashed whether there are any or not,
     /// but never while the user or the address has to wait.
-    async fn try_backup(&self, caller: &Caller, typed: &str) -> Result<Try, VerifyError> {
+    pub(in crate::auth) async fn try_backup(
+        &self,
+        user: UserId,
+        address: IpAddr,
+        typed: &str,
+    ) -> Result<Try, VerifyError> {
         let code = backup::normalise(typed).ok_or(VerifyError::Malformed)?;
-        self.not_delayed(caller).await?;
-        let salt = self.store.backup_salt(caller.holder.user).await?;
+        self.not_delayed(user, address).await?;
+        let salt = self.store.backup_salt(user).await?;
         let place = self.place_to_hash().await.ok_or(VerifyError::Unavailable)?;
         // Again, now that it is this one's turn: of a thousand guesses sent at once, those that
         // waited must meet the delay which the first ones earned.
-        self.not_delayed(caller).await?;
+        self.not_delayed(user, address).await?;
         let digests = self.hash_backup(vec![code], salt.unwrap_or(NO_SALT), place);
         let digest = digests.await.and_then(|digests| digests.first().copied());
         let code = digest.ok_or(VerifyError::Unavailable)?;
@@ -107,10 +118,10 @@ impl Auth {
     }
 
     /// A lock does not count: a backup code is the way out of it.
-    async fn not_delayed(&self, caller: &Caller) -> Result<(), VerifyError> {
+    async fn not_delayed(&self, user: UserId, address: IpAddr) -> Result<(), VerifyError> {
         let subjects = [
-            subject::user(&self.keys, caller.holder.user),
-            subject::address(&self.keys, caller.address),
+            subject::user(&self.keys, user),
+            subject::address(&self.keys, address),
         ];
         let delayed = self.store.delayed(&subjects, self.clock.now()).await?;
         delayed.map_or(Ok(()), |retry_after_secs| {

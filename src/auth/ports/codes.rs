@@ -7,8 +7,8 @@ use super::{Stored, Subjects, Token, async_trait};
 use crate::auth::lockout::Blocked;
 use crate::clock::Timestamp;
 use crate::digest::{
-    Binding, CodeDigest, RecipientDigest, RefreshDigest, SessionKey, SuccessDigest, TokenDigest,
-    WizardDigest,
+    Binding, CodeDigest, GrantDigest, RecipientDigest, RefreshDigest, SessionKey, SuccessDigest,
+    TokenDigest, WizardDigest,
 };
 use crate::gate::session::{Factor, Session};
 use crate::id::{CeremonyId, ChallengeId, FactorId, SendId, UserId};
@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct SendRequest {
     pub user: UserId,
-    /// Of a number or a mail address.
+    /// Of a number or an email address.
     pub recipient: RecipientDigest,
     /// What the limit by prefix counts: the country calling code of a number (`45`), `email` for mail.
     pub prefix: String,
@@ -68,11 +68,19 @@ pub enum Purpose {
     Disable,
     /// To confirm one operation: it leads to a success token.
     Confirm,
+    /// To let a client in that cannot show a page.
+    Grant,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::Verify, Self::Enrol, Self::Disable, Self::Confirm];
+    pub const ALL: [Self; 5] = [
+        Self::Verify,
+        Self::Enrol,
+        Self::Disable,
+        Self::Confirm,
+        Self::Grant,
+    ];
 
     /// The name in the store and in the code's digest.
     #[must_use]
@@ -82,6 +90,7 @@ impl Purpose {
             Self::Enrol => "enrol",
             Self::Disable => "disable",
             Self::Confirm => "confirm",
+            Self::Grant => "grant",
         }
     }
 
@@ -187,6 +196,8 @@ pub struct Attempt {
     pub token: Option<TokenDigest>,
     /// Must be open, and is over if the code is right.
     pub wizard: Option<WizardDigest>,
+    /// Must be live and the user's own, and is over if the code is right.
+    pub grant: Option<GrantDigest>,
     /// By what right an enrolment is confirmed.
     pub authority: Authority,
     /// Done in the same step if the code is right.

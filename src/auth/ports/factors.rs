@@ -55,7 +55,7 @@ impl FactorKind {
 pub enum FactorValue {
     Sms(Phone),
     Totp(TotpSecret),
-    /// A mail address.
+    /// An email address.
     Email(Secret),
 }
 

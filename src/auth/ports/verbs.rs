@@ -76,6 +76,11 @@ macro_rules! store_verbs {
                 fn finish_wizard(digest: WizardDigest, then: Deeds, now: Timestamp) -> bool;
                 fn spend_success(realm: &str, digest: SuccessDigest, token: Option<TokenDigest>, now: Timestamp) -> Option<Holder>;
             }
+            Grants {
+                fn open_grant(grant: Grant, text: Secret, of_user_max: u32, now: Timestamp) -> Option<UserCode>;
+                fn grant(code: GrantDigest, now: Timestamp) -> Option<Grant>;
+                fn refuse_grant(code: GrantDigest, now: Timestamp) -> bool;
+            }
             Families {
                 fn family(refresh: RefreshDigest, now: Timestamp) -> Option<Family>;
                 fn rotate(rotation: Rotation, now: Timestamp) -> Refreshed;

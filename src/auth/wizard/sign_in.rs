@@ -44,7 +44,7 @@ impl Auth {
         Ok(name)
     }
 
-    /// The sign-in's first step: a user's name or mail address, and the password.
+    /// The sign-in's first step: a user's name or email address, and the password.
     pub async fn sign_in_password(
         &self,
         at: Place<'_>,

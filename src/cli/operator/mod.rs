@@ -55,7 +55,7 @@ pub enum OperatorError {
     BadName(String),
     #[error("the phone number is not usable: {0}")]
     Phone(#[from] PhoneError),
-    #[error("the mail address is not usable: write it like anna@example.org")]
+    #[error("the email address is not usable: write it like anna@example.org")]
     Email,
     #[error("two recipients have the same number or address ({0}): name each person once")]
     SameRecipient(String),
@@ -218,7 +218,7 @@ fn phone(raw: Option<&Secret>) -> Result<Option<Phone>, OperatorError> {
     Ok(raw.map(parse).transpose()?)
 }
 
-/// A mail address with something on both sides of its one `@`.
+/// An email address with something on both sides of its one `@`.
 fn email(raw: Option<Secret>) -> Result<Option<Secret>, OperatorError> {
     let Some(address) = raw else {
         return Ok(None);

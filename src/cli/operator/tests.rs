@@ -384,7 +384,7 @@ async fn people_who_cannot_be_told_apart_or_reached_are_refused() {
     for address in ["anna", "a b@c.example", "\"x\"@c.example", "a@b@c.example"] {
         let said = refused(vec![to(None, Some(address))]).await;
         assert!(
-            said.contains("mail address is not usable"),
+            said.contains("email address is not usable"),
             "{address}: {said}"
         );
     }
@@ -528,6 +528,7 @@ async fn verified(operator: &Operator, session: NewSession) {
         },
         token: Some(session.token),
         wizard: None,
+        grant: None,
         authority: Authority::Verified,
         then: Deeds {
             sessions: vec![session],

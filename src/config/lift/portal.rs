@@ -162,7 +162,7 @@ fn is_web(text: &str) -> bool {
             .is_ok_and(|uri| uri.host().is_some())
 }
 
-/// Whether a text is most likely meant as a mail address.
+/// Whether a text is most likely meant as an email address.
 fn is_mail(text: &str) -> bool {
     let parts = text.split_once('@');
     let is_plain = |c: char| c.is_ascii_graphic() && !"<>()[],;:\\\"@?&#%".contains(c);

@@ -94,7 +94,7 @@ pub enum Support {
     Text(String),
     /// An http or https URL.
     Url(String),
-    /// A mail address.
+    /// An email address.
     Mail(String),
 }
 

@@ -32,7 +32,7 @@ pub(in crate::config) struct Learn {
     /// Where the user's phone number is.
     #[schemars(extend("examples" = ["/profile/mobile"]))]
     pub(in crate::config) phone: Option<String>,
-    /// Where the user's mail address is.
+    /// Where the user's email address is.
     #[schemars(extend("examples" = ["/profile/email"]))]
     pub(in crate::config) email: Option<String>,
     /// A path of the backend that is asked once for a token that was issued before Vestibule came.
@@ -118,7 +118,7 @@ pub(in crate::config) struct Claims {
     /// A phone number that codes are sent to. Not taken if the claim `…_verified` beside it is false.
     #[schemars(extend("examples" = ["phone_number"]))]
     pub(in crate::config) phone: Option<String>,
-    /// The mail address; `…_verified` counts here too.
+    /// The email address; `…_verified` counts here too.
     #[schemars(extend("examples" = ["email"]))]
     pub(in crate::config) email: Option<String>,
 }

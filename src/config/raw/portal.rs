@@ -16,7 +16,7 @@ pub(in crate::config) struct Portal {
     /// A picture at the top of each page: a PNG, SVG, WebP or JPEG file of 256 KiB at most.
     #[schemars(extend("examples" = ["logo.svg"]))]
     pub(in crate::config) logo: Option<String>,
-    /// Whom people ask who cannot go on: a line of text, a URL or a mail address.
+    /// Whom people ask who cannot go on: a line of text, a URL or an email address.
     #[schemars(extend("examples" = ["help@example.org", "https://example.org/help", "Call 1234 on weekdays."]))]
     pub(in crate::config) support: Option<String>,
     pub(in crate::config) colors: Colors,

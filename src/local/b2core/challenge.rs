@@ -12,7 +12,7 @@ use http::StatusCode;
 use serde_json::json;
 
 const NO_ADDRESS: Trouble =
-    Trouble::Nothing("no mail address is known for you: ask who gave you this access to add one");
+    Trouble::Nothing("no email address is known for you: ask who gave you this access to add one");
 
 fn named(named: &Named) -> Reply {
     let body = json!({

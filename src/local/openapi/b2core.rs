@@ -65,7 +65,7 @@ const OPERATIONS: &[Operation] = &[
         Token::None,
         &[
             UUID,
-            field("email", Text, false, "The user's mail address, or:"),
+            field("email", Text, false, "The user's email address, or:"),
             field("username", Text, false, "The user's name."),
             field("password", Text, true, "The user's password."),
         ],

@@ -134,6 +134,48 @@ pub(super) const PAGES: Dialect = Dialect {
             &[403, 404, 429],
         ),
         Operation {
+            query: &[USER_CODE],
+            ..open(
+                "GET",
+                DEVICE,
+                "Show which client waits under a user code, or the field for one.",
+                &[],
+                &[(200, Answer::Page)],
+                &[404, 429],
+            )
+        },
+        Operation {
+            query: &[USER_CODE],
+            ..open(
+                "POST",
+                DEVICE,
+                "Let the client in by a second factor of its user, or keep it out: its form.",
+                &[
+                    FORM,
+                    field(
+                        "action",
+                        OneOf(&["send", "verify", "recover", "refuse"]),
+                        true,
+                        "What to do.",
+                    ),
+                    field(
+                        "factor",
+                        OneOf(&["sms", "email"]),
+                        false,
+                        "With `send`: by what.",
+                    ),
+                    field(
+                        "code",
+                        Digits,
+                        false,
+                        "With `verify`: the code; with `recover`: a backup code.",
+                    ),
+                ],
+                &[(200, Answer::Page), (303, Answer::Empty)],
+                &[401, 403, 404, 429],
+            )
+        },
+        Operation {
             token: Token::Optional,
             query: &[RETURN_TO],
             ..open(
@@ -153,7 +195,7 @@ pub(super) const PAGES: Dialect = Dialect {
                 "Sign in: its form. The token comes as a cookie.",
                 &[
                     FORM,
-                    field("username", Text, true, "A user's name or mail address."),
+                    field("username", Text, true, "A user's name or email address."),
                     field("password", Text, true, "The password."),
                 ],
                 &[(303, Answer::Empty)],
@@ -303,6 +345,13 @@ const fn form_page(
 const PAGE: &str = "/.vestibule/challenge";
 const KINDS: Kind = OneOf(&["totp", "sms", "email"]);
 const SHARE: &str = "/share/{token}";
+const DEVICE: &str = "/.vestibule/device";
+const USER_CODE: Field = field(
+    "code",
+    Text,
+    false,
+    "The user code that the client was told.",
+);
 const SIGN_IN: &str = "/.vestibule/sign-in";
 const SIGN_OUT: &str = "/.vestibule/sign-out";
 const FORM: Field = field(

@@ -37,6 +37,8 @@ struct Page<'a> {
     alert: Option<Sentence>,
     /// What is said to whoever is locked out and has backup codes.
     way_out: Option<Sentence>,
+    /// Why somebody has to pass.
+    why: Sentence,
     /// All that the visitor can pass with.
     ways: &'a [Way],
     /// What is said to whoever has passkeys, but none for this host.
@@ -46,7 +48,7 @@ struct Page<'a> {
 
 /// What the visitor can pass with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     Passkey,
     /// A code is sent to this masked recipient.
     Message {
@@ -58,13 +60,13 @@ enum Way {
 }
 
 impl Way {
-    fn is_mail(&self) -> bool {
+    pub(super) fn is_mail(&self) -> bool {
         matches!(self, Self::Message { kind, .. } if *kind == FactorKind::Email)
     }
 }
 
 /// What the page is about.
-enum View<'a> {
+pub(super) enum View<'a> {
     /// There is nothing to pass with.
     Nothing,
     /// Nothing helps but an operator.
@@ -74,15 +76,44 @@ enum View<'a> {
 }
 
 /// The field for a code.
-struct Code<'a> {
+pub(super) struct Code<'a> {
     /// The code that is waited for was sent; else it is one of the app's, or a backup code.
-    sent: Option<&'a Sent>,
-    is_backup: bool,
+    pub(super) sent: Option<&'a Sent>,
+    pub(super) is_backup: bool,
     /// What the address says of that, for the form to come back here.
-    by: &'static str,
-    digits: usize,
+    pub(super) by: &'static str,
+    pub(super) digits: usize,
     /// The code that was typed before is what went wrong.
-    is_wrong: bool,
+    pub(super) is_wrong: bool,
+}
+
+/// The ways to pass, and which of them a page is about.
+pub(super) struct Passing<'a> {
+    pub(super) ways: Vec<Way>,
+    pub(super) view: View<'a>,
+    has_way_out: bool,
+}
+
+impl<'a> Passing<'a> {
+    /// `by` is what the page's address asks for, `alert` what went wrong.
+    pub(super) fn new(
+        by: &str,
+        ways: Vec<Way>,
+        outlook: &'a Outlook,
+        (digits, alert): (usize, Option<Alert>),
+    ) -> Self {
+        Self {
+            view: view(by, &ways, outlook, digits).told(alert),
+            has_way_out: is_locked(outlook) && outlook.has_backup_codes,
+            ways,
+        }
+    }
+
+    /// What is said to whoever is locked out and has backup codes.
+    pub(super) fn way_out(&self, frame: &Frame<'_>) -> Option<Sentence> {
+        self.has_way_out
+            .then(|| frame.say("challenge-locked-backup"))
+    }
 }
 
 /// A visit to this page.
@@ -105,7 +136,7 @@ fn is_locked(outlook: &Outlook) -> bool {
 }
 
 /// Every way, in the order of the page.
-fn ways(outlook: &Outlook, place: &Place) -> Vec<Way> {
+pub(super) fn ways(outlook: &Outlook, place: &Place) -> Vec<Way> {
     let backup = outlook.has_backup_codes.then_some(Way::Backup);
     if is_locked(outlook) {
         return backup.into_iter().collect();
@@ -227,18 +258,18 @@ impl Local {
         let by = Fields::query(asked.visit.call);
         let by = by.text("by").ok().flatten().unwrap_or_default();
         let digits = self.auth.settings.load().codes.length;
-        let view = view(&by, &ways, outlook, digits);
-        let has_way_out = is_locked(outlook) && outlook.has_backup_codes;
+        let passing = Passing::new(&by, ways, outlook, (digits, alert));
         let status = alert.map_or(StatusCode::OK, |alert| alert.status);
         let page = Page {
             t: frame,
-            title: view.title(frame),
+            title: passing.view.title(frame),
             action: &asked.address(),
             alert: alert.map(|alert| alert.text(frame.words())),
-            way_out: has_way_out.then(|| frame.say("challenge-locked-backup")),
-            ways: &ways,
+            way_out: passing.way_out(frame),
+            why: frame.say("challenge-why").with("service", frame.name()),
+            ways: &passing.ways,
             elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
-            view: view.told(alert),
+            view: passing.view,
         };
         let html = page::html(status, &page);
         let html = match status {
@@ -307,7 +338,7 @@ impl View<'_> {
 }
 
 /// What is said of a code that did not verify.
-fn alert(accept: Accept, error: VerifyError) -> Alert {
+pub(super) fn alert(accept: Accept, error: VerifyError) -> Alert {
     match (accept, error) {
         (Accept::Backup, VerifyError::Wrong { .. }) => {
             Alert::new(StatusCode::UNAUTHORIZED, "challenge-wrong-backup")
@@ -369,6 +400,7 @@ mod tests {
                 action: "\"><script>",
                 alert: Some(frame.say("said-not-found")),
                 way_out: None,
+                why: frame.say("challenge-why").with("service", frame.name()),
                 ways: &[message.clone(), Way::Backup, Way::Passkey],
                 elsewhere: None,
                 view,

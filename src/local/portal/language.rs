@@ -42,6 +42,7 @@ static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
         "backup"
         "passkey"
         "share"
+        "device"
         "sign-in"
         "sign-out"
     )
@@ -56,7 +57,7 @@ impl Language {
     /// What a file has that is no message is left out: a test holds that there is nothing of it.
     fn new(tag: &'static str, files: &[&str]) -> Self {
         let mut bundle = FluentBundle::new_concurrent(tag.parse().into_iter().collect());
-        // Marks around what is filled in would stand in mail addresses and codes.
+        // Marks around what is filled in would stand in email addresses and codes.
         bundle.set_use_isolating(false);
         for file in files {
             let resource = FluentResource::try_new((*file).to_owned());

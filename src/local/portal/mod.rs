@@ -23,6 +23,7 @@ mod assets;
 mod backup;
 mod challenge;
 mod cookie;
+mod device;
 mod enrol;
 mod form;
 mod language;
@@ -60,6 +61,8 @@ pub enum Step {
     BackupCodes,
     /// What is behind a share link.
     Share,
+    /// Lets in a client that cannot show a page.
+    Device,
     /// A name and a password of Vestibule's own accounts.
     SignIn,
     /// The end of that.
@@ -131,6 +134,7 @@ impl Local {
             Step::EnrolKind => self.enrol_kind(visit).await,
             Step::BackupCodes => self.backup_codes(visit).await,
             Step::Share => self.share(visit).await,
+            Step::Device => self.device(visit).await,
             Step::SignIn => self.sign_in(visit).await,
             Step::SignOut => self.sign_out(visit).await,
         }

@@ -1,4 +1,4 @@
-//! The sign-in page, for Vestibule's own accounts: a name or mail address, and a password.
+//! The sign-in page, for Vestibule's own accounts: a name or email address, and a password.
 //!
 //! It says and takes the same for people who do not exist. The token that it gives out, and the
 //! device that it is given to, are new: what somebody planted in the browser beforehand, or knew of

@@ -286,7 +286,7 @@ async fn a_phone_is_set_up_by_a_message() {
     for bad in ["", "12", "not+a+number", "%3Cscript%3E"] {
         let refused = browser.post(SMS, &format!("action=begin&to={bad}")).await;
         assert_eq!(refused.status(), 400, "{bad}");
-        assert!(refused.text().contains("no mobile number"), "{bad}");
+        assert!(refused.text().contains("not a mobile number"), "{bad}");
         assert!(!refused.text().contains("<script>"));
     }
     assert_eq!(site.world().inbox.count(), 0);
@@ -399,7 +399,7 @@ async fn the_account_shows_sessions_and_factors_and_ends_one_session() {
         .post(ACCOUNT, &format!("action=end&session={of_phone}"))
         .await;
     assert_eq!(twice.status(), 404);
-    assert!(twice.text().contains("ended already"));
+    assert!(twice.text().contains("already ended"));
     let odd = laptop.get(&format!("{ACCOUNT}?done=%3Cb%3E")).await;
     assert!(!odd.text().contains("role=\"status\""));
 

@@ -169,7 +169,7 @@ async fn an_apps_code_needs_no_sending() {
     assert_eq!(world.inbox.count(), 0);
     let again = site.answer(post(&site, "abc", &form)).await;
     assert_eq!(again.status(), 401);
-    assert!(again.text().contains("next one of your app"));
+    assert!(again.text().contains("next one in your app"));
 }
 
 #[tokio::test]
@@ -562,7 +562,7 @@ async fn what_goes_wrong_is_said_on_the_page() {
     check(
         &site.answer(verify("123456")).await,
         404,
-        "No code was sent",
+        "No code has been sent",
     );
     assert_eq!(site.answer(send()).await.status(), 303);
     check(&site.answer(send()).await, 429, "Wait 30 seconds");

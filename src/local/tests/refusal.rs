@@ -22,7 +22,7 @@ fn second_factor(fresh: bool) -> Refusal {
 }
 
 fn ask(site: &Site, refused: &Refusal, call: &Call) -> Answer {
-    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"], "Files");
+    let reply = refusal::reply(refused, &call.head(), &site.route, &["sms"], "Files", None);
     assert_eq!(reply.headers()["cache-control"], "no-store");
     Answer(reply)
 }
@@ -348,7 +348,14 @@ fn a_client_that_is_no_browser_is_asked_for_a_password() {
         config.credentials.push(CredentialSource::Basic);
     });
     let asks = |call: &Call| {
-        let reply = refusal::reply(&Refusal::NoToken, &call.head(), &site.route, &[], "Files");
+        let reply = refusal::reply(
+            &Refusal::NoToken,
+            &call.head(),
+            &site.route,
+            &[],
+            "Files",
+            None,
+        );
         if reply.headers().contains_key("location") {
             return false;
         }

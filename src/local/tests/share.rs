@@ -479,7 +479,7 @@ async fn the_page_is_in_the_browsers_language() {
         ("de-AT,de;q=0.9", "Wer sind Sie?"),
         ("da", "Hvem er du?"),
         ("es-MX", "¿Quién es usted?"),
-        ("fr", "Qui êtes-vous ?"),
+        ("fr", "Qui êtes-vous\u{a0}?"),
         ("nl", "Who are you?"),
     ] {
         let call = site.call(Method::GET, "/share/link");

@@ -4,6 +4,7 @@ mod codes;
 mod enrolment;
 mod factors;
 mod families;
+mod grants;
 mod holders;
 mod keys;
 mod passkeys;

@@ -74,6 +74,9 @@ impl State {
             && attempt
                 .wizard
                 .is_none_or(|wizard| self.is_open(wizard, now))
+            && attempt
+                .grant
+                .is_none_or(|grant| self.is_granting(grant, attempt.user, now))
     }
 
     fn judge(&self, user: Option<UserId>, one: &Try, now: Timestamp) -> Verdict {
@@ -137,6 +140,9 @@ impl State {
         let sessions = self.act(user, factor, &attempt.then, now)?;
         if let Some(wizard) = attempt.wizard {
             self.wizards.remove(&wizard);
+        }
+        if let Some(grant) = attempt.grant {
+            self.grants.remove(&grant);
         }
         self.failures.remove(&attempt.subjects.user.0);
         Ok(Attempted::Right(Passed {

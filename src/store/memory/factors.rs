@@ -115,6 +115,7 @@ impl State {
         self.wizards
             .retain(|_, opened| opened.wizard.user != Some(user));
         self.success.retain(|_, success| success.user != user);
+        self.grants.retain(|_, waiting| waiting.grant.user != user);
     }
 }
 

@@ -6,6 +6,7 @@ mod codes;
 mod factors;
 mod failures;
 mod families;
+mod grants;
 mod keys;
 mod passkeys;
 mod shares;

@@ -1,6 +1,7 @@
 //! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
 
 use super::families::Kept;
+use super::grants::Waiting;
 use super::no_such;
 use super::passkeys::KeptPasskey;
 use super::shares::KeptShare;
@@ -12,7 +13,8 @@ use crate::auth::ports::{
 };
 use crate::clock::Timestamp;
 use crate::digest::{
-    Binding, RecipientDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest, WizardDigest,
+    Binding, GrantDigest, RecipientDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest,
+    WizardDigest,
 };
 use crate::event::Event;
 use crate::gate::session::{Factor, Holder, Session, Terms};
@@ -36,6 +38,7 @@ pub(super) struct State {
     /// Oldest first.
     pub(super) changes: Vec<(UserId, Change)>,
     pub(super) wizards: HashMap<WizardDigest, Opened>,
+    pub(super) grants: HashMap<GrantDigest, Waiting>,
     pub(super) success: HashMap<SuccessDigest, NewSuccess>,
     pub(super) sends: BTreeMap<SendId, Sent>,
     pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
@@ -307,6 +310,7 @@ impl State {
             + self.challenges.len()
             + self.wizards.len()
             + self.ceremonies.len()
+            + self.grants.len()
             + self.success.len()
             + self.sends.len()
             + self.failures.len()
@@ -339,6 +343,8 @@ impl State {
         self.wizards
             .retain(|_, opened| opened.wizard.expires_at > now);
         self.ceremonies.retain(|_, one| one.is_open(now));
+        self.grants
+            .retain(|_, waiting| waiting.grant.expires_at > now);
         self.success.retain(|_, success| success.expires_at > now);
         self.sends.retain(|_, sent| sent.at >= keep.sends);
         // The newest line stays, so that the head of the feed never goes back.

@@ -1,9 +1,11 @@
 //! The decisions that every engine must take alike. Pure: engines fetch the facts and act.
 
 mod factors;
+mod grants;
 mod judge;
 
 pub(super) use factors::{FactorRow, changed_kinds, enrolled, may_enrol, turned_off};
+pub(super) use grants::Shown;
 pub(super) use judge::{
     By, Ceremony, Challenge, Judged, Right, Verdict, judge, judge_backup, judge_new_passkey,
     judge_new_totp, judge_passkey, judge_sent, judge_totp, only_backup,

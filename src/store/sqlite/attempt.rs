@@ -1,7 +1,8 @@
 //! The step that judges a code and does what it is good for.
 
 use super::{
-    Sqlite, challenges, digest, failures, families, passkeys, sessions, shares, tokens, wizards,
+    Sqlite, challenges, digest, failures, families, grants, passkeys, sessions, shares, tokens,
+    wizards,
 };
 use crate::auth::lockout::{Blocked, longer};
 use crate::auth::ports::{
@@ -88,6 +89,11 @@ async fn may_ask(conn: &mut SqliteConnection, attempt: &Attempt, now: Timestamp)
         if !tokens::is_live(&mut *conn, token, user, now).await? {
             return Ok(false);
         }
+    }
+    if let Some(grant) = attempt.grant
+        && !grants::is_live(&mut *conn, grant, attempt.user, now).await?
+    {
+        return Ok(false);
     }
     match attempt.wizard {
         Some(wizard) => wizards::is_open(conn, wizard, now).await,
@@ -208,6 +214,9 @@ async fn accept(
     let sessions = act(store, &mut *conn, (user, factor), &attempt.then, now).await?;
     if let Some(wizard) = attempt.wizard {
         wizards::end(&mut *conn, wizard).await?;
+    }
+    if let Some(grant) = attempt.grant {
+        grants::end(&mut *conn, grant).await?;
     }
     failures::clear(&mut *conn, attempt.subjects.user.0).await?;
     Ok(Attempted::Right(Passed {

@@ -75,6 +75,7 @@ impl Upkeep for Sqlite {
             ),
             ("DELETE FROM wizards WHERE expires_at <= ?1", now),
             ("DELETE FROM ceremonies WHERE expires_at <= ?1", now),
+            ("DELETE FROM grants WHERE expires_at <= ?1", now),
             ("DELETE FROM success_tokens WHERE expires_at <= ?1", now),
             ("DELETE FROM sends WHERE at < ?1", keep.sends),
             // The newest line stays, so that the head of the feed never goes back.

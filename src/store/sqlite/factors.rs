@@ -141,6 +141,7 @@ impl Sqlite {
             "DELETE FROM wizards WHERE user_id = ?1",
             "DELETE FROM success_tokens WHERE user_id = ?1",
             "DELETE FROM ceremonies WHERE user_id = ?1",
+            "DELETE FROM grants WHERE user_id = ?1",
         ] {
             forget(&mut *conn, step, user).await?;
         }

@@ -11,6 +11,7 @@ mod challenges;
 mod factors;
 mod failures;
 mod families;
+mod grants;
 mod keys;
 mod opening;
 mod passkeys;

@@ -3,9 +3,10 @@
 use super::free_port;
 use super::process::Process;
 use super::program;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// `rclone serve webdav` on a folder.
 pub(crate) struct WebDav {
@@ -72,4 +73,20 @@ pub(crate) fn rclone(url: &str, user: &str, password: &str, args: &[&str]) -> Ou
 pub(crate) fn said(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     format!("{out}{}", String::from_utf8_lossy(&output.stderr))
+}
+/// Runs a program of the machine in `dir`, with these lines typed into it.
+pub(crate) fn typed(name: &str, dir: &Path, args: &[&str], lines: &str) -> Output {
+    let mut child = Command::new(program(name))
+        .args(args)
+        .current_dir(dir)
+        .env("HOME", dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect(name);
+    let mut stdin = child.stdin.take().expect("stdin");
+    stdin.write_all(lines.as_bytes()).expect("stdin");
+    drop(stdin);
+    child.wait_with_output().expect(name)
 }

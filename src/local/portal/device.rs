@@ -1,0 +1,293 @@
+//! The page on which a person lets in a client that cannot show one (RFC 8628 section 3.3): what asks,
+//! from where, for what; then the second factor of that client's user, which lets it in by the same step.
+//!
+//! Whoever has the user code is not known by it: what the page shows is what tells clients apart, and the
+//! user's name is masked. The browser itself gets nothing but the answer, and needs no token. A GET
+//! never approves.
+
+use super::super::decode::Fields;
+use super::super::offer::PAGE;
+use super::super::{Local, Reply};
+use super::challenge::{Passing, View, Way, alert, ways};
+use super::form::Visit;
+use super::language::Sentence;
+use super::page::{self, Frame};
+use super::said::{self, Alert, Notice, Stop};
+use crate::auth::challenge::Accept;
+use crate::auth::grants::{self, By, GrantError};
+use crate::auth::ports::{FactorKind, Grant, User};
+use crate::auth::subject;
+use askama::Template;
+use http::{Method, StatusCode};
+
+/// The field for a user code.
+#[derive(Template)]
+#[template(path = "device_code.html")]
+struct CodePage<'a> {
+    t: &'a Frame<'a>,
+    action: &'a str,
+    /// What was typed before, to be mended.
+    typed: &'a str,
+    alert: Option<Sentence>,
+}
+
+/// What asks, and how to pass for it.
+#[derive(Template)]
+#[template(path = "device.html")]
+struct Page<'a> {
+    t: &'a Frame<'a>,
+    asking: Asking,
+    action: &'a str,
+    alert: Option<Sentence>,
+    way_out: Option<Sentence>,
+    why: Sentence,
+    ways: &'a [Way],
+    /// Of passkeys, which are not taken here.
+    elsewhere: Option<Sentence>,
+    view: View<'a>,
+}
+
+/// A client as people recognise it.
+struct Asking {
+    user_code: String,
+    /// Empty if it says nothing.
+    client: String,
+    address: String,
+    is_here: bool,
+    host: String,
+    /// Masked.
+    user: String,
+    ago_secs: u64,
+}
+
+/// A visit with the code of a client that waits.
+struct Asked<'a> {
+    visit: &'a Visit<'a>,
+    grant: Grant,
+    user: User,
+    user_code: String,
+}
+
+impl Asked<'_> {
+    /// The page's own address.
+    fn address(&self) -> String {
+        let page = self.visit.call.route.address(PAGE);
+        format!("{page}?code={}", self.user_code)
+    }
+}
+
+impl From<GrantError> for Alert {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Unknown => Self::new(StatusCode::NOT_FOUND, "device-unknown"),
+            GrantError::TooMany { retry_after_secs } => Self::wait(
+                StatusCode::TOO_MANY_REQUESTS,
+                "said-delayed",
+                retry_after_secs,
+            ),
+            GrantError::Unavailable => Self::unavailable(),
+        }
+    }
+}
+
+impl Local {
+    /// `GET|POST /.vestibule/device?code=WDJB-MJHT`.
+    pub(super) async fn device(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
+        let query = Fields::query(visit.call);
+        let text = |name| query.text(name).ok().flatten().unwrap_or_default();
+        if let Some(done) = done(&text("done")) {
+            return Ok(page::notice(&visit.frame, StatusCode::OK, done));
+        }
+        let typed = text("code");
+        if typed.trim().is_empty() {
+            return Ok(asks_code(visit, "", None));
+        }
+        let (realm, from) = (&visit.call.route.config.identity, visit.call.address);
+        let (grant, user) = match self.auth.waiting_client(realm, &typed, from).await {
+            Ok(found) => found,
+            Err(error) => return Ok(asks_code(visit, &typed, Some(error.into()))),
+        };
+        let code: String = typed.chars().filter(char::is_ascii_alphabetic).collect();
+        let asked = Asked {
+            visit,
+            grant,
+            user,
+            user_code: grants::readable(&code.to_ascii_uppercase()),
+        };
+        let alert = match visit.call.method == Method::POST {
+            true => match self.act_for_client(&asked).await? {
+                Ok(reply) => return Ok(reply),
+                Err(alert) => Some(alert),
+            },
+            false => None,
+        };
+        self.client_shown(&asked, alert).await
+    }
+
+    async fn act_for_client(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+        match asked.visit.field("action")?.as_str() {
+            "send" => self.send_for_client(asked).await,
+            "verify" => self.let_client_in(asked, Accept::Factor).await,
+            "recover" => self.let_client_in(asked, Accept::Backup).await,
+            "refuse" => self.keep_client_out(asked).await,
+            _ => Err(Stop::malformed(&"`action` must be one of the page's")),
+        }
+    }
+
+    async fn send_for_client(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+        let kind = FactorKind::from_name(&asked.visit.field("factor")?);
+        let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
+        let from = asked.visit.call.address;
+        let sent = self.auth.send_for_grant(&asked.grant, kind, from).await;
+        Ok(match sent {
+            Ok(_) => Ok(said::go_to(&asked.address())),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    async fn let_client_in(
+        &self,
+        asked: &Asked<'_>,
+        accept: Accept,
+    ) -> Result<Result<Reply, Alert>, Stop> {
+        let code = asked.visit.field("code")?;
+        let by = match accept {
+            Accept::Backup => By::Backup(&code),
+            _ => By::Code(&code),
+        };
+        let from = asked.visit.call.address;
+        Ok(
+            match self.auth.approve_grant(&asked.grant, by, from).await {
+                Ok(_) => Ok(said::go_to(&done_at(asked.visit, "in"))),
+                Err(error) => Err(alert(accept, error)),
+            },
+        )
+    }
+
+    async fn keep_client_out(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+        let from = asked.visit.call.address;
+        let refused = self.auth.refuse_grant(&asked.grant, from).await;
+        Ok(match refused {
+            Ok(_) => Ok(said::go_to(&done_at(asked.visit, "refused"))),
+            Err(error) => {
+                tracing::error!(%error, "a client could not be refused");
+                Err(Alert::unavailable())
+            }
+        })
+    }
+
+    async fn client_shown(&self, asked: &Asked<'_>, alert: Option<Alert>) -> Result<Reply, Stop> {
+        let call = asked.visit.call;
+        let outlook = self
+            .auth
+            .outlook_for_grant(&asked.grant, call.address)
+            .await;
+        let outlook = outlook.map_err(|error| {
+            tracing::error!(%error, "a waiting client could not be shown");
+            Stop::Unavailable
+        })?;
+        let alert = alert.or(outlook.blocked.map(Alert::from));
+        let digits = self.auth.settings.load().codes.length;
+        let by = Fields::query(call);
+        let by = by.text("by").ok().flatten().unwrap_or_default();
+        // A passkey answers for the browser that it is asked in.
+        let mut ways = ways(&outlook, &self.passkey_place(asked.visit));
+        ways.retain(|way| *way != Way::Passkey);
+        let passing = Passing::new(&by, ways, &outlook, (digits, alert));
+        let frame = &asked.visit.frame;
+        let page = Page {
+            t: frame,
+            asking: self.asking(asked),
+            action: &asked.address(),
+            alert: alert.map(|alert| alert.text(frame.words())),
+            way_out: passing.way_out(frame),
+            why: frame.say("device-why"),
+            ways: &passing.ways,
+            elsewhere: None,
+            view: passing.view,
+        };
+        Ok(match alert {
+            None => page::html(StatusCode::OK, &page),
+            Some(alert) => alert.on(page::html(alert.status, &page), &call.route, None),
+        })
+    }
+
+    fn asking(&self, asked: &Asked<'_>) -> Asking {
+        let Grant {
+            whence,
+            host,
+            asked_at,
+            ..
+        } = &asked.grant;
+        let here = subject::network(asked.visit.call.address);
+        Asking {
+            user_code: asked.user_code.clone(),
+            client: whence.client.clone(),
+            address: whence.address.to_canonical().to_string(),
+            is_here: here == subject::network(whence.address),
+            host: host.clone(),
+            user: masked(&asked.user.name),
+            ago_secs: self.auth.clock.now().secs_since(*asked_at),
+        }
+    }
+}
+
+/// What is said once all is done.
+fn done(what: &str) -> Option<Notice> {
+    match what {
+        "in" => Some(Notice::new("device-in-title", "device-in")),
+        "refused" => Some(Notice::new("device-refused-title", "device-refused")),
+        _ => None,
+    }
+}
+
+fn done_at(visit: &Visit<'_>, what: &str) -> String {
+    format!("{}?done={what}", visit.call.route.address(PAGE))
+}
+
+fn asks_code(visit: &Visit<'_>, typed: &str, alert: Option<Alert>) -> Reply {
+    let route = &visit.call.route;
+    // Only what could be mended is shown again.
+    let typed: String = typed.chars().take(16).collect();
+    let page = CodePage {
+        t: &visit.frame,
+        action: &route.address(PAGE),
+        typed: &typed,
+        alert: alert.map(|alert| alert.text(visit.frame.words())),
+    };
+    match alert {
+        None => page::html(StatusCode::OK, &page),
+        Some(alert) => alert.on(page::html(alert.status, &page), route, None),
+    }
+}
+
+/// A name by which its owner knows it and others do not: its first letter, and an email address's host.
+fn masked(name: &str) -> String {
+    let (own, host) = match name.split_once('@') {
+        Some((own, host)) => (own, format!("@{host}")),
+        None => (name, String::new()),
+    };
+    let first = own.chars().next();
+    let first = first.filter(|_| own.chars().count() > 1);
+    let first: String = first.into_iter().collect();
+    format!("{first}****{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_name_tells_little() {
+        for (name, shown) in [
+            ("anna", "a****"),
+            ("a", "****"),
+            ("åse", "å****"),
+            ("bob@example.org", "b****@example.org"),
+            ("share:7", "s****"),
+            ("", "****"),
+        ] {
+            assert_eq!(masked(name), shown);
+        }
+    }
+}
