@@ -1,17 +1,17 @@
 //! What a form must bring before a page's handler sees it: it was sent by a page of this origin
-//! (Fetch Metadata, `Origin`), and that page was shown to this very browser.
+//! (Fetch Metadata, `Origin`), by its browser and no script, and that page was shown to this very browser.
 //!
 //! Each form carries a keyed digest of the device that it was shown to. Nobody else can make one, and
 //! the device's cookie cannot be read by a script or set from elsewhere.
 
 use super::super::decode::Fields;
 use super::super::{Call, Local, Reply, origin};
-use super::cookie;
 use super::page::Frame;
 use super::said::Stop;
 use super::visitor::Device;
-use http::Method;
+use super::{cookie, passkey};
 use http::header::SET_COOKIE;
+use http::{HeaderMap, Method};
 
 /// A visit to a page: its call, its frame, and what its form sent. A POST has been checked.
 pub(super) struct Visit<'a> {
@@ -31,6 +31,12 @@ impl Local {
         let is_post = call.method == Method::POST;
         if is_post && !origin::is_own(call) {
             return Err(Stop::Foreign);
+        }
+        // Whatever the backend serves, a file that somebody has uploaded as well, is of this origin, too:
+        // its scripts may neither read our pages nor send our forms. Browsers alone say so.
+        let is_scripted = !is_opened(&call.headers);
+        if is_scripted && !is_post {
+            return Err(Stop::Scripted);
         }
         // With a device that the way back names, no cookie is set: the two would conflict there.
         let known = Device::of(call)?;
@@ -57,6 +63,9 @@ impl Local {
                 .map_err(|error| Stop::malformed(&error))?;
             if !digest.is(&sent.unwrap_or_default()) {
                 return Err(Stop::StaleForm);
+            }
+            if is_scripted && visit.field("action")? != passkey::ASK {
+                return Err(Stop::Scripted);
             }
         }
         visit.frame.form = digest.text();
@@ -85,4 +94,10 @@ impl Visit<'_> {
             .map_err(|error| Stop::malformed(&error))?;
         Ok(text.unwrap_or_default().into_owned())
     }
+}
+
+/// Whether a person's browser opens a page or sends its form, as far as it says (Fetch Metadata, section 2.3).
+fn is_opened(headers: &HeaderMap) -> bool {
+    let mut modes = headers.get_all("sec-fetch-mode").iter();
+    modes.all(|mode| mode == "navigate")
 }
