@@ -29,4 +29,3 @@ enrol-other-address = En anden adresse
 enrol-bad-address = Det er ikke en e-mailadresse, vi kan bruge. Tjek den, og skriv den sådan: anna@example.org.
 enrol-send = Send kode
 enrol-sent = Vi har sendt en kode til { $recipient }.
-enrol-again = Send en ny kode

@@ -29,4 +29,3 @@ enrol-other-address = Andere Adresse
 enrol-bad-address = Das ist keine E-Mail-Adresse, die wir benutzen können. Prüfen Sie sie und schreiben Sie sie so: anna@example.org.
 enrol-send = Code schicken
 enrol-sent = Wir haben einen Code an { $recipient } geschickt.
-enrol-again = Neuen Code schicken

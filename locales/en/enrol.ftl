@@ -29,4 +29,3 @@ enrol-other-address = Another address
 enrol-bad-address = This is not an email address that we can use. Check it, and write it like anna@example.org.
 enrol-send = Send code
 enrol-sent = We have sent a code to { $recipient }.
-enrol-again = Send a new code

@@ -29,4 +29,3 @@ enrol-other-address = Otra dirección
 enrol-bad-address = No es una dirección de correo electrónico que podamos usar. Revísela y escríbala así: anna@example.org.
 enrol-send = Enviar código
 enrol-sent = Hemos enviado un código a { $recipient }.
-enrol-again = Enviar un código nuevo

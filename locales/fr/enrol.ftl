@@ -29,4 +29,3 @@ enrol-other-address = Une autre adresse
 enrol-bad-address = Ce n’est pas une adresse e-mail que nous pouvons utiliser. Vérifiez-la et écrivez-la ainsi : anna@example.org.
 enrol-send = Envoyer le code
 enrol-sent = Nous avons envoyé un code à { $recipient }.
-enrol-again = Envoyer un nouveau code

@@ -107,6 +107,8 @@ pub struct PendingEnrolment {
     pub value: FactorValue,
     pub replaces_others: bool,
     pub expires_at: Timestamp,
+    /// Until a new code may be asked for, if one was sent. Other limits may ask for more.
+    pub resend_after_secs: u64,
 }
 
 impl Auth {
@@ -213,6 +215,10 @@ impl Auth {
                 value: pending.value?,
                 replaces_others: pending.replaces_others,
                 expires_at: pending.expires_at,
+                resend_after_secs: match pending.has_code {
+                    true => self.resend_after_secs(pending.expires_at),
+                    false => 0,
+                },
             })
         }))
     }

@@ -4,6 +4,7 @@
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{FactorKind, FactorSet, Purpose, StoreError};
 use crate::auth::{Auth, Caller, subject};
+use crate::clock::Timestamp;
 use crate::digest::Binding;
 use crate::id::UserId;
 use std::net::IpAddr;
@@ -58,6 +59,14 @@ impl Auth {
         })
     }
 
+    /// How long nobody may ask for another code than the one that was sent and ends then.
+    pub(in crate::auth) fn resend_after_secs(&self, expires_at: Timestamp) -> u64 {
+        let settings = self.settings.load();
+        let sent_at = expires_at.before(settings.codes.lifetime);
+        let again_at = sent_at.after(settings.codes.resend_after);
+        again_at.secs_since(self.clock.now())
+    }
+
     async fn sent_to(
         &self,
         (bound_to, purpose): (Binding, Purpose),
@@ -69,13 +78,10 @@ impl Auth {
             return Ok(None);
         };
         let recipient = factors.of(pending.factor).and_then(|it| it.value.masked());
-        let settings = self.settings.load();
-        let sent_at = pending.expires_at.before(settings.codes.lifetime);
-        let again_at = sent_at.after(settings.codes.resend_after);
         Ok(recipient.map(|masked_recipient| Sent {
             kind: pending.factor,
             masked_recipient,
-            resend_after_secs: again_at.secs_since(now),
+            resend_after_secs: self.resend_after_secs(pending.expires_at),
         }))
     }
 }

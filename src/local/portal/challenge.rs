@@ -87,6 +87,16 @@ pub(super) struct Code<'a> {
     pub(super) is_wrong: bool,
 }
 
+impl Code<'_> {
+    /// Whether a browser fills in what a message brought.
+    pub(super) fn autocomplete(&self) -> &'static str {
+        match self.is_backup {
+            true => "off",
+            false => "one-time-code",
+        }
+    }
+}
+
 /// The ways to pass, and which of them a page is about.
 pub(super) struct Passing<'a> {
     pub(super) ways: Vec<Way>,

@@ -14,7 +14,7 @@ use super::said::{self, Alert, Stop};
 use super::visitor::{Arrival, here, return_to, step_up};
 use super::with_return;
 use crate::auth::challenge::{Accept, VerifyError};
-use crate::auth::enrol::NewFactor;
+use crate::auth::enrol::{NewFactor, PendingEnrolment};
 use crate::auth::ports::{FactorKind, FactorSet, FactorValue};
 use crate::auth::{Caller, Standing};
 use crate::factor::email::EmailAddress;
@@ -80,6 +80,7 @@ struct SentPage<'a> {
     is_phone: bool,
     /// Where the code went, masked.
     pending: Option<String>,
+    resend_after_secs: u64,
     /// What was typed, to be mended.
     typed: &'a str,
     is_recipient_wrong: bool,
@@ -262,8 +263,8 @@ impl Local {
     /// Sends another code to what is being set up.
     async fn send_again(&self, setup: &Setup<'_>) -> Result<Reply, Stop> {
         match self.waiting(setup).await? {
-            Some(value) if setup.kind != FactorKind::Totp => {
-                self.propose_or_send(setup, value, "").await
+            Some(pending) if setup.kind != FactorKind::Totp => {
+                self.propose_or_send(setup, pending.value, "").await
             }
             _ => Ok(said::go_to(&own_address(setup.visit))),
         }
@@ -293,12 +294,10 @@ impl Local {
     }
 
     /// What waits for its first code, if it is of the page's kind.
-    async fn waiting(&self, setup: &Setup<'_>) -> Result<Option<FactorValue>, Stop> {
+    async fn waiting(&self, setup: &Setup<'_>) -> Result<Option<PendingEnrolment>, Stop> {
         let bound_to = setup.caller.pair.into();
         let pending = self.auth.pending_enrolment(&setup.caller, bound_to).await?;
-        Ok(pending
-            .map(|pending| pending.value)
-            .filter(|value| value.kind() == setup.kind))
+        Ok(pending.filter(|pending| pending.value.kind() == setup.kind))
     }
 
     async fn confirm_enrolment(&self, setup: &Setup<'_>) -> Result<Reply, Stop> {
@@ -347,7 +346,8 @@ impl Local {
                 others,
                 alert: text,
                 is_phone: setup.kind == FactorKind::Sms,
-                pending: waiting.as_ref().and_then(FactorValue::masked),
+                resend_after_secs: waiting.as_ref().map_or(0, |it| it.resend_after_secs),
+                pending: waiting.and_then(|pending| pending.value.masked()),
                 typed,
                 is_recipient_wrong: is_wrong("begin"),
                 is_code_wrong: is_wrong("verify"),
@@ -355,8 +355,8 @@ impl Local {
             };
             return Ok(page::shown(visit, alert, page::STEP_UP, &page));
         }
-        let pending = match &waiting {
-            Some(FactorValue::Totp(secret)) => Some(self.key(secret, &setup.caller)?),
+        let pending = match waiting.map(|pending| pending.value) {
+            Some(FactorValue::Totp(secret)) => Some(self.key(&secret, &setup.caller)?),
             _ => None,
         };
         let page = TotpPage {
