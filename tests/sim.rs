@@ -499,7 +499,7 @@ impl World {
         let names = got.split(|c: char| !c.is_alphanumeric());
         // `Ok`, or the error's own name.
         let name = names
-            .filter(|name| *name != "Err")
+            .filter(|name| !matches!(*name, "Err" | "SignIn"))
             .find(|name| !name.is_empty());
         let line = format!("{asked} {}", name.unwrap_or_default());
         *self.tally.entry(line).or_default() += 1;
@@ -999,7 +999,7 @@ impl World {
             return;
         }
         let session = &self.model.sessions[&self.dice.pick(&pairs)];
-        let (id, person) = (session.id, session.person);
+        let (id, person, ends_at) = (session.id, session.person, session.ends_at);
         let which = match self.dice.below(8) {
             0 => Which::All,
             1..3 => Which::User(self.model.people[person].id),
@@ -1012,6 +1012,10 @@ impl World {
             .await
             .unwrap();
         self.diary.note(format!("revoke {which:?}"));
+        if matches!(which, Which::UserBut(..)) && self.now() >= ends_at {
+            // Nobody acts by a session that has ended.
+            return;
+        }
         self.model.end_sessions(|session| match which {
             Which::All => true,
             Which::User(_) => session.person == person,
