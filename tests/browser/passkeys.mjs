@@ -50,8 +50,8 @@ class Authenticators {
 
 async function signIn(person, path, base = '') {
   await person.goto(`${base}/.vestibule/sign-in?return_to=${encodeURIComponent(path)}`);
-  await person.field('Name or email address').fill('anna');
-  await person.field('Password').fill(facts.password);
+  await person.page.locator('#username').fill('anna');
+  await person.page.locator('#password').fill(facts.password);
   await person.leads(() => person.button('Sign in').click());
 }
 

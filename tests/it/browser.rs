@@ -157,3 +157,29 @@ async fn a_share_link_is_opened_on_a_phone() {
         .run()
         .await;
 }
+
+#[tokio::test]
+async fn the_operators_look_and_long_names_keep_the_pages_readable() {
+    let name = "Vereinigte Werkstätten für Dateiübertragungsdienstleistungen Niederösterreich";
+    let user = "maximiliane-wilhelmine.freifrau-von-und-zu-hohenstein-wartenberg";
+    let dir = tempfile::tempdir().expect("folder");
+    let logo = dir.path().join("logo.svg");
+    let drawing = r##"<svg xmlns="http://www.w3.org/2000/svg" width="240" height="80"><rect width="240" height="80" rx="12" fill="#0a6"/></svg>"##;
+    std::fs::write(&logo, drawing).expect("logo");
+    let look = format!(
+        "portal: {{prefix: /our/door, name: {name}, logo: {}, support: https://help.example.org/a/rather/long/path?with=a-query-that-goes-on-and-on, \
+         colors: {{light: {{accent: \"#ffdd00\", text: \"#f8f8f8\", background: \"#3a3a3a\", surface: \"#404040\"}}}}}}\ncodes:",
+        logo.display()
+    );
+    let site = Site::accounts_with(|setup| setup.with("codes:", &look)).await;
+    let email = format!("{}@sehr-lange-namen.example", &user[..40]);
+    site.gateway
+        .add_user_with(user, PASSWORD, &["--phone", PHONE, "--email", &email]);
+    Walk::new("theme", &site)
+        .fact("name", name)
+        .fact("user", user)
+        .fact("password", PASSWORD)
+        .fact("phone", PHONE)
+        .run()
+        .await;
+}

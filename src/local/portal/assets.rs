@@ -3,7 +3,7 @@
 
 use super::super::{Call, Reply, encode, target};
 use super::said::Stop;
-use crate::config::model::{Colors, Palette};
+use crate::config::model::{Color, Colors, Palette};
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
@@ -76,7 +76,12 @@ fn palette(colors: &Palette) -> String {
         surface,
     } = colors;
     let on_accent = accent.ink();
+    // What is said of a problem must be readable on any surface.
+    let bad = match surface.ink() {
+        Color::BLACK => "#b3261e",
+        _ => "#f2b8b5",
+    };
     format!(
-        "--act: {accent}; --on-act: {on_accent}; --ink: {text}; --paper: {background}; --card: {surface};"
+        "--act: {accent}; --on-act: {on_accent}; --ink: {text}; --paper: {background}; --card: {surface}; --bad: {bad};"
     )
 }

@@ -4,6 +4,7 @@ mod account;
 mod conduit;
 mod iogates;
 mod pages;
+mod passkey;
 mod portal;
 mod refusal;
 mod share;
