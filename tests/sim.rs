@@ -15,7 +15,7 @@ use std::time::Duration;
 use vestibule::auth::basic::Passwords;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use vestibule::auth::ports::{Contact, FactorKind, NewShare, NewUser, Store, Which};
-use vestibule::auth::share::OpenShareError;
+use vestibule::auth::share::{Follows, OpenShareError};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
 use vestibule::auth::signing::Signer;
 use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
@@ -394,6 +394,8 @@ fn auth(
         guesses: Default::default(),
         passwords: Passwords::new(Arc::default()),
         look_ups: Default::default(),
+        exchanges: Default::default(),
+        ceremonies: Default::default(),
     }
 }
 
@@ -713,7 +715,7 @@ impl World {
         let keys = self.keys.realm(ACCOUNTS);
         let at = self.sign_in_context(&keys, device);
         let text = Secret::new(self.model.links[link].token.clone());
-        let got = self.auth.open_share(at, &text).await;
+        let got = self.auth.open_share(at, &text, |_| Follows::Code).await;
         self.count("open link", &got);
         self.diary
             .note(format!("link {link} on {device}: {:?}", got.as_ref().err()));

@@ -1,3 +1,5 @@
+//! What browsers and authenticators answer, right and wrong, and what is made of it.
+
 use super::soft::{BE, BS, Soft, UP, UV};
 use super::*;
 use base64::Engine as _;
