@@ -386,6 +386,7 @@ fn config() -> model::Config {
         token_algorithm: model::SigningAlgorithm::EdDsa,
         cors_origins: Vec::new(),
         encoded_slashes: false,
+        service_workers: false,
         body_bytes_max: None,
     };
     model::Config {

@@ -467,6 +467,8 @@ pub struct Route {
     pub token_algorithm: SigningAlgorithm,
     pub cors_origins: Vec<String>,
     pub encoded_slashes: bool,
+    /// Whether pages of the backend may install service workers.
+    pub service_workers: bool,
     /// Bytes of a request body; more is 413. `None`: as the upstream likes.
     pub body_bytes_max: Option<u64>,
 }

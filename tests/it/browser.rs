@@ -5,7 +5,6 @@ use crate::support::browser::Walk;
 use crate::support::smtpd::Smtpd;
 use crate::support::{Gateway, PASSWORD, PHONE, Site, secret};
 use serde_json::json;
-use std::time::Duration;
 
 #[tokio::test]
 async fn the_second_factor_is_passed_on_the_challenge_page() {
@@ -91,10 +90,6 @@ async fn what_goes_wrong_is_said_on_a_page() {
     let link = secret(share["token"].as_str().expect("token"));
     walk.fact("nora", json!({"token": token}))
         .fact("expired", format!("/share/{link}/"))
-        .answer("expire", |_| {
-            std::thread::sleep(Duration::from_secs(2));
-            json!(null)
-        })
         .run()
         .await;
 }

@@ -91,6 +91,7 @@ impl Lift<'_> {
             token_algorithm: raw.token_algorithm.unwrap_or(algorithm).into(),
             cors_origins: self.origins(raw.cors.as_ref(), at.key("cors")),
             encoded_slashes: matches!(raw.encoded_slashes, raw::EncodedSlashes::Keep),
+            service_workers: matches!(raw.service_workers, raw::ServiceWorkers::Allow),
             body_bytes_max: raw.body_bytes_max,
         })
     }

@@ -1,4 +1,4 @@
-//! What browsers and authenticators answer, right and wrong, and what is made of it.
+//! What a passkey must show, and what is refused: a software authenticator against the library.
 
 use super::soft::{BE, BS, Soft, UP, UV};
 use super::*;

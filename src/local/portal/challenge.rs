@@ -195,7 +195,7 @@ impl Local {
             "send" => self.send_code(asked).await?,
             "verify" => self.confirm_code(asked, Accept::Factor).await?,
             "recover" => self.confirm_code(asked, Accept::Backup).await?,
-            "ask-passkey" => Ok(self.ask_passkey(visit, &asked.caller).await),
+            super::passkey::ASK => Ok(self.ask_passkey(visit, &asked.caller).await),
             "passkey" => {
                 let (arrival, caller) = (&asked.arrival, &asked.caller);
                 self.confirm_passkey(visit, arrival, caller).await?

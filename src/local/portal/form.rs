@@ -1,5 +1,5 @@
 //! What a form must bring before a page's handler sees it: it was sent by a page of this origin
-//! (Fetch Metadata, `Origin`), and that page was shown to this very browser.
+//! (Fetch Metadata, `Origin`), by its browser and no script, and that page was shown to this very browser.
 //!
 //! Each form carries a keyed digest of the device that it was shown to. Nobody else can make one, and
 //! the device's cookie cannot be read by a script or set from elsewhere.
@@ -7,13 +7,13 @@
 use super::super::decode::Fields;
 use super::super::target::Target;
 use super::super::{Call, Local, Reply, origin};
-use super::cookie;
 use super::page::Frame;
 use super::said::Stop;
+use super::{cookie, passkey};
 use crate::entropy;
 use crate::identity::device;
-use http::Method;
 use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, Method};
 
 /// A visit to a page: its call, its frame, and what its form sent. A POST has been checked.
 pub(super) struct Visit<'a> {
@@ -33,6 +33,12 @@ impl Local {
         let is_post = call.method == Method::POST;
         if is_post && !origin::is_own(call) {
             return Err(Stop::Foreign);
+        }
+        // Whatever the backend serves, a file that somebody has uploaded as well, is of this origin, too:
+        // its scripts may neither read our pages nor send our forms. Browsers alone say so.
+        let is_scripted = !is_opened(&call.headers);
+        if is_scripted && !is_post {
+            return Err(Stop::Scripted);
         }
         let known = match cookie::device(call) {
             Some(device) => Some(device),
@@ -61,6 +67,9 @@ impl Local {
                 .map_err(|error| Stop::malformed(&error))?;
             if !digest.is(&sent.unwrap_or_default()) {
                 return Err(Stop::StaleForm);
+            }
+            if is_scripted && visit.field("action")? != passkey::ASK {
+                return Err(Stop::Scripted);
             }
         }
         visit.frame.form = digest.text();
@@ -99,6 +108,12 @@ impl Visit<'_> {
             .map_err(|error| Stop::malformed(&error))?;
         Ok(text.unwrap_or_default().into_owned())
     }
+}
+
+/// Whether a person's browser opens a page or sends its form, as far as it says (Fetch Metadata, section 2.3).
+fn is_opened(headers: &HeaderMap) -> bool {
+    let mut modes = headers.get_all("sec-fetch-mode").iter();
+    modes.all(|mode| mode == "navigate")
 }
 
 /// The device that the address to return to names, or a header: with it, no cookie is set, since

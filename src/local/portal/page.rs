@@ -8,11 +8,15 @@ use crate::config::model::{Portal, Support};
 use crate::route::Route;
 use askama::Template;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 /// Whatever a page is made to hold, it runs nothing but ours and sends nothing elsewhere.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What windows can reach each other, and what a page may hold (HTML, section 7.1.3 and 7.1.4).
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedder-policy");
 
 /// The frame of a page: its words, its look, and what its forms carry. Templates know it as `t`.
 #[derive(Debug)]
@@ -124,6 +128,10 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Reply {
     });
     let reply = encode::reply(status, "text/html; charset=utf-8", body);
     let reply = encode::header(reply, CONTENT_SECURITY_POLICY, POLICY);
+    // A page of the backend that opens one of ours in a window gets no hold of it. With the embedder's policy
+    // as well it is cut off though it asks for the same opener policy; ours have nothing of elsewhere.
+    let reply = encode::header(reply, OPENER_POLICY, "same-origin");
+    let reply = encode::header(reply, EMBEDDER_POLICY, "require-corp");
     // Never the path: a share link's is a secret, and what it leads to is the upstream's. Not `no-referrer`
     // either: under it browsers send `Origin: null` with the page's own forms, which could no longer be
     // told from a foreign page's.

@@ -27,6 +27,9 @@ use http::header::ORIGIN;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+/// The `action` of the one form that a script sends.
+pub(super) const ASK: &str = "ask-passkey";
+
 /// Where a call's passkeys are for.
 pub(super) struct Place {
     host: String,
@@ -144,7 +147,7 @@ impl Local {
         };
         let enroller = match self.enroller(visit).await {
             // A script asks: it goes there.
-            Err(Stop::GoTo(address)) if action == "ask-passkey" => {
+            Err(Stop::GoTo(address)) if action == ASK => {
                 let body = json!({ "go_to": address });
                 return Ok(encode::json(StatusCode::FORBIDDEN, &body));
             }
@@ -153,7 +156,7 @@ impl Local {
         let (arrival, caller) = &enroller;
         let done = match action.as_str() {
             "" if !is_post => return self.passkeys_page(visit, caller, None).await,
-            "ask-passkey" => return Ok(self.ask_new_passkey(visit, caller).await),
+            ASK => return Ok(self.ask_new_passkey(visit, caller).await),
             "add" => self.add_passkey(visit, arrival, caller).await?,
             "rename" => self.rename_passkey(visit, caller).await?,
             "remove" => self.remove_passkey(visit, caller).await?,

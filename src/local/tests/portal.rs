@@ -392,6 +392,56 @@ async fn a_foreign_page_cannot_send_the_form() {
 }
 
 #[tokio::test]
+async fn a_script_of_this_origin_reads_no_page_and_sends_no_form() {
+    let site = site().await;
+    for mode in ["cors", "same-origin", "no-cors", "websocket", ""] {
+        let scripted = |call: Call| call.header("sec-fetch-mode", mode);
+        for page in [PAGE, "/.vestibule/account", "/.vestibule/backup-codes"] {
+            let call = with_cookie(site.call(Method::GET, page), "abc");
+            let call = call.header("sec-fetch-site", "same-origin");
+            let answer = site.answer(scripted(call)).await;
+            assert_eq!(answer.status(), 403, "{mode} {page}");
+            assert!(!answer.text().contains("name=\"form\""), "{mode} {page}");
+            assert_eq!(answer.header("set-cookie"), None);
+        }
+        let sends = scripted(post(&site, "abc", "action=send&factor=sms"));
+        assert_eq!(site.answer(sends).await.status(), 403, "{mode}");
+    }
+    assert_eq!(site.world().inbox.count(), 0);
+    let two = get(&site).header("sec-fetch-mode", "navigate");
+    let two = two.header("sec-fetch-mode", "cors");
+    assert_eq!(site.answer(two).await.status(), 403);
+
+    // Our own script has been given the form's value by the page that it is of.
+    let asks = |form: &str| {
+        let call = site.call(Method::POST, PAGE).form(form);
+        with_cookie(call, "abc").header("sec-fetch-mode", "cors")
+    };
+    let known = asks(&with_digest(&site, "abc", "action=ask-passkey"));
+    let answer = site.answer(known).await;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let guessed = asks("action=ask-passkey&form=guessed");
+    assert_eq!(site.answer(guessed).await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_page_is_out_of_reach_for_the_page_that_opened_it() {
+    let site = site().await;
+    let opened = get(&site).header("sec-fetch-mode", "navigate");
+    let page = site.answer(opened).await;
+    assert_eq!(page.status(), 200);
+    let opener = page.header("cross-origin-opener-policy");
+    assert_eq!(opener, Some("same-origin"));
+    let embedder = page.header("cross-origin-embedder-policy");
+    assert_eq!(embedder, Some("require-corp"));
+    let sends = post(&site, "abc", "action=send&factor=sms");
+    let sent = site
+        .answer(sends.header("sec-fetch-mode", "navigate"))
+        .await;
+    assert_eq!(sent.status(), 303);
+}
+
+#[tokio::test]
 async fn the_way_back_is_on_this_host() {
     let site = site().await;
     let world = site.world();

@@ -116,7 +116,7 @@ async fn a_registered_passkey_is_there_and_answers(f: Fixture) {
         created_at: NOW,
         last_used_at: None,
     };
-    assert_eq!(passkeys(&f, ann).await, [expected.clone()]);
+    assert_eq!(passkeys(&f, ann).await, std::slice::from_ref(&expected));
     assert!(f.store.rename_passkey(ann, id, "Phone").await.unwrap());
 
     let tries = f.answering(ann, "t", proof(id, 9)).await;
