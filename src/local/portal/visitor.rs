@@ -10,20 +10,21 @@ use crate::auth::{Caller, Standing};
 use crate::config::model::Identity;
 use crate::gate::Presented;
 use crate::identity::{credential, device};
+use crate::request::{Line, RequestHead};
 use http::Method;
 use http::header::COOKIE;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 impl Local {
-    /// Who comes to a page that leads on to somewhere else, with a token or by one in the address to
-    /// return to, and as whom. Strangers sign in first.
+    /// Who comes to a page about an account, by what the browser itself sends, and as whom. Strangers sign
+    /// in first.
     pub(super) async fn arrived(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
         let call = visit.call;
         let sign_in = |stop| match call.route.identity {
             Identity::Accounts => Stop::GoTo(sign_in_url(&call.route, &here(call))),
             _ => stop,
         };
-        let arrival = Arrival::read(call).map_err(|stop| match stop {
+        let arrival = Arrival::at_account(call).map_err(|stop| match stop {
             Stop::NoToken => sign_in(stop),
             stop => stop,
         })?;
@@ -33,6 +34,25 @@ impl Local {
             Some(_) => Err(Stop::ShareOnly),
             None => Ok((arrival, caller)),
         }
+    }
+
+    /// Who comes by the address to return to alone, as the account of that token, which has no second factor
+    /// yet; `None` is anybody else. There is nothing yet that such a visitor could be robbed of or given.
+    pub(super) async fn arrived_without_factor(
+        &self,
+        call: &Call,
+    ) -> Result<Option<(Arrival, Caller)>, Stop> {
+        let Ok(arrival) = Arrival::read(call) else {
+            return Ok(None);
+        };
+        let Some(caller) = self.caller(call, arrival.presented()).await? else {
+            return Ok(None);
+        };
+        if caller.holder.scope().is_some() {
+            return Err(Stop::ShareOnly);
+        }
+        let factors = self.auth.factors(caller.holder.user).await?;
+        Ok(factors.is_empty().then_some((arrival, caller)))
     }
 
     /// Who visits a page that is for members of at least this standing. Others are led to where they
@@ -64,6 +84,8 @@ pub(super) struct Arrival {
     pub(super) return_to: String,
     pub(super) token: String,
     pub(super) device: Device,
+    /// The address to return to is where the token is, perhaps: the browser itself may have none.
+    pub(super) is_by_address: bool,
 }
 
 /// The device somebody comes with.
@@ -105,6 +127,31 @@ impl Arrival {
             return_to,
             token: token.into_owned(),
             device,
+            is_by_address: true,
+        })
+    }
+
+    /// Reads token and device of what the browser itself sends. An address, of this page or to return to, may
+    /// have been written by somebody else, who would have another's phone enrolled on an account of their own.
+    fn at_account(call: &Call) -> Result<Self, Stop> {
+        let head = RequestHead {
+            query: None,
+            ..call.head()
+        };
+        let token = credential::find(&call.route.config.credentials, &head)
+            .map_err(|error| Stop::malformed(&error))?
+            .ok_or(Stop::NoToken)?;
+        let device = device::find(&head, None).map_err(|error| Stop::malformed(&error))?;
+        let device = match device {
+            None => Device::None,
+            Some(device) if head.signs.device != Line::Absent => Device::Named(device.into_owned()),
+            Some(device) => Device::Cookie(device.into_owned()),
+        };
+        Ok(Self {
+            return_to: return_to(call),
+            token: token.into_owned(),
+            device,
+            is_by_address: false,
         })
     }
 
