@@ -336,7 +336,7 @@ fn parsed(n: u64, cookies: bool) -> Parsed {
             "cookie",
             format!(
                 "lang=da; IOGATES={token}; {}={device}",
-                device::COOKIE_PLAIN
+                model::OwnCookie::DEVICE.name(false)
             ),
         );
     } else {

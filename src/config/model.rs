@@ -5,7 +5,7 @@
 
 mod portal;
 
-pub use portal::{Color, Colors, Logo, LogoKind, Palette, Portal, Support};
+pub use portal::{Color, Colors, Logo, LogoKind, OwnCookie, Palette, Portal, Support};
 
 use crate::secret::Secret;
 use ipnet::IpNet;

@@ -2,19 +2,12 @@
 
 use super::Lift;
 use super::syntax;
-use crate::config::model::{CredentialSource, Dialect, Requirement, Route, Rule};
+use crate::config::model::{CredentialSource, Dialect, OwnCookie, Requirement, Route, Rule};
 use crate::config::raw;
 use crate::config::tree::At;
 use crate::config::values::Credential;
 use std::collections::BTreeMap;
 
-/// Vestibule's own cookies: no token of others travels in them.
-const RESERVED_COOKIES: [&str; 4] = [
-    "__Host-vestibule_device",
-    "vestibule_device",
-    "__Host-vestibule_token",
-    "vestibule_token",
-];
 /// The parameters of the local endpoints: no token travels under their names.
 const RESERVED_PARAMETERS: [&str; 3] = ["deviceId", "authcode", "fresh"];
 
@@ -252,7 +245,7 @@ impl Lift<'_> {
             Credential::Cookie(name) => {
                 let at = at.key("cookie");
                 self.checked(syntax::token(name), at)?;
-                if RESERVED_COOKIES.contains(&name.as_str()) {
+                if OwnCookie::NAMES.contains(&name.as_str()) {
                     self.error(
                         at,
                         "this cookie is Vestibule's own: name the one that your backend sets",

@@ -5,14 +5,12 @@
 //! the device's cookie cannot be read by a script or set from elsewhere.
 
 use super::super::decode::Fields;
-use super::super::target::Target;
 use super::super::{Call, Local, Reply, origin};
 use super::page::Frame;
 use super::said::Stop;
+use super::visitor::Device;
 use super::{cookie, passkey};
-use crate::entropy;
-use crate::identity::device;
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, Method};
 
 /// A visit to a page: its call, its frame, and what its form sent. A POST has been checked.
@@ -40,18 +38,16 @@ impl Local {
         if is_scripted && !is_post {
             return Err(Stop::Scripted);
         }
-        let known = match cookie::device(call) {
-            Some(device) => Some(device),
-            None => named_device(call),
-        };
+        // With a device that the way back names, no cookie is set: the two would conflict there.
+        let known = Device::of(call)?;
         let mut visit = Visit {
             call,
             frame: self.frame(call),
             fields: Fields::default(),
             new_device: None,
         };
-        let device = match known {
-            Some(device) => device,
+        let device = match known.name() {
+            Some(device) => device.to_owned(),
             None if is_post => return Err(Stop::NoCookie),
             None => {
                 let device = self.new_device()?;
@@ -74,16 +70,6 @@ impl Local {
         }
         visit.frame.form = digest.text();
         Ok(visit)
-    }
-
-    /// The name of a browser that has none yet.
-    pub(super) fn new_device(&self) -> Result<String, Stop> {
-        entropy::token(&*self.auth.entropy).map_err(|_| Stop::Unavailable)
-    }
-
-    /// How long cookies are kept: no session lives longer.
-    pub(super) fn cookie_secs(&self) -> u64 {
-        self.auth.settings.load().sessions.lifetime.as_secs()
     }
 
     /// Gives a browser its device cookie with the first page that it is shown.
@@ -114,17 +100,4 @@ impl Visit<'_> {
 fn is_opened(headers: &HeaderMap) -> bool {
     let mut modes = headers.get_all("sec-fetch-mode").iter();
     modes.all(|mode| mode == "navigate")
-}
-
-/// The device that the address to return to names, or a header: with it, no cookie is set, since
-/// the two would conflict on the way back.
-fn named_device(call: &Call) -> Option<String> {
-    let query = Fields::query(call);
-    let return_to = query.text("return_to").ok().flatten();
-    let mut target = Target::like(call, &return_to.unwrap_or_else(|| "/".into()))?;
-    target.headers.remove(COOKIE);
-    let head = target.head(call, &Method::GET)?;
-    device::find(&head, None)
-        .ok()?
-        .map(std::borrow::Cow::into_owned)
 }

@@ -189,6 +189,47 @@ impl Alert {
     }
 }
 
+/// Why nothing was done of what a form asked for.
+#[derive(Debug)]
+pub(super) enum Halt {
+    Stop(Stop),
+    /// Said on the form's page.
+    Alert(Alert),
+}
+
+impl Halt {
+    /// Where there is no page to say the sentence on.
+    pub(super) fn stop(self) -> Stop {
+        self.alert().err().unwrap_or(Stop::Unavailable)
+    }
+
+    /// The sentence that the page goes on with.
+    pub(super) fn alert(self) -> Result<Alert, Stop> {
+        match self {
+            Self::Stop(stop) => Err(stop),
+            Self::Alert(alert) => Ok(alert),
+        }
+    }
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Stop(error.into())
+    }
+}
+
+impl<E: Into<Alert>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Alert(error.into())
+    }
+}
+
 impl From<Blocked> for Alert {
     fn from(blocked: Blocked) -> Self {
         match blocked {

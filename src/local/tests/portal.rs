@@ -306,10 +306,12 @@ async fn the_look_is_served_to_everybody() {
 #[tokio::test]
 async fn the_operators_look_is_on_the_page() {
     let mut site = site().await;
+    site.world()
+        .set(|settings| settings.service_name = "Example & Sons".to_owned());
     let color = |text| model::Color::parse(text).unwrap();
     let mut portal = model::Portal {
         prefix: "/door".to_owned(),
-        name: Some("Example & Sons".to_owned()),
+        name: None,
         logo: Some(model::Logo {
             kind: model::LogoKind::Svg,
             bytes: b"<svg/>".to_vec(),
@@ -497,11 +499,31 @@ async fn a_device_that_the_address_names_stays() {
 
 #[tokio::test]
 async fn strangers_see_a_page_that_says_so() {
-    let site = site().await;
+    let mut site = site().await;
     for target in [
         "/.vestibule/challenge",
         "/.vestibule/challenge?return_to=/x",
-        "/.vestibule/challenge?return_to=/share/unknown/",
+    ] {
+        let answer = site.answer(site.call(Method::GET, target)).await;
+        assert_eq!(answer.status(), 303, "{target}");
+        let to = answer.header("location").unwrap();
+        assert!(to.starts_with("/.vestibule/sign-in?return_to="), "{to}");
+    }
+    let link = "/.vestibule/challenge?return_to=/share/unknown/";
+    assert_eq!(
+        site.answer(site.call(Method::GET, link)).await.status(),
+        401
+    );
+    site.route = Arc::new(Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: learned(),
+        portal: Arc::default(),
+    });
+    for target in [
+        "/.vestibule/challenge",
+        "/.vestibule/challenge?return_to=/x",
+        link,
     ] {
         let answer = site.answer(site.call(Method::GET, target)).await;
         assert_eq!(answer.status(), 401, "{target}");
