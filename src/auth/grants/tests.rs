@@ -213,18 +213,40 @@ async fn guessing_user_codes_earns_a_wait() {
 async fn many_addresses_together_guess_slowly_too() {
     let desk = Desk::new().await;
     let code = desk.offer("t").await.unwrap();
-    let mut found = 0;
-    for n in 0..=255_u8 {
+    let look_up = async |typed: &str, n: u8| {
         let from = IpAddr::from([198, 51, 100, n]);
-        found += u32::from(
-            desk.world
-                .auth
-                .waiting_client(REALM, &code, from)
-                .await
-                .is_ok(),
-        );
+        let found = desk.world.auth.waiting_client(REALM, typed, from).await;
+        found.map(|_| ())
+    };
+    for n in 0..=255 {
+        assert_eq!(look_up(&code, n).await, Ok(()), "a right one costs nothing");
     }
-    assert_eq!(found, LOOK_UPS_PER_SECOND);
+    let mut misses = 0;
+    for n in 0..=255 {
+        misses += u32::from(look_up("BCDF-GHJK", n).await == Err(GrantError::Unknown));
+    }
+    assert_eq!(misses, MISSES_PER_SECOND);
+    let wait = GrantError::TooMany {
+        retry_after_secs: BUSY_RETRY_SECS,
+    };
+    assert_eq!(look_up(&code, 0).await, Err(wait));
+    desk.world.advance(1);
+    assert_eq!(look_up(&code, 0).await, Ok(()));
+}
+
+#[tokio::test]
+async fn who_has_to_wait_keeps_nobody_else_out() {
+    let desk = Desk::new().await;
+    let code = desk.offer("t").await.unwrap();
+    while desk.look_up("BCDF-GHJK").await == Err(GrantError::Unknown) {
+        desk.world.advance(1);
+    }
+    for _ in 0..200 {
+        assert!(desk.look_up("BCDF-GHJK").await.is_err());
+    }
+    let from = "198.51.100.9".parse().unwrap();
+    let elsewhere = desk.world.auth.waiting_client(REALM, &code, from).await;
+    assert!(elsewhere.is_ok());
 }
 
 #[tokio::test]
@@ -273,7 +295,7 @@ async fn who_says_not_me_ends_it() {
     let late = desk.approve(&grant, By::Code(&sent)).await;
     assert_eq!(late, Err(VerifyError::Gone));
     assert_eq!(desk.offer("t").await, None, "no next try for a while");
-    desk.world.advance(600);
+    desk.world.advance(120);
     assert!(desk.offer("t").await.is_some());
     let said = desk.world.events.take();
     let refused = (EventKind::Refused, "client not recognised".to_owned());
