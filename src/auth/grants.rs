@@ -5,7 +5,7 @@
 //! knows the user code gets a session by it. Codes are sent to the grant's user and bound to the grant.
 //! An unknown, an expired and a used user code are never told apart, and guessing them is throttled.
 
-use super::challenge::{Message, Outlook, StartError, Started, VerifyError};
+use super::challenge::{Accept, Message, Outlook, StartError, Started, VerifyError};
 use super::lockout::LockoutPolicy;
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, Room, StoreError,
@@ -92,14 +92,6 @@ impl From<SignInError> for GrantError {
             SignInError::Unavailable => Self::Unavailable,
         }
     }
-}
-
-/// How a person passes the second factor for a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By<'a> {
-    /// The code that was sent for the grant, or one of the user's authenticator.
-    Code(&'a str),
-    Backup(&'a str),
 }
 
 /// A user code as people read it: `WDJB-MJHT`.
@@ -226,14 +218,15 @@ impl Auth {
         self.send(self.grant_asker(grant, from), message).await
     }
 
-    /// Lets the client in, if its user's second factor is passed: once.
+    /// Lets the client in, if its user's second factor is passed: once. What was typed is taken as
+    /// [`Accept::Backup`] or [`Accept::Factor`] says; nothing is enrolled here.
     pub async fn approve_grant(
         &self,
         grant: &Grant,
-        by: By<'_>,
+        typed: (Accept, &str),
         from: IpAddr,
     ) -> Result<Passed, VerifyError> {
-        let tries = self.tries_of(grant, by, from).await?;
+        let tries = self.tries_of(grant, typed, from).await?;
         let now = self.clock.now();
         let live = self.store.token(grant.token, now).await?;
         let (token, _) = live.ok_or(VerifyError::Gone)?;
@@ -268,13 +261,13 @@ impl Auth {
     async fn tries_of(
         &self,
         grant: &Grant,
-        by: By<'_>,
+        (accept, code): (Accept, &str),
         from: IpAddr,
     ) -> Result<Vec<Try>, VerifyError> {
-        let code = match by {
-            By::Backup(code) => return Ok(vec![self.try_backup(grant.user, from, code).await?]),
-            By::Code(code) => one_time::normalise(code).ok_or(VerifyError::Malformed)?,
-        };
+        if accept == Accept::Backup {
+            return Ok(vec![self.try_backup(grant.user, from, code).await?]);
+        }
+        let code = one_time::normalise(code).ok_or(VerifyError::Malformed)?;
         let sent = self.try_sent(grant.code.into(), Purpose::Grant, &code);
         let app = self.try_totp(grant.user, &code).await?;
         Ok([Some(sent), app].into_iter().flatten().collect())

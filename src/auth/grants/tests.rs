@@ -80,9 +80,9 @@ impl Desk {
         self.world.inbox.code()
     }
 
-    async fn approve(&self, grant: &Grant, by: By<'_>) -> Result<Passed, VerifyError> {
+    async fn approve(&self, grant: &Grant, typed: (Accept, &str)) -> Result<Passed, VerifyError> {
         let from = HOME.parse().unwrap();
-        self.world.auth.approve_grant(grant, by, from).await
+        self.world.auth.approve_grant(grant, typed, from).await
     }
 
     async fn is_in(&self, token: &str) -> bool {
@@ -106,11 +106,11 @@ async fn a_client_is_let_in_by_its_users_second_factor() {
     let sent = desk.send(&grant).await;
     assert!(desk.world.inbox.last().1.contains("lets a program in"));
     assert!(!desk.is_in("t").await);
-    let passed = desk.approve(&grant, By::Code(&sent)).await.unwrap();
+    let passed = desk.approve(&grant, (Accept::Factor, &sent)).await.unwrap();
     assert_eq!(passed.sessions.len(), 1);
     assert!(desk.is_in("t").await && !desk.is_in("u").await);
     assert_eq!(desk.look_up(&code).await, Err(GrantError::Unknown));
-    let again = desk.approve(&grant, By::Code(&sent)).await;
+    let again = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(again, Err(VerifyError::Gone));
     let said: Vec<_> = desk.world.events.take();
     assert_eq!(
@@ -138,11 +138,11 @@ async fn a_code_is_good_for_the_client_it_was_sent_for() {
     let sent = desk.send(&one).await;
     desk.world.advance(60);
     let other = desk.send(&two).await;
-    let elsewhere = desk.approve(&two, By::Code(&sent)).await;
+    let elsewhere = desk.approve(&two, (Accept::Factor, &sent)).await;
     if sent != other {
         assert_eq!(elsewhere, Err(VerifyError::Wrong { left: Some(4) }));
     }
-    assert!(desk.approve(&one, By::Code(&sent)).await.is_ok());
+    assert!(desk.approve(&one, (Accept::Factor, &sent)).await.is_ok());
     assert!(!desk.is_in("u").await);
 }
 
@@ -271,13 +271,13 @@ async fn an_expired_grant_and_one_whose_token_ended_are_unknown() {
     let sent = desk.send(&grant).await;
     desk.world.advance(60);
     assert_eq!(desk.look_up(&short).await, Err(GrantError::Unknown));
-    let late = desk.approve(&grant, By::Code(&sent)).await;
+    let late = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(late, Err(VerifyError::Gone));
     let grant = desk.look_up(&long).await.unwrap();
     let sent = desk.send(&grant).await;
     desk.world.advance(540);
     assert_eq!(desk.look_up(&long).await, Err(GrantError::Unknown));
-    let late = desk.approve(&grant, By::Code(&sent)).await;
+    let late = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(late, Err(VerifyError::Gone));
     assert_ne!(desk.offer("u").await.unwrap(), long);
 }
@@ -292,7 +292,7 @@ async fn who_says_not_me_ends_it() {
     assert!(desk.world.auth.refuse_grant(&grant, from).await.unwrap());
     assert!(!desk.world.auth.refuse_grant(&grant, from).await.unwrap());
     assert_eq!(desk.look_up(&code).await, Err(GrantError::Unknown));
-    let late = desk.approve(&grant, By::Code(&sent)).await;
+    let late = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(late, Err(VerifyError::Gone));
     assert_eq!(desk.offer("t").await, None, "no next try for a while");
     desk.world.advance(120);
@@ -310,10 +310,10 @@ async fn wrong_codes_count_against_the_user_as_everywhere() {
     let sent = desk.send(&grant).await;
     let wrong = if sent == "000000" { "000001" } else { "000000" };
     for left in (0..5).rev() {
-        let tried = desk.approve(&grant, By::Code(wrong)).await;
+        let tried = desk.approve(&grant, (Accept::Factor, wrong)).await;
         assert_eq!(tried, Err(VerifyError::Wrong { left: Some(left) }));
     }
-    let blocked = desk.approve(&grant, By::Code(&sent)).await;
+    let blocked = desk.approve(&grant, (Accept::Factor, &sent)).await;
     let wait = Blocked::Delayed {
         retry_after_secs: 30,
     };
