@@ -336,7 +336,7 @@ fn parsed(n: u64, cookies: bool) -> Parsed {
             "cookie",
             format!(
                 "lang=da; IOGATES={token}; {}={device}",
-                device::COOKIE_PLAIN
+                model::OwnCookie::DEVICE.name(false)
             ),
         );
     } else {
@@ -386,6 +386,7 @@ fn config() -> model::Config {
         token_algorithm: model::SigningAlgorithm::EdDsa,
         cors_origins: Vec::new(),
         encoded_slashes: false,
+        service_workers: false,
         body_bytes_max: None,
     };
     model::Config {

@@ -425,7 +425,8 @@ fn settings(config: &Config) -> Settings {
         tokens: config.tokens.clone(),
         sends_mail: config.delivery.email.is_some(),
         sends_sms: !config.delivery.sms.is_empty(),
-        service_name: host.cloned().unwrap_or_else(|| "file access".to_owned()),
+        service_name: (config.portal.name.as_ref().or(host))
+            .map_or_else(|| "file access".to_owned(), Clone::clone),
     }
 }
 

@@ -143,6 +143,7 @@ pub(crate) mod tests {
             token_algorithm: crate::config::model::SigningAlgorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
+            service_workers: false,
             body_bytes_max: None,
         }
     }

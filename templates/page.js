@@ -21,7 +21,7 @@ each("input[data-complete]", (input) => {
   input.addEventListener("input", () => {
     const digits = input.value.replace(/\D/g, "");
     // Once for each code: whoever corrects a digit sends the corrected one.
-    if (digits.length !== complete || digits === sent || /[^\d\s.-]/.test(input.value)) return;
+    if (digits.length !== complete || digits === sent || /[^\d\s-]/.test(input.value)) return;
     sent = digits;
     input.form.requestSubmit();
   });
@@ -61,6 +61,9 @@ each("[data-seconds]", (text) => {
 each("button[data-print]", (button) => button.addEventListener("click", () => print()));
 
 each("button[data-copy]", (button) => {
+  // Browsers have a clipboard for pages over https only.
+  if (!navigator.clipboard) return void (button.hidden = true);
+  button.setAttribute("aria-live", "polite");
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).innerText);
     if (button.dataset.copied) button.textContent = button.dataset.copied;
@@ -74,7 +77,8 @@ each("button[data-download]", (button) => {
     link.href = URL.createObjectURL(new Blob([`${text.trim()}\n`], { type: "text/plain" }));
     link.download = button.dataset.name;
     link.click();
-    URL.revokeObjectURL(link.href);
+    // Not at once: some browsers read it only after this.
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   });
 });
 
@@ -98,6 +102,12 @@ async function askedPasskey(form) {
   const fields = new URLSearchParams({ form: form.elements.form.value, action: form.dataset.ask });
   const headers = { Accept: "application/json" };
   const response = await fetch(form.getAttribute("action"), { method: "POST", body: fields, headers });
+  // A page, not an answer: too old a form, the end of a session. Sent as a form, it is shown.
+  if (!response.headers.get("Content-Type")?.startsWith("application/json")) {
+    form.elements.answer.value = "";
+    form.submit();
+    return { error: "" };
+  }
   const { publicKey, error, go_to: elsewhere } = await response.json();
   if (elsewhere) location.assign(elsewhere);
   if (!publicKey) return { error: error ?? "" };

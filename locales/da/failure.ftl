@@ -1,7 +1,5 @@
 failure-no-site-title = Dette websted findes ikke her
 failure-no-site = Der er intet websted med dette navn her. Tjek adressen.
-failure-not-found-title = Her er ikke noget
-failure-not-found = Der er ikke noget på denne adresse. Tjek adressen, eller gå tilbage.
 failure-forbidden-title = Det er ikke tilladt
 failure-forbidden = Det kan ikke åbnes herfra. Gå tilbage til den side, du kom fra.
 failure-method-title = Adressen tager ikke imod det
@@ -14,7 +12,5 @@ failure-backend-title = Serveren kan ikke nås
 failure-backend = Serveren bag denne side kunne ikke nås lige nu. Prøv igen om et minut.
 failure-backend-slow-title = Serveren svarede ikke i tide
 failure-backend-slow = Serveren bag denne side er langsom lige nu. Prøv igen om et minut.
-failure-malformed-title = Det kan ikke læses
-failure-malformed = Din browsers forespørgsel kan ikke modtages. Gå tilbage, og prøv igen. Sker det igen, så slet dette websteds cookies.
 failure-inside-title = Der gik noget galt her
 failure-inside = Fejlen ligger hos os. Prøv igen om et minut.

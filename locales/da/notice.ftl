@@ -1,14 +1,8 @@
-notice-no-token-title = Du skal være logget ind
-notice-no-token = Log ind først, eller åbn det link, du har fået.
-notice-unknown-token-title = Dit login er ukendt
-notice-unknown-token = Det er forkert eller udløbet. Log ind igen, eller bed om et nyt link.
 notice-success-token-title = Dette trin skal bekræftes
 notice-success-token = Bekræft det med en ny kode i det program, du kom fra.
 notice-denied-title = Lukket
 notice-denied = Ingen må åbne denne adresse.
 notice-out-of-scope-title = Uden for det delte
 notice-out-of-scope = Dit link åbner kun sin egen mappe. Åbn igen det link, du har fået.
-notice-unavailable-title = Din adgang kan ikke kontrolleres lige nu
-notice-unavailable = Prøv igen om nogle sekunder.
 notice-too-many-tries-title = For mange forkerte adgangskoder
 notice-too-many-tries = Vent lidt, før du prøver igen.

@@ -1,5 +1,7 @@
 said-foreign-title = Formularen kan ikke modtages
 said-foreign = Formularen kom fra en anden side. Gå tilbage til der, hvor du begyndte, og åbn siden igen.
+said-scripted-title = Åbn selv siden
+said-scripted = Siden kan kun åbnes af en person i en browser. Et script på en anden side har bedt om den og får intet.
 said-stale-title = Siden var for gammel
 said-stale = Din browser er blevet bekræftet eller logget ud, siden du åbnede siden. Gå tilbage, genindlæs siden, og prøv igen.
 said-malformed-title = Det kan ikke læses

@@ -1,7 +1,5 @@
 failure-no-site-title = Diese Website gibt es hier nicht
 failure-no-site = Unter diesem Namen gibt es hier keine Website. Prüfen Sie die Adresse.
-failure-not-found-title = Hier ist nichts
-failure-not-found = Unter dieser Adresse gibt es nichts. Prüfen Sie die Adresse oder gehen Sie zurück.
 failure-forbidden-title = Das ist nicht erlaubt
 failure-forbidden = Von hier aus lässt sich das nicht öffnen. Gehen Sie zurück auf die Seite, von der Sie gekommen sind.
 failure-method-title = Diese Adresse nimmt das nicht an
@@ -14,7 +12,5 @@ failure-backend-title = Der Server ist nicht erreichbar
 failure-backend = Der Server hinter dieser Seite war gerade nicht erreichbar. Versuchen Sie es in einer Minute noch einmal.
 failure-backend-slow-title = Der Server hat nicht rechtzeitig geantwortet
 failure-backend-slow = Der Server hinter dieser Seite ist gerade langsam. Versuchen Sie es in einer Minute noch einmal.
-failure-malformed-title = Das ist nicht lesbar
-failure-malformed = Die Anfrage Ihres Browsers kann nicht angenommen werden. Gehen Sie zurück und versuchen Sie es noch einmal. Wenn es wieder geschieht, löschen Sie die Cookies dieser Website.
 failure-inside-title = Hier ist etwas schiefgegangen
 failure-inside = Der Fehler liegt bei uns. Versuchen Sie es in einer Minute noch einmal.

@@ -1,14 +1,8 @@
-notice-no-token-title = Sie müssen sich anmelden
-notice-no-token = Melden Sie sich zuerst an oder öffnen Sie den Link, den Sie bekommen haben.
-notice-unknown-token-title = Ihre Anmeldung ist nicht bekannt
-notice-unknown-token = Sie ist falsch oder abgelaufen. Melden Sie sich neu an oder bitten Sie um einen neuen Link.
 notice-success-token-title = Dieser Schritt muss bestätigt werden
 notice-success-token = Bestätigen Sie ihn mit einem neuen Code in der Anwendung, aus der Sie kommen.
 notice-denied-title = Geschlossen
 notice-denied = Diese Adresse darf niemand öffnen.
 notice-out-of-scope-title = Außerhalb der Freigabe
 notice-out-of-scope = Ihr Link öffnet nur seinen eigenen Ordner. Öffnen Sie noch einmal den Link, den Sie bekommen haben.
-notice-unavailable-title = Ihr Zugang lässt sich gerade nicht prüfen
-notice-unavailable = Versuchen Sie es in ein paar Sekunden noch einmal.
 notice-too-many-tries-title = Zu viele falsche Passwörter
 notice-too-many-tries = Warten Sie eine Weile, bevor Sie es noch einmal versuchen.

@@ -1,5 +1,7 @@
 said-foreign-title = Dieses Formular kann nicht angenommen werden
 said-foreign = Das Formular kam von einer anderen Seite. Gehen Sie dorthin zurück, wo Sie angefangen haben, und öffnen Sie die Seite noch einmal.
+said-scripted-title = Öffnen Sie diese Seite selbst
+said-scripted = Diese Seite öffnet nur der Browser eines Menschen. Ein Skript auf einer anderen Seite hat sie angefordert und bekommt nichts.
 said-stale-title = Diese Seite war zu alt
 said-stale = Seit diese Seite geöffnet wurde, ist Ihr Browser bestätigt oder abgemeldet worden. Gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal.
 said-malformed-title = Das ist nicht lesbar

@@ -1,7 +1,5 @@
 failure-no-site-title = There is no such site here
 failure-no-site = No site of this name is served here. Check the address.
-failure-not-found-title = There is nothing here
-failure-not-found = There is nothing at this address. Check the address, or go back.
 failure-forbidden-title = This is not allowed
 failure-forbidden = This cannot be opened from here. Go back to the page that you came from.
 failure-method-title = This address does not take that
@@ -14,7 +12,5 @@ failure-backend-title = The server cannot be reached
 failure-backend = The server behind this page could not be reached just now. Try again in a minute.
 failure-backend-slow-title = The server did not answer in time
 failure-backend-slow = The server behind this page is slow just now. Try again in a minute.
-failure-malformed-title = This cannot be read
-failure-malformed = Your browser’s request cannot be accepted. Go back and try again; if this happens again, delete the cookies of this site.
 failure-inside-title = Something went wrong here
 failure-inside = The fault is on our side. Try again in a minute.

@@ -1,14 +1,8 @@
-notice-no-token-title = You need to sign in
-notice-no-token = Sign in first, or open the link that you were sent.
-notice-unknown-token-title = Your sign-in is not known
-notice-unknown-token = It is wrong or has ended. Sign in again, or ask for a new link.
 notice-success-token-title = This step has to be confirmed
 notice-success-token = Confirm it with a new code in the application that you came from.
 notice-denied-title = Closed
 notice-denied = Nobody may open this address.
 notice-out-of-scope-title = Outside of the share
 notice-out-of-scope = Your link opens its own folder only. Open the link that you were sent once more.
-notice-unavailable-title = Your access cannot be checked now
-notice-unavailable = Try again in a few seconds.
 notice-too-many-tries-title = Too many wrong passwords
 notice-too-many-tries = Wait a while before you try again.

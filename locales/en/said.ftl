@@ -1,5 +1,7 @@
 said-foreign-title = This form cannot be accepted
 said-foreign = The form came from another page. Go back to where you began and open the page once more.
+said-scripted-title = Open this page yourself
+said-scripted = Only a person’s browser opens this page. A script on another page has asked for it, and gets nothing.
 said-stale-title = This page was too old
 said-stale = Your browser has been confirmed or signed out since this page was opened. Go back, reload the page and try again.
 said-malformed-title = This cannot be read

@@ -1,7 +1,5 @@
 failure-no-site-title = Este sitio no existe aquí
 failure-no-site = Aquí no hay ningún sitio con este nombre. Compruebe la dirección.
-failure-not-found-title = Aquí no hay nada
-failure-not-found = No hay nada en esta dirección. Compruebe la dirección o vuelva atrás.
 failure-forbidden-title = Esto no está permitido
 failure-forbidden = No se puede abrir desde aquí. Vuelva a la página de la que venía.
 failure-method-title = Esta dirección no acepta eso
@@ -14,7 +12,5 @@ failure-backend-title = No se puede acceder al servidor
 failure-backend = Ahora mismo no se ha podido acceder al servidor de esta página. Inténtelo de nuevo dentro de un minuto.
 failure-backend-slow-title = El servidor no respondió a tiempo
 failure-backend-slow = El servidor de esta página va lento ahora. Inténtelo de nuevo dentro de un minuto.
-failure-malformed-title = Esto no se puede leer
-failure-malformed = No se puede aceptar la petición de su navegador. Vuelva atrás e inténtelo de nuevo; si ocurre otra vez, borre las cookies de este sitio.
 failure-inside-title = Algo ha fallado aquí
 failure-inside = El fallo es nuestro. Inténtelo de nuevo dentro de un minuto.

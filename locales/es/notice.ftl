@@ -1,14 +1,8 @@
-notice-no-token-title = Debe iniciar sesión
-notice-no-token = Inicie sesión primero o abra el enlace que recibió.
-notice-unknown-token-title = No se reconoce su acceso
-notice-unknown-token = Es incorrecto o ha caducado. Inicie sesión de nuevo o pida un enlace nuevo.
 notice-success-token-title = Hay que confirmar este paso
 notice-success-token = Confírmelo con un código nuevo en la aplicación de la que viene.
 notice-denied-title = Cerrado
 notice-denied = Nadie puede abrir esta dirección.
 notice-out-of-scope-title = Fuera de lo compartido
 notice-out-of-scope = Su enlace solo abre su propia carpeta. Abra otra vez el enlace que recibió.
-notice-unavailable-title = Ahora no se puede comprobar su acceso
-notice-unavailable = Inténtelo de nuevo dentro de unos segundos.
 notice-too-many-tries-title = Demasiadas contraseñas incorrectas
 notice-too-many-tries = Espere un poco antes de volver a intentarlo.

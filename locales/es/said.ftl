@@ -1,5 +1,7 @@
 said-foreign-title = No se puede aceptar este formulario
 said-foreign = El formulario llegó de otra página. Vuelva adonde empezó y abra la página otra vez.
+said-scripted-title = Abra usted esta página
+said-scripted = Esta página solo la abre una persona en su navegador. La ha pedido un script de otra página, que no recibe nada.
 said-stale-title = Esta página era demasiado antigua
 said-stale = Desde que se abrió esta página, se ha confirmado o cerrado la sesión en su navegador. Vuelva atrás, recargue la página e inténtelo de nuevo.
 said-malformed-title = Esto no se puede leer

@@ -1,7 +1,5 @@
 failure-no-site-title = Ce site n’existe pas ici
 failure-no-site = Il n’y a aucun site de ce nom ici. Vérifiez l’adresse.
-failure-not-found-title = Il n’y a rien ici
-failure-not-found = Il n’y a rien à cette adresse. Vérifiez l’adresse ou revenez en arrière.
 failure-forbidden-title = Ceci n’est pas autorisé
 failure-forbidden = Ceci ne peut pas être ouvert d’ici. Revenez à la page d’où vous venez.
 failure-method-title = Cette adresse n’accepte pas cela
@@ -14,7 +12,5 @@ failure-backend-title = Le serveur est injoignable
 failure-backend = Le serveur derrière cette page n’a pas pu être joint. Réessayez dans une minute.
 failure-backend-slow-title = Le serveur n’a pas répondu à temps
 failure-backend-slow = Le serveur derrière cette page est lent en ce moment. Réessayez dans une minute.
-failure-malformed-title = Ceci est illisible
-failure-malformed = La requête de votre navigateur ne peut pas être acceptée. Revenez en arrière et réessayez ; si cela se reproduit, supprimez les cookies de ce site.
 failure-inside-title = Un problème est survenu ici
 failure-inside = L’erreur vient de chez nous. Réessayez dans une minute.

@@ -1,14 +1,8 @@
-notice-no-token-title = Vous devez vous connecter
-notice-no-token = Connectez-vous d’abord ou ouvrez le lien que vous avez reçu.
-notice-unknown-token-title = Votre accès n’est pas reconnu
-notice-unknown-token = Il est incorrect ou a expiré. Reconnectez-vous ou demandez un nouveau lien.
 notice-success-token-title = Cette étape doit être confirmée
 notice-success-token = Confirmez-la avec un nouveau code dans l’application d’où vous venez.
 notice-denied-title = Fermé
 notice-denied = Personne ne peut ouvrir cette adresse.
 notice-out-of-scope-title = En dehors du partage
 notice-out-of-scope = Votre lien n’ouvre que son propre dossier. Rouvrez le lien que vous avez reçu.
-notice-unavailable-title = Votre accès ne peut pas être vérifié pour l’instant
-notice-unavailable = Réessayez dans quelques secondes.
 notice-too-many-tries-title = Trop de mots de passe incorrects
 notice-too-many-tries = Patientez un moment avant de réessayer.

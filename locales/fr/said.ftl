@@ -1,5 +1,7 @@
 said-foreign-title = Ce formulaire ne peut pas être accepté
 said-foreign = Le formulaire venait d’une autre page. Revenez là où vous avez commencé et rouvrez la page.
+said-scripted-title = Ouvrez vous-même cette page
+said-scripted = Cette page ne s’ouvre que dans le navigateur d’une personne. Un script d’une autre page l’a demandée et n’obtient rien.
 said-stale-title = Cette page était trop ancienne
 said-stale = Depuis l’ouverture de cette page, votre navigateur a été confirmé ou déconnecté. Revenez en arrière, rechargez la page et réessayez.
 said-malformed-title = Ceci est illisible

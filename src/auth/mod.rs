@@ -78,7 +78,7 @@ pub struct Settings {
     pub sends_mail: bool,
     /// Whether messages can be sent: pages do not offer what cannot work.
     pub sends_sms: bool,
-    /// Shown in messages, e.g. `Files`.
+    /// What people know the service by, on pages and in messages, e.g. `Files`.
     pub service_name: String,
 }
 

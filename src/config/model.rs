@@ -5,7 +5,7 @@
 
 mod portal;
 
-pub use portal::{Color, Colors, Logo, LogoKind, Palette, Portal, Support};
+pub use portal::{Color, Colors, Logo, LogoKind, OwnCookie, Palette, Portal, Support};
 
 use crate::secret::Secret;
 use ipnet::IpNet;
@@ -467,6 +467,8 @@ pub struct Route {
     pub token_algorithm: SigningAlgorithm,
     pub cors_origins: Vec<String>,
     pub encoded_slashes: bool,
+    /// Whether pages of the backend may install service workers.
+    pub service_workers: bool,
     /// Bytes of a request body; more is 413. `None`: as the upstream likes.
     pub body_bytes_max: Option<u64>,
 }

@@ -378,6 +378,10 @@ pub(super) struct Route {
     /// What becomes of a path with an encoded `/` (`%2F`): answered 400, or kept for a backend that needs it.
     #[serde(default)]
     pub(super) encoded_slashes: EncodedSlashes,
+    /// Whether pages of the backend may install service workers. One for the whole host sees and changes
+    /// all that happens on Vestibule's own pages: `allow` it only where nobody can upload a script.
+    #[serde(default)]
+    pub(super) service_workers: ServiceWorkers,
     /// Bytes of a request body; more is answered 413. Without it, the upstream decides.
     pub(super) body_bytes_max: Option<u64>,
 }
@@ -392,6 +396,14 @@ pub(super) enum EncodedSlashes {
     #[default]
     Refuse,
     Keep,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ServiceWorkers {
+    #[default]
+    Refuse,
+    Allow,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]

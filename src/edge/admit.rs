@@ -18,7 +18,7 @@ use crate::local::table::{self, Endpoint};
 use crate::local::{Call, Offer, Reply, refusal};
 use crate::observe::metrics::Outcome;
 use crate::policy;
-use crate::request::{Peer, RequestHead};
+use crate::request::{Line, Peer, RequestHead};
 use crate::route::Route;
 use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
@@ -264,6 +264,10 @@ impl Gateway {
             _ => credential::find(&route.config.credentials, head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
+        if token.is_some() && head::is_forged(head, route) {
+            let detail = "a page of another origin may change nothing here: its origin is not in cors.origins";
+            return Err(refused(StatusCode::FORBIDDEN, detail));
+        }
         let success_token = match requirement {
             Requirement::Nothing | Requirement::Deny => None,
             _ => success::find(head)
@@ -435,7 +439,7 @@ impl Gateway {
 }
 
 /// What is settled without a token: methods, ambiguous paths, preflights, Vestibule's own paths,
-/// foreign WebSockets, bodies that are too large as announced.
+/// foreign WebSockets, service workers, bodies that are too large as announced.
 fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) -> Option<Verdict> {
     let endpoint = table::find(route, &head.path);
     ctx.shown_path = head::shown_path(route, &head.path, endpoint, sent);
@@ -469,6 +473,11 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
     }
     if head.is_websocket_upgrade() && !head::websocket_origin_is_ok(head, route) {
         let detail = "this page may not open a WebSocket here: its origin is not in cors.origins";
+        return Some(refused(StatusCode::FORBIDDEN, detail));
+    }
+    if !route.config.service_workers && head.signs.service_worker != Line::Absent {
+        let detail = "no service worker may be installed here: it could read and change the pages on which people \
+                      sign in (the operator can set service_workers: allow)";
         return Some(refused(StatusCode::FORBIDDEN, detail));
     }
     let is_too_large = |max| body::declared_length(head.headers).is_some_and(|len| len > max);

@@ -2,8 +2,9 @@
 //! may be shown of it in a log line. Pure.
 
 use crate::config::model::{CredentialSource, ForwardToken, Identity};
-use crate::local::Reply;
+use crate::identity::credential;
 use crate::local::table::{ENDPOINTS, Endpoint, Where};
+use crate::local::{Reply, origin};
 use crate::request::{ENCODED_SLASH, RequestHead};
 use crate::route::Route;
 use crate::secret::Secret;
@@ -45,6 +46,19 @@ pub(crate) fn websocket_origin_is_ok(head: &RequestHead<'_>, route: &Route) -> b
         Some(host.trim_end_matches('.') == head.host)
     };
     origins.next().is_none() && (is_configured(origin, route) || is_same_host().unwrap_or(false))
+}
+
+/// Whether a page of elsewhere may have made its visitor's browser send this: it changes something, and is
+/// signed by nothing but the cookie of Vestibule's sign-in page. Other tokens are sent by those who know
+/// them, or in the backend's own cookie, whose protection is the backend's.
+pub(crate) fn is_forged(head: &RequestHead<'_>, route: &Route) -> bool {
+    if matches!(*head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return false;
+    }
+    let sources = &route.config.credentials;
+    sources.contains(&CredentialSource::OwnCookie)
+        && credential::find_elsewhere(sources, head) == Ok(None)
+        && origin::is_foreign(head, &route.config.cors_origins)
 }
 
 fn is_configured(origin: &HeaderValue, route: &Route) -> bool {
@@ -301,6 +315,7 @@ pub(super) mod tests {
                 token_algorithm: model::SigningAlgorithm::EdDsa,
                 cors_origins: vec!["https://app.example.org".to_owned()],
                 encoded_slashes: false,
+                service_workers: false,
                 body_bytes_max: None,
             },
             keys: DigestKeys::derive(&[7; 32]).realm("local"),

@@ -4,11 +4,10 @@
 //! these names is dropped, however it is spelled. Connection headers (RFC 9110 section 7.6.1) of
 //! requests are Pingora's part; those of answers are dropped here.
 
-use crate::config::model::CredentialSource;
+use crate::config::model::{CredentialSource, OwnCookie};
 use crate::gate::Grant;
 use crate::gate::session::Holder;
-use crate::identity::credential::{self, OWN_COOKIE_PLAIN, OWN_COOKIE_TLS};
-use crate::identity::device::{COOKIE_PLAIN, COOKIE_TLS};
+use crate::identity::credential;
 use crate::identity::success;
 use crate::request::Client;
 use crate::secret::Secret;
@@ -28,9 +27,6 @@ const FACTOR: HeaderName = HeaderName::from_static("x-vestibule-factor");
 const VERIFIED_AT: HeaderName = HeaderName::from_static("x-vestibule-verified-at");
 const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
-
-/// Vestibule's own cookies: none of them goes up, none of them comes down.
-const OWN_COOKIES: [&str; 4] = [COOKIE_TLS, COOKIE_PLAIN, OWN_COOKIE_TLS, OWN_COOKIE_PLAIN];
 
 /// Names that say who asked, from where or for what: a client's word for them is never forwarded.
 const FORGEABLE: [&str; 16] = [
@@ -124,7 +120,7 @@ pub(crate) fn rewrite_request(
     for name in &dropped {
         request.remove_header(name);
     }
-    cut_cookies(request, &OWN_COOKIES)?;
+    cut_cookies(request, &OwnCookie::NAMES)?;
 
     request.insert_header(FOR, told.client.address.to_canonical().to_string())?;
     let proto = if told.client.tls { "https" } else { "http" };
@@ -326,7 +322,7 @@ fn keep_own_cookie(response: &mut ResponseHeader) -> pingora::Result<()> {
     let is_ours = |value: &HeaderValue| {
         let name = value.as_bytes().split(|byte| *byte == b'=').next();
         let name = name.unwrap_or_default().trim_ascii();
-        OWN_COOKIES.iter().any(|own| name == own.as_bytes())
+        OwnCookie::NAMES.iter().any(|own| name == own.as_bytes())
     };
     if !response.headers.get_all(SET_COOKIE).iter().any(is_ours) {
         return Ok(());

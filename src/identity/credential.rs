@@ -6,7 +6,7 @@
 //! in other letters. Whose the token is, is not asked here.
 
 use super::{basic, cookies};
-use crate::config::model::CredentialSource;
+use crate::config::model::{CredentialSource, OwnCookie};
 use crate::request::{
     ENCODED_SLASH, Line, RequestHead, all_bytes, canonical_path, has_other_readings, may_hold,
     without_parameters,
@@ -17,11 +17,6 @@ use std::borrow::Cow;
 
 /// Bytes of the longest token that is looked at: signed tokens with many claims are some KiB long.
 pub(super) const TOKEN_BYTES_MAX: usize = 16 << 10;
-
-/// The cookie that holds a token of Vestibule's own, over TLS.
-pub const OWN_COOKIE_TLS: &str = "__Host-vestibule_token";
-/// The same on a plain listener.
-pub const OWN_COOKIE_PLAIN: &str = "vestibule_token";
 
 /// Two different tokens in one request, or a malformed one: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,10 +86,7 @@ pub fn find_elsewhere<'h>(
 /// The token that the sign-in page left with a browser.
 pub fn own_cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadCredential> {
     // As with the device: what a browser was given over plain HTTP counts for nothing over TLS.
-    let name = match head.client.tls {
-        true => OWN_COOKIE_TLS,
-        false => OWN_COOKIE_PLAIN,
-    };
+    let name = OwnCookie::TOKEN.name(head.client.tls);
     let mut first = None;
     cookies::each(head, name, |value| {
         let value = value.map_err(|_| BadCredential::Malformed)?;

@@ -1,15 +1,12 @@
 //! Finds the device a request names. Never a secret, except the device cookie.
 
 use super::cookies;
+use crate::config::model::OwnCookie;
 use crate::request::{RequestHead, all_bytes};
 use http::HeaderName;
 use std::borrow::Cow;
 
 const HEADER: HeaderName = HeaderName::from_static("x-device-id");
-/// The device cookie over TLS.
-pub const COOKIE_TLS: &str = "__Host-vestibule_device";
-/// The device cookie on a plain listener.
-pub const COOKIE_PLAIN: &str = "vestibule_device";
 
 /// Characters of the longest deviceId.
 const DEVICE_CHARS_MAX: usize = 256;
@@ -30,6 +27,18 @@ pub fn find<'h>(
     head: &'h RequestHead<'_>,
     in_body: Option<&'h str>,
 ) -> Result<Option<Cow<'h, str>>, BadDevice> {
+    let mut found = find_elsewhere(head, in_body)?;
+    if let Some(value) = own_cookie(head)? {
+        merge(&mut found, Cow::Borrowed(value))?;
+    }
+    Ok(found)
+}
+
+/// The one device named in any place but our own cookie.
+pub fn find_elsewhere<'h>(
+    head: &'h RequestHead<'_>,
+    in_body: Option<&'h str>,
+) -> Result<Option<Cow<'h, str>>, BadDevice> {
     let mut found = None;
     head.signs.device.each(head.headers, &HEADER, |line| {
         let line = std::str::from_utf8(line.as_bytes()).map_err(|_| BadDevice::Malformed)?;
@@ -44,9 +53,6 @@ pub fn find<'h>(
     if let Some(value) = in_body {
         merge(&mut found, Cow::Borrowed(value))?;
     }
-    if let Some(value) = own_cookie(head)? {
-        merge(&mut found, Cow::Borrowed(value))?;
-    }
     Ok(found)
 }
 
@@ -54,11 +60,7 @@ pub fn find<'h>(
 /// connection), and nobody can tell which one is ours.
 pub fn own_cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
     // A browser that was here over plain HTTP sends that cookie over TLS too: it is not ours there.
-    let name = if head.client.tls {
-        COOKIE_TLS
-    } else {
-        COOKIE_PLAIN
-    };
+    let name = OwnCookie::DEVICE.name(head.client.tls);
     let mut first = None;
     cookies::each(head, name, |value| match first.replace(value) {
         Some(_) => Err(BadDevice::CookieTwice),

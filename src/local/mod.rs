@@ -37,7 +37,7 @@ mod encode;
 pub mod iogates;
 mod offer;
 mod openapi;
-mod origin;
+pub(crate) mod origin;
 mod portal;
 mod signed;
 mod target;

@@ -27,8 +27,8 @@ struct Answer {
     detail: &'static str,
     /// Of `WWW-Authenticate`, with 401.
     error: Option<&'static str>,
-    /// What a page says in the place of both.
-    notice: Notice,
+    /// What a page says in the place of both; `None` where a browser is always led on.
+    notice: Option<Notice>,
 }
 
 fn answer(refusal: &Refusal) -> Answer {
@@ -38,56 +38,68 @@ fn answer(refusal: &Refusal) -> Answer {
             "A token is needed",
             "Sign in first, or open the link that you were sent, and send its token with the request.",
             None,
-            Notice::new("notice-no-token-title", "notice-no-token"),
+            Some(Notice::new("said-no-token-title", "said-no-token")),
         ),
         Refusal::UnknownToken => (
             StatusCode::UNAUTHORIZED,
             "The token is not known",
             "It is wrong or has ended. Sign in again, or ask for a new link.",
             Some("invalid_token"),
-            Notice::new("notice-unknown-token-title", "notice-unknown-token"),
+            Some(Notice::new(
+                "said-unknown-token-title",
+                "said-unknown-token",
+            )),
         ),
         Refusal::SecondFactorRequired { .. } => (
             StatusCode::UNAUTHORIZED,
             "A second factor is needed",
             "Ask for a code at challenge_url and send it to verify_url, or open portal_url in a browser.",
             Some("insufficient_user_authentication"),
-            Notice::new("notice-success-token-title", "notice-success-token"),
+            None,
         ),
         Refusal::SuccessTokenRequired { .. } => (
             StatusCode::UNAUTHORIZED,
             "A success token is needed",
             "Confirm this step with a new code and send the success token that you get for it.",
             Some("insufficient_user_authentication"),
-            Notice::new("notice-success-token-title", "notice-success-token"),
+            Some(Notice::new(
+                "notice-success-token-title",
+                "notice-success-token",
+            )),
         ),
         Refusal::Denied => (
             StatusCode::FORBIDDEN,
             "Closed",
             "Nobody may open this path.",
             None,
-            Notice::new("notice-denied-title", "notice-denied"),
+            Some(Notice::new("notice-denied-title", "notice-denied")),
         ),
         Refusal::OutOfScope => (
             StatusCode::FORBIDDEN,
             "Outside of the share",
             "This token opens the folder of its share link only.",
             None,
-            Notice::new("notice-out-of-scope-title", "notice-out-of-scope"),
+            Some(Notice::new(
+                "notice-out-of-scope-title",
+                "notice-out-of-scope",
+            )),
         ),
         Refusal::TooManyTries { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "Too many wrong passwords",
             "Wait as long as Retry-After says before you try again.",
             None,
-            Notice::new("notice-too-many-tries-title", "notice-too-many-tries"),
+            Some(Notice::new(
+                "notice-too-many-tries-title",
+                "notice-too-many-tries",
+            )),
         ),
         Refusal::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Your access cannot be checked now",
             "Try again in a few seconds.",
             None,
-            Notice::new("notice-unavailable-title", "notice-unavailable"),
+            Some(Notice::new("said-unavailable-title", "said-unavailable")),
         ),
     };
     Answer {
@@ -117,7 +129,7 @@ pub fn reply(
         answer.detail = "Check both, and try again.";
     }
     if *refusal == Refusal::UnknownToken && is_guest(head) {
-        answer.notice = Notice::new("share-gone-title", "share-gone");
+        answer.notice = Some(Notice::new("share-gone-title", "share-gone"));
     }
     let browser = head.is_browser_navigation();
     if browser && let Refusal::SecondFactorRequired { fresh, .. } = refusal {
@@ -134,9 +146,9 @@ pub fn reply(
     if browser && leads_to_sign_in(refusal, head, route) {
         return portal::go_to(&portal::sign_in_url(route, &way_back(head)));
     }
-    let reply = if browser {
+    let reply = if let Some(notice) = answer.notice.filter(|_| browser) {
         let frame = portal::Frame::new(route, head.headers, service);
-        portal::notice(&frame, answer.status, answer.notice)
+        portal::notice(&frame, answer.status, notice)
     } else {
         let page = offer.map(|offer| offer.verification_uri_complete.as_str());
         let detail = page.map(|page| {
@@ -341,7 +353,7 @@ pub fn page(
 fn failure(status: StatusCode, frame: &portal::Frame<'_>) -> Notice {
     let (title, detail) = match status {
         StatusCode::NOT_FOUND if !frame.is_placed => ("failure-no-site-title", "failure-no-site"),
-        StatusCode::NOT_FOUND => ("failure-not-found-title", "failure-not-found"),
+        StatusCode::NOT_FOUND => ("said-not-found-title", "said-not-found"),
         StatusCode::FORBIDDEN => ("failure-forbidden-title", "failure-forbidden"),
         StatusCode::METHOD_NOT_ALLOWED => ("failure-method-title", "failure-method"),
         StatusCode::REQUEST_TIMEOUT => ("failure-too-slow-title", "failure-too-slow"),
@@ -350,7 +362,7 @@ fn failure(status: StatusCode, frame: &portal::Frame<'_>) -> Notice {
             ("failure-backend-title", "failure-backend")
         }
         StatusCode::GATEWAY_TIMEOUT => ("failure-backend-slow-title", "failure-backend-slow"),
-        status if status.is_client_error() => ("failure-malformed-title", "failure-malformed"),
+        status if status.is_client_error() => ("said-malformed-title", "said-malformed"),
         _ => ("failure-inside-title", "failure-inside"),
     };
     Notice::new(title, detail)

@@ -45,13 +45,15 @@ pub(super) struct Lines<'h> {
     pub(super) signs: Signs<'h>,
 }
 
-/// The lines by which a sender is known: what a parsed head keeps.
+/// The lines by which a sender is known, and what it is for: what a parsed head keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Signs<'h> {
     pub(crate) authorization: Line<'h>,
     pub(crate) cookie: Line<'h>,
     pub(crate) device: Line<'h>,
     pub(crate) success: Line<'h>,
+    /// A browser asks for the script of a service worker (Service Workers, section 7.2).
+    pub(crate) service_worker: Line<'h>,
 }
 
 impl<'h> Signs<'h> {
@@ -75,6 +77,7 @@ impl<'h> Lines<'h> {
                 "cookie" => &mut lines.signs.cookie,
                 "x-device-id" => &mut lines.signs.device,
                 "x-2fa-success-token" => &mut lines.signs.success,
+                "service-worker" => &mut lines.signs.service_worker,
                 _ => continue,
             };
             line.add(value);
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         "content-length",
         "transfer-encoding",
         "host",
@@ -97,6 +100,7 @@ mod tests {
         "cookie",
         "x-device-id",
         "x-2fa-success-token",
+        "service-worker",
         "accept",
         "x-device",
     ];
@@ -125,6 +129,7 @@ mod tests {
                 ("cookie", lines.signs.cookie),
                 ("x-device-id", lines.signs.device),
                 ("x-2fa-success-token", lines.signs.success),
+                ("service-worker", lines.signs.service_worker),
             ] {
                 let values: Vec<_> = headers.get_all(name).iter().collect();
                 let wanted = match values.as_slice() {

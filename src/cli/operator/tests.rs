@@ -325,7 +325,7 @@ async fn a_share_for_several_people_lists_each_and_none_twice() {
     let made = made.await.unwrap();
     let shown = Output::NewShare(made.clone()).to_string();
     assert!(
-        shown.contains("for    +45******78 / a****@example.org, b****@example.org\n"),
+        shown.contains("for    +45******78 / a****a@example.org, b****@example.org\n"),
         "{shown}"
     );
     let Ok(Output::Shares(shares)) = run(Command::ShareList, &operator).await else {
@@ -338,7 +338,7 @@ async fn a_share_for_several_people_lists_each_and_none_twice() {
     for part in [
         "OPENED",
         "0 of 3",
-        "+45******78 / a****@example.org, b****@example.org",
+        "+45******78 / a****a@example.org, b****@example.org",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -2,19 +2,12 @@
 
 use super::Lift;
 use super::syntax;
-use crate::config::model::{CredentialSource, Dialect, Requirement, Route, Rule};
+use crate::config::model::{CredentialSource, Dialect, OwnCookie, Requirement, Route, Rule};
 use crate::config::raw;
 use crate::config::tree::At;
 use crate::config::values::Credential;
 use std::collections::BTreeMap;
 
-/// Vestibule's own cookies: no token of others travels in them.
-const RESERVED_COOKIES: [&str; 4] = [
-    "__Host-vestibule_device",
-    "vestibule_device",
-    "__Host-vestibule_token",
-    "vestibule_token",
-];
 /// The parameters of the local endpoints: no token travels under their names.
 const RESERVED_PARAMETERS: [&str; 3] = ["deviceId", "authcode", "fresh"];
 
@@ -91,6 +84,7 @@ impl Lift<'_> {
             token_algorithm: raw.token_algorithm.unwrap_or(algorithm).into(),
             cors_origins: self.origins(raw.cors.as_ref(), at.key("cors")),
             encoded_slashes: matches!(raw.encoded_slashes, raw::EncodedSlashes::Keep),
+            service_workers: matches!(raw.service_workers, raw::ServiceWorkers::Allow),
             body_bytes_max: raw.body_bytes_max,
         })
     }
@@ -267,7 +261,7 @@ impl Lift<'_> {
             Credential::Cookie(name) => {
                 let at = at.key("cookie");
                 self.checked(syntax::token(name), at)?;
-                if RESERVED_COOKIES.contains(&name.as_str()) {
+                if OwnCookie::NAMES.contains(&name.as_str()) {
                     self.error(
                         at,
                         "this cookie is Vestibule's own: name the one that your backend sets",

@@ -188,6 +188,42 @@ impl std::fmt::Display for Color {
     }
 }
 
+/// A cookie of Vestibule's own, which is never forwarded, and in which no token of others travels.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnCookie {
+    tls: &'static str,
+    plain: &'static str,
+}
+
+impl OwnCookie {
+    /// Tells browsers apart.
+    pub const DEVICE: Self = Self {
+        tls: "__Host-vestibule_device",
+        plain: "vestibule_device",
+    };
+    /// The token of whoever has signed in on a page, or opened a share link.
+    pub const TOKEN: Self = Self {
+        tls: "__Host-vestibule_token",
+        plain: "vestibule_token",
+    };
+    /// All their names.
+    pub const NAMES: [&str; 4] = [
+        Self::DEVICE.tls,
+        Self::DEVICE.plain,
+        Self::TOKEN.tls,
+        Self::TOKEN.plain,
+    ];
+
+    /// Its name: over TLS one that a browser takes from this very host alone (RFC 6265bis, `__Host-`).
+    #[must_use]
+    pub const fn name(self, tls: bool) -> &'static str {
+        match tls {
+            true => self.tls,
+            false => self.plain,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

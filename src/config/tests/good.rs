@@ -65,7 +65,7 @@ fn defaults_are_those_of_the_documents() {
         (tokens.access_lifetime, tokens.refresh_lifetime),
         (secs(3600), secs(30 * 86_400))
     );
-    assert!(!route.self_enrolment && !route.encoded_slashes);
+    assert!(!route.self_enrolment && !route.encoded_slashes && !route.service_workers);
     assert!(route.dialects.is_empty() && route.rules.is_empty() && route.cors_origins.is_empty());
     assert_eq!(
         (route.body_bytes_max, route.phone_region.as_deref()),

@@ -1,3 +1,5 @@
+//! What a passkey must show, and what is refused: a software authenticator against the library.
+
 use super::soft::{BE, BS, Soft, UP, UV};
 use super::*;
 use base64::Engine as _;

@@ -60,7 +60,7 @@ pub(super) const PAGES: Dialect = Dialect {
         ),
         Operation {
             token: Token::Optional,
-            query: &[RETURN_TO, FRESH],
+            query: &[RETURN_TO, FRESH, BY],
             ..open(
                 "GET",
                 PAGE,
@@ -72,7 +72,7 @@ pub(super) const PAGES: Dialect = Dialect {
         },
         Operation {
             token: Token::Optional,
-            query: &[RETURN_TO, FRESH],
+            query: &[RETURN_TO, FRESH, BY],
             ..open(
                 "POST",
                 PAGE,
@@ -134,7 +134,7 @@ pub(super) const PAGES: Dialect = Dialect {
             &[403, 404, 429],
         ),
         Operation {
-            query: &[USER_CODE],
+            query: &[USER_CODE, BY],
             ..open(
                 "GET",
                 DEVICE,
@@ -145,7 +145,7 @@ pub(super) const PAGES: Dialect = Dialect {
             )
         },
         Operation {
-            query: &[USER_CODE],
+            query: &[USER_CODE, BY],
             ..open(
                 "POST",
                 DEVICE,
@@ -365,6 +365,12 @@ const ANSWER: Field = field(
     Text,
     false,
     "Of a passkey: the JSON of its `PublicKeyCredential`, as the page's script puts it.",
+);
+const BY: Field = field(
+    "by",
+    OneOf(&["app", "backup", "other"]),
+    false,
+    "Which way of passing to show: the app's code, a backup code, or the choice.",
 );
 const FRESH: Field = field("fresh", Flag, false, "Ask for a new second factor.");
 const RETURN_TO: Field = field(

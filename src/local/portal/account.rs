@@ -7,8 +7,8 @@ use super::super::{Local, Reply};
 use super::cookie;
 use super::form::Visit;
 use super::language::{Sentence, Words};
-use super::page::{self, Frame};
-use super::said::{self, Alert, Stop};
+use super::page::{self, Frame, Moment};
+use super::said::{self, Alert, Halt, Stop};
 use super::visitor::{here, step_up};
 use super::{enrol_url, with_return};
 use crate::auth::enrol::{EnrolError, Removed};
@@ -64,21 +64,6 @@ struct FactorLine {
     masked: Option<String>,
     /// The page on which another one takes its place, or on which all passkeys are.
     replace: String,
-}
-
-/// A time, for people and for scripts.
-pub(super) struct Moment(pub(super) Timestamp);
-
-impl Moment {
-    pub(super) fn machine(&self) -> String {
-        self.0.iso8601()
-    }
-
-    /// `2026-11-22 10:05 UTC`: in no language, and at no place. Scripts know both.
-    pub(super) fn shown(&self) -> String {
-        let text = self.machine().replace('T', " ");
-        format!("{} UTC", text.get(..16).unwrap_or_default())
-    }
 }
 
 /// What a factor is called.
@@ -152,27 +137,22 @@ impl Local {
                 let join = if page.contains('?') { '&' } else { '?' };
                 Ok(said::go_to(&format!("{page}{join}done={done}")))
             }
-            Err(Trouble::Stop(stop)) => Err(stop),
-            Err(Trouble::Alert(alert)) => self.account_page(visit, &member, Some(alert)).await,
+            Err(halt) => self.account_page(visit, &member, Some(halt.alert()?)).await,
         }
     }
 
-    async fn end_one(&self, visit: &Visit<'_>, member: &Caller) -> Result<&'static str, Trouble> {
+    async fn end_one(&self, visit: &Visit<'_>, member: &Caller) -> Result<&'static str, Halt> {
         // What is no number is nobody's session.
         let id = visit.field("session")?.parse().unwrap_or(-1);
         let ended = self.auth.end_session(member, SessionId(id)).await;
-        let which = ended.map_err(|error| Trouble::of_session(error, visit))?;
+        let which = ended.map_err(|error| session_halt(error, visit))?;
         self.forget(which).await;
         Ok("session")
     }
 
-    async fn end_others(
-        &self,
-        visit: &Visit<'_>,
-        member: &Caller,
-    ) -> Result<&'static str, Trouble> {
+    async fn end_others(&self, visit: &Visit<'_>, member: &Caller) -> Result<&'static str, Halt> {
         let ended = self.auth.end_others(member).await;
-        let (which, _) = ended.map_err(|error| Trouble::of_session(error, visit))?;
+        let (which, _) = ended.map_err(|error| session_halt(error, visit))?;
         self.forget(which).await;
         Ok("others")
     }
@@ -181,20 +161,14 @@ impl Local {
         &self,
         visit: &Visit<'_>,
         member: &Caller,
-    ) -> Result<&'static str, Trouble> {
+    ) -> Result<&'static str, Halt> {
         let kind = FactorKind::from_name(&visit.field("factor")?);
         let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
         match self.auth.remove_factor(member, kind).await {
             // Whoever asks twice has what they want.
             Ok(Removed::Yes | Removed::WasOff) => Ok("removed"),
-            Ok(Removed::LastStays) => {
-                let alert = Alert::new(StatusCode::CONFLICT, "account-last");
-                Err(Trouble::Alert(alert))
-            }
-            Err(error) => match enrol_stop(error, visit) {
-                Ok(alert) => Err(Trouble::Alert(alert)),
-                Err(stop) => Err(Trouble::Stop(stop)),
-            },
+            Ok(Removed::LastStays) => Err(Alert::new(StatusCode::CONFLICT, "account-last").into()),
+            Err(error) => Err(enrol_halt(error, visit)),
         }
     }
 
@@ -215,29 +189,26 @@ impl Local {
         let done = done.text("done").ok().flatten();
         let (here, route) = (plain(visit), &visit.call.route);
         let settings = self.auth.settings.load();
-        let html = page::html(
-            alert.map_or(StatusCode::OK, |alert| alert.status),
-            &Page {
-                t: &visit.frame,
-                action: &here,
-                name: &member.holder.name,
-                done: done
-                    .filter(|_| alert.is_none())
-                    .and_then(|name| Some(words.say(done_key(&name)?))),
-                alert: alert.map(|alert| alert.text(words)),
-                sessions: own.iter().map(|own| row(words, own, now)).collect(),
-                missing: FactorKind::ALL
-                    .into_iter()
-                    .any(|kind| factors.of(kind).is_none() && can_be_sent(kind, &settings)),
-                factors: lines(visit, &factors, &here),
-                has_factor: !factors.is_empty(),
-                enrol: enrol_url(route, &here),
-                backup_codes_left: factors.backup_codes_left,
-                backup: with_return(route, "/.vestibule/backup-codes", &here),
-                can_sign_out: cookie::has_token(visit.call),
-            },
-        );
-        Ok(html)
+        let page = Page {
+            t: &visit.frame,
+            action: &here,
+            name: &member.holder.name,
+            done: done
+                .filter(|_| alert.is_none())
+                .and_then(|name| Some(words.say(done_key(&name)?))),
+            alert: alert.map(|alert| alert.text(words)),
+            sessions: own.iter().map(|own| row(words, own, now)).collect(),
+            missing: FactorKind::ALL
+                .into_iter()
+                .any(|kind| factors.of(kind).is_none() && can_be_sent(kind, &settings)),
+            factors: lines(visit, &factors, &here),
+            has_factor: !factors.is_empty(),
+            enrol: enrol_url(route, &here),
+            backup_codes_left: factors.backup_codes_left,
+            backup: with_return(route, "/.vestibule/backup-codes", &here),
+            can_sign_out: cookie::has_token(visit.call),
+        };
+        Ok(page::shown(visit, alert, page::STEP_UP, &page))
     }
 }
 
@@ -287,38 +258,21 @@ fn lines(visit: &Visit<'_>, factors: &FactorSet, here: &str) -> Vec<FactorLine> 
     all.chain(passkeys).collect()
 }
 
-/// Why nothing was done.
-enum Trouble {
-    Stop(Stop),
-    /// Said on the page.
-    Alert(Alert),
-}
-
-impl From<Stop> for Trouble {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl Trouble {
-    fn of_session(error: SessionsError, visit: &Visit<'_>) -> Self {
-        match error {
-            SessionsError::NotVerified => Self::Stop(step_up(visit.call, true)),
-            SessionsError::NotFound => {
-                Self::Alert(Alert::new(StatusCode::NOT_FOUND, "account-gone"))
-            }
-            SessionsError::Unavailable => Self::Stop(Stop::Unavailable),
-        }
+fn session_halt(error: SessionsError, visit: &Visit<'_>) -> Halt {
+    match error {
+        SessionsError::NotVerified => step_up(visit.call, true).into(),
+        SessionsError::NotFound => Alert::new(StatusCode::NOT_FOUND, "account-gone").into(),
+        SessionsError::Unavailable => Stop::Unavailable.into(),
     }
 }
 
 /// What a refused change of factors comes to: a sentence on the page, or another page.
-pub(super) fn enrol_stop(error: EnrolError, visit: &Visit<'_>) -> Result<Alert, Stop> {
+pub(super) fn enrol_halt(error: EnrolError, visit: &Visit<'_>) -> Halt {
     match error {
-        EnrolError::NotVerified => Err(step_up(visit.call, true)),
-        EnrolError::NoSelfEnrolment => Err(Stop::NoSelfEnrolment),
-        EnrolError::Shared => Err(Stop::ShareOnly),
-        EnrolError::Unavailable => Err(Stop::Unavailable),
-        EnrolError::Start(error) => Ok(error.into()),
+        EnrolError::NotVerified => step_up(visit.call, true).into(),
+        EnrolError::NoSelfEnrolment => Stop::NoSelfEnrolment.into(),
+        EnrolError::Shared => Stop::ShareOnly.into(),
+        EnrolError::Unavailable => Stop::Unavailable.into(),
+        EnrolError::Start(error) => error.into(),
     }
 }

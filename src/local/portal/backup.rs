@@ -2,16 +2,17 @@
 //! and never again.
 
 use super::super::{Local, Reply};
-use super::account::enrol_stop;
+use super::account::enrol_halt;
 use super::enrol::{onward, own_address};
 use super::form::Visit;
+use super::language::Sentence;
 use super::page::{self, Frame};
 use super::said::Stop;
 use super::visitor::step_up;
 use crate::auth::Standing;
 use crate::secret::Secret;
 use askama::Template;
-use http::{Method, StatusCode};
+use http::Method;
 
 #[derive(Template)]
 #[template(path = "backup.html")]
@@ -21,6 +22,7 @@ struct Page<'a> {
     /// Where the visitor goes on to.
     onward: String,
     left: u32,
+    alert: Option<Sentence>,
     /// Those that have just been made.
     codes: Vec<Secret>,
 }
@@ -28,18 +30,16 @@ struct Page<'a> {
 impl Local {
     /// `GET|POST /.vestibule/backup-codes?return_to=/path`.
     pub(super) async fn backup_codes(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
-        let (_, caller) = self.arrived(visit).await?;
+        let (_, caller) = self.arrived_with_account(visit).await?;
         if caller.standing == Standing::Token {
             return Err(step_up(visit.call, false));
         }
-        let codes = match visit.call.method {
+        let (codes, alert) = match visit.call.method {
             Method::POST => match self.auth.new_backup_codes(&caller, true).await {
-                Ok(codes) => codes,
-                Err(error) => {
-                    return Err(enrol_stop(error, visit).err().unwrap_or(Stop::Unavailable));
-                }
+                Ok(codes) => (codes, None),
+                Err(error) => (Vec::new(), Some(enrol_halt(error, visit).alert()?)),
             },
-            _ => Vec::new(),
+            _ => (Vec::new(), None),
         };
         let factors = self.auth.factors(caller.holder.user).await?;
         let page = Page {
@@ -47,8 +47,9 @@ impl Local {
             action: &own_address(visit),
             onward: onward(visit),
             left: factors.backup_codes_left,
+            alert: alert.map(|alert| alert.text(visit.frame.words())),
             codes,
         };
-        Ok(page::html(StatusCode::OK, &page))
+        Ok(page::shown(visit, alert, page::STEP_UP, &page))
     }
 }

@@ -8,17 +8,17 @@
 //! worth nothing afterwards.
 
 use super::super::decode::Fields;
-use super::super::{Local, Reply, encode};
+use super::super::{Local, Reply};
 use super::challenge_url;
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
 use super::passkey::Place;
-use super::said::{self, Alert, Stop};
+use super::said::{self, Alert, Halt, Stop};
 use super::visitor::Arrival;
 use crate::auth::challenge::{Accept, Outlook, Sent, VerifyError};
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{FactorKind, StoreError};
+use crate::auth::ports::FactorKind;
 use crate::auth::{Caller, Standing};
 use crate::factor::{backup, totp};
 use askama::Template;
@@ -168,9 +168,7 @@ fn elsewhere(outlook: &Outlook, place: &Place) -> Option<String> {
 impl Local {
     /// `GET|POST /.vestibule/challenge?return_to=/path&fresh=true&by=app`.
     pub(super) async fn challenge(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
-        let arrival = Arrival::read(visit.call)?;
-        let caller = self.caller(visit.call, arrival.presented()).await?;
-        let caller = caller.ok_or(Stop::UnknownToken)?;
+        let (arrival, caller) = self.arrived(visit).await?;
         self.enrols_first(visit, &arrival, &caller).await?;
         let asked = Asked {
             visit,
@@ -184,7 +182,7 @@ impl Local {
         if asked.caller.standing >= Standing::Verified && !is_fresh(visit) {
             return Ok(said::go_to(&asked.arrival.return_to));
         }
-        let outlook = self.outlook(&asked.caller).await?;
+        let outlook = self.auth.outlook(&asked.caller).await?;
         let alert = outlook.blocked.map(Alert::from);
         Ok(self.shown(&asked, &outlook, alert))
     }
@@ -192,20 +190,21 @@ impl Local {
     async fn act(&self, asked: &Asked<'_>) -> Result<Reply, Stop> {
         let visit = asked.visit;
         let done = match visit.field("action")?.as_str() {
-            "send" => self.send_code(asked).await?,
-            "verify" => self.confirm_code(asked, Accept::Factor).await?,
-            "recover" => self.confirm_code(asked, Accept::Backup).await?,
-            "ask-passkey" => Ok(self.ask_passkey(visit, &asked.caller).await),
+            "send" => self.send_code(asked).await,
+            "verify" => self.confirm_code(asked, Accept::Factor).await,
+            "recover" => self.confirm_code(asked, Accept::Backup).await,
+            super::passkey::ASK => Ok(self.ask_passkey(visit, &asked.caller).await),
             "passkey" => {
                 let (arrival, caller) = (&asked.arrival, &asked.caller);
-                self.confirm_passkey(visit, arrival, caller).await?
+                self.confirm_passkey(visit, arrival, caller).await
             }
             _ => return Err(Stop::malformed(&"`action` must be one of the page's")),
         };
         match done {
             Ok(reply) => Ok(reply),
-            Err(alert) => {
-                let outlook = self.outlook(&asked.caller).await?;
+            Err(halt) => {
+                let alert = halt.alert()?;
+                let outlook = self.auth.outlook(&asked.caller).await?;
                 // That somebody has to wait now matters more than what went wrong.
                 let alert = match outlook.blocked {
                     Some(blocked) if alert.status != StatusCode::SERVICE_UNAVAILABLE => {
@@ -218,36 +217,20 @@ impl Local {
         }
     }
 
-    async fn outlook(&self, caller: &Caller) -> Result<Outlook, Stop> {
-        let outlook = self.auth.outlook(caller).await;
-        outlook.map_err(|error: StoreError| {
-            tracing::error!(%error, "the challenge page could not be shown");
-            Stop::Unavailable
-        })
-    }
-
     /// Sends a code by the factor that was chosen.
-    async fn send_code(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+    async fn send_code(&self, asked: &Asked<'_>) -> Result<Reply, Halt> {
         let kind = FactorKind::from_name(&asked.visit.field("factor")?);
         let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
-        Ok(match self.auth.start(&asked.caller, kind).await {
-            Ok(_) => Ok(said::go_to(&asked.address())),
-            Err(error) => Err(error.into()),
-        })
+        self.auth.start(&asked.caller, kind).await?;
+        Ok(said::go_to(&asked.address()))
     }
 
-    async fn confirm_code(
-        &self,
-        asked: &Asked<'_>,
-        accept: Accept,
-    ) -> Result<Result<Reply, Alert>, Stop> {
+    async fn confirm_code(&self, asked: &Asked<'_>, accept: Accept) -> Result<Reply, Halt> {
         let (call, arrival) = (asked.visit.call, &asked.arrival);
         let code = asked.visit.field("code")?;
         let passed = self.pass(call, arrival, &asked.caller, &code, accept).await;
-        Ok(match passed {
-            Ok(passed) => Ok(self.renamed(call, said::go_to(&arrival.return_to), &passed)),
-            Err(error) => Err(alert(accept, error)),
-        })
+        let passed = passed.map_err(|error| alert(accept, error))?;
+        Ok(self.renamed(call, said::go_to(&arrival.return_to), &passed))
     }
 
     fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {
@@ -259,7 +242,6 @@ impl Local {
         let by = by.text("by").ok().flatten().unwrap_or_default();
         let digits = self.auth.settings.load().codes.length;
         let passing = Passing::new(&by, ways, outlook, (digits, alert));
-        let status = alert.map_or(StatusCode::OK, |alert| alert.status);
         let page = Page {
             t: frame,
             title: passing.view.title(frame),
@@ -271,18 +253,7 @@ impl Local {
             elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
             view: passing.view,
         };
-        let html = page::html(status, &page);
-        let html = match status {
-            StatusCode::UNAUTHORIZED => {
-                let error = Some("insufficient_user_authentication");
-                encode::www_authenticate(html, &asked.visit.call.route, error)
-            }
-            _ => html,
-        };
-        match alert.and_then(|alert| alert.retry_after_secs) {
-            Some(secs) => encode::retry_after(html, secs),
-            None => html,
-        }
+        page::shown(asked.visit, alert, page::STEP_UP, &page)
     }
 }
 

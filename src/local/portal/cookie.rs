@@ -1,10 +1,24 @@
 //! The two cookies of the pages: the device, which tells browsers apart, and the token of whoever has
 //! signed in here. Neither is readable by scripts, neither is forwarded.
 
-use super::super::{Call, Reply, encode};
-use crate::identity::credential::{self, OWN_COOKIE_PLAIN, OWN_COOKIE_TLS};
-use crate::identity::device::{self, COOKIE_PLAIN, COOKIE_TLS};
+use super::super::{Call, Local, Reply, encode};
+use super::said::Stop;
+use crate::config::model::OwnCookie;
+use crate::entropy;
+use crate::identity::{credential, device};
 use http::header::SET_COOKIE;
+
+impl Local {
+    /// The name of a browser that has none yet.
+    pub(super) fn new_device(&self) -> Result<String, Stop> {
+        entropy::token(&*self.auth.entropy).map_err(|_| Stop::Unavailable)
+    }
+
+    /// How long cookies are kept: no session lives longer.
+    pub(super) fn cookie_secs(&self) -> u64 {
+        self.auth.settings.load().sessions.lifetime.as_secs()
+    }
+}
 
 /// The browser's device; `None` too if it is there twice, and nobody can tell which one is ours.
 pub(super) fn device(call: &Call) -> Option<String> {
@@ -27,12 +41,12 @@ pub(super) fn has_token(call: &Call) -> bool {
 
 /// Names the browser, in place of what it was called before.
 pub(super) fn set_device(reply: Reply, call: &Call, device: &str, secs: u64) -> Reply {
-    set(reply, call, (COOKIE_TLS, COOKIE_PLAIN), device, secs)
+    set(reply, call, OwnCookie::DEVICE, device, secs)
 }
 
 /// Leaves a token with the browser.
 pub(super) fn set_token(reply: Reply, call: &Call, token: &str, secs: u64) -> Reply {
-    set(reply, call, (OWN_COOKIE_TLS, OWN_COOKIE_PLAIN), token, secs)
+    set(reply, call, OwnCookie::TOKEN, token, secs)
 }
 
 /// Takes both away.
@@ -41,12 +55,9 @@ pub(super) fn clear(reply: Reply, call: &Call) -> Reply {
     set_token(reply, call, "", 0)
 }
 
-/// Sets a cookie of the name that it has with TLS or without.
-fn set(reply: Reply, call: &Call, names: (&str, &str), value: &str, secs: u64) -> Reply {
-    let (name, secure) = match call.tls {
-        true => (names.0, "; Secure"),
-        false => (names.1, ""),
-    };
+fn set(reply: Reply, call: &Call, cookie: OwnCookie, value: &str, secs: u64) -> Reply {
+    let name = cookie.name(call.tls);
+    let secure = if call.tls { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Lax{secure}");
     encode::header(reply, SET_COOKIE, &cookie)
 }

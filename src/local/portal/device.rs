@@ -13,7 +13,7 @@ use super::challenge::{Passing, View, Way, alert, ways};
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
-use super::said::{self, Alert, Notice, Stop};
+use super::said::{self, Alert, Halt, Notice, Stop};
 use crate::auth::challenge::Accept;
 use crate::auth::grants::{self, GrantError};
 use crate::auth::ports::{FactorKind, Grant, User};
@@ -119,61 +119,46 @@ impl Local {
             user_code: grants::readable(&code.to_ascii_uppercase()),
         };
         let alert = match visit.call.method == Method::POST {
-            true => match self.act_for_client(&asked).await? {
+            true => match self.act_for_client(&asked).await {
                 Ok(reply) => return Ok(reply),
-                Err(alert) => Some(alert),
+                Err(halt) => Some(halt.alert()?),
             },
             false => None,
         };
         self.client_shown(&asked, alert).await
     }
 
-    async fn act_for_client(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+    async fn act_for_client(&self, asked: &Asked<'_>) -> Result<Reply, Halt> {
         match asked.visit.field("action")?.as_str() {
             "send" => self.send_for_client(asked).await,
             "verify" => self.let_client_in(asked, Accept::Factor).await,
             "recover" => self.let_client_in(asked, Accept::Backup).await,
             "refuse" => self.keep_client_out(asked).await,
-            _ => Err(Stop::malformed(&"`action` must be one of the page's")),
+            _ => Err(Stop::malformed(&"`action` must be one of the page's").into()),
         }
     }
 
-    async fn send_for_client(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+    async fn send_for_client(&self, asked: &Asked<'_>) -> Result<Reply, Halt> {
         let kind = FactorKind::from_name(&asked.visit.field("factor")?);
         let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
         let from = asked.visit.call.address;
-        let sent = self.auth.send_for_grant(&asked.grant, kind, from).await;
-        Ok(match sent {
-            Ok(_) => Ok(said::go_to(&asked.address())),
-            Err(error) => Err(error.into()),
-        })
+        self.auth.send_for_grant(&asked.grant, kind, from).await?;
+        Ok(said::go_to(&asked.address()))
     }
 
-    async fn let_client_in(
-        &self,
-        asked: &Asked<'_>,
-        accept: Accept,
-    ) -> Result<Result<Reply, Alert>, Stop> {
+    async fn let_client_in(&self, asked: &Asked<'_>, accept: Accept) -> Result<Reply, Halt> {
         let code = asked.visit.field("code")?;
         let from = asked.visit.call.address;
         let typed = (accept, code.as_str());
-        let passed = self.auth.approve_grant(&asked.grant, typed, from).await;
-        Ok(match passed {
-            Ok(_) => Ok(said::go_to(&done_at(asked.visit, "in"))),
-            Err(error) => Err(alert(accept, error)),
-        })
+        let approved = self.auth.approve_grant(&asked.grant, typed, from).await;
+        approved.map_err(|error| alert(accept, error))?;
+        Ok(said::go_to(&done_at(asked.visit, "in")))
     }
 
-    async fn keep_client_out(&self, asked: &Asked<'_>) -> Result<Result<Reply, Alert>, Stop> {
+    async fn keep_client_out(&self, asked: &Asked<'_>) -> Result<Reply, Halt> {
         let from = asked.visit.call.address;
-        let refused = self.auth.refuse_grant(&asked.grant, from).await;
-        Ok(match refused {
-            Ok(_) => Ok(said::go_to(&done_at(asked.visit, "refused"))),
-            Err(error) => {
-                tracing::error!(%error, "a client could not be refused");
-                Err(Alert::unavailable())
-            }
-        })
+        self.auth.refuse_grant(&asked.grant, from).await?;
+        Ok(said::go_to(&done_at(asked.visit, "refused")))
     }
 
     async fn client_shown(&self, asked: &Asked<'_>, alert: Option<Alert>) -> Result<Reply, Stop> {
@@ -182,10 +167,7 @@ impl Local {
             .auth
             .outlook_for_grant(&asked.grant, call.address)
             .await;
-        let outlook = outlook.map_err(|error| {
-            tracing::error!(%error, "a waiting client could not be shown");
-            Stop::Unavailable
-        })?;
+        let outlook = outlook?;
         let alert = alert.or(outlook.blocked.map(Alert::from));
         let digits = self.auth.settings.load().codes.length;
         let by = Fields::query(call);
@@ -207,10 +189,7 @@ impl Local {
             elsewhere: has_passkeys_alone.then(|| frame.say("device-passkey")),
             view: passing.view,
         };
-        Ok(match alert {
-            None => page::html(StatusCode::OK, &page),
-            Some(alert) => alert.on(page::html(alert.status, &page), &call.route, None),
-        })
+        Ok(page::shown(asked.visit, alert, page::STEP_UP, &page))
     }
 
     fn asking(&self, asked: &Asked<'_>) -> Asking {
@@ -257,17 +236,13 @@ fn done_at(visit: &Visit<'_>, what: &str) -> String {
 }
 
 fn asks_code(visit: &Visit<'_>, typed: &str, alert: Option<Alert>) -> Reply {
-    let route = &visit.call.route;
     // Only what could be mended is shown again.
     let typed: String = typed.chars().take(16).collect();
     let page = CodePage {
         t: &visit.frame,
-        action: &route.address(PAGE),
+        action: &visit.call.route.address(PAGE),
         typed: &typed,
         alert: alert.map(|alert| alert.text(visit.frame.words())),
     };
-    match alert {
-        None => page::html(StatusCode::OK, &page),
-        Some(alert) => alert.on(page::html(alert.status, &page), route, None),
-    }
+    page::shown(visit, alert, None, &page)
 }

@@ -5,8 +5,8 @@
 //! and changes nothing.
 
 use super::super::decode::Fields;
-use super::super::{Local, Reply, encode, target};
-use super::account::{can_be_sent, enrol_stop, factor_key};
+use super::super::{Local, Reply, target};
+use super::account::{can_be_sent, enrol_halt, factor_key};
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
@@ -56,6 +56,7 @@ struct TotpPage<'a> {
     alert: Option<Sentence>,
     /// What waits for its first code.
     pending: Option<Key>,
+    is_code_wrong: bool,
     digits: usize,
 }
 
@@ -80,7 +81,9 @@ struct SentPage<'a> {
     /// Where the code went, masked.
     pending: Option<String>,
     /// What was typed, to be mended.
-    typed: String,
+    typed: &'a str,
+    is_recipient_wrong: bool,
+    is_code_wrong: bool,
     digits: usize,
 }
 
@@ -151,8 +154,7 @@ impl Local {
         arrival: &Arrival,
         caller: &Caller,
     ) -> Result<(), Stop> {
-        let is_shared = caller.holder.scope().is_some();
-        if caller.standing > Standing::Token || !caller.self_enrolment || is_shared {
+        if caller.standing > Standing::Token || !caller.self_enrolment || caller.is_guest() {
             return Ok(());
         }
         let factors = self.auth.factors(caller.holder.user).await?;
@@ -167,10 +169,10 @@ impl Local {
 
     /// Who comes to set up a factor, and may.
     pub(super) async fn enroller(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
-        let (arrival, caller) = self.arrived(visit).await?;
+        let (arrival, caller) = self.arrived_with_account(visit).await?;
         match self.auth.may_enrol(&caller, true).await {
             Ok(()) => Ok((arrival, caller)),
-            Err(error) => Err(enrol_stop(error, visit).err().unwrap_or(Stop::Unavailable)),
+            Err(error) => Err(enrol_halt(error, visit).stop()),
         }
     }
 
@@ -284,7 +286,7 @@ impl Local {
         match done {
             Ok(()) => Ok(said::go_to(&own_address(setup.visit))),
             Err(error) => {
-                let alert = enrol_stop(error, setup.visit)?;
+                let alert = enrol_halt(error, setup.visit).alert()?;
                 self.setup_page(setup, Some(alert), typed).await
             }
         }
@@ -333,59 +335,40 @@ impl Local {
         typed: &str,
     ) -> Result<Reply, Stop> {
         let (visit, waiting) = (setup.visit, self.waiting(setup).await?);
-        let status = alert.map_or(StatusCode::OK, |alert| alert.status);
-        let retry_after = alert.and_then(|alert| alert.retry_after_secs);
-        let alert = alert.map(|alert| alert.text(visit.frame.words()));
         let action = own_address(visit);
         let others = super::enrol_url(&visit.call.route, &onward(visit));
-        let html = match &waiting {
-            Some(FactorValue::Totp(secret)) => page::html(
-                status,
-                &TotpPage {
-                    t: &visit.frame,
-                    action: &action,
-                    others,
-                    alert,
-                    pending: Some(self.key(secret, &setup.caller)?),
-                    digits: 6,
-                },
-            ),
-            None if setup.kind == FactorKind::Totp => page::html(
-                status,
-                &TotpPage {
-                    t: &visit.frame,
-                    action: &action,
-                    others,
-                    alert,
-                    pending: None,
-                    digits: 6,
-                },
-            ),
-            sent => page::html(
-                status,
-                &SentPage {
-                    t: &visit.frame,
-                    action: &action,
-                    others,
-                    alert,
-                    is_phone: setup.kind == FactorKind::Sms,
-                    pending: sent.as_ref().and_then(FactorValue::masked),
-                    typed: typed.to_owned(),
-                    digits: self.auth.settings.load().codes.length,
-                },
-            ),
+        let text = alert.map(|alert| alert.text(visit.frame.words()));
+        let sent = visit.field("action")?;
+        let is_wrong = |action| sent == action && alert.is_some_and(Alert::is_about_what_was_typed);
+        if setup.kind != FactorKind::Totp {
+            let page = SentPage {
+                t: &visit.frame,
+                action: &action,
+                others,
+                alert: text,
+                is_phone: setup.kind == FactorKind::Sms,
+                pending: waiting.as_ref().and_then(FactorValue::masked),
+                typed,
+                is_recipient_wrong: is_wrong("begin"),
+                is_code_wrong: is_wrong("verify"),
+                digits: self.auth.settings.load().codes.length,
+            };
+            return Ok(page::shown(visit, alert, page::STEP_UP, &page));
+        }
+        let pending = match &waiting {
+            Some(FactorValue::Totp(secret)) => Some(self.key(secret, &setup.caller)?),
+            _ => None,
         };
-        let html = match status {
-            StatusCode::UNAUTHORIZED => {
-                let error = Some("insufficient_user_authentication");
-                encode::www_authenticate(html, &visit.call.route, error)
-            }
-            _ => html,
+        let page = TotpPage {
+            t: &visit.frame,
+            action: &action,
+            others,
+            alert: text,
+            pending,
+            is_code_wrong: is_wrong("verify"),
+            digits: totp::DIGITS,
         };
-        Ok(match retry_after {
-            Some(secs) => encode::retry_after(html, secs),
-            None => html,
-        })
+        Ok(page::shown(visit, alert, page::STEP_UP, &page))
     }
 
     fn key(&self, secret: &TotpSecret, caller: &Caller) -> Result<Key, Stop> {

@@ -1,19 +1,17 @@
 //! What a form must bring before a page's handler sees it: it was sent by a page of this origin
-//! (Fetch Metadata, `Origin`), and that page was shown to this very browser.
+//! (Fetch Metadata, `Origin`), by its browser and no script, and that page was shown to this very browser.
 //!
 //! Each form carries a keyed digest of the device that it was shown to. Nobody else can make one, and
 //! the device's cookie cannot be read by a script or set from elsewhere.
 
 use super::super::decode::Fields;
-use super::super::target::Target;
 use super::super::{Call, Local, Reply, origin};
-use super::cookie;
 use super::page::Frame;
 use super::said::Stop;
-use crate::entropy;
-use crate::identity::device;
-use http::Method;
-use http::header::{COOKIE, SET_COOKIE};
+use super::visitor::Device;
+use super::{cookie, passkey};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, Method};
 
 /// A visit to a page: its call, its frame, and what its form sent. A POST has been checked.
 pub(super) struct Visit<'a> {
@@ -34,18 +32,22 @@ impl Local {
         if is_post && !origin::is_own(call) {
             return Err(Stop::Foreign);
         }
-        let known = match cookie::device(call) {
-            Some(device) => Some(device),
-            None => named_device(call),
-        };
+        // Whatever the backend serves, a file that somebody has uploaded as well, is of this origin, too:
+        // its scripts may neither read our pages nor send our forms. Browsers alone say so.
+        let is_scripted = !is_opened(&call.headers);
+        if is_scripted && !is_post {
+            return Err(Stop::Scripted);
+        }
+        // With a device that the way back names, no cookie is set: the two would conflict there.
+        let known = Device::of(call)?;
         let mut visit = Visit {
             call,
             frame: self.frame(call),
             fields: Fields::default(),
             new_device: None,
         };
-        let device = match known {
-            Some(device) => device,
+        let device = match known.name() {
+            Some(device) => device.to_owned(),
             None if is_post => return Err(Stop::NoCookie),
             None => {
                 let device = self.new_device()?;
@@ -62,19 +64,12 @@ impl Local {
             if !digest.is(&sent.unwrap_or_default()) {
                 return Err(Stop::StaleForm);
             }
+            if is_scripted && visit.field("action")? != passkey::ASK {
+                return Err(Stop::Scripted);
+            }
         }
         visit.frame.form = digest.text();
         Ok(visit)
-    }
-
-    /// The name of a browser that has none yet.
-    pub(super) fn new_device(&self) -> Result<String, Stop> {
-        entropy::token(&*self.auth.entropy).map_err(|_| Stop::Unavailable)
-    }
-
-    /// How long cookies are kept: no session lives longer.
-    pub(super) fn cookie_secs(&self) -> u64 {
-        self.auth.settings.load().sessions.lifetime.as_secs()
     }
 
     /// Gives a browser its device cookie with the first page that it is shown.
@@ -101,15 +96,8 @@ impl Visit<'_> {
     }
 }
 
-/// The device that the address to return to names, or a header: with it, no cookie is set, since
-/// the two would conflict on the way back.
-fn named_device(call: &Call) -> Option<String> {
-    let query = Fields::query(call);
-    let return_to = query.text("return_to").ok().flatten();
-    let mut target = Target::like(call, &return_to.unwrap_or_else(|| "/".into()))?;
-    target.headers.remove(COOKIE);
-    let head = target.head(call, &Method::GET)?;
-    device::find(&head, None)
-        .ok()?
-        .map(std::borrow::Cow::into_owned)
+/// Whether a person's browser opens a page or sends its form, as far as it says (Fetch Metadata, section 2.3).
+fn is_opened(headers: &HeaderMap) -> bool {
+    let mut modes = headers.get_all("sec-fetch-mode").iter();
+    modes.all(|mode| mode == "navigate")
 }

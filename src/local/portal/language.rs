@@ -85,9 +85,10 @@ impl Words {
     /// none that is here.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let [english, ..] = &*LANGUAGES;
-        let asked = headers.get(ACCEPT_LANGUAGE);
-        let asked = asked.and_then(|asked| asked.to_str().ok());
-        Self(asked.and_then(preferred).unwrap_or(english))
+        let lines = headers.get_all(ACCEPT_LANGUAGE).iter();
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        let asked = lines.flat_map(|line| line.split(','));
+        Self(preferred(asked).unwrap_or(english))
     }
 
     /// The tag (BCP 47), for `lang`.
@@ -116,9 +117,9 @@ impl Words {
 }
 
 /// The language of the highest quality, of two the first.
-fn preferred(asked: &str) -> Option<&'static Language> {
+fn preferred<'a>(asked: impl Iterator<Item = &'a str>) -> Option<&'static Language> {
     let mut best: Option<(f32, &Language)> = None;
-    for range in asked.split(',') {
+    for range in asked {
         let (tag, quality) = range.split_once(';').unwrap_or((range, ""));
         let primary = tag.trim().split('-').next().unwrap_or_default();
         let known = LANGUAGES.iter();

@@ -2,17 +2,26 @@
 //! and nothing fetched from elsewhere.
 
 use super::super::{Call, Local, Reply, encode};
+use super::form::Visit;
 use super::language::{Sentence, Words};
-use super::said::Notice;
+use super::said::{Alert, Notice};
+use crate::clock::Timestamp;
 use crate::config::model::{Portal, Support};
 use crate::route::Route;
 use askama::Template;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 /// Whatever a page is made to hold, it runs nothing but ours and sends nothing elsewhere.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What `WWW-Authenticate` says of a code that did not verify (RFC 9470).
+pub(super) const STEP_UP: Option<&str> = Some("insufficient_user_authentication");
+
+/// What windows can reach each other, and what a page may hold (HTML, section 7.1.3 and 7.1.4).
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedder-policy");
 
 /// The frame of a page: its words, its look, and what its forms carry. Templates know it as `t`.
 #[derive(Debug)]
@@ -33,7 +42,7 @@ impl<'a> Frame<'a> {
         Self {
             words: Words::of(headers),
             portal,
-            name: portal.name.as_deref().unwrap_or(service).to_owned(),
+            name: service.to_owned(),
             is_placed: true,
             form: String::new(),
         }
@@ -89,6 +98,21 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// A time, for people and for scripts.
+pub(super) struct Moment(pub(super) Timestamp);
+
+impl Moment {
+    pub(super) fn machine(&self) -> String {
+        self.0.iso8601()
+    }
+
+    /// `2026-11-22 10:05 UTC`: in no language, and at no place. Scripts know both.
+    pub(super) fn shown(&self) -> String {
+        let text = self.machine().replace('T', " ");
+        format!("{} UTC", text.get(..16).unwrap_or_default())
+    }
+}
+
 impl Local {
     /// The frame of the page that a call is shown.
     pub(super) fn frame<'a>(&self, call: &'a Call) -> Frame<'a> {
@@ -115,6 +139,20 @@ pub(in crate::local) fn notice(frame: &Frame<'_>, status: StatusCode, notice: No
     html(status, &page)
 }
 
+/// A page on which something may have gone wrong before: under the alert's status, with its headers.
+/// `error` is that of `WWW-Authenticate`, where the alert asks for another code or password.
+pub(super) fn shown(
+    visit: &Visit<'_>,
+    alert: Option<Alert>,
+    error: Option<&str>,
+    page: &impl Template,
+) -> Reply {
+    match alert {
+        None => html(StatusCode::OK, page),
+        Some(alert) => alert.on(html(alert.status, page), &visit.call.route, error),
+    }
+}
+
 /// A page as an answer.
 pub(super) fn html(status: StatusCode, page: &impl Template) -> Reply {
     let body = page.render().unwrap_or_else(|error| {
@@ -124,6 +162,10 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Reply {
     });
     let reply = encode::reply(status, "text/html; charset=utf-8", body);
     let reply = encode::header(reply, CONTENT_SECURITY_POLICY, POLICY);
+    // A page of the backend that opens one of ours in a window gets no hold of it. With the embedder's policy
+    // as well it is cut off though it asks for the same opener policy; ours have nothing of elsewhere.
+    let reply = encode::header(reply, OPENER_POLICY, "same-origin");
+    let reply = encode::header(reply, EMBEDDER_POLICY, "require-corp");
     // Never the path: a share link's is a secret, and what it leads to is the upstream's. Not `no-referrer`
     // either: under it browsers send `Origin: null` with the page's own forms, which could no longer be
     // told from a foreign page's.

@@ -7,11 +7,11 @@
 
 use super::super::decode::Fields;
 use super::super::{Local, Reply, encode, origin};
-use super::account::{Moment, enrol_stop, plain};
+use super::account::{enrol_halt, plain};
 use super::form::Visit;
 use super::language::Sentence;
-use super::page::{self, Frame};
-use super::said::{self, Alert, Stop};
+use super::page::{self, Frame, Moment};
+use super::said::{self, Alert, Halt, Stop};
 use super::visitor::{Arrival, step_up};
 use super::with_return;
 use crate::auth::Caller;
@@ -26,6 +26,9 @@ use askama::Template;
 use http::header::ORIGIN;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+
+/// The `action` of the one form that a script sends.
+pub(super) const ASK: &str = "ask-passkey";
 
 /// Where a call's passkeys are for.
 pub(super) struct Place {
@@ -115,24 +118,18 @@ impl Local {
         visit: &Visit<'_>,
         arrival: &Arrival,
         caller: &Caller,
-    ) -> Result<Result<Reply, Alert>, Stop> {
+    ) -> Result<Reply, Halt> {
         let (place, said) = (self.passkey_place(visit), said(visit)?);
-        let Some(said) = said else {
-            return Ok(Err(no_script()));
-        };
+        let said = said.ok_or_else(no_script)?;
         let onward = self.goes_on_as(visit.call, arrival)?;
         let becomes = onward.becomes.clone();
         let verifying = self
             .auth
             .verify_passkey(caller, place.site(), &said, becomes);
-        Ok(match verifying.await {
-            Ok(verified) => {
-                let passed = self.passed(visit.call, arrival, onward, verified).await;
-                let reply = said::go_to(&arrival.return_to);
-                Ok(self.renamed(visit.call, reply, &passed))
-            }
-            Err(error) => Err(error.into()),
-        })
+        let verified = verifying.await?;
+        let passed = self.passed(visit.call, arrival, onward, verified).await;
+        let reply = said::go_to(&arrival.return_to);
+        Ok(self.renamed(visit.call, reply, &passed))
     }
 
     /// `GET|POST /.vestibule/enrol/passkey?return_to=/path`: the visitor's passkeys.
@@ -144,7 +141,7 @@ impl Local {
         };
         let enroller = match self.enroller(visit).await {
             // A script asks: it goes there.
-            Err(Stop::GoTo(address)) if action == "ask-passkey" => {
+            Err(Stop::GoTo(address)) if action == ASK => {
                 let body = json!({ "go_to": address });
                 return Ok(encode::json(StatusCode::FORBIDDEN, &body));
             }
@@ -153,10 +150,10 @@ impl Local {
         let (arrival, caller) = &enroller;
         let done = match action.as_str() {
             "" if !is_post => return self.passkeys_page(visit, caller, None).await,
-            "ask-passkey" => return Ok(self.ask_new_passkey(visit, caller).await),
-            "add" => self.add_passkey(visit, arrival, caller).await?,
-            "rename" => self.rename_passkey(visit, caller).await?,
-            "remove" => self.remove_passkey(visit, caller).await?,
+            ASK => return Ok(self.ask_new_passkey(visit, caller).await),
+            "add" => self.add_passkey(visit, arrival, caller).await,
+            "rename" => self.rename_passkey(visit, caller).await,
+            "remove" => self.remove_passkey(visit, caller).await,
             _ => {
                 let text = "`action` must be `add`, `rename` or `remove`";
                 return Err(Stop::malformed(&text));
@@ -164,7 +161,7 @@ impl Local {
         };
         match done {
             Ok(reply) => Ok(reply),
-            Err(alert) => self.passkeys_page(visit, caller, Some(alert)).await,
+            Err(halt) => self.passkeys_page(visit, caller, Some(halt.alert()?)).await,
         }
     }
 
@@ -179,11 +176,9 @@ impl Local {
         visit: &Visit<'_>,
         arrival: &Arrival,
         caller: &Caller,
-    ) -> Result<Result<Reply, Alert>, Stop> {
+    ) -> Result<Reply, Halt> {
         let (place, said) = (self.passkey_place(visit), said(visit)?);
-        let Some(said) = said else {
-            return Ok(Err(no_script()));
-        };
+        let said = said.ok_or_else(no_script)?;
         let name = visit.field("name")?;
         let onward = self.goes_on_as(visit.call, arrival)?;
         let becomes = onward.becomes.clone();
@@ -194,42 +189,30 @@ impl Local {
             Ok(verified) => verified,
             // Somebody was faster: there is a factor now, and it is asked for.
             Err(PasskeyError::Verify(VerifyError::Forbidden)) => {
-                return Err(step_up(visit.call, true));
+                return Err(step_up(visit.call, true).into());
             }
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => return Err(error.into()),
         };
         let passed = self.passed(visit.call, arrival, onward, verified).await;
         let next = match passed.verified.passed.backup_codes_left {
             0 => with_return(&visit.call.route, "/.vestibule/backup-codes", &leave(visit)),
             _ => done(visit, "added"),
         };
-        Ok(Ok(self.renamed(visit.call, said::go_to(&next), &passed)))
+        Ok(self.renamed(visit.call, said::go_to(&next), &passed))
     }
 
-    async fn rename_passkey(
-        &self,
-        visit: &Visit<'_>,
-        caller: &Caller,
-    ) -> Result<Result<Reply, Alert>, Stop> {
+    async fn rename_passkey(&self, visit: &Visit<'_>, caller: &Caller) -> Result<Reply, Halt> {
         let (id, name) = (passkey_id(visit)?, visit.field("name")?);
-        Ok(
-            match self.auth.rename_passkey(caller, id, &name, true).await {
-                Ok(()) => Ok(said::go_to(&done(visit, "renamed"))),
-                Err(error) => Err(error.into()),
-            },
-        )
+        self.auth.rename_passkey(caller, id, &name, true).await?;
+        Ok(said::go_to(&done(visit, "renamed")))
     }
 
-    async fn remove_passkey(
-        &self,
-        visit: &Visit<'_>,
-        caller: &Caller,
-    ) -> Result<Result<Reply, Alert>, Stop> {
+    async fn remove_passkey(&self, visit: &Visit<'_>, caller: &Caller) -> Result<Reply, Halt> {
         match self.auth.remove_factor(caller, passkey_id(visit)?).await {
             // Whoever asks twice has what they want.
-            Ok(Removed::Yes | Removed::WasOff) => Ok(Ok(said::go_to(&done(visit, "removed")))),
-            Ok(Removed::LastStays) => Ok(Err(Alert::new(StatusCode::CONFLICT, "passkey-last"))),
-            Err(error) => enrol_stop(error, visit).map(Err),
+            Ok(Removed::Yes | Removed::WasOff) => Ok(said::go_to(&done(visit, "removed"))),
+            Ok(Removed::LastStays) => Err(Alert::new(StatusCode::CONFLICT, "passkey-last").into()),
+            Err(error) => Err(enrol_halt(error, visit)),
         }
     }
 
@@ -258,12 +241,7 @@ impl Local {
             typed,
             back: leave(visit),
         };
-        let html = page::html(alert.map_or(StatusCode::OK, |alert| alert.status), &page);
-        let error = Some("insufficient_user_authentication");
-        Ok(match alert {
-            Some(alert) => alert.on(html, &visit.call.route, error),
-            None => html,
-        })
+        Ok(page::shown(visit, alert, page::STEP_UP, &page))
     }
 }
 

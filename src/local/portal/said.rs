@@ -31,6 +31,8 @@ impl Notice {
 pub(super) enum Stop {
     /// The form came from a page of another origin.
     Foreign,
+    /// A script asks, which our pages do not: the backend's files are of this origin, too.
+    Scripted,
     /// The form was shown to another browser, or to this one under an earlier name.
     StaleForm,
     Malformed(String),
@@ -68,9 +70,11 @@ impl Stop {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Foreign | Self::StaleForm | Self::ShareOnly | Self::NoSelfEnrolment => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Foreign
+            | Self::Scripted
+            | Self::StaleForm
+            | Self::ShareOnly
+            | Self::NoSelfEnrolment => StatusCode::FORBIDDEN,
             Self::Malformed(_) | Self::NoCookie => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoToken | Self::UnknownToken => StatusCode::UNAUTHORIZED,
@@ -82,6 +86,7 @@ impl Stop {
     fn notice(&self) -> Notice {
         let (title, detail) = match self {
             Self::Foreign => ("said-foreign-title", "said-foreign"),
+            Self::Scripted => ("said-scripted-title", "said-scripted"),
             Self::StaleForm => ("said-stale-title", "said-stale"),
             Self::Malformed(_) => ("said-malformed-title", "said-malformed"),
             Self::NotFound => ("said-not-found-title", "said-not-found"),
@@ -181,6 +186,47 @@ impl Alert {
             self.status,
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
         )
+    }
+}
+
+/// Why nothing was done of what a form asked for.
+#[derive(Debug)]
+pub(super) enum Halt {
+    Stop(Stop),
+    /// Said on the form's page.
+    Alert(Alert),
+}
+
+impl Halt {
+    /// Where there is no page to say the sentence on.
+    pub(super) fn stop(self) -> Stop {
+        self.alert().err().unwrap_or(Stop::Unavailable)
+    }
+
+    /// The sentence that the page goes on with.
+    pub(super) fn alert(self) -> Result<Alert, Stop> {
+        match self {
+            Self::Stop(stop) => Err(stop),
+            Self::Alert(alert) => Ok(alert),
+        }
+    }
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Stop(error.into())
+    }
+}
+
+impl<E: Into<Alert>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Alert(error.into())
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::{Call, Local, Reply, encode, target};
 use super::challenge_url;
 use super::cookie;
 use super::form::Visit;
-use super::page::{self, Frame};
+use super::page::{self, Frame, Moment};
 use super::said::{self, Alert, Notice, Stop};
 use super::sign_in::context;
 use crate::auth::challenge::StartError;
@@ -18,7 +18,6 @@ use crate::auth::ports::{FactorKind, Share};
 use crate::auth::share::OpenShareError;
 use crate::auth::sign_in::{SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
-use crate::clock::Timestamp;
 use crate::config::model::Requirement;
 use crate::gate::Presented;
 use crate::policy;
@@ -35,27 +34,10 @@ struct Page<'a> {
     /// Where its forms are sent to.
     action: &'a str,
     folder: &'a str,
-    until: Option<Until>,
+    until: Option<Moment>,
     /// What went wrong, as a sentence.
     alert: Option<String>,
     view: View,
-}
-
-/// When the link ends, for programs and for people.
-struct Until {
-    iso: String,
-    shown: String,
-}
-
-impl Until {
-    fn of(end: Timestamp) -> Self {
-        let iso = end.iso8601();
-        let minutes = iso.get(..16).unwrap_or_default();
-        Self {
-            shown: format!("{} UTC", minutes.replace('T', " ")),
-            iso,
-        }
-    }
 }
 
 /// What there is to do.
@@ -196,31 +178,22 @@ impl Local {
             true => View::Open,
             false => self.offers(share).await?,
         };
-        let status = alert.map_or(StatusCode::OK, |alert| alert.status);
         let page = Page {
             t: &visit.frame,
             action: &visit.call.path,
             folder: &folder(share).unwrap_or_else(|| visit.frame.name().to_owned()),
-            until: share.expires_at.map(Until::of),
+            until: share.expires_at.map(Moment),
             alert: alert.map(|alert| alert.text(visit.frame.words()).to_string()),
             view,
         };
-        let reply = page::html(status, &page);
-        Ok(match alert {
-            Some(alert) => alert.on(reply, &visit.call.route, None),
-            None => reply,
-        })
+        Ok(page::shown(visit, alert, None, &page))
     }
 
     /// Everywhere that a code of this share can be sent to.
     async fn offers(&self, share: &Share) -> Result<View, Stop> {
         let mut offers = Vec::new();
         for (nth, recipient) in share.recipients.iter().enumerate() {
-            let factors = self.auth.factors(recipient.user).await;
-            let factors = factors.map_err(|error| {
-                tracing::error!(%error, "a share's page could not be shown");
-                Stop::Unavailable
-            })?;
+            let factors = self.auth.factors(recipient.user).await?;
             offers.extend(factors.enrolled.iter().filter_map(|enrolled| {
                 Some(Offer {
                     nth,

@@ -27,6 +27,8 @@ struct Page<'a> {
     /// What was typed before, to be mended.
     username: &'a str,
     alert: Option<String>,
+    /// That is what went wrong.
+    is_wrong: bool,
 }
 
 impl Local {
@@ -51,7 +53,7 @@ impl Local {
             device: None,
         };
         let caller = self.caller(call, presented).await?;
-        Ok(caller.is_some_and(|caller| caller.holder.scope().is_none()))
+        Ok(caller.is_some_and(|caller| !caller.is_guest()))
     }
 
     async fn try_password(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
@@ -114,15 +116,12 @@ fn next(call: &Call) -> String {
 }
 
 fn shown(visit: &Visit<'_>, username: &str, alert: Option<Alert>) -> Reply {
-    let route = &visit.call.route;
     let page = Page {
         t: &visit.frame,
-        action: &sign_in_url(route, &return_to(visit.call)),
+        action: &sign_in_url(&visit.call.route, &return_to(visit.call)),
         username,
         alert: alert.map(|alert| alert.text(visit.frame.words()).to_string()),
+        is_wrong: alert.is_some_and(Alert::is_about_what_was_typed),
     };
-    match alert {
-        None => page::html(StatusCode::OK, &page),
-        Some(alert) => alert.on(page::html(alert.status, &page), route, None),
-    }
+    page::shown(visit, alert, None, &page)
 }

@@ -5,18 +5,18 @@ use super::super::target::Target;
 use super::super::{Call, Local};
 use super::form::Visit;
 use super::said::Stop;
-use super::{challenge_url, sign_in_url};
+use super::{challenge_url, cookie, sign_in_url};
+use crate::auth::share::GUEST_PREFIX;
 use crate::auth::{Caller, Standing};
 use crate::config::model::Identity;
 use crate::gate::Presented;
 use crate::identity::{credential, device};
 use http::Method;
-use http::header::COOKIE;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 impl Local {
     /// Who comes to a page that leads on to somewhere else, with a token or by one in the address to
-    /// return to, and as whom. Strangers sign in first.
+    /// return to, and as whom. Strangers sign in first, where there is a sign-in.
     pub(super) async fn arrived(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
         let call = visit.call;
         let sign_in = |stop| match call.route.identity {
@@ -28,17 +28,30 @@ impl Local {
             stop => stop,
         })?;
         let caller = self.caller(call, arrival.presented()).await?;
-        let caller = caller.ok_or_else(|| sign_in(Stop::UnknownToken))?;
-        match caller.holder.scope() {
-            Some(_) => Err(Stop::ShareOnly),
-            None => Ok((arrival, caller)),
+        let caller = caller.ok_or_else(|| match arrival.is_by_link(call) {
+            // Whoever has a link that has ended has no account to sign in with.
+            true => Stop::UnknownToken,
+            false => sign_in(Stop::UnknownToken),
+        })?;
+        Ok((arrival, caller))
+    }
+
+    /// The same on a page that is for accounts: not for whoever came by a share link.
+    pub(super) async fn arrived_with_account(
+        &self,
+        visit: &Visit<'_>,
+    ) -> Result<(Arrival, Caller), Stop> {
+        let (arrival, caller) = self.arrived(visit).await?;
+        match caller.is_guest() {
+            true => Err(Stop::ShareOnly),
+            false => Ok((arrival, caller)),
         }
     }
 
     /// Who visits a page that is for members of at least this standing. Others are led to where they
     /// can show more, and back to this page: strangers to the sign-in, members to the challenge.
     pub(super) async fn member(&self, visit: &Visit<'_>, least: Standing) -> Result<Caller, Stop> {
-        let (_, caller) = self.arrived(visit).await?;
+        let (_, caller) = self.arrived_with_account(visit).await?;
         match caller.standing < least {
             true => Err(step_up(visit.call, least == Standing::Sudo)),
             false => Ok(caller),
@@ -77,6 +90,21 @@ pub(super) enum Device {
 }
 
 impl Device {
+    /// Reads it as it would be read of the request that the visitor returns to.
+    pub(super) fn of(call: &Call) -> Result<Self, Stop> {
+        let target = return_target(call);
+        let head = target.as_ref().and_then(|it| it.head(call, &Method::GET));
+        let head = head.unwrap_or_else(|| call.head());
+        let bad = |error| Stop::malformed(&error);
+        let found = device::find(&head, None).map_err(bad)?;
+        let named = device::find_elsewhere(&head, None).map_err(bad)?;
+        Ok(match (named, found) {
+            (Some(device), _) => Self::Named(device.into_owned()),
+            (None, Some(device)) => Self::Cookie(device.into_owned()),
+            (None, None) => Self::None,
+        })
+    }
+
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Named(device) | Self::Cookie(device) => Some(device),
@@ -86,7 +114,7 @@ impl Device {
 }
 
 impl Arrival {
-    /// Reads token and device as they would be read of the request that the visitor returns to.
+    /// Reads the token as it would be read of the request that the visitor returns to.
     pub(super) fn read(call: &Call) -> Result<Self, Stop> {
         let target = return_target(call);
         let head = target.as_ref().and_then(|it| it.head(call, &Method::GET));
@@ -95,17 +123,17 @@ impl Arrival {
         let token = credential::find(&call.route.config.credentials, &head)
             .map_err(|error| Stop::malformed(&error))?
             .ok_or(Stop::NoToken)?;
-        let device = device::find(&head, None).map_err(|error| Stop::malformed(&error))?;
-        let device = match device {
-            None => Device::None,
-            Some(device) if is_named(call)? => Device::Named(device.into_owned()),
-            Some(device) => Device::Cookie(device.into_owned()),
-        };
         Ok(Self {
             return_to,
             token: token.into_owned(),
-            device,
+            device: Device::of(call)?,
         })
+    }
+
+    /// Whether the token came otherwise than by our own cookie, or a share link was exchanged for it.
+    fn is_by_link(&self, call: &Call) -> bool {
+        let is_own = cookie::token(call).as_deref() == Some(&self.token);
+        !is_own || self.token.starts_with(GUEST_PREFIX)
     }
 
     pub(super) fn presented(&self) -> Presented<'_> {
@@ -133,18 +161,4 @@ pub(super) fn return_to(call: &Call) -> String {
 fn return_target(call: &Call) -> Option<Target> {
     let query = Fields::query(call);
     Target::like(call, &query.text("return_to").ok()??)
-}
-
-/// Whether the device is still named once the cookies are left out.
-fn is_named(call: &Call) -> Result<bool, Stop> {
-    let Some(mut target) = return_target(call) else {
-        return Ok(false);
-    };
-    target.headers.remove(COOKIE);
-    let Some(head) = target.head(call, &Method::GET) else {
-        return Ok(false);
-    };
-    device::find(&head, None)
-        .map(|device| device.is_some())
-        .map_err(|error| Stop::malformed(&error))
 }

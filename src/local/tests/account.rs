@@ -3,15 +3,18 @@
 use super::*;
 use crate::auth::fixture::START;
 use crate::auth::ports::{FactorKind, Factors as _, Sessions as _};
+use crate::factor::passkey::soft::Soft;
 use crate::factor::totp::TotpSecret;
 use crate::gate::{Decision, Presented, Question};
 use crate::id::UserId;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 const ACCOUNT: &str = "/.vestibule/account";
 const ENROL: &str = "/.vestibule/enrol";
 const TOTP: &str = "/.vestibule/enrol/totp";
 const SMS: &str = "/.vestibule/enrol/sms";
 const EMAIL: &str = "/.vestibule/enrol/email";
+const PASSKEYS: &str = "/.vestibule/enrol/passkey";
 const BACKUP: &str = "/.vestibule/backup-codes";
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
@@ -67,7 +70,7 @@ impl<'s> Browser<'s> {
         answer
     }
 
-    /// Posts, and is led to this address.
+    /// Holds that an answer leads to this address.
     #[track_caller]
     fn is_led(answer: &Answer, to: &str) {
         assert_eq!(answer.status(), 303, "{}", answer.text());
@@ -638,17 +641,54 @@ async fn a_share_link_has_no_account() {
 #[tokio::test]
 async fn strangers_are_led_to_the_sign_in_and_back() {
     let (site, _) = Site::of_bob().await;
-    let mut stranger = Browser::new(&site, "unknown", "abc");
-    for page in [ACCOUNT, "/.vestibule/enrol/totp?return_to=/dir/", BACKUP] {
-        let led = stranger.get(page).await;
-        assert_eq!(led.status(), 303, "{page}");
-        let to = led.header("location").unwrap();
-        assert!(to.starts_with("/.vestibule/sign-in?return_to="), "{to}");
+    let pages = [ACCOUNT, "/.vestibule/enrol/totp?return_to=/dir/", BACKUP];
+    for ended in ["", "; __Host-vestibule_token=unknown"] {
+        for page in pages {
+            let cookies = format!("__Host-vestibule_device=abc{ended}");
+            let call = site.call(Method::GET, page).header("cookie", &cookies);
+            let led = site.answer(call).await;
+            assert_eq!(led.status(), 303, "{page}");
+            let to = led.header("location").unwrap();
+            assert!(to.starts_with("/.vestibule/sign-in?return_to="), "{to}");
+        }
     }
-    assert_eq!(
-        stranger.post(ACCOUNT, "action=end-others").await.status(),
-        303
-    );
+    // Another cookie that is not known would be in the way of the one of a sign-in too.
+    let mut other = Browser::new(&site, "unknown", "abc");
+    for page in pages {
+        assert_eq!(other.get(page).await.status(), 401, "{page}");
+    }
+    assert_eq!(other.post(ACCOUNT, "action=end-others").await.status(), 401);
+}
+
+#[tokio::test]
+async fn whoever_has_nothing_but_a_passkey_is_asked_for_it() {
+    let (site, token) = Site::of_bob().await;
+    let mut first = Browser::new(&site, &token, "first");
+    let asked = first.post(PASSKEYS, "action=ask-passkey").await;
+    assert_eq!(asked.status(), 200, "{}", asked.text());
+    let answer = Soft::new("https://files.example.org").create(&asked.json());
+    let answer = utf8_percent_encode(&answer.to_string(), NON_ALPHANUMERIC).to_string();
+    let form = format!("action=add&name=Phone&answer={answer}");
+    let added = first.post(PASSKEYS, &form).await;
+    assert_eq!(added.status(), 303, "{}", added.text());
+
+    let other = Browser::new(&site, &token, "other");
+    let challenge = "/.vestibule/challenge?return_to=/dir/";
+    let shown = other.get(challenge).await;
+    assert_eq!(shown.status(), 200);
+    assert!(shown.text().contains("data-passkey=\"get\""));
+    // Where there are none to be asked for, it says so, and leads nowhere.
+    let mut elsewhere = other.call(Method::GET, challenge);
+    elsewhere.host = "192.0.2.1".to_owned();
+    let shown = site.answer(elsewhere).await;
+    assert_eq!(shown.status(), 200);
+    assert!(shown.text().contains("files.example.org"));
+    for page in [&format!("{ENROL}?return_to=/dir/"), TOTP, PASSKEYS, BACKUP] {
+        let led = other.get(page).await;
+        let to = led.header("location").unwrap_or_default();
+        assert!(to.starts_with("/.vestibule/challenge?"), "{page}: {to}");
+        assert_eq!(other.get(to).await.status(), 200, "{page}: {to}");
+    }
 }
 
 #[tokio::test]

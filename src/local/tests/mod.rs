@@ -111,6 +111,7 @@ impl Site {
             token_algorithm: model::SigningAlgorithm::EdDsa,
             cors_origins: Vec::new(),
             encoded_slashes: false,
+            service_workers: false,
             body_bytes_max: None,
         };
         change(&mut config);

@@ -306,10 +306,12 @@ async fn the_look_is_served_to_everybody() {
 #[tokio::test]
 async fn the_operators_look_is_on_the_page() {
     let mut site = site().await;
+    site.world()
+        .set(|settings| settings.service_name = "Example & Sons".to_owned());
     let color = |text| model::Color::parse(text).unwrap();
     let mut portal = model::Portal {
         prefix: "/door".to_owned(),
-        name: Some("Example & Sons".to_owned()),
+        name: None,
         logo: Some(model::Logo {
             kind: model::LogoKind::Svg,
             bytes: b"<svg/>".to_vec(),
@@ -392,6 +394,56 @@ async fn a_foreign_page_cannot_send_the_form() {
 }
 
 #[tokio::test]
+async fn a_script_of_this_origin_reads_no_page_and_sends_no_form() {
+    let site = site().await;
+    for mode in ["cors", "same-origin", "no-cors", "websocket", ""] {
+        let scripted = |call: Call| call.header("sec-fetch-mode", mode);
+        for page in [PAGE, "/.vestibule/account", "/.vestibule/backup-codes"] {
+            let call = with_cookie(site.call(Method::GET, page), "abc");
+            let call = call.header("sec-fetch-site", "same-origin");
+            let answer = site.answer(scripted(call)).await;
+            assert_eq!(answer.status(), 403, "{mode} {page}");
+            assert!(!answer.text().contains("name=\"form\""), "{mode} {page}");
+            assert_eq!(answer.header("set-cookie"), None);
+        }
+        let sends = scripted(post(&site, "abc", "action=send&factor=sms"));
+        assert_eq!(site.answer(sends).await.status(), 403, "{mode}");
+    }
+    assert_eq!(site.world().inbox.count(), 0);
+    let two = get(&site).header("sec-fetch-mode", "navigate");
+    let two = two.header("sec-fetch-mode", "cors");
+    assert_eq!(site.answer(two).await.status(), 403);
+
+    // Our own script has been given the form's value by the page that it is of.
+    let asks = |form: &str| {
+        let call = site.call(Method::POST, PAGE).form(form);
+        with_cookie(call, "abc").header("sec-fetch-mode", "cors")
+    };
+    let known = asks(&with_digest(&site, "abc", "action=ask-passkey"));
+    let answer = site.answer(known).await;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let guessed = asks("action=ask-passkey&form=guessed");
+    assert_eq!(site.answer(guessed).await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_page_is_out_of_reach_for_the_page_that_opened_it() {
+    let site = site().await;
+    let opened = get(&site).header("sec-fetch-mode", "navigate");
+    let page = site.answer(opened).await;
+    assert_eq!(page.status(), 200);
+    let opener = page.header("cross-origin-opener-policy");
+    assert_eq!(opener, Some("same-origin"));
+    let embedder = page.header("cross-origin-embedder-policy");
+    assert_eq!(embedder, Some("require-corp"));
+    let sends = post(&site, "abc", "action=send&factor=sms");
+    let sent = site
+        .answer(sends.header("sec-fetch-mode", "navigate"))
+        .await;
+    assert_eq!(sent.status(), 303);
+}
+
+#[tokio::test]
 async fn the_way_back_is_on_this_host() {
     let site = site().await;
     let world = site.world();
@@ -447,11 +499,31 @@ async fn a_device_that_the_address_names_stays() {
 
 #[tokio::test]
 async fn strangers_see_a_page_that_says_so() {
-    let site = site().await;
+    let mut site = site().await;
     for target in [
         "/.vestibule/challenge",
         "/.vestibule/challenge?return_to=/x",
-        "/.vestibule/challenge?return_to=/share/unknown/",
+    ] {
+        let answer = site.answer(site.call(Method::GET, target)).await;
+        assert_eq!(answer.status(), 303, "{target}");
+        let to = answer.header("location").unwrap();
+        assert!(to.starts_with("/.vestibule/sign-in?return_to="), "{to}");
+    }
+    let link = "/.vestibule/challenge?return_to=/share/unknown/";
+    assert_eq!(
+        site.answer(site.call(Method::GET, link)).await.status(),
+        401
+    );
+    site.route = Arc::new(Route {
+        config: site.route.config.clone(),
+        keys: site.route.keys.clone(),
+        identity: learned(),
+        portal: Arc::default(),
+    });
+    for target in [
+        "/.vestibule/challenge",
+        "/.vestibule/challenge?return_to=/x",
+        link,
     ] {
         let answer = site.answer(site.call(Method::GET, target)).await;
         assert_eq!(answer.status(), 401, "{target}");

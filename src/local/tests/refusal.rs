@@ -227,7 +227,7 @@ fn a_browser_without_a_token_is_led_to_the_sign_in_where_there_is_one() {
     site.route = Arc::new(elsewhere);
     let answer = ask(&site, &Refusal::NoToken, &navigate(&site, "/a"));
     assert_eq!(answer.status(), 401);
-    assert!(answer.text().contains("open the link that you were sent"));
+    assert!(answer.text().contains("Open the link that you were sent"));
 }
 
 #[test]

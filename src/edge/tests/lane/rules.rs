@@ -381,3 +381,16 @@ async fn what_is_spent_or_counted_is_left_to_pingora() {
         assert!(heard.is_some(), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn a_service_worker_is_installed_only_where_the_route_lets_it() {
+    let asks = ask("/sw.js", &[GOOD, "Service-Worker: script"]);
+    let refusing = Site::new(|_| {}).await;
+    let (answer, heard) = refusing.left(&asks).await;
+    assert_eq!(status(&answer), 403, "{answer}");
+    assert!(answer.contains("service_workers: allow"), "{answer}");
+    assert_eq!(heard, None);
+    let allowing = Site::new(|config| config.routes[0].service_workers = true).await;
+    let (answer, _) = allowing.same(&asks, &[Hear, say(OK)]).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}

@@ -276,6 +276,11 @@ fn the_language_is_the_one_that_is_liked_best() {
     ] {
         assert_eq!(asked(value), tag, "{value}");
     }
+    let mut lines = HeaderMap::new();
+    for line in ["sv, en;q=0.5", "da;q=0.8"] {
+        lines.append(ACCEPT_LANGUAGE, HeaderValue::from_static(line));
+    }
+    assert_eq!(Words::of(&lines).tag(), "da", "lines make one list");
 }
 
 #[test]
