@@ -334,6 +334,8 @@ impl Base {
             guesses: Default::default(),
             passwords: Passwords::new(Arc::clone(&self.passwords)),
             look_ups: Default::default(),
+            exchanges: Default::default(),
+            ceremonies: Default::default(),
         })
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use vestibule::auth::basic::Passwords;
 use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use vestibule::auth::ports::{Contact, FactorKind, NewShare, NewUser, Store, Which};
-use vestibule::auth::share::OpenShareError;
+use vestibule::auth::share::{Follows, OpenShareError};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
 use vestibule::auth::signing::Signer;
 use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
@@ -394,6 +394,8 @@ fn auth(
         guesses: Default::default(),
         passwords: Passwords::new(Arc::default()),
         look_ups: Default::default(),
+        exchanges: Default::default(),
+        ceremonies: Default::default(),
     }
 }
 
@@ -499,7 +501,7 @@ impl World {
         let names = got.split(|c: char| !c.is_alphanumeric());
         // `Ok`, or the error's own name.
         let name = names
-            .filter(|name| *name != "Err")
+            .filter(|name| !matches!(*name, "Err" | "SignIn"))
             .find(|name| !name.is_empty());
         let line = format!("{asked} {}", name.unwrap_or_default());
         *self.tally.entry(line).or_default() += 1;
@@ -714,7 +716,7 @@ impl World {
         let keys = self.keys.realm(ACCOUNTS);
         let at = self.sign_in_context(&keys, device);
         let text = Secret::new(self.model.links[link].token.clone());
-        let got = self.auth.open_share(at, &text).await;
+        let got = self.auth.open_share(at, &text, |_| Follows::Code).await;
         self.count("open link", &got);
         self.diary
             .note(format!("link {link} on {device}: {:?}", got.as_ref().err()));
@@ -1000,7 +1002,7 @@ impl World {
             return;
         }
         let session = &self.model.sessions[&self.dice.pick(&pairs)];
-        let (id, person) = (session.id, session.person);
+        let (id, person, ends_at) = (session.id, session.person, session.ends_at);
         let which = match self.dice.below(8) {
             0 => Which::All,
             1..3 => Which::User(self.model.people[person].id),
@@ -1013,6 +1015,10 @@ impl World {
             .await
             .unwrap();
         self.diary.note(format!("revoke {which:?}"));
+        if matches!(which, Which::UserBut(..)) && self.now() >= ends_at {
+            // Nobody acts by a session that has ended.
+            return;
+        }
         self.model.end_sessions(|session| match which {
             Which::All => true,
             Which::User(_) => session.person == person,

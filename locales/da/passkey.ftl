@@ -12,6 +12,7 @@ passkey-not-verified = Bekræft først, at det er dig, og prøv så igen.
 passkey-not-here = Adgangsnøgler virker ikke på denne adresse: De kræver https og et værtsnavn.
 passkey-none-here = Du har ingen adgangsnøgle til denne adresse. Vælg en anden måde.
 passkey-too-many = Du har så mange adgangsnøgler, som du må have. Fjern en først.
+passkey-too-often = Vent { $span }, før du bruger en adgangsnøgle igen, eller brug en kode.
 passkey-bad-name = Giv adgangsnøglen et navn på 1 til 60 tegn.
 passkey-no-such = Den adgangsnøgle findes ikke længere.
 passkey-title = Dine adgangsnøgler

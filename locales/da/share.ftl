@@ -11,5 +11,5 @@ share-gone-title = Linket virker ikke
 share-gone = Det er udløbet eller trukket tilbage, eller også mangler der noget af det. Åbn hele linket fra din besked igen, eller bed den, der gav dig det, om et nyt.
 share-full-title = Linket er brugt op
 share-full = Det er åbnet på så mange enheder, som det gælder for. Brug en af dem, eller bed den, der gav dig det, om et nyt.
-share-wait-title = For mange links, der ikke virkede
+share-wait-title = For mange forsøg
 share-wait = Vent lidt, og åbn dit link igen.

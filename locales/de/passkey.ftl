@@ -12,6 +12,7 @@ passkey-not-verified = Bestätigen Sie zuerst, dass Sie es sind, und versuchen S
 passkey-not-here = Unter dieser Adresse funktionieren Passkeys nicht: Nötig sind https und ein Hostname.
 passkey-none-here = Sie haben keinen Passkey für diese Adresse. Wählen Sie einen anderen Weg.
 passkey-too-many = Sie haben so viele Passkeys, wie erlaubt sind. Entfernen Sie zuerst einen.
+passkey-too-often = Warten Sie { $span }, bevor Sie wieder einen Passkey verwenden, oder verwenden Sie einen Code.
 passkey-bad-name = Geben Sie dem Passkey einen Namen mit 1 bis 60 Zeichen.
 passkey-no-such = Diesen Passkey gibt es nicht mehr.
 passkey-title = Ihre Passkeys

@@ -11,5 +11,5 @@ share-gone-title = Dieser Link funktioniert nicht
 share-gone = Er ist abgelaufen oder zurückgezogen, oder es fehlt etwas daran. Öffnen Sie noch einmal den ganzen Link aus Ihrer Nachricht oder bitten Sie die Person, von der Sie ihn haben, um einen neuen.
 share-full-title = Dieser Link ist aufgebraucht
 share-full = Er wurde auf so vielen Geräten geöffnet, wie er zulässt. Benutzen Sie eines davon oder bitten Sie die Person, von der Sie ihn haben, um einen neuen.
-share-wait-title = Zu viele Links haben nicht funktioniert
+share-wait-title = Zu viele Versuche
 share-wait = Warten Sie eine Weile und öffnen Sie Ihren Link dann noch einmal.

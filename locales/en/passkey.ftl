@@ -12,6 +12,7 @@ passkey-not-verified = Confirm that it is you first, then try again.
 passkey-not-here = Passkeys do not work at this address: they need https and a host name.
 passkey-none-here = You have no passkey for this address. Choose another way.
 passkey-too-many = You have as many passkeys as are allowed. Remove one first.
+passkey-too-often = Wait { $span } before you use a passkey again, or use a code.
 passkey-bad-name = Give the passkey a name of 1 to 60 characters.
 passkey-no-such = There is no such passkey any more.
 passkey-title = Your passkeys

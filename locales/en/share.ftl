@@ -11,5 +11,5 @@ share-gone-title = This link does not work
 share-gone = It has expired or been withdrawn, or something is missing from it. Open the whole link from your message again, or ask whoever gave it to you for a new one.
 share-full-title = This link is used up
 share-full = It has been opened on as many devices as it allows. Use one of those, or ask whoever gave it to you for a new one.
-share-wait-title = Too many links that did not work
+share-wait-title = Too many tries
 share-wait = Wait a while and open your link again.

@@ -12,6 +12,7 @@ passkey-not-verified = Confirme primero que es usted y vuelva a intentarlo.
 passkey-not-here = Las llaves de acceso no funcionan en esta dirección: necesitan https y un nombre de host.
 passkey-none-here = No tiene ninguna llave de acceso para esta dirección. Elija otra manera.
 passkey-too-many = Ya tiene tantas llaves de acceso como se permiten. Elimine una primero.
+passkey-too-often = Espere { $span } antes de volver a usar una llave de acceso, o use un código.
 passkey-bad-name = Dé a la llave de acceso un nombre de 1 a 60 caracteres.
 passkey-no-such = Esa llave de acceso ya no existe.
 passkey-title = Sus llaves de acceso

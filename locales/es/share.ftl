@@ -11,5 +11,5 @@ share-gone-title = Este enlace no funciona
 share-gone = Ha caducado o se ha retirado, o le falta una parte. Abra otra vez el enlace completo de su mensaje o pida uno nuevo a quien se lo dio.
 share-full-title = Este enlace está agotado
 share-full = Se ha abierto en tantos dispositivos como permite. Use uno de ellos o pida un enlace nuevo a quien se lo dio.
-share-wait-title = Demasiados enlaces no han funcionado
+share-wait-title = Demasiados intentos
 share-wait = Espere un rato y vuelva a abrir su enlace.

@@ -12,6 +12,7 @@ passkey-not-verified = Confirmez d’abord que c’est bien vous, puis réessaye
 passkey-not-here = Les clés d’accès ne fonctionnent pas à cette adresse : il leur faut https et un nom d’hôte.
 passkey-none-here = Vous n’avez pas de clé d’accès pour cette adresse. Choisissez un autre moyen.
 passkey-too-many = Vous avez déjà autant de clés d’accès que possible. Supprimez-en une d’abord.
+passkey-too-often = Attendez { $span } avant d’utiliser à nouveau une clé d’accès, ou utilisez un code.
 passkey-bad-name = Donnez à la clé d’accès un nom de 1 à 60 caractères.
 passkey-no-such = Cette clé d’accès n’existe plus.
 passkey-title = Vos clés d’accès

@@ -11,5 +11,5 @@ share-gone-title = Ce lien ne fonctionne pas
 share-gone = Il a expiré ou a été retiré, ou il en manque une partie. Rouvrez le lien entier depuis votre message, ou demandez-en un nouveau à la personne qui vous l’a donné.
 share-full-title = Ce lien est épuisé
 share-full = Il a été ouvert sur autant d’appareils qu’il le permet. Utilisez l’un d’eux, ou demandez un nouveau lien à la personne qui vous l’a donné.
-share-wait-title = Trop de liens n’ont pas fonctionné
+share-wait-title = Trop de tentatives
 share-wait = Attendez un moment, puis rouvrez votre lien.

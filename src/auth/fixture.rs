@@ -212,6 +212,8 @@ impl World {
             guesses: Default::default(),
             passwords: Passwords::new(Arc::default()),
             look_ups: Default::default(),
+            exchanges: Default::default(),
+            ceremonies: Default::default(),
         });
         Self {
             auth,

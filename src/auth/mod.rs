@@ -98,6 +98,8 @@ pub struct Auth {
     pub guesses: crowd::Crowd<SubjectDigest>,
     pub passwords: basic::Passwords,
     pub look_ups: grants::LookUps,
+    pub exchanges: share::Exchanges,
+    pub ceremonies: passkey::Ceremonies,
 }
 
 /// How far a caller has shown who it is.

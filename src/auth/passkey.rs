@@ -15,11 +15,26 @@ use super::ports::{
     Answer, Answers, NewCeremony, NewPasskey, Passkey, Proof, Purpose, StoreError, Try,
 };
 use super::{Auth, Caller, subject};
-use crate::digest::Binding;
+use crate::digest::{Binding, SubjectDigest};
 use crate::factor::passkey::{self, Account, Begun, CEREMONY_LIFETIME, OF_USER_MAX, Site};
-use crate::id::PasskeyId;
+use crate::id::{PasskeyId, UserId};
+use crate::identity::budget::Budgets;
 use crate::secret::Secret;
 use serde_json::Value;
+
+/// Ceremonies that one network begins for one user while the first of them can wait for its answer:
+/// they push each other out of the store, and who has the token alone is not to push out its owner's.
+const CEREMONIES_MAX: u32 = 30;
+
+/// What is left of them.
+#[derive(Debug)]
+pub struct Ceremonies(Budgets<(UserId, SubjectDigest)>);
+
+impl Default for Ceremonies {
+    fn default() -> Self {
+        Self(Budgets::new(CEREMONIES_MAX, CEREMONY_LIFETIME))
+    }
+}
 
 /// Why a passkey is not registered, asked for or taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +47,8 @@ pub enum PasskeyError {
     None,
     #[error("you have as many passkeys as there may be")]
     TooMany,
+    #[error("passkeys were asked for too often")]
+    TooOften { retry_after_secs: u64 },
     #[error("the name has no characters, or too many")]
     BadName,
     #[error("there is no such passkey")]
@@ -187,6 +204,10 @@ impl Auth {
         begun: Option<Begun>,
     ) -> Result<Value, PasskeyError> {
         let begun = begun.ok_or(PasskeyError::NotHere)?;
+        let network = subject::address(&self.keys, caller.address);
+        let whose = (caller.holder.user, network);
+        let taken = self.ceremonies.0.take(whose, self.clock.now());
+        taken.map_err(|retry_after_secs| PasskeyError::TooOften { retry_after_secs })?;
         let ceremony = NewCeremony {
             bound_to: caller.pair.into(),
             purpose,

@@ -9,13 +9,39 @@ use super::lockout::LockoutPolicy;
 use super::ports::{FactorKind, Purpose, Recipient, Share};
 use super::sign_in::{Grant, SignInContext, SignInError, SignedIn};
 use super::{Asker, Auth, subject};
+use crate::digest::SubjectDigest;
 use crate::entropy;
 use crate::event::EventKind;
+use crate::id::ShareId;
+use crate::identity::budget::Budgets;
 use crate::secret::Secret;
+use std::time::Duration;
 
 /// What the tokens of guests begin with: of one that is not known any more, it can still be told that a
 /// share is over.
 pub const GUEST_PREFIX: &str = "guest-";
+
+/// Tokens that one network gets for one link in a minute without a code.
+const EXCHANGES_PER_MINUTE: u32 = 60;
+
+/// What is left of them.
+#[derive(Debug)]
+pub struct Exchanges(Budgets<(ShareId, SubjectDigest)>);
+
+impl Default for Exchanges {
+    fn default() -> Self {
+        Self(Budgets::new(EXCHANGES_PER_MINUTE, Duration::from_secs(60)))
+    }
+}
+
+/// What follows the exchange of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// The folder asks for a code: who types it is counted.
+    Code,
+    /// The token opens the folder: its device is counted at once, where devices are.
+    Nothing,
+}
 
 /// Why a link is not exchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,10 +86,12 @@ impl Auth {
         &self,
         at: SignInContext<'_>,
         link: &Secret,
+        follows: impl FnOnce(&Share) -> Follows,
     ) -> Result<SignedIn, OpenShareError> {
         let share = self.find_share(at, link).await?;
+        let follows = follows(&share);
         match &share.recipients[..] {
-            [recipient] => Ok(self.open_share_as(at, &share, recipient).await?),
+            [recipient] => self.open_share_as(at, &share, recipient, follows).await,
             _ => Err(OpenShareError::SeveralRecipients),
         }
     }
@@ -74,9 +102,13 @@ impl Auth {
         at: SignInContext<'_>,
         share: &Share,
         recipient: &Recipient,
-    ) -> Result<SignedIn, SignInError> {
+        follows: Follows,
+    ) -> Result<SignedIn, OpenShareError> {
+        let network = subject::address(&self.keys, at.address);
+        let taken = self.exchanges.0.take((share.id, network), self.clock.now());
+        taken.map_err(|retry_after_secs| SignInError::TooMany { retry_after_secs })?;
         let token = self.new_token()?;
-        self.exchange(at, share, recipient, token).await
+        self.exchange(at, share, recipient, (token, follows)).await
     }
 
     /// The same, and sends the recipient (the `nth`, from 0) the code that the token waits for. Nothing
@@ -111,6 +143,7 @@ impl Auth {
             address: at.address,
         };
         let started = self.send(asker, message).await?;
+        let token = (token, Follows::Code);
         let signed_in = self.exchange(at, share, recipient, token).await?;
         Ok((signed_in, started))
     }
@@ -120,9 +153,10 @@ impl Auth {
         at: SignInContext<'_>,
         share: &Share,
         recipient: &Recipient,
-        token: Secret,
-    ) -> Result<SignedIn, SignInError> {
-        let user = self.store.user(recipient.user).await?;
+        (token, follows): (Secret, Follows),
+    ) -> Result<SignedIn, OpenShareError> {
+        let user = self.store.user(recipient.user).await;
+        let user = user.map_err(SignInError::from)?;
         // Revoked just now.
         let user = user.ok_or(SignInError::Wrong)?;
         let grant = Grant {
@@ -130,7 +164,20 @@ impl Auth {
             share: Some(share.id),
             expires_at: share.expires_at,
         };
-        self.issue_as(at, token, user, grant, "share").await
+        let new = self.token_for(at, &token, &user, grant);
+        let put = match follows {
+            Follows::Code => self.store.put_token(new).await.map(|()| true),
+            Follows::Nothing => self.store.open_share(new).await,
+        };
+        if !put.map_err(SignInError::from)? {
+            return Err(OpenShareError::Full);
+        }
+        self.emit_sign_in(at, EventKind::SignedIn, Some(user.id), "share");
+        Ok(SignedIn {
+            token,
+            user,
+            expires_at: share.expires_at,
+        })
     }
 
     fn new_token(&self) -> Result<Secret, SignInError> {

@@ -203,38 +203,35 @@ impl Auth {
         detail: &str,
     ) -> Result<SignedIn, SignInError> {
         let token = entropy::token(&*self.entropy).map_err(|_| SignInError::Unavailable)?;
-        self.issue_as(at, Secret::new(token), user, grant, detail)
-            .await
-    }
-
-    /// Issues a token whose text has been drawn already.
-    pub(super) async fn issue_as(
-        &self,
-        at: SignInContext<'_>,
-        token: Secret,
-        user: User,
-        grant: Grant,
-        detail: &str,
-    ) -> Result<SignedIn, SignInError> {
-        let expires_at = grant.expires_at;
-        self.store
-            .put_token(Token {
-                digest: at.keys.token(token.expose()),
-                user: user.id,
-                issued_pair: Some(at.keys.session(token.expose(), Some(at.device))),
-                scope: grant.scope,
-                share: grant.share,
-                born: None,
-                issued_at: self.clock.now(),
-                expires_at,
-            })
-            .await?;
+        let (token, expires_at) = (Secret::new(token), grant.expires_at);
+        let new = self.token_for(at, &token, &user, grant);
+        self.store.put_token(new).await?;
         self.emit_sign_in(at, EventKind::SignedIn, Some(user.id), detail);
         Ok(SignedIn {
             token,
             user,
             expires_at,
         })
+    }
+
+    /// A token of this text, as the store gets it.
+    pub(super) fn token_for(
+        &self,
+        at: SignInContext<'_>,
+        token: &Secret,
+        user: &User,
+        grant: Grant,
+    ) -> Token {
+        Token {
+            digest: at.keys.token(token.expose()),
+            user: user.id,
+            issued_pair: Some(at.keys.session(token.expose(), Some(at.device))),
+            scope: grant.scope,
+            share: grant.share,
+            born: None,
+            issued_at: self.clock.now(),
+            expires_at: grant.expires_at,
+        }
     }
 
     pub(super) fn emit_sign_in(

@@ -2,11 +2,12 @@
 //! `{"message": …}`, with the statuses of `status`.
 
 use super::decode::Fields;
+use super::portal;
 use super::target::{self, Target};
 use super::trouble::{ONLY_PASSKEYS, Trouble};
 use super::{Call, Local, Reply, encode};
 use crate::auth::challenge::{Accept, StartError, Typed, VerifyError};
-use crate::auth::ports::FactorKind;
+use crate::auth::ports::{FactorKind, Share};
 use crate::auth::sign_in::{SignInContext, SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
 use crate::config::model::{CredentialSource, Requirement, Route};
@@ -119,7 +120,8 @@ impl Local {
             }
             (None, None, Some(url)) => {
                 let token = share_token(call, &url).ok_or(Trouble::WrongSignIn)?;
-                self.auth.open_share(at, &token).await?
+                let follows = |share: &Share| portal::follows(call, share);
+                self.auth.open_share(at, &token, follows).await?
             }
             (_, _, Some(_)) => {
                 let text = "send either `username` and `password`, or a share `URL`, not both";

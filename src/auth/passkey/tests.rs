@@ -356,3 +356,25 @@ async fn a_store_that_does_not_answer_lets_nobody_in() {
     let live = world.store.sessions(None, START).await.unwrap();
     assert_eq!(live.len(), 1, "the one that registered it");
 }
+
+#[tokio::test]
+async fn one_network_begins_so_many_ceremonies() {
+    let world = World::new();
+    let (caller, soft) = with_passkey(&world).await;
+    // Registering has taken one.
+    for _ in 1..CEREMONIES_MAX {
+        world.auth.ask_passkey(&caller, SITE).await.unwrap();
+    }
+    let other_pair = world.caller(caller.holder.user, "third").await;
+    for caller in [&caller, &other_pair] {
+        let error = world.auth.ask_passkey(caller, SITE).await.unwrap_err();
+        assert!(matches!(error, PasskeyError::TooOften { .. }), "{error}");
+    }
+    let elsewhere = Caller {
+        address: "198.51.100.7".parse().unwrap(),
+        ..other_pair
+    };
+    verify(&world, &elsewhere, &soft).await.unwrap();
+    world.advance(CEREMONY_LIFETIME.as_secs());
+    verify(&world, &caller, &soft).await.unwrap();
+}

@@ -1,6 +1,6 @@
 //! Share links, the people they are for, and the devices they were opened on.
 
-use super::{Stored, async_trait};
+use super::{Stored, Token, async_trait};
 use crate::clock::Timestamp;
 use crate::digest::TokenDigest;
 use crate::factor::phone::Phone;
@@ -69,24 +69,29 @@ pub struct NewShare {
     /// Of the link.
     pub link: TokenDigest,
     pub path: String,
-    /// At least one. Only the link of a single recipient is a token by itself: of several, nobody
-    /// knows yet who opens it.
+    /// At least one. Only the link of a single recipient is a token by itself, and only where devices
+    /// are not counted: of several, nobody knows yet who opens it, and a link cannot tell devices apart.
     pub recipients: Vec<Contact>,
     pub devices_max: Option<u32>,
     pub expires_at: Option<Timestamp>,
 }
 
-/// Share links. A device counts when a code verifies it ([`super::Codes::attempt`]).
+/// Share links. A device counts when a code verifies it ([`super::Codes::attempt`]), or, where none is
+/// asked for, with the token that it gets ([`Shares::open_share`]).
 #[async_trait]
 pub trait Shares: Send + Sync {
     /// Makes the share with a user for each recipient, in their order: `share:<id>` for a single
-    /// one, who holds the link as a token, or `share:<id>/<n>`, from 1. One step.
+    /// one, who holds the link as a token (see [`NewShare::recipients`]), or `share:<id>/<n>`, from 1.
+    /// One step.
     async fn create_share(&self, share: NewShare, now: Timestamp)
     -> Stored<(ShareId, Vec<UserId>)>;
     /// Shares that have not been revoked, by id.
     async fn shares(&self) -> Stored<Vec<Share>>;
     /// The live share of a link.
     async fn share_of_link(&self, link: TokenDigest, now: Timestamp) -> Stored<Option<Share>>;
+    /// Puts a new token of a share, which opens its folder by itself. Where the share's devices are
+    /// bounded it counts as one; `false`, and nothing is put: there is no room for another. One step.
+    async fn open_share(&self, token: Token) -> Stored<bool>;
     /// Ends the share, all tokens issued from it and their sessions, with a line in the feed for each
     /// recipient, and removes these users, in one step. Returns who they were; none if there is no
     /// such share.

@@ -38,6 +38,7 @@ macro_rules! store_verbs {
                 fn create_share(share: NewShare, now: Timestamp) -> (ShareId, Vec<UserId>);
                 fn shares() -> Vec<Share>;
                 fn share_of_link(link: TokenDigest, now: Timestamp) -> Option<Share>;
+                fn open_share(token: Token) -> bool;
                 fn revoke_share(id: ShareId, now: Timestamp) -> Vec<UserId>;
             }
             AuditTrail {

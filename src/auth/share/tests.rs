@@ -56,7 +56,21 @@ impl Door {
 
     async fn open(&self, link: &str) -> Result<SignedIn, OpenShareError> {
         let link = Secret::new(link);
-        self.world.auth.open_share(self.at("phone"), &link).await
+        let opened = self
+            .world
+            .auth
+            .open_share(self.at("phone"), &link, |_| Follows::Code);
+        opened.await
+    }
+
+    /// The same where the folder asks for no code.
+    async fn enter(&self, link: &str) -> Result<SignedIn, OpenShareError> {
+        let link = Secret::new(link);
+        let opened = self
+            .world
+            .auth
+            .open_share(self.at("phone"), &link, |_| Follows::Nothing);
+        opened.await
     }
 
     async fn ask(
@@ -313,9 +327,44 @@ async fn a_share_revoked_between_page_and_press_opens_nothing() {
     let auth = &door.world.auth;
     let asked = auth.ask_recipient(at, &share, 0, FactorKind::Sms).await;
     assert!(asked.is_err());
-    let opened = auth.open_share_as(at, &share, &share.recipients[0]).await;
-    assert_eq!(opened.unwrap_err(), SignInError::Wrong);
+    for follows in [Follows::Code, Follows::Nothing] {
+        let opened = auth.open_share_as(at, &share, &share.recipients[0], follows);
+        assert_eq!(opened.await.unwrap_err(), SignInError::Wrong.into());
+    }
     assert_eq!(door.world.inbox.count(), 0);
+}
+
+#[tokio::test]
+async fn where_no_code_is_asked_a_device_counts_with_its_token() {
+    let door = Door::new();
+    let guest = vec![contact(Some(ANN), None)];
+    door.world.share_for("link", guest, Some(2), None).await;
+    let first = door.enter("link").await.unwrap();
+    assert!(door.stored(&first).await.is_some());
+    door.enter("link").await.unwrap();
+    assert_eq!(door.find("link").await.unwrap().devices(), 2);
+    let error = door.enter("link").await.unwrap_err();
+    assert_eq!(error, OpenShareError::Full);
+    assert!(door.stored(&first).await.is_some(), "who is in stays in");
+}
+
+#[tokio::test]
+async fn nobody_draws_tokens_without_end() {
+    let door = Door::new();
+    for link in ["link", "other"] {
+        door.world.share(link, Some(ANN), None).await;
+    }
+    for _ in 0..EXCHANGES_PER_MINUTE {
+        door.enter("link").await.unwrap();
+    }
+    for error in [door.enter("link").await, door.open("link").await] {
+        let retry_after_secs = 60;
+        let too_many = SignInError::TooMany { retry_after_secs };
+        assert_eq!(error.unwrap_err(), too_many.into());
+    }
+    door.enter("other").await.unwrap();
+    door.world.advance(60);
+    door.enter("link").await.unwrap();
 }
 
 #[tokio::test]

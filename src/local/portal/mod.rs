@@ -39,6 +39,8 @@ mod visitor;
 pub(super) use page::{Frame, notice};
 pub(super) use said::{Notice, go_to};
 
+pub(super) use share::follows;
+
 use super::{Call, Local, Reply};
 use crate::route::Route;
 use form::Visit;

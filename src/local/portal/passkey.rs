@@ -304,6 +304,10 @@ impl From<PasskeyError> for Alert {
             PasskeyError::Enrol(_) | PasskeyError::Verify(VerifyError::Forbidden) => {
                 (StatusCode::FORBIDDEN, "passkey-not-verified")
             }
+            PasskeyError::TooOften { retry_after_secs } => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                return Self::wait(status, "passkey-too-often", retry_after_secs);
+            }
             PasskeyError::Blocked(blocked) => return blocked.into(),
             PasskeyError::Verify(error) => return error.into(),
             PasskeyError::Unavailable => return Self::unavailable(),

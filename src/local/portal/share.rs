@@ -15,7 +15,7 @@ use super::said::{self, Alert, Notice, Stop};
 use super::sign_in::context;
 use crate::auth::challenge::StartError;
 use crate::auth::ports::{FactorKind, Share};
-use crate::auth::share::OpenShareError;
+use crate::auth::share::{Follows, OpenShareError};
 use crate::auth::sign_in::{SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
@@ -106,6 +106,7 @@ impl Local {
         Ok(match (caller.is_guest(), is_recipient) {
             (false, _) => Guest::Known,
             (true, true) if caller.standing >= Standing::Verified => Guest::Known,
+            (true, true) if follows(call, share) == Follows::Nothing => Guest::Known,
             (true, true) => Guest::Waiting(caller),
             (true, false) => Guest::Stranger,
         })
@@ -114,10 +115,13 @@ impl Local {
     async fn open(&self, visit: &Visit<'_>, share: &Share, guest: Guest) -> Result<Reply, Stop> {
         let device = self.new_device()?;
         let at = context(visit.call, &device);
-        if asks_no_code(visit.call, share) {
+        if follows(visit.call, share) == Follows::Nothing {
             let opened = match share.recipients.first() {
-                Some(first) => self.auth.open_share_as(at, share, first).await,
-                None => Err(SignInError::Wrong),
+                Some(first) => {
+                    let opened = self.auth.open_share_as(at, share, first, Follows::Nothing);
+                    opened.await
+                }
+                None => Err(SignInError::Wrong.into()),
             };
             return match opened {
                 Ok(signed_in) => {
@@ -126,7 +130,7 @@ impl Local {
                         .let_in(visit.call, to_folder, &signed_in, &device)
                         .await)
                 }
-                Err(error) => refused(visit, error),
+                Err(error) => self.not_opened(visit, share, error).await,
             };
         }
         let nth = visit.field("recipient")?.parse().unwrap_or(usize::MAX);
@@ -144,14 +148,23 @@ impl Local {
         }
         match self.auth.ask_recipient(at, share, nth, kind).await {
             Ok((signed_in, _)) => Ok(self.let_in(visit.call, to_code, &signed_in, &device).await),
-            Err(OpenShareError::NoSuchRecipient | OpenShareError::SeveralRecipients) => {
+            Err(error) => self.not_opened(visit, share, error).await,
+        }
+    }
+
+    async fn not_opened(
+        &self,
+        visit: &Visit<'_>,
+        share: &Share,
+        error: OpenShareError,
+    ) -> Result<Reply, Stop> {
+        match error {
+            OpenShareError::NoSuchRecipient | OpenShareError::SeveralRecipients => {
                 Err(Stop::malformed(&"`recipient` must be one of the page's"))
             }
-            Err(OpenShareError::Full) => Ok(used_up(visit)),
-            Err(OpenShareError::Start(error)) => {
-                self.shared(visit, share, Some(error.into())).await
-            }
-            Err(OpenShareError::SignIn(error)) => refused(visit, error),
+            OpenShareError::Full => Ok(used_up(visit)),
+            OpenShareError::Start(error) => self.shared(visit, share, Some(error.into())).await,
+            OpenShareError::SignIn(error) => refused(visit, error),
         }
     }
 
@@ -174,9 +187,9 @@ impl Local {
         share: &Share,
         alert: Option<Alert>,
     ) -> Result<Reply, Stop> {
-        let view = match asks_no_code(visit.call, share) {
-            true => View::Open,
-            false => self.offers(share).await?,
+        let view = match follows(visit.call, share) {
+            Follows::Nothing => View::Open,
+            Follows::Code => self.offers(share).await?,
         };
         let page = Page {
             t: &visit.frame,
@@ -209,10 +222,12 @@ impl Local {
     }
 }
 
-/// Whether the folder is open to whoever has a token for it.
-fn asks_no_code(call: &Call, share: &Share) -> bool {
-    let required = policy::required(&call.route.config, &Method::GET, &share.path, None);
-    matches!(required, Requirement::Nothing | Requirement::Token)
+/// Whether whoever has a token for the folder is asked for a code there.
+pub(in crate::local) fn follows(call: &Call, share: &Share) -> Follows {
+    match policy::required(&call.route.config, &Method::GET, &share.path, None) {
+        Requirement::Nothing | Requirement::Token => Follows::Nothing,
+        _ => Follows::Code,
+    }
 }
 
 /// The folder's address, as it can stand in a header.

@@ -431,8 +431,39 @@ async fn a_folder_that_asks_no_code_opens_with_a_press() {
     let opened = browser.post("/share/link", "").await;
     assert_eq!(opened.status(), 303, "{}", opened.text());
     assert_eq!(opened.header("location"), Some("/dir/"));
-    assert!(browser.token.is_some());
+    let token = browser.token.clone().unwrap();
     assert_eq!(site.world().inbox.count(), 0);
+    // Who is in is led on, and gets no second token.
+    for again in [
+        browser.get("/share/link").await,
+        browser.post("/share/link", "").await,
+    ] {
+        assert_eq!(again.header("location"), Some("/dir/"));
+    }
+    assert_eq!(browser.token, Some(token));
+}
+
+#[tokio::test]
+async fn a_folder_that_asks_no_code_opens_on_so_many_devices_too() {
+    let site = Site::with(World::new(), |route| route.require = Requirement::Token);
+    site.world()
+        .share_for("link", people(), Some(1), None)
+        .await;
+    let (mut first, mut late) = (Browser::new(&site), Browser::new(&site));
+    late.get("/share/link").await;
+    first.get("/share/link").await;
+    let opened = first.post("/share/link", "").await;
+    assert_eq!(opened.status(), 303, "{}", opened.text());
+    assert_eq!(share(&site).await.devices(), 1);
+    for answer in [
+        late.post("/share/link", "").await,
+        late.get("/share/link").await,
+    ] {
+        assert_eq!(answer.status(), 403, "{}", answer.text());
+    }
+    assert!(late.token.is_none());
+    let again = first.get("/share/link").await;
+    assert_eq!(again.header("location"), Some("/dir/"));
 }
 
 #[tokio::test]

@@ -20,6 +20,9 @@ for_every_engine![
     what_is_one_device_is_counted_once,
     a_share_opens_on_so_many_devices,
     fifty_devices_at_once_take_the_last_place_once,
+    a_token_that_opens_by_itself_is_counted,
+    fifty_tokens_at_once_take_the_last_place_once,
+    a_link_whose_devices_are_counted_is_no_token,
     a_shares_unused_tokens_are_bounded,
     a_revoked_share_takes_everything_with_it,
     a_revoked_share_ends_all_its_recipients_sessions,
@@ -293,6 +296,76 @@ async fn fifty_devices_at_once_take_the_last_place_once(f: Fixture) {
     assert_eq!(f.store.live_sessions(NOW).await.unwrap(), 1);
 }
 
+async fn a_token_that_opens_by_itself_is_counted(f: Fixture) {
+    let new = NewShare {
+        devices_max: Some(2),
+        ..for_two(&f, "s")
+    };
+    let (id, users) = f.store.create_share(new, NOW).await.unwrap();
+    let open = async |user, token: &str| {
+        let new = exchanged(&f, (id, user), token);
+        f.store.open_share(new).await.unwrap()
+    };
+    assert!(open(users[0], "a").await);
+    assert!(open(users[1], "b").await);
+    let share = the_one(&f).await;
+    let devices: Vec<_> = share.recipients.iter().map(|one| one.devices).collect();
+    assert_eq!(
+        (devices, share.last_opened_at()),
+        (vec![1, 1], Some(NOW)),
+        "each on one"
+    );
+    assert!(!open(users[1], "c").await);
+    assert_eq!(f.store.token(f.digest("c"), NOW).await.unwrap(), None);
+    // Once a code is asked for, a device that is in has its place.
+    f.verify(users[0], "a").await;
+    assert_eq!(the_one(&f).await.devices(), 2);
+
+    // Where devices are not bounded, nothing is kept of them before a code.
+    let (free, user) = f.share(f.new_share("free")).await;
+    let new = exchanged(&f, (free, user), "d");
+    assert!(f.store.open_share(new).await.unwrap());
+    assert!(f.store.token(f.digest("d"), NOW).await.unwrap().is_some());
+    let shares = f.store.shares().await.unwrap();
+    assert_eq!(shares[1].devices(), 0);
+    // Of a share that is no more, nothing is put.
+    f.store.revoke_share(free, NOW).await.unwrap();
+    let new = exchanged(&f, (free, user), "e");
+    assert!(f.store.open_share(new).await.is_err());
+    assert!(f.store.open_share(f.token(user, "f")).await.is_err());
+}
+
+async fn fifty_tokens_at_once_take_the_last_place_once(f: Fixture) {
+    let new = NewShare {
+        devices_max: Some(1),
+        ..f.new_share("s")
+    };
+    let made = f.share(new).await;
+    let f = Arc::new(f);
+    let tries = (0..50).map(|n| {
+        let f = Arc::clone(&f);
+        tokio::spawn(async move {
+            let new = exchanged(&f, made, &format!("t{n}"));
+            f.store.open_share(new).await.unwrap()
+        })
+    });
+    let mut opened = 0;
+    for one in tries.collect::<Vec<_>>() {
+        opened += usize::from(one.await.unwrap());
+    }
+    assert_eq!(opened, 1);
+    assert_eq!(the_one(&f).await.devices(), 1);
+}
+
+async fn a_link_whose_devices_are_counted_is_no_token(f: Fixture) {
+    let new = NewShare {
+        devices_max: Some(1),
+        ..f.new_share("s")
+    };
+    f.share(new).await;
+    assert_eq!(f.store.token(f.digest("s"), NOW).await.unwrap(), None);
+}
+
 async fn a_shares_unused_tokens_are_bounded(f: Fixture) {
     let (id, user) = f.share(ending(&f, "s")).await;
     let put = async |name: &str, secs: i64| {
@@ -316,6 +389,11 @@ async fn a_shares_unused_tokens_are_bounded(f: Fixture) {
     for kept in ["s", "verified", "second", "t0", "last"] {
         assert!(lives(kept).await, "{kept}");
     }
+    // What was counted as a device has its place, also without a session.
+    f.store.revoke(Which::All, NOW).await.unwrap();
+    put("newer", 5).await;
+    assert!(lives("verified").await);
+    assert!(!lives("second").await);
 }
 
 async fn a_revoked_share_takes_everything_with_it(f: Fixture) {

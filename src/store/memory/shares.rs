@@ -23,6 +23,13 @@ pub(super) struct KeptShare {
     devices: HashMap<[u8; 32], (UserId, Timestamp)>,
 }
 
+impl KeptShare {
+    fn has_room(&self, device: [u8; 32]) -> bool {
+        let (count, max) = (self.devices.len(), self.new.devices_max);
+        self.devices.contains_key(&device) || max.is_none_or(|max| count < max as usize)
+    }
+}
+
 impl State {
     fn share(&self, id: ShareId, kept: &KeptShare) -> Share {
         let recipient = |user: &UserId| {
@@ -65,11 +72,14 @@ impl State {
         let Some((id, device)) = self.share_device(new) else {
             return true;
         };
-        self.shares.get(&id).is_none_or(|kept| {
-            let count = kept.devices.len();
-            let max = kept.new.devices_max;
-            kept.devices.contains_key(&device) || max.is_none_or(|max| count < max as usize)
-        })
+        let kept = self.shares.get(&id);
+        kept.is_none_or(|kept| kept.has_room(device))
+    }
+
+    /// Whether this is the token of a device that was counted.
+    pub(super) fn is_counted(&self, share: ShareId, token: TokenDigest) -> bool {
+        let kept = self.shares.get(&share);
+        kept.is_some_and(|kept| kept.devices.contains_key(&token.0))
     }
 
     /// Counts the device of a session that has just been verified, if its token is a share's.
@@ -111,10 +121,10 @@ impl Shares for Memory {
                 state.insert_user(user, now)
             })
             .collect();
-        if let [user] = users[..] {
+        if let ([user], None) = (&users[..], share.devices_max) {
             state.put_token(Token {
                 digest: share.link,
-                user,
+                user: *user,
                 issued_pair: None,
                 scope: Some(share.path.clone()),
                 share: Some(id),
@@ -145,6 +155,21 @@ impl Shares for Memory {
         let mut kept = state.shares.iter();
         let found = kept.find(|(_, kept)| kept.new.link == link && is_live(kept));
         Ok(found.map(|(id, kept)| state.share(*id, kept)))
+    }
+
+    async fn open_share(&self, token: Token) -> Stored<bool> {
+        let mut state = self.lock()?;
+        let kept = token.share.and_then(|share| state.shares.get_mut(&share));
+        let kept = kept.ok_or(StoreError::Damaged("share"))?;
+        let device = token.digest.0;
+        if kept.new.devices_max.is_some() {
+            if !kept.has_room(device) {
+                return Ok(false);
+            }
+            kept.devices.insert(device, (token.user, token.issued_at));
+        }
+        state.put_token(token);
+        Ok(true)
     }
 
     async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<Vec<UserId>> {

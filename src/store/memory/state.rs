@@ -157,11 +157,15 @@ impl State {
     }
 
     /// Deletes the oldest tokens issued from a share that opened nothing yet, if there are too many.
+    /// What was counted as a device stays.
     fn make_room(&mut self, share: ShareId) {
         let opened: HashSet<_> = self.sessions.values().map(|held| held.new.token).collect();
         let is_spare = |token: &&Token| {
             let of_share = token.share == Some(share) && token.issued_pair.is_some();
-            of_share && !self.is_kin(token) && !opened.contains(&token.digest)
+            of_share
+                && !self.is_kin(token)
+                && !opened.contains(&token.digest)
+                && !self.is_counted(share, token.digest)
         };
         let mut spare: Vec<_> = self
             .tokens

@@ -34,8 +34,9 @@ pub(super) const WIZARDS_OF_OPENER_MAX: usize = 100;
 /// Enrolments that wait for a code, of one user: a device is whatever a request calls it.
 pub(super) const ENROLMENTS_OF_USER_MAX: usize = 100;
 
-/// Ceremonies that wait for an answer, of one user: they cost nothing to begin.
-pub(super) const CEREMONIES_OF_USER_MAX: usize = 100;
+/// Ceremonies that wait for an answer, of one user, from however many networks they were begun. A pair
+/// has one of each purpose.
+pub(super) const CEREMONIES_OF_USER_MAX: usize = 1_000;
 
 /// Wizards without a token that are kept in all, from however many addresses they are opened.
 pub(super) const WIZARDS_MAX: usize = 100_000;

@@ -97,10 +97,17 @@ async fn device(
 
 /// Whether the device of this session may open its share: it is known, or there is room for one more.
 pub(super) async fn has_room(conn: &mut SqliteConnection, new: &NewSession) -> Stored<bool> {
-    let Some((share, device)) = device(&mut *conn, new).await? else {
-        return Ok(true);
-    };
-    let has_room = sqlx::query_scalar(
+    match device(&mut *conn, new).await? {
+        Some(of_share) => is_room_for(conn, of_share).await,
+        None => Ok(true),
+    }
+}
+
+async fn is_room_for(
+    conn: &mut SqliteConnection,
+    (share, device): (ShareId, [u8; 32]),
+) -> Stored<bool> {
+    let is_room = sqlx::query_scalar(
         "SELECT s.devices_max IS NULL
              OR EXISTS (SELECT 1 FROM share_devices WHERE share_id = s.id AND device = ?2)
              OR (SELECT count(*) FROM share_devices WHERE share_id = s.id) < s.devices_max
@@ -110,7 +117,7 @@ pub(super) async fn has_room(conn: &mut SqliteConnection, new: &NewSession) -> S
     .bind(&device[..])
     .fetch_one(conn)
     .await?;
-    Ok(has_room)
+    Ok(is_room)
 }
 
 /// Counts the device of a session that has just been verified, if its token is a share's.
@@ -119,20 +126,38 @@ pub(super) async fn opened(
     new: &NewSession,
     now: Timestamp,
 ) -> Stored<()> {
-    let Some((share, device)) = device(&mut *conn, new).await? else {
-        return Ok(());
-    };
+    match device(&mut *conn, new).await? {
+        Some(of_share) => count_in(conn, of_share, new.user, now).await,
+        None => Ok(()),
+    }
+}
+
+async fn count_in(
+    conn: &mut SqliteConnection,
+    (share, device): (ShareId, [u8; 32]),
+    user: UserId,
+    now: Timestamp,
+) -> Stored<()> {
     sqlx::query(
         "INSERT INTO share_devices (share_id, device, user_id, opened_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (share_id, device) DO UPDATE SET opened_at = ?4",
     )
     .bind(share.0)
     .bind(&device[..])
-    .bind(new.user.0)
+    .bind(user.0)
     .bind(now.0)
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Whether the devices of this share are bounded.
+async fn is_bounded(conn: &mut SqliteConnection, share: ShareId) -> Stored<bool> {
+    let is_bounded = sqlx::query_scalar("SELECT devices_max IS NOT NULL FROM shares WHERE id = ?1")
+        .bind(share.0)
+        .fetch_optional(conn)
+        .await?;
+    is_bounded.ok_or(StoreError::Damaged("share"))
 }
 
 #[async_trait]
@@ -171,10 +196,10 @@ impl Shares for Sqlite {
             };
             users.push(self.insert_user(&mut tx, &user, Some(id), now).await?);
         }
-        if let [user] = users[..] {
+        if let ([user], None) = (&users[..], share.devices_max) {
             let token = Token {
                 digest: share.link,
-                user,
+                user: *user,
                 issued_pair: None,
                 scope: Some(share.path),
                 share: Some(id),
@@ -216,6 +241,21 @@ impl Shares for Sqlite {
             Some(row) => Ok(Some(self.with_recipients(&mut tx, row).await?)),
             None => Ok(None),
         }
+    }
+
+    async fn open_share(&self, token: Token) -> Stored<bool> {
+        let share = token.share.ok_or(StoreError::Damaged("share"))?;
+        let mut tx = self.begin().await?;
+        if is_bounded(&mut tx, share).await? {
+            let of_share = (share, token.digest.0);
+            if !is_room_for(&mut tx, of_share).await? {
+                return Ok(false);
+            }
+            count_in(&mut tx, of_share, token.user, token.issued_at).await?;
+        }
+        tokens::put(&mut tx, &self.vault, &token).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn revoke_share(&self, id: ShareId, now: Timestamp) -> Stored<Vec<UserId>> {

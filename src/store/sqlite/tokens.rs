@@ -111,7 +111,7 @@ pub(super) async fn put(conn: &mut SqliteConnection, vault: &Vault, token: &Toke
 }
 
 /// Deletes the oldest tokens issued from a share that opened nothing yet, if there are too many. The
-/// share's own token has no pair and stays.
+/// share's own token has no pair and stays, and so does what was counted as a device.
 async fn make_room(conn: &mut SqliteConnection, share: ShareId) -> Stored<()> {
     let others = i64::try_from(rules::SHARE_TOKENS_MAX).unwrap_or(i64::MAX) - 1;
     sqlx::query(
@@ -120,6 +120,8 @@ async fn make_room(conn: &mut SqliteConnection, share: ShareId) -> Stored<()> {
              WHERE share_id = ?1 AND issued_pair IS NOT NULL AND born_of IS NULL
                  AND NOT EXISTS (SELECT 1 FROM tokens b WHERE b.born_of = tokens.digest)
                  AND NOT EXISTS (SELECT 1 FROM sessions WHERE token = tokens.digest)
+                 AND NOT EXISTS (SELECT 1 FROM share_devices d
+                                 WHERE d.share_id = ?1 AND d.device = tokens.digest)
              ORDER BY issued_at DESC LIMIT -1 OFFSET ?2)",
     )
     .bind(share.0)
