@@ -3,6 +3,7 @@ challenge-code-title = Indtast din kode
 challenge-backup-title = Indtast en reservekode
 challenge-error = Fejl: { $title }
 challenge-why = { $service } beder om endnu et bevis, før du kan komme ind.
+challenge-program = Det bekræfter det program eller den enhed, som linket kommer fra, ikke kun denne browser. Fortsæt kun, hvis du selv har åbnet det lige nu.
 challenge-how = Vælg, hvordan du vil bekræfte det.
 challenge-nothing = { $service } beder om en kode, før du kan komme ind, men vi har ikke noget sted at sende den hen. Bed den, der gav dig adgang, om at tilføje dit mobilnummer.
 challenge-by-sms = Sms

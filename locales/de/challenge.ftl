@@ -3,6 +3,7 @@ challenge-code-title = Code eingeben
 challenge-backup-title = Ersatzcode eingeben
 challenge-error = Fehler: { $title }
 challenge-why = { $service } verlangt noch einen zweiten Nachweis, bevor Sie hineinkommen.
+challenge-program = Damit bestätigen Sie das Programm oder Gerät, von dem dieser Link kommt, nicht nur diesen Browser. Machen Sie nur weiter, wenn Sie ihn gerade selbst geöffnet haben.
 challenge-how = Wählen Sie, wie Sie bestätigen möchten.
 challenge-nothing = { $service } verlangt einen Code, bevor Sie hineinkommen, aber wir können Ihnen keinen schicken. Bitten Sie die Person, die Ihnen den Zugang gegeben hat, Ihre Mobilnummer zu hinterlegen.
 challenge-by-sms = SMS

@@ -3,6 +3,7 @@ challenge-code-title = Enter your code
 challenge-backup-title = Enter a backup code
 challenge-error = Error: { $title }
 challenge-why = { $service } asks for one more proof before it lets you in.
+challenge-program = This confirms the program or device that this link came from, not only this browser. Go on only if you opened it yourself just now.
 challenge-how = Choose how you want to give it.
 challenge-nothing = { $service } asks for a code before it lets you in, but there is nothing that we could send one to. Ask whoever gave you this access to add your mobile number.
 challenge-by-sms = Text message

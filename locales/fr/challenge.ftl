@@ -3,6 +3,7 @@ challenge-code-title = Saisissez votre code
 challenge-backup-title = Saisissez un code de secours
 challenge-error = Erreur : { $title }
 challenge-why = { $service } demande une preuve de plus avant de vous laisser entrer.
+challenge-program = Vous confirmez ainsi le programme ou l’appareil d’où vient ce lien, et pas seulement ce navigateur. Ne continuez que si vous venez de l’ouvrir vous-même.
 challenge-how = Choisissez comment la donner.
 challenge-nothing = { $service } demande un code avant de vous laisser entrer, mais nous ne savons pas où vous en envoyer un. Demandez à la personne qui vous a donné cet accès d’ajouter votre numéro de mobile.
 challenge-by-sms = SMS

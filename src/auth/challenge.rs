@@ -136,9 +136,20 @@ pub struct Verified {
 impl Auth {
     /// Sends a code of one of the user's factors to verify the caller's pair.
     pub async fn start(&self, caller: &Caller, kind: FactorKind) -> Result<Started, StartError> {
+        self.start_for(caller, kind, false).await
+    }
+
+    /// The same; for a program that is not the browser in front of the user, the message says so.
+    pub async fn start_for(
+        &self,
+        caller: &Caller,
+        kind: FactorKind,
+        is_for_program: bool,
+    ) -> Result<Started, StartError> {
         let factors = self.factors(caller.holder.user).await?;
         let enrolled = factors.of(kind).ok_or(StartError::NoRecipient)?;
         let message = Message {
+            is_for_program,
             user: caller.holder.user,
             to: enrolled.value.clone(),
             bound_to: caller.pair.into(),

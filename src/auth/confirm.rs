@@ -231,6 +231,7 @@ fn asker(at: Place<'_>, user: Option<UserId>, subject: SubjectDigest) -> Asker {
 
 fn to_confirm(user: UserId, to: Secret, bound_to: Binding) -> Message {
     Message {
+        is_for_program: false,
         user,
         to: FactorValue::Email(to),
         bound_to,

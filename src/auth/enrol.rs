@@ -184,6 +184,7 @@ impl Auth {
     ) -> Result<Started, EnrolError> {
         self.may_enrol(caller, new.sudo).await?;
         let message = Message {
+            is_for_program: false,
             user: caller.holder.user,
             to: new.value,
             bound_to: new.bound_to,

@@ -209,6 +209,7 @@ impl Auth {
         let factors = self.factors(grant.user).await?;
         let enrolled = factors.of(kind).ok_or(StartError::NoRecipient)?;
         let message = Message {
+            is_for_program: true,
             user: grant.user,
             to: enrolled.value.clone(),
             bound_to: grant.code.into(),

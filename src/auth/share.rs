@@ -130,6 +130,7 @@ impl Auth {
         let enrolled = factors.of(kind).ok_or(StartError::NoRecipient)?;
         let token = self.new_token()?;
         let message = Message {
+            is_for_program: false,
             user: recipient.user,
             to: enrolled.value.clone(),
             bound_to: at.keys.session(token.expose(), Some(at.device)).into(),

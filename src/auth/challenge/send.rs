@@ -28,6 +28,8 @@ pub(in crate::auth) struct Message {
     pub(in crate::auth) bound_to: Binding,
     pub(in crate::auth) purpose: Purpose,
     pub(in crate::auth) replaces_others: bool,
+    /// It lets a program in, perhaps another's: the message says so.
+    pub(in crate::auth) is_for_program: bool,
 }
 
 impl Auth {
@@ -197,16 +199,16 @@ impl Sending {
         let lifetime = self.settings.codes.lifetime;
         match &self.recipient {
             Recipient::Phone { to, .. } => {
-                let text = match self.message.purpose {
-                    Purpose::Grant => one_time::client_message(code, service, lifetime),
-                    _ => one_time::message(code, service, lifetime),
+                let text = match self.message.is_for_program {
+                    true => one_time::client_message(code, service, lifetime),
+                    false => one_time::message(code, service, lifetime),
                 };
                 self.deliver.sms(to, &text).await
             }
             Recipient::Mail { to } => {
-                let mail = match self.message.purpose {
-                    Purpose::Grant => one_time::client_mail(code, service, lifetime),
-                    _ => one_time::mail(code, service, lifetime),
+                let mail = match self.message.is_for_program {
+                    true => one_time::client_mail(code, service, lifetime),
+                    false => one_time::mail(code, service, lifetime),
                 };
                 self.deliver.email(to, &mail).await
             }

@@ -81,6 +81,7 @@ impl Auth {
         self.open(wizard, caller.address).await?;
         if let Some(phone) = factors.phone().filter(|_| kind == FactorKind::Sms) {
             let message = Message {
+                is_for_program: false,
                 user: caller.holder.user,
                 to: FactorValue::Sms(phone.clone()),
                 bound_to,

@@ -181,6 +181,7 @@ impl Auth {
         if kind != FactorKind::Totp {
             // Before the step: if it cannot be sent, the client may ask again.
             let message = Message {
+                is_for_program: false,
                 user,
                 to: enrolled.value.clone(),
                 bound_to: wizard.digest.into(),

@@ -15,7 +15,7 @@ use super::language::Sentence;
 use super::page::{self, Frame};
 use super::passkey::Place;
 use super::said::{self, Alert, Halt, Stop};
-use super::visitor::Arrival;
+use super::visitor::{Arrival, Device};
 use crate::auth::challenge::{Accept, Outlook, Sent, VerifyError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::FactorKind;
@@ -37,6 +37,8 @@ struct Page<'a> {
     alert: Option<Sentence>,
     /// What is said to whoever is locked out and has backup codes.
     way_out: Option<Sentence>,
+    /// What is said where the address names the device, which need not be this browser's.
+    program: Option<Sentence>,
     /// Why somebody has to pass.
     why: Sentence,
     /// All that the visitor can pass with.
@@ -124,6 +126,12 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether the pair that becomes verified is that of a device which the address names: a program's, or
+    /// that of somebody who had this visitor open a link.
+    fn is_for_program(&self) -> bool {
+        matches!(self.arrival.device, Device::Named(_))
+    }
+
     /// The page's own address.
     fn address(&self) -> String {
         let route = &self.visit.call.route;
@@ -221,7 +229,9 @@ impl Local {
     async fn send_code(&self, asked: &Asked<'_>) -> Result<Reply, Halt> {
         let kind = FactorKind::from_name(&asked.visit.field("factor")?);
         let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
-        self.auth.start(&asked.caller, kind).await?;
+        let is_for_program = asked.is_for_program();
+        let starting = self.auth.start_for(&asked.caller, kind, is_for_program);
+        starting.await?;
         Ok(said::go_to(&asked.address()))
     }
 
@@ -248,6 +258,9 @@ impl Local {
             action: &asked.address(),
             alert: alert.map(|alert| alert.text(frame.words())),
             way_out: passing.way_out(frame),
+            program: asked
+                .is_for_program()
+                .then(|| frame.say("challenge-program")),
             why: frame.say("challenge-why").with("service", frame.name()),
             ways: &passing.ways,
             elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
@@ -371,6 +384,7 @@ mod tests {
                 action: "\"><script>",
                 alert: Some(frame.say("said-not-found")),
                 way_out: None,
+                program: Some(frame.say("challenge-program")),
                 why: frame.say("challenge-why").with("service", frame.name()),
                 ways: &[message.clone(), Way::Backup, Way::Passkey],
                 elsewhere: None,

@@ -169,7 +169,13 @@ impl Local {
 
     /// Who comes to set up a factor, and may.
     pub(super) async fn enroller(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
-        let (arrival, caller) = self.arrived_with_account(visit).await?;
+        let (arrival, caller) = match self.arrived_with_account(visit).await {
+            Ok(known) => known,
+            Err(stop) => {
+                let first = self.arrived_without_factor(visit.call).await?;
+                first.ok_or(stop)?
+            }
+        };
         match self.auth.may_enrol(&caller, true).await {
             Ok(()) => Ok((arrival, caller)),
             Err(error) => Err(enrol_halt(error, visit).stop()),
@@ -313,7 +319,10 @@ impl Local {
             Ok(passed) => {
                 let onward = onward(setup.visit);
                 let onward = match passed.verified.passed.backup_codes_left {
-                    0 => with_return(&call.route, "/.vestibule/backup-codes", &onward),
+                    // That page is for whoever comes by what the browser itself sends.
+                    0 if !setup.arrival.is_by_address => {
+                        with_return(&call.route, "/.vestibule/backup-codes", &onward)
+                    }
                     _ => onward,
                 };
                 Ok(self.renamed(call, said::go_to(&onward), &passed))

@@ -195,6 +195,7 @@ impl Local {
         };
         let passed = self.passed(visit.call, arrival, onward, verified).await;
         let next = match passed.verified.passed.backup_codes_left {
+            _ if arrival.is_by_address => leave(visit),
             0 => with_return(&visit.call.route, "/.vestibule/backup-codes", &leave(visit)),
             _ => done(visit, "added"),
         };

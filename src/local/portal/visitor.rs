@@ -11,19 +11,28 @@ use crate::auth::{Caller, Standing};
 use crate::config::model::Identity;
 use crate::gate::Presented;
 use crate::identity::{credential, device};
+use crate::request::RequestHead;
 use http::Method;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 impl Local {
     /// Who comes to a page that leads on to somewhere else, with a token or by one in the address to
-    /// return to, and as whom. Strangers sign in first, where there is a sign-in.
+    /// return to, and as whom.
     pub(super) async fn arrived(&self, visit: &Visit<'_>) -> Result<(Arrival, Caller), Stop> {
-        let call = visit.call;
+        self.as_whom(visit.call, Arrival::read(visit.call)).await
+    }
+
+    /// Whose token it is. Strangers sign in first, where there is a sign-in.
+    async fn as_whom(
+        &self,
+        call: &Call,
+        arrival: Result<Arrival, Stop>,
+    ) -> Result<(Arrival, Caller), Stop> {
         let sign_in = |stop| match call.route.identity {
             Identity::Accounts => Stop::GoTo(sign_in_url(&call.route, &here(call))),
             _ => stop,
         };
-        let arrival = Arrival::read(call).map_err(|stop| match stop {
+        let arrival = arrival.map_err(|stop| match stop {
             Stop::NoToken => sign_in(stop),
             stop => stop,
         })?;
@@ -36,16 +45,37 @@ impl Local {
         Ok((arrival, caller))
     }
 
-    /// The same on a page that is for accounts: not for whoever came by a share link.
+    /// Who comes to a page that is for accounts, by what the browser itself sends: not for whoever came by a
+    /// share link.
     pub(super) async fn arrived_with_account(
         &self,
         visit: &Visit<'_>,
     ) -> Result<(Arrival, Caller), Stop> {
-        let (arrival, caller) = self.arrived(visit).await?;
+        let arrival = Arrival::at_account(visit.call);
+        let (arrival, caller) = self.as_whom(visit.call, arrival).await?;
         match caller.is_guest() {
             true => Err(Stop::ShareOnly),
             false => Ok((arrival, caller)),
         }
+    }
+
+    /// Who comes by the address to return to alone, as the account of that token, which has no second factor
+    /// yet; `None` is anybody else. There is nothing yet that such a visitor could be robbed of or given.
+    pub(super) async fn arrived_without_factor(
+        &self,
+        call: &Call,
+    ) -> Result<Option<(Arrival, Caller)>, Stop> {
+        let Ok(arrival) = Arrival::read(call) else {
+            return Ok(None);
+        };
+        let Some(caller) = self.caller(call, arrival.presented()).await? else {
+            return Ok(None);
+        };
+        if caller.is_guest() {
+            return Err(Stop::ShareOnly);
+        }
+        let factors = self.auth.factors(caller.holder.user).await?;
+        Ok(factors.is_empty().then_some((arrival, caller)))
     }
 
     /// Who visits a page that is for members of at least this standing. Others are led to where they
@@ -77,6 +107,8 @@ pub(super) struct Arrival {
     pub(super) return_to: String,
     pub(super) token: String,
     pub(super) device: Device,
+    /// The address to return to is where the token is, perhaps: the browser itself may have none.
+    pub(super) is_by_address: bool,
 }
 
 /// The device somebody comes with.
@@ -95,9 +127,14 @@ impl Device {
         let target = return_target(call);
         let head = target.as_ref().and_then(|it| it.head(call, &Method::GET));
         let head = head.unwrap_or_else(|| call.head());
+        Self::in_head(&head)
+    }
+
+    /// The device that a head names.
+    fn in_head(head: &RequestHead<'_>) -> Result<Self, Stop> {
         let bad = |error| Stop::malformed(&error);
-        let found = device::find(&head, None).map_err(bad)?;
-        let named = device::find_elsewhere(&head, None).map_err(bad)?;
+        let found = device::find(head, None).map_err(bad)?;
+        let named = device::find_elsewhere(head, None).map_err(bad)?;
         Ok(match (named, found) {
             (Some(device), _) => Self::Named(device.into_owned()),
             (None, Some(device)) => Self::Cookie(device.into_owned()),
@@ -127,6 +164,25 @@ impl Arrival {
             return_to,
             token: token.into_owned(),
             device: Device::of(call)?,
+            is_by_address: true,
+        })
+    }
+
+    /// Reads token and device of what the browser itself sends. An address, of this page or to return to, may
+    /// have been written by somebody else, who would have another's phone enrolled on an account of their own.
+    fn at_account(call: &Call) -> Result<Self, Stop> {
+        let head = RequestHead {
+            query: None,
+            ..call.head()
+        };
+        let token = credential::find(&call.route.config.credentials, &head)
+            .map_err(|error| Stop::malformed(&error))?
+            .ok_or(Stop::NoToken)?;
+        Ok(Self {
+            return_to: return_to(call),
+            token: token.into_owned(),
+            device: Device::in_head(&head)?,
+            is_by_address: false,
         })
     }
 

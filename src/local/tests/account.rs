@@ -726,3 +726,34 @@ async fn two_first_factors_at_once_are_not_both_confirmed_by_the_token() {
     let open = [one.is_open().await, two.is_open().await];
     assert_eq!(open.iter().filter(|open| **open).count(), 1);
 }
+
+#[tokio::test]
+async fn an_address_makes_nobody_act_for_anothers_account() {
+    let (site, bobs) = Site::of_bob().await;
+    site.world().user("ann", "right", Some(PHONE)).await;
+    let anns = site.token("d1").await;
+    let leads = async |target: &str, cookies: &str| {
+        let call = site.call(Method::GET, target);
+        let call = call.header("cookie", &format!("__Host-vestibule_device=own{cookies}"));
+        let answer = site.answer(call).await;
+        let location = answer.header("location").unwrap_or_default();
+        let page = location.split('?').next().unwrap().to_owned();
+        (answer.status(), page)
+    };
+    let sign_in = (303, "/.vestibule/sign-in".to_owned());
+    let back = |token: &str| format!("return_to=/f%3Ftoken%3D{token}");
+    for page in ["account", "backup-codes"] {
+        for query in [back(&bobs), format!("token={bobs}")] {
+            let target = format!("/.vestibule/{page}?{query}");
+            assert_eq!(leads(&target, "").await, sign_in, "{target}");
+        }
+    }
+    // Whoever has a factor is not given another one by a link; the first one has nobody to protect yet.
+    let enrol = |token: &str| format!("/.vestibule/enrol/sms?{}", back(token));
+    assert_eq!(leads(&enrol(&anns), "").await, sign_in);
+    assert_eq!(leads(&enrol(&bobs), "").await, (200, String::new()));
+    // Ann is signed in: she stays herself, and has to pass before she changes anything of her own.
+    let signed_in = format!("; __Host-vestibule_token={anns}");
+    let challenge = (303, "/.vestibule/challenge".to_owned());
+    assert_eq!(leads(&enrol(&bobs), &signed_in).await, challenge);
+}

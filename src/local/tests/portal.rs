@@ -648,3 +648,22 @@ async fn head_shows_what_get_shows() {
     let head = site.answer(call).await;
     assert_eq!((head.status(), head.text()), (page.status(), page.text()));
 }
+
+#[tokio::test]
+async fn whoever_lets_a_named_device_in_is_told_so() {
+    let site = site().await;
+    let told = "This confirms the program or device that this link came from";
+    let own = site.answer(with_cookie(get(&site), "abc")).await;
+    assert!(!own.text().contains(told));
+    let page = "/.vestibule/challenge?return_to=/share/link/%3FdeviceId%3Dapp";
+    let named = site.answer(site.call(Method::GET, page)).await;
+    assert!(named.text().contains(told), "{}", named.text());
+    let form = with_digest(&site, "app", "action=send&factor=sms");
+    let sent = site.answer(site.call(Method::POST, page).form(&form)).await;
+    assert_eq!(sent.status(), 303, "{}", sent.text());
+    let text = site.world().inbox.last().1;
+    assert!(text.contains("lets a program in"), "{text}");
+    let typing = site.answer(site.call(Method::GET, page)).await;
+    assert!(typing.text().contains("name=\"code\""));
+    assert!(typing.text().contains(told));
+}
