@@ -616,6 +616,7 @@ impl World {
             realm: BACKEND.to_owned(),
             token: Secret::new(text.clone()),
             user: name.clone(),
+            is_typed: false,
             phone: phone.and_then(Phone::from_e164),
             email: None,
             device: device.map(str::to_owned),

@@ -134,6 +134,7 @@ fn learned(realm: &str, token: &str, word: Word, region: Option<&str>) -> Learne
         realm: realm.to_owned(),
         token: Secret::new(token),
         user: word.profile.user,
+        is_typed: false,
         phone: word
             .profile
             .phone

@@ -55,6 +55,7 @@ impl Learner for UpstreamLearner {
             realm: exchange.realm,
             token: learned.token,
             user: learned.user,
+            is_typed: false,
             phone: learned
                 .phone
                 .as_deref()

@@ -31,9 +31,21 @@ pub(super) struct UpstreamProbe {
     /// The server that answered last: one that is down costs a wait once.
     first: AtomicUsize,
     learn: Learn,
+    /// Whether a name that a client has typed may stand for the user. Not where people set up their
+    /// first second factor themselves: a backend takes other spellings of a name, and whoever has the
+    /// password alone would set one up for a spelling that has none yet.
+    takes_typed_names: bool,
     /// For the log.
     identity: String,
     clock: Arc<dyn Clock>,
+}
+
+/// Whose a token is.
+enum Owner {
+    /// As the backend says.
+    Told(LearnedProfile),
+    /// The name that was typed: the backend has only said that the password is right.
+    Typed(String),
 }
 
 /// Where a profile is asked for.
@@ -119,7 +131,9 @@ impl UpstreamProbe {
             return Ok(None);
         };
         let mut servers = Vec::new();
+        let mut takes_typed_names = true;
         for route in config.routes.iter().filter(|it| it.identity == identity) {
+            takes_typed_names &= !route.self_enrolment;
             if let Some(upstream) = config.upstreams.get(&route.upstream) {
                 for server in &upstream.servers {
                     servers.push(Server::new(route, upstream, server, path)?);
@@ -130,6 +144,7 @@ impl UpstreamProbe {
             servers,
             first: AtomicUsize::new(0),
             learn: learn.clone(),
+            takes_typed_names,
             identity: identity.to_owned(),
             clock,
         }))
@@ -173,7 +188,7 @@ impl UpstreamProbe {
         &self,
         token: &str,
         told: Option<LearnedProfile>,
-    ) -> Result<Option<LearnedProfile>, Unavailable> {
+    ) -> Result<Option<Owner>, Unavailable> {
         let Some(login) = Login::of(token) else {
             return Ok(None);
         };
@@ -182,9 +197,10 @@ impl UpstreamProbe {
         match told {
             Some(told) if takes_anybody => {
                 let guest = self.profile_in(to_anybody).await?;
-                Ok(Some(told).filter(|told| guest.is_none_or(|guest| guest.user != told.user)))
+                let is_own = guest.is_none_or(|guest| guest.user != told.user);
+                Ok(is_own.then_some(Owner::Told(told)))
             }
-            Some(told) => Ok(Some(told)),
+            Some(told) => Ok(Some(Owner::Told(told))),
             None if takes_anybody => {
                 tracing::error!(
                     identity = self.identity,
@@ -193,13 +209,15 @@ impl UpstreamProbe {
                 );
                 Err(Unavailable)
             }
-            None => Ok(Some(LearnedProfile {
-                // As one user, however a backend that does not look at case has it spelled: a second
-                // user of the same account would have no second factor yet.
-                user: login.user.to_lowercase(),
-                phone: None,
-                email: None,
-            })),
+            None if !self.takes_typed_names => {
+                tracing::error!(
+                    identity = self.identity,
+                    "the probe's answer does not name the user, and a route lets people set up their                      first second factor themselves: no password is taken. Set `probe` to a path that                      answers with the profile, or `self_enrolment: false`"
+                );
+                Err(Unavailable)
+            }
+            // As one user, however a backend that does not look at case has it spelled.
+            None => Ok(Some(Owner::Typed(login.user.to_lowercase()))),
         }
     }
 
@@ -252,16 +270,27 @@ impl Probe for UpstreamProbe {
             return Ok(None);
         }
         let told = self.profile_in(answer).await?;
-        let profile = match basic::is_basic(token) {
+        let owner = match basic::is_basic(token) {
             true => self.owner(token, told).await?,
-            false => told,
+            false => told.map(Owner::Told),
+        };
+        let Some(owner) = owner else {
+            return Ok(None);
+        };
+        let (profile, is_typed) = match owner {
+            Owner::Told(profile) => (profile, false),
+            Owner::Typed(user) => {
+                let (phone, email) = (None, None);
+                (LearnedProfile { user, phone, email }, true)
+            }
         };
         let region = server.phone_region.as_deref();
         let lifetime = self.learn.lifetime;
-        Ok(profile.map(|profile| LearnedToken {
+        Ok(Some(LearnedToken {
             realm: realm.to_owned(),
             token: Secret::new(token),
             user: profile.user,
+            is_typed,
             phone: profile
                 .phone
                 .as_deref()
@@ -310,13 +339,18 @@ mod tests {
     }
 
     fn probe(upstream: &str, hosts: &str) -> Arc<dyn Probe> {
+        probe_with(upstream, hosts, "")
+    }
+
+    /// `more` is put into the route.
+    fn probe_with(upstream: &str, hosts: &str, more: &str) -> Arc<dyn Probe> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let text = format!(
             "listeners: [{{address: 127.0.0.1:0}}]
 store: {{url: \"memory:\", key: BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=}}
 identities: {{id: {{learn: {{endpoint: /in, token: /token, user: /username, probe: /me}}}}}}
 upstreams: {{files: {{{upstream}}}}}
-routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id}}]
+routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id{more}}}]
 "
         );
         let parsed = crate::config::parse(&text, Path::new("/c.yaml"), &crate::config::System);
@@ -403,6 +437,10 @@ routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id}}]
 
     /// A backend that answers `GET` with and without credentials as told: a status and a body each.
     async fn answering(with: &'static str, without: &'static str) -> Arc<dyn Probe> {
+        answering_on("", with, without).await
+    }
+
+    async fn answering_on(more: &str, with: &'static str, without: &'static str) -> Arc<dyn Probe> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -421,7 +459,7 @@ routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id}}]
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
-        probe(&format!("servers: [\"{address}\"]"), "files.test")
+        probe_with(&format!("servers: [\"{address}\"]"), "files.test", more)
     }
 
     /// `Ann:pw`.
@@ -438,6 +476,23 @@ routes: [{{name: files, hosts: [{hosts}], upstream: files, identity: id}}]
         let line = "\r\nauthorization: basic qw5uonb3\r\n";
         assert!(requests[0].contains(line), "{requests:?}");
         assert!(!requests[1].contains("authorization"), "{requests:?}");
+    }
+
+    #[tokio::test]
+    async fn a_typed_name_is_nobodys_where_people_enrol_themselves() {
+        const ANN: &str = "200 {\"username\":\"Ann\"}";
+        for (more, with, wanted) in [
+            ("", ANN, Ok(("Ann", false))),
+            (", self_enrolment: true", ANN, Ok(("Ann", false))),
+            ("", "200 hello", Ok(("ann", true))),
+            (", self_enrolment: true", "200 hello", Err(Unavailable)),
+        ] {
+            let probe = answering_on(more, with, "401 ").await;
+            let answer = probe.probe("id", PASSWORD).await;
+            let user = answer.map(|learned| learned.map(|it| (it.user, it.is_typed)));
+            let wanted = wanted.map(|(name, is_typed)| Some((name.to_owned(), is_typed)));
+            assert_eq!(user, wanted, "{more:?} {with:?}");
+        }
     }
 
     #[tokio::test]

@@ -150,9 +150,14 @@ impl Auth {
         if let Some(guess) = guess {
             self.backend_accepted(guess).await?;
         }
+        // Another row of the same account would be somebody without a second factor.
+        let known = match learned.is_typed {
+            true => self.store.user_in_any_case(at.realm, &learned.user).await?,
+            false => None,
+        };
         let user = LearnedUser {
             realm: at.realm.to_owned(),
-            name: learned.user,
+            name: known.map_or(learned.user, |user| user.name),
             phone: learned.phone,
             email: learned.email,
         };

@@ -5,11 +5,11 @@
 //! knows the user code gets a session by it. Codes are sent to the grant's user and bound to the grant.
 //! An unknown, an expired and a used user code are never told apart, and guessing them is throttled.
 
-use super::challenge::{Message, Outlook, StartError, Started, VerifyError};
+use super::challenge::{Accept, Message, Outlook, StartError, Started, VerifyError};
 use super::lockout::LockoutPolicy;
 use super::ports::{
-    Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, StoreError, Try,
-    User, UserCode, Whence,
+    Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, Room, StoreError,
+    Try, User, UserCode, Whence,
 };
 use super::sign_in::SignInError;
 use super::{Asker, Auth, subject};
@@ -30,9 +30,16 @@ const CODE_LETTERS: usize = 8;
 const LIFETIME: Duration = Duration::from_mins(10);
 /// Clients of one user that wait at once. More are told no code instead of pushing another out: a
 /// code that was shown stays good, and what a stolen token can have written is bounded.
-const OF_USER_MAX: u32 = 20;
-/// User codes that may be looked up in a second, by everybody together.
-const LOOK_UPS_PER_SECOND: u32 = 20;
+/// Whoever has the user's password must not take all of the room from one place.
+const ROOM: Room = Room {
+    of_user: 20,
+    of_network: 10,
+};
+/// How long a client that was refused is told no other code. Not longer: a thief of its token is told
+/// the same codes, and could refuse them in its owner's place.
+const REFUSED_FOR: Duration = Duration::from_mins(2);
+/// Wrong user codes in a second, from everybody together, after which none is looked up.
+const MISSES_PER_SECOND: u32 = 20;
 /// What somebody over that is told to wait.
 const BUSY_RETRY_SECS: u64 = 1;
 
@@ -42,7 +49,7 @@ pub struct LookUps(Budget);
 
 impl Default for LookUps {
     fn default() -> Self {
-        Self(Budget::new(LOOK_UPS_PER_SECOND, Duration::from_secs(1)))
+        Self(Budget::new(MISSES_PER_SECOND, Duration::from_secs(1)))
     }
 }
 
@@ -85,14 +92,6 @@ impl From<SignInError> for GrantError {
             SignInError::Unavailable => Self::Unavailable,
         }
     }
-}
-
-/// How a person passes the second factor for a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By<'a> {
-    /// The code that was sent for the grant, or one of the user's authenticator.
-    Code(&'a str),
-    Backup(&'a str),
 }
 
 /// A user code as people read it: `WDJB-MJHT`.
@@ -151,7 +150,7 @@ impl Auth {
         };
         let opened = self
             .store
-            .open_grant(grant, Secret::new(text), OF_USER_MAX, now)
+            .open_grant(grant, Secret::new(text), ROOM, now)
             .await;
         opened.unwrap_or_else(|error| {
             tracing::error!(%error, "a client was refused without a user code");
@@ -171,19 +170,20 @@ impl Auth {
             return Err(GrantError::Unknown);
         };
         let now = self.clock.now();
-        if !self.look_ups.0.take(now) {
+        let address = subject::address(&self.keys, from);
+        self.not_blocked(&[address]).await?;
+        if !self.look_ups.0.is_left(now) {
             return Err(GrantError::TooMany {
                 retry_after_secs: BUSY_RETRY_SECS,
             });
         }
-        let address = subject::address(&self.keys, from);
-        self.not_blocked(&[address]).await?;
         if let Some(grant) = self.store.grant(self.keys.grant(&code), now).await?
             && let Some(user) = self.store.user(grant.user).await?
             && user.realm == realm
         {
             return Ok((grant, user));
         }
+        self.look_ups.0.take(now);
         let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
         self.store.failed(&[(address, policy)], now).await?;
         Err(GrantError::Unknown)
@@ -219,14 +219,15 @@ impl Auth {
         self.send(self.grant_asker(grant, from), message).await
     }
 
-    /// Lets the client in, if its user's second factor is passed: once.
+    /// Lets the client in, if its user's second factor is passed: once. What was typed is taken as
+    /// [`Accept::Backup`] or [`Accept::Factor`] says; nothing is enrolled here.
     pub async fn approve_grant(
         &self,
         grant: &Grant,
-        by: By<'_>,
+        typed: (Accept, &str),
         from: IpAddr,
     ) -> Result<Passed, VerifyError> {
-        let tries = self.tries_of(grant, by, from).await?;
+        let tries = self.tries_of(grant, typed, from).await?;
         let now = self.clock.now();
         let live = self.store.token(grant.token, now).await?;
         let (token, _) = live.ok_or(VerifyError::Gone)?;
@@ -261,13 +262,13 @@ impl Auth {
     async fn tries_of(
         &self,
         grant: &Grant,
-        by: By<'_>,
+        (accept, code): (Accept, &str),
         from: IpAddr,
     ) -> Result<Vec<Try>, VerifyError> {
-        let code = match by {
-            By::Backup(code) => return Ok(vec![self.try_backup(grant.user, from, code).await?]),
-            By::Code(code) => one_time::normalise(code).ok_or(VerifyError::Malformed)?,
-        };
+        if accept == Accept::Backup {
+            return Ok(vec![self.try_backup(grant.user, from, code).await?]);
+        }
+        let code = one_time::normalise(code).ok_or(VerifyError::Malformed)?;
         let sent = self.try_sent(grant.code.into(), Purpose::Grant, &code);
         let app = self.try_totp(grant.user, &code).await?;
         Ok([Some(sent), app].into_iter().flatten().collect())
@@ -276,10 +277,9 @@ impl Auth {
     /// The person at the page has not started this client: it is not let in, and gets no other code
     /// for a while. Whether it was still waiting.
     pub async fn refuse_grant(&self, grant: &Grant, from: IpAddr) -> Result<bool, StoreError> {
-        let is_refused = self
-            .store
-            .refuse_grant(grant.code, self.clock.now())
-            .await?;
+        let now = self.clock.now();
+        let until = now.after(REFUSED_FOR);
+        let is_refused = self.store.refuse_grant(grant.code, until, now).await?;
         if is_refused {
             let asker = self.grant_asker(grant, from);
             asker.emit(&*self.events, EventKind::Refused, "client not recognised");

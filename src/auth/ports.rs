@@ -92,6 +92,9 @@ pub trait Users: Send + Sync {
     async fn create_user(&self, user: NewUser, now: Timestamp) -> Stored<Option<UserId>>;
     async fn user(&self, id: UserId) -> Stored<Option<User>>;
     async fn user_by_name(&self, realm: &str, name: &str) -> Stored<Option<User>>;
+    /// The user of a realm whose name this is but for the case of ASCII letters. Of several the one
+    /// that is spelled so, else the oldest. Never one who stands for a share's recipient.
+    async fn user_in_any_case(&self, realm: &str, name: &str) -> Stored<Option<User>>;
     /// The user of a realm with this email address, however its letters are cased. `None` if there
     /// is none, or more than one: an address that two share tells nobody apart. Users who stand for
     /// a share's recipient are not looked at: they have no account.

@@ -78,6 +78,21 @@ impl EmailAddress {
     }
 }
 
+/// A user's name by which its owner knows it and others do not: as an email address's where it is one,
+/// else its first letter.
+#[must_use]
+pub fn masked_name(name: &str) -> String {
+    if let Ok(address) = EmailAddress::parse(name) {
+        return address.masked();
+    }
+    let first = name.chars().next();
+    let first: String = first
+        .filter(|_| name.chars().count() > 1)
+        .into_iter()
+        .collect();
+    format!("{first}****")
+}
+
 /// Atoms with a dot between each two.
 fn is_dot_string(text: &str) -> bool {
     let is_atom = |atom: &str| {
@@ -179,6 +194,20 @@ mod tests {
             &long,
         ] {
             assert_eq!(EmailAddress::parse(raw), Err(EmailError), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_masked_name_tells_little() {
+        for (name, shown) in [
+            ("anna", "a****"),
+            ("a", "****"),
+            ("åse", "å****"),
+            ("bob@example.org", "b****@example.org"),
+            ("share:7", "s****"),
+            ("", "****"),
+        ] {
+            assert_eq!(masked_name(name), shown);
         }
     }
 

@@ -36,8 +36,8 @@ pub fn message(code: &str, service_name: &str, lifetime: Duration) -> Secret {
 pub fn client_message(code: &str, service_name: &str, lifetime: Duration) -> Secret {
     let span = readable(lifetime);
     Secret::new(format!(
-        "{code} lets a program in at {service_name} as you. Did you not start it yourself? Then use \
-         this code nowhere. It expires in {span}."
+        "{code} lets a program in at {service_name} as you. If you did not start it yourself, do \
+         not use this code. It expires in {span}."
     ))
 }
 
@@ -154,8 +154,8 @@ mod tests {
         let text = client_message("012345", "files.example.org", Duration::from_secs(600));
         assert_eq!(
             text.expose(),
-            "012345 lets a program in at files.example.org as you. Did you not start it yourself? \
-             Then use this code nowhere. It expires in 10 minutes."
+            "012345 lets a program in at files.example.org as you. If you did not start it \
+             yourself, do not use this code. It expires in 10 minutes."
         );
         assert!(text.expose().len() <= 160, "one message");
         let mail = client_mail("012345", "Files", Duration::from_secs(600));

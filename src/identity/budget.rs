@@ -43,6 +43,13 @@ impl Budget {
         *spent = (since, count.saturating_add(u32::from(is_left)));
         is_left
     }
+
+    /// Whether there is one to be taken.
+    pub fn is_left(&self, now: Timestamp) -> bool {
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = *spent;
+        now < since || now >= since.after(self.per) || count < self.max
+    }
 }
 
 /// A budget for each of many. Their spans begin and end together, so that nothing of the last one is
@@ -122,7 +129,9 @@ mod tests {
     fn there_are_so_many_in_a_span() {
         let budget = Budget::new(3, Duration::from_secs(30));
         let taken = |now| (0..10).filter(|_| budget.take(Timestamp(now))).count();
+        assert!(budget.is_left(Timestamp(1_000)));
         assert_eq!(taken(1_000), 3);
+        assert!(!budget.is_left(Timestamp(1_029)) && budget.is_left(Timestamp(1_030)));
         assert_eq!(taken(1_029), 0);
         assert_eq!(taken(1_030), 3);
         assert_eq!(taken(500), 3, "the clock has gone back");

@@ -34,6 +34,9 @@ pub struct LearnedToken {
     pub token: Secret,
     /// The user's name at the upstream.
     pub user: String,
+    /// The upstream has not said the name: it is what a client typed, perhaps one of several
+    /// spellings that the upstream takes.
+    pub is_typed: bool,
     pub phone: Option<Phone>,
     pub email: Option<Secret>,
     /// The device that signed in, if it named itself.
@@ -449,6 +452,7 @@ mod tests {
             realm: "files".to_owned(),
             token: Secret::new(token),
             user: "ann".to_owned(),
+            is_typed: false,
             phone: Phone::from_e164("+4512345678"),
             email: None,
             device: Some("phone".to_owned()),

@@ -40,6 +40,49 @@ async fn passkeys_are_registered_used_and_removed() {
         .await;
 }
 
+/// The code that a refused client is told.
+async fn user_code(refused: reqwest::RequestBuilder) -> String {
+    let answer = refused.send().await.expect("answer");
+    assert_eq!(answer.status(), 401);
+    let said: serde_json::Value = answer.json().await.expect("JSON");
+    said["user_code"].as_str().expect("a code").to_owned()
+}
+
+#[tokio::test]
+async fn a_program_without_a_page_is_let_in_or_refused() {
+    let site = Site::accounts_with(|setup| setup.with("[bearer, ", "[bearer, basic, ")).await;
+    let gateway = &site.gateway;
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
+    let sync = || gateway.get("/hello.txt", &token, "sync");
+    let mount = || {
+        let request = gateway.http.get(gateway.url("/hello.txt"));
+        request.basic_auth("anna", Some(PASSWORD))
+    };
+    let mut walk = Walk::new("device", &site).fact("phone", PHONE);
+    for (name, client, is_network) in [
+        ("sync", sync(), false),
+        (
+            "stranger",
+            gateway.get("/hello.txt", &token, "stranger"),
+            false,
+        ),
+        ("mount", mount(), true),
+        ("other", gateway.get("/hello.txt", &token, "other"), false),
+    ] {
+        let code = user_code(client).await;
+        walk = walk.fact(name, json!({"code": code, "network": is_network}));
+    }
+    walk.run().await;
+    for (client, status) in [
+        (sync(), 200),
+        (mount(), 200),
+        (gateway.get("/hello.txt", &token, "stranger"), 401),
+    ] {
+        assert_eq!(client.send().await.expect("answer").status(), status);
+    }
+}
+
 #[tokio::test]
 async fn whoever_hurries_is_told_to_wait() {
     let site =

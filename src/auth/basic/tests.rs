@@ -177,6 +177,7 @@ async fn the_token_is_renewed_while_it_is_used() {
 struct Backend {
     password: Mutex<Option<&'static str>>,
     asked: Mutex<u32>,
+    is_silent: bool,
 }
 
 #[async_trait]
@@ -190,6 +191,7 @@ impl Probe for Backend {
             realm: realm.to_owned(),
             token: Secret::new(token),
             user: "bob".to_owned(),
+            is_typed: self.is_silent,
             phone: None,
             email: Some(Secret::new("bob@example.org")),
             device: None,
@@ -200,10 +202,16 @@ impl Probe for Backend {
 
 impl Door {
     async fn to_backend() -> (Self, Arc<Backend>) {
+        Self::to(false).await
+    }
+
+    /// `is_silent`: the backend does not name the user.
+    async fn to(is_silent: bool) -> (Self, Arc<Backend>) {
         let door = Self::new().await;
         let backend = Arc::new(Backend {
             password: Mutex::new(Some("right")),
             asked: Mutex::default(),
+            is_silent,
         });
         let probe = Arc::clone(&backend) as Arc<dyn Probe>;
         let backends = [(REALM.to_owned(), probe)].into();
@@ -224,6 +232,18 @@ async fn a_backend_says_whose_password_is_right() {
     assert_eq!(door.admit("ann:right").await, Err(SignInError::Wrong));
     assert_eq!(*backend.asked.lock().unwrap(), 2);
     assert_eq!(door.said(), ["basic", "wrong password at the backend"]);
+}
+
+#[tokio::test]
+async fn a_typed_name_is_the_user_who_is_spelled_otherwise() {
+    for (is_silent, wanted) in [(true, "Bob"), (false, "bob")] {
+        let (door, _) = Door::to(is_silent).await;
+        door.world.user("Bob", "other", Some("+4512345679")).await;
+        door.admit("bob:right").await.unwrap();
+        let user = door.stored("bob:right").await.unwrap().user;
+        let user = door.world.store.user(user).await.unwrap().unwrap();
+        assert_eq!(user.name, wanted, "{is_silent}");
+    }
 }
 
 #[tokio::test]

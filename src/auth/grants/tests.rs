@@ -80,9 +80,9 @@ impl Desk {
         self.world.inbox.code()
     }
 
-    async fn approve(&self, grant: &Grant, by: By<'_>) -> Result<Passed, VerifyError> {
+    async fn approve(&self, grant: &Grant, typed: (Accept, &str)) -> Result<Passed, VerifyError> {
         let from = HOME.parse().unwrap();
-        self.world.auth.approve_grant(grant, by, from).await
+        self.world.auth.approve_grant(grant, typed, from).await
     }
 
     async fn is_in(&self, token: &str) -> bool {
@@ -106,11 +106,11 @@ async fn a_client_is_let_in_by_its_users_second_factor() {
     let sent = desk.send(&grant).await;
     assert!(desk.world.inbox.last().1.contains("lets a program in"));
     assert!(!desk.is_in("t").await);
-    let passed = desk.approve(&grant, By::Code(&sent)).await.unwrap();
+    let passed = desk.approve(&grant, (Accept::Factor, &sent)).await.unwrap();
     assert_eq!(passed.sessions.len(), 1);
     assert!(desk.is_in("t").await && !desk.is_in("u").await);
     assert_eq!(desk.look_up(&code).await, Err(GrantError::Unknown));
-    let again = desk.approve(&grant, By::Code(&sent)).await;
+    let again = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(again, Err(VerifyError::Gone));
     let said: Vec<_> = desk.world.events.take();
     assert_eq!(
@@ -138,11 +138,11 @@ async fn a_code_is_good_for_the_client_it_was_sent_for() {
     let sent = desk.send(&one).await;
     desk.world.advance(60);
     let other = desk.send(&two).await;
-    let elsewhere = desk.approve(&two, By::Code(&sent)).await;
+    let elsewhere = desk.approve(&two, (Accept::Factor, &sent)).await;
     if sent != other {
         assert_eq!(elsewhere, Err(VerifyError::Wrong { left: Some(4) }));
     }
-    assert!(desk.approve(&one, By::Code(&sent)).await.is_ok());
+    assert!(desk.approve(&one, (Accept::Factor, &sent)).await.is_ok());
     assert!(!desk.is_in("u").await);
 }
 
@@ -213,18 +213,40 @@ async fn guessing_user_codes_earns_a_wait() {
 async fn many_addresses_together_guess_slowly_too() {
     let desk = Desk::new().await;
     let code = desk.offer("t").await.unwrap();
-    let mut found = 0;
-    for n in 0..=255_u8 {
+    let look_up = async |typed: &str, n: u8| {
         let from = IpAddr::from([198, 51, 100, n]);
-        found += u32::from(
-            desk.world
-                .auth
-                .waiting_client(REALM, &code, from)
-                .await
-                .is_ok(),
-        );
+        let found = desk.world.auth.waiting_client(REALM, typed, from).await;
+        found.map(|_| ())
+    };
+    for n in 0..=255 {
+        assert_eq!(look_up(&code, n).await, Ok(()), "a right one costs nothing");
     }
-    assert_eq!(found, LOOK_UPS_PER_SECOND);
+    let mut misses = 0;
+    for n in 0..=255 {
+        misses += u32::from(look_up("BCDF-GHJK", n).await == Err(GrantError::Unknown));
+    }
+    assert_eq!(misses, MISSES_PER_SECOND);
+    let wait = GrantError::TooMany {
+        retry_after_secs: BUSY_RETRY_SECS,
+    };
+    assert_eq!(look_up(&code, 0).await, Err(wait));
+    desk.world.advance(1);
+    assert_eq!(look_up(&code, 0).await, Ok(()));
+}
+
+#[tokio::test]
+async fn who_has_to_wait_keeps_nobody_else_out() {
+    let desk = Desk::new().await;
+    let code = desk.offer("t").await.unwrap();
+    while desk.look_up("BCDF-GHJK").await == Err(GrantError::Unknown) {
+        desk.world.advance(1);
+    }
+    for _ in 0..200 {
+        assert!(desk.look_up("BCDF-GHJK").await.is_err());
+    }
+    let from = "198.51.100.9".parse().unwrap();
+    let elsewhere = desk.world.auth.waiting_client(REALM, &code, from).await;
+    assert!(elsewhere.is_ok());
 }
 
 #[tokio::test]
@@ -249,13 +271,13 @@ async fn an_expired_grant_and_one_whose_token_ended_are_unknown() {
     let sent = desk.send(&grant).await;
     desk.world.advance(60);
     assert_eq!(desk.look_up(&short).await, Err(GrantError::Unknown));
-    let late = desk.approve(&grant, By::Code(&sent)).await;
+    let late = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(late, Err(VerifyError::Gone));
     let grant = desk.look_up(&long).await.unwrap();
     let sent = desk.send(&grant).await;
     desk.world.advance(540);
     assert_eq!(desk.look_up(&long).await, Err(GrantError::Unknown));
-    let late = desk.approve(&grant, By::Code(&sent)).await;
+    let late = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(late, Err(VerifyError::Gone));
     assert_ne!(desk.offer("u").await.unwrap(), long);
 }
@@ -270,10 +292,10 @@ async fn who_says_not_me_ends_it() {
     assert!(desk.world.auth.refuse_grant(&grant, from).await.unwrap());
     assert!(!desk.world.auth.refuse_grant(&grant, from).await.unwrap());
     assert_eq!(desk.look_up(&code).await, Err(GrantError::Unknown));
-    let late = desk.approve(&grant, By::Code(&sent)).await;
+    let late = desk.approve(&grant, (Accept::Factor, &sent)).await;
     assert_eq!(late, Err(VerifyError::Gone));
     assert_eq!(desk.offer("t").await, None, "no next try for a while");
-    desk.world.advance(600);
+    desk.world.advance(120);
     assert!(desk.offer("t").await.is_some());
     let said = desk.world.events.take();
     let refused = (EventKind::Refused, "client not recognised".to_owned());
@@ -288,10 +310,10 @@ async fn wrong_codes_count_against_the_user_as_everywhere() {
     let sent = desk.send(&grant).await;
     let wrong = if sent == "000000" { "000001" } else { "000000" };
     for left in (0..5).rev() {
-        let tried = desk.approve(&grant, By::Code(wrong)).await;
+        let tried = desk.approve(&grant, (Accept::Factor, wrong)).await;
         assert_eq!(tried, Err(VerifyError::Wrong { left: Some(left) }));
     }
-    let blocked = desk.approve(&grant, By::Code(&sent)).await;
+    let blocked = desk.approve(&grant, (Accept::Factor, &sent)).await;
     let wait = Blocked::Delayed {
         retry_after_secs: 30,
     };

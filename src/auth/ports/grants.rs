@@ -34,22 +34,35 @@ pub struct UserCode {
     pub expires_at: Timestamp,
 }
 
+/// How many live grants a user can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    pub of_user: usize,
+    /// Of those, from one network.
+    pub of_network: usize,
+}
+
 /// Grants. What ends one is [`super::Codes::attempt`], which makes its session in the same step.
 #[async_trait]
 pub trait Grants: Send + Sync {
     /// The user code of the pair's grant that is live; else it makes this one, whose code is `text`.
-    /// `None`: this pair was refused a while ago, or the user has `of_user_max` live grants; nothing
-    /// is made.
+    /// `None`: this pair was refused a while ago, or there is no room; nothing is made, nor is a
+    /// transaction begun.
     async fn open_grant(
         &self,
         grant: Grant,
         text: Secret,
-        of_user_max: u32,
+        room: Room,
         now: Timestamp,
     ) -> Stored<Option<UserCode>>;
     /// The live grant of a code, if its token is live and the user's own.
     async fn grant(&self, code: GrantDigest, now: Timestamp) -> Stored<Option<Grant>>;
-    /// Refuses a live grant: its codes are void, and its pair gets no other one until it would have
-    /// expired. `false` if it is not live.
-    async fn refuse_grant(&self, code: GrantDigest, now: Timestamp) -> Stored<bool>;
+    /// Refuses a live grant: its codes are void, and its pair gets no other one before `until`, or
+    /// its end if that is sooner. `false` if it is not live.
+    async fn refuse_grant(
+        &self,
+        code: GrantDigest,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Stored<bool>;
 }

@@ -9,6 +9,7 @@ macro_rules! store_verbs {
                 fn create_user(user: NewUser, now: Timestamp) -> Option<UserId>;
                 fn user(id: UserId) -> Option<User>;
                 fn user_by_name(realm: &str, name: &str) -> Option<User>;
+                fn user_in_any_case(realm: &str, name: &str) -> Option<User>;
                 fn user_by_email(realm: &str, email: &str) -> Option<User>;
                 fn users() -> Vec<User>;
                 fn learn_user(user: LearnedUser, now: Timestamp) -> UserId;
@@ -78,9 +79,9 @@ macro_rules! store_verbs {
                 fn spend_success(realm: &str, digest: SuccessDigest, token: Option<TokenDigest>, now: Timestamp) -> Option<Holder>;
             }
             Grants {
-                fn open_grant(grant: Grant, text: Secret, of_user_max: u32, now: Timestamp) -> Option<UserCode>;
+                fn open_grant(grant: Grant, text: Secret, room: Room, now: Timestamp) -> Option<UserCode>;
                 fn grant(code: GrantDigest, now: Timestamp) -> Option<Grant>;
-                fn refuse_grant(code: GrantDigest, now: Timestamp) -> bool;
+                fn refuse_grant(code: GrantDigest, until: Timestamp, now: Timestamp) -> bool;
             }
             Families {
                 fn family(refresh: RefreshDigest, now: Timestamp) -> Option<Family>;

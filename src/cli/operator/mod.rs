@@ -14,6 +14,7 @@ use crate::config::model::{Config, Identity};
 use crate::digest::DigestKeys;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::event::{Event, EventKind, Events};
+use crate::factor::email::masked_name;
 use crate::factor::phone::{Phone, PhoneError};
 use crate::gate::Gate;
 use crate::id::{SessionId, ShareId, UserId};
@@ -240,11 +241,9 @@ fn email(raw: Option<Secret>) -> Result<Option<Secret>, OperatorError> {
     }
 }
 
-/// `a…@example.org`
+/// `a****@example.org`
 fn masked_email(address: &Secret) -> String {
-    let (name, host) = address.expose().split_once('@').unwrap_or(("", ""));
-    let first: String = name.chars().take(1).collect();
-    format!("{first}…@{host}")
+    masked_name(address.expose())
 }
 
 fn iso(at: Option<Timestamp>) -> Option<String> {

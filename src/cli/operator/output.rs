@@ -205,7 +205,7 @@ fn share_cells(share: &ShareLine) -> [String; 8] {
     ]
 }
 
-/// `+45******78 / a…@example.org, +45******79`
+/// `+45******78 / a****@example.org, +45******79`
 fn people(recipients: &[RecipientLine]) -> String {
     let one = |it: &RecipientLine| {
         let ways: Vec<&str> = [&it.phone, &it.email]

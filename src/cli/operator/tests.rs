@@ -140,7 +140,7 @@ async fn a_user_is_made_and_listed_without_what_is_private() {
 
     let line = list(&operator).await.remove(0);
     assert_eq!(line.phone.as_deref(), Some("+45******56"));
-    assert_eq!(line.email.as_deref(), Some("a…@example.org"));
+    assert_eq!(line.email.as_deref(), Some("a****a@example.org"));
     assert!(line.has_password && line.can_edit_users);
 
     let again = add(&operator, named("anna")).await.unwrap_err();
@@ -325,7 +325,7 @@ async fn a_share_for_several_people_lists_each_and_none_twice() {
     let made = made.await.unwrap();
     let shown = Output::NewShare(made.clone()).to_string();
     assert!(
-        shown.contains("for    +45******78 / a…@example.org, b…@example.org\n"),
+        shown.contains("for    +45******78 / a****a@example.org, b****@example.org\n"),
         "{shown}"
     );
     let Ok(Output::Shares(shares)) = run(Command::ShareList, &operator).await else {
@@ -338,7 +338,7 @@ async fn a_share_for_several_people_lists_each_and_none_twice() {
     for part in [
         "OPENED",
         "0 of 3",
-        "+45******78 / a…@example.org, b…@example.org",
+        "+45******78 / a****a@example.org, b****@example.org",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -214,11 +214,27 @@ impl Lift<'_> {
                         who is not asked about passwords";
             self.error(at, text);
         }
+        self.warn_of_shared_networks(raw, at);
+        if identity.learn.is_some() && route.self_enrolment {
+            let text = "with `self_enrolment`, a password is taken only where the answer to `probe` names \
+                        the user: others are refused, for a backend may take several spellings of a name";
+            self.warn(at, text);
+        }
         let is_unprobed = |learn: &raw::Learn| learn.probe.is_none();
         if identity.learn.as_ref().is_some_and(is_unprobed) {
             let text = "needs a `probe` in the identity's `learn`: a path of the backend that answers 2xx \
                         to the right name and password alone";
             self.error(at, text);
+        }
+    }
+
+    /// A client that sends a password and names no device is known by its network.
+    fn warn_of_shared_networks(&mut self, raw: &raw::Config, at: At<'_>) {
+        let mut listeners = raw.listeners.iter().flatten();
+        if raw.trusted_proxies.is_empty() && listeners.any(|listener| listener.tls.is_none()) {
+            let text = "without `trusted_proxies`, all clients behind a proxy are in one network, and who \
+                        lets in one of them lets in everybody with that password: name your proxies";
+            self.warn(at, text);
         }
     }
 

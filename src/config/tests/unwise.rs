@@ -7,6 +7,7 @@ use super::*;
 const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("127.0.0.1:8080", "0.0.0.0:8080", "2:14: listeners[0].address", "in the clear"),
     ("store:", "admin: {address: 0.0.0.0:9180}\nstore:", "3:18: admin.address", "can read the metrics"),
+    (ROUTE, "    identity: local\n    credentials: [bearer, basic]\n", "18:27: routes[0].credentials[1]", "without `trusted_proxies`"),
     ("store:", "trusted_proxies: [0.0.0.0/0]\nstore:", "3:19: trusted_proxies[0]", "name your proxies alone"),
     ("store:", "codes: {length: 4}\nstore:", "3:17: codes.length", "6 is usual"),
     ("store:", "codes: {lifetime: 31m}\nstore:", "3:19: codes.lifetime", "30m"),
@@ -38,6 +39,20 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     (ROUTE, "    identity: local\n    rules: [{paths: [/a/], require: none}, {methods: [GET], paths: [/a/b, /a], require: deny}]\n", "18:44: routes[0].rules[1]", "never reached: the rule in line 18"),
     (ROUTE, "    identity: local\n    rules: [{paths: [/a], require: success_token}]\n", "18:36: routes[0].rules[0].require", "stay closed"),
 ];
+
+#[test]
+fn passwords_of_a_backend_and_self_enrolment_are_warned_of() {
+    let learn = "{learn: {endpoint: /api, token: /t, user: /u, phone: /p, probe: /me}}";
+    let with = |more: &str| {
+        let route = format!("    identity: local\n    credentials: [basic]\n{more}");
+        let text = small(ROUTE, &route).replace("{accounts: {}}", learn);
+        text.replace("store:", "trusted_proxies: [127.0.0.1/32]\nstore:")
+    };
+    assert_eq!(warned(&with("")), [""; 0]);
+    let found = warned(&with("    self_enrolment: true\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("names the user"), "{found:?}");
+}
 
 #[test]
 fn what_is_unwise_is_warned_of() {

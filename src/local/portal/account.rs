@@ -88,7 +88,7 @@ fn done_key(name: &str) -> Option<&'static str> {
 }
 
 /// `Firefox on Linux` in the visitor's language: nothing of it is translated but the `on`.
-fn client_words(words: Words, client: Option<&str>) -> String {
+pub(super) fn client_words(words: Words, client: Option<&str>) -> String {
     let client = client.filter(|client| !client.is_empty());
     let Some(client) = client else {
         return words.say("account-client-unknown").to_string();

@@ -8,15 +8,18 @@
 use super::super::decode::Fields;
 use super::super::offer::PAGE;
 use super::super::{Local, Reply};
+use super::account::client_words;
 use super::challenge::{Passing, View, Way, alert, ways};
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
 use super::said::{self, Alert, Halt, Notice, Stop};
 use crate::auth::challenge::Accept;
-use crate::auth::grants::{self, By, GrantError};
+use crate::auth::grants::{self, GrantError};
 use crate::auth::ports::{FactorKind, Grant, User};
 use crate::auth::subject;
+use crate::factor::email::masked_name;
+use crate::identity::network::NetworkName;
 use askama::Template;
 use http::{Method, StatusCode};
 
@@ -42,7 +45,7 @@ struct Page<'a> {
     way_out: Option<Sentence>,
     why: Sentence,
     ways: &'a [Way],
-    /// Of passkeys, which are not taken here.
+    /// Where there is nothing but passkeys: they are not taken here.
     elsewhere: Option<Sentence>,
     view: View<'a>,
 }
@@ -50,7 +53,6 @@ struct Page<'a> {
 /// A client as people recognise it.
 struct Asking {
     user_code: String,
-    /// Empty if it says nothing.
     client: String,
     address: String,
     is_here: bool,
@@ -58,6 +60,8 @@ struct Asking {
     /// Masked.
     user: String,
     ago_secs: u64,
+    /// It names no device: it is known by its network, and so is whoever else is there.
+    is_network: bool,
 }
 
 /// A visit with the code of a client that waits.
@@ -144,12 +148,9 @@ impl Local {
 
     async fn let_client_in(&self, asked: &Asked<'_>, accept: Accept) -> Result<Reply, Halt> {
         let code = asked.visit.field("code")?;
-        let by = match accept {
-            Accept::Backup => By::Backup(&code),
-            _ => By::Code(&code),
-        };
         let from = asked.visit.call.address;
-        let approved = self.auth.approve_grant(&asked.grant, by, from).await;
+        let typed = (accept, code.as_str());
+        let approved = self.auth.approve_grant(&asked.grant, typed, from).await;
         approved.map_err(|error| alert(accept, error))?;
         Ok(said::go_to(&done_at(asked.visit, "in")))
     }
@@ -174,6 +175,7 @@ impl Local {
         // A passkey answers for the browser that it is asked in.
         let mut ways = ways(&outlook, &self.passkey_place(asked.visit));
         ways.retain(|way| *way != Way::Passkey);
+        let has_passkeys_alone = ways.is_empty() && !outlook.factors.passkeys.is_empty();
         let passing = Passing::new(&by, ways, &outlook, (digits, alert));
         let frame = &asked.visit.frame;
         let page = Page {
@@ -184,7 +186,7 @@ impl Local {
             way_out: passing.way_out(frame),
             why: frame.say("device-why"),
             ways: &passing.ways,
-            elsewhere: None,
+            elsewhere: has_passkeys_alone.then(|| frame.say("device-passkey")),
             view: passing.view,
         };
         Ok(page::shown(asked.visit, alert, page::STEP_UP, &page))
@@ -195,17 +197,27 @@ impl Local {
             whence,
             host,
             asked_at,
+            device_label,
             ..
         } = &asked.grant;
+        let words = asked.visit.frame.words();
+        let network = self
+            .auth
+            .keys
+            .device_label(NetworkName::of(whence.address).as_str());
         let here = subject::network(asked.visit.call.address);
         Asking {
             user_code: asked.user_code.clone(),
-            client: whence.client.clone(),
+            client: match whence.client.as_str() {
+                "" => words.say("device-client-unknown").to_string(),
+                client => client_words(words, Some(client)),
+            },
             address: whence.address.to_canonical().to_string(),
             is_here: here == subject::network(whence.address),
             host: host.clone(),
-            user: masked(&asked.user.name),
+            user: masked_name(&asked.user.name),
             ago_secs: self.auth.clock.now().secs_since(*asked_at),
+            is_network: device_label.as_ref() == Some(&network),
         }
     }
 }
@@ -233,35 +245,4 @@ fn asks_code(visit: &Visit<'_>, typed: &str, alert: Option<Alert>) -> Reply {
         alert: alert.map(|alert| alert.text(visit.frame.words())),
     };
     page::shown(visit, alert, None, &page)
-}
-
-/// A name by which its owner knows it and others do not: its first letter, and an email address's host.
-fn masked(name: &str) -> String {
-    let (own, host) = match name.split_once('@') {
-        Some((own, host)) => (own, format!("@{host}")),
-        None => (name, String::new()),
-    };
-    let first = own.chars().next();
-    let first = first.filter(|_| own.chars().count() > 1);
-    let first: String = first.into_iter().collect();
-    format!("{first}****{host}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_masked_name_tells_little() {
-        for (name, shown) in [
-            ("anna", "a****"),
-            ("a", "****"),
-            ("åse", "å****"),
-            ("bob@example.org", "b****@example.org"),
-            ("share:7", "s****"),
-            ("", "****"),
-        ] {
-            assert_eq!(masked(name), shown);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Clients that wait until a person lets them in.
 
 use super::for_every_engine;
-use crate::auth::ports::{Attempt, Attempted, Grant, Purpose, Try, UserCode};
+use crate::auth::ports::{Attempt, Attempted, Grant, Purpose, Room, Try, UserCode, Whence};
 use crate::clock::Timestamp;
 use crate::digest::{Binding, GrantDigest};
 use crate::id::UserId;
@@ -21,7 +21,10 @@ for_every_engine![
     one_of_fifty_approvals_makes_the_session,
 ];
 
-const MAX: u32 = 3;
+const ROOM: Room = Room {
+    of_user: 3,
+    of_network: 2,
+};
 
 fn code(f: &Fixture, text: &str) -> GrantDigest {
     f.keys.grant(text)
@@ -44,7 +47,7 @@ fn grant(f: &Fixture, user: UserId, token: &str, text: &str) -> Grant {
 
 /// The code that is told, if one is.
 async fn open_at(f: &Fixture, grant: Grant, text: &str, now: Timestamp) -> Option<UserCode> {
-    let opened = f.store.open_grant(grant, Secret::new(text), MAX, now);
+    let opened = f.store.open_grant(grant, Secret::new(text), ROOM, now);
     opened.await.unwrap()
 }
 
@@ -131,16 +134,29 @@ async fn a_grant_is_found_as_it_was_made(f: Fixture) {
     }
     assert!(!is_live(&f, "unknown").await);
     let nobodys = grant(&f, UserId(99), "x", "x");
-    let opened = f.store.open_grant(nobodys, Secret::new("x"), MAX, NOW);
+    let opened = f.store.open_grant(nobodys, Secret::new("x"), ROOM, NOW);
     assert!(opened.await.is_err());
 }
 
 async fn what_one_user_has_waiting_is_bounded(f: Fixture) {
     let ann = f.holder("ann", "a").await;
-    for token in ["a", "b", "c"] {
+    let from = |address: &str, token: &str| Grant {
+        whence: Whence {
+            address: address.parse().unwrap(),
+            ..whence()
+        },
+        ..grant(&f, ann, token, token)
+    };
+    for token in ["a", "b"] {
         assert!(open(&f, ann, token, token).await.is_some());
     }
-    assert_eq!(open(&f, ann, "d", "d").await, None);
+    let (near, far, farther) = ("192.0.2.1", "2001:db8::1", "2001:db8:0:1::1");
+    assert!(open_at(&f, from(near, "c"), "c", NOW).await.is_none());
+    assert!(open_at(&f, from(far, "c"), "c", NOW).await.is_some());
+    for address in [near, far, farther] {
+        let told = open_at(&f, from(address, "d"), "d", NOW).await;
+        assert!(told.is_none(), "{address}");
+    }
     assert_eq!(open(&f, ann, "a", "x").await.as_deref(), Some("a"));
     let bob = f.holder("bob", "e").await;
     assert!(open(&f, bob, "e", "e").await.is_some());
@@ -192,7 +208,10 @@ async fn a_refused_grant_is_over_and_so_are_its_codes(f: Fixture) {
     let ann = f.holder("ann", "t").await;
     open(&f, ann, "t", "CODE").await.unwrap();
     send(&f, ann, "CODE", "123456").await;
-    let refuse = async |text, now| f.store.refuse_grant(code(&f, text), now).await.unwrap();
+    let refuse = async |text, now| {
+        let refused = f.store.refuse_grant(code(&f, text), after(120), now);
+        refused.await.unwrap()
+    };
     assert!(!refuse("OTHER", NOW).await);
     assert!(!refuse("CODE", after(600)).await);
     assert!(refuse("CODE", after(1)).await);
@@ -209,7 +228,9 @@ async fn a_refused_grant_is_over_and_so_are_its_codes(f: Fixture) {
         expires_at: after(1_200),
         ..grant(&f, ann, "t", "NEW")
     };
-    assert!(open_at(&f, later, "NEW", after(600)).await.is_some());
+    let early = open_at(&f, later.clone(), "NEW", after(119)).await;
+    assert!(early.is_none());
+    assert!(open_at(&f, later, "NEW", after(120)).await.is_some());
 }
 
 async fn a_grant_ends_with_its_token_and_its_user(f: Fixture) {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 for_every_engine![
     users_are_unique_in_their_realm,
     a_learned_user_is_renewed_and_keeps_what_is_not_said,
+    a_name_is_found_in_any_case,
     tokens_expire_and_renew,
     a_token_needs_its_user_and_its_share,
     a_token_that_changes_hands_leaves_no_session_behind,
@@ -74,6 +75,27 @@ async fn a_learned_user_is_renewed_and_keeps_what_is_not_said(f: Fixture) {
     f.store.learn_user(moved, after(2)).await.unwrap();
     let user = f.store.user(id).await.unwrap().unwrap();
     assert_eq!(user.phone.as_ref().map(|p| p.e164()), Some("+4587654321"));
+}
+
+async fn a_name_is_found_in_any_case(f: Fixture) {
+    let big = f.user("Ann").await;
+    let in_any_case = async |name: &str| {
+        let found = f.store.user_in_any_case(REALM, name).await;
+        found.unwrap().map(|user| user.id)
+    };
+    assert_eq!(in_any_case("aNN").await, Some(big));
+    let small = f.user("ann").await;
+    for (name, wanted) in [
+        ("aNN", Some(big)),
+        ("Ann", Some(big)),
+        ("ann", Some(small)),
+        ("anna", None),
+        ("a%", None),
+    ] {
+        assert_eq!(in_any_case(name).await, wanted, "{name}");
+    }
+    let elsewhere = f.store.user_in_any_case("other", "ann").await;
+    assert_eq!(elsewhere.unwrap(), None);
 }
 
 async fn tokens_expire_and_renew(f: Fixture) {

@@ -2,7 +2,8 @@
 
 use super::Memory;
 use super::state::State;
-use crate::auth::ports::{Grant, Grants, Stored, UserCode};
+use crate::auth::ports::{Grant, Grants, Room, Stored, UserCode};
+use crate::auth::subject::network;
 use crate::clock::Timestamp;
 use crate::digest::{Binding, GrantDigest};
 use crate::id::UserId;
@@ -41,14 +42,14 @@ impl Grants for Memory {
         &self,
         grant: Grant,
         text: Secret,
-        of_user_max: u32,
+        room: Room,
         now: Timestamp,
     ) -> Stored<Option<UserCode>> {
         let mut state = self.lock()?;
         state.must_exist(Some(grant.user))?;
         let live =
             |waiting: &&Waiting| waiting.grant.user == grant.user && waiting.grant.expires_at > now;
-        let mut of_user = state.grants.values().filter(live);
+        let of_user = state.grants.values().filter(live);
         let of_pair = of_user.clone().find(|one| one.grant.pair == grant.pair);
         if let Some(waiting) = of_pair {
             return Ok((!waiting.is_refused).then(|| UserCode {
@@ -56,10 +57,10 @@ impl Grants for Memory {
                 expires_at: waiting.grant.expires_at,
             }));
         }
-        if of_user
-            .nth(of_user_max.saturating_sub(1) as usize)
-            .is_some()
-        {
+        let is_near =
+            |one: &&Waiting| network(one.grant.whence.address) == network(grant.whence.address);
+        let of_network = of_user.clone().filter(is_near).count();
+        if of_user.count() >= room.of_user || of_network >= room.of_network {
             return Ok(None);
         }
         let told = UserCode {
@@ -86,13 +87,19 @@ impl Grants for Memory {
         Ok(is_own.then(|| waiting.grant.clone()))
     }
 
-    async fn refuse_grant(&self, code: GrantDigest, now: Timestamp) -> Stored<bool> {
+    async fn refuse_grant(
+        &self,
+        code: GrantDigest,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Stored<bool> {
         let mut state = self.lock()?;
         if state.waiting(code, now).is_none() {
             return Ok(false);
         }
         if let Some(waiting) = state.grants.get_mut(&code) {
             waiting.is_refused = true;
+            waiting.grant.expires_at = waiting.grant.expires_at.min(until);
         }
         let bound_to = Binding::from(code);
         state.challenges.retain(|(other, _), _| *other != bound_to);

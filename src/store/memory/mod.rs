@@ -79,6 +79,17 @@ impl Users for Memory {
         Ok(self.lock()?.user_named(realm, name).cloned())
     }
 
+    async fn user_in_any_case(&self, realm: &str, name: &str) -> Stored<Option<User>> {
+        let state = self.lock()?;
+        let found = state.users.values().filter(|user| {
+            user.realm == realm
+                && user.name.eq_ignore_ascii_case(name)
+                && !user.name.starts_with(rules::SHARE_USER_PREFIX)
+        });
+        let first = found.min_by_key(|user| (user.name != name, user.id));
+        Ok(first.cloned())
+    }
+
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>> {
         let state = self.lock()?;
         let key = subject::mailbox(email);

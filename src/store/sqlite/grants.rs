@@ -1,7 +1,8 @@
 //! Clients that wait until a person lets them in.
 
 use super::{Sqlite, digest, tokens};
-use crate::auth::ports::{Grant, Grants, StoreError, Stored, UserCode, Whence};
+use crate::auth::ports::{Grant, Grants, Room, StoreError, Stored, UserCode, Whence};
+use crate::auth::subject::network;
 use crate::clock::Timestamp;
 use crate::digest::{GrantDigest, SessionKey, TokenDigest};
 use crate::id::UserId;
@@ -100,16 +101,31 @@ impl Sqlite {
             expires_at: Timestamp(expires_at),
         })))
     }
-}
 
-async fn live_of_user(conn: &mut SqliteConnection, user: UserId, now: Timestamp) -> Stored<i64> {
-    let count =
-        sqlx::query_scalar("SELECT count(*) FROM grants WHERE user_id = ?1 AND expires_at > ?2")
-            .bind(user.0)
-            .bind(now.0)
-            .fetch_one(conn)
-            .await?;
-    Ok(count)
+    async fn has_room(
+        &self,
+        conn: &mut SqliteConnection,
+        grant: &Grant,
+        room: Room,
+        now: Timestamp,
+    ) -> Stored<bool> {
+        let live: Vec<(Vec<u8>, Vec<u8>)> =
+            sqlx::query_as("SELECT code, shown FROM grants WHERE user_id = ?1 AND expires_at > ?2")
+                .bind(grant.user.0)
+                .bind(now.0)
+                .fetch_all(conn)
+                .await?;
+        if live.len() >= room.of_user {
+            return Ok(false);
+        }
+        let here = network(grant.whence.address);
+        let mut of_network = 0;
+        for (code, shown) in live {
+            let shown = self.shown(digest(&code, GrantDigest::from_slice)?, &shown)?;
+            of_network += usize::from(network(shown.address) == here);
+        }
+        Ok(of_network < room.of_network)
+    }
 }
 
 /// Whether the grant is live, and this user's.
@@ -146,7 +162,7 @@ impl Grants for Sqlite {
         &self,
         grant: Grant,
         text: Secret,
-        of_user_max: u32,
+        room: Room,
         now: Timestamp,
     ) -> Stored<Option<UserCode>> {
         // A client that waits asks again and again: that must not take the writer's turn.
@@ -155,13 +171,17 @@ impl Grants for Sqlite {
         if let Some(live) = live.await? {
             return Ok(live);
         }
+        // So does one that is told no code.
+        if !self.has_room(&mut reader, &grant, room, now).await? {
+            return Ok(None);
+        }
         drop(reader);
         let mut tx = self.begin().await?;
         let live = self.open_of(&mut tx, grant.pair, grant.user, now);
         if let Some(live) = live.await? {
             return Ok(live);
         }
-        if live_of_user(&mut tx, grant.user, now).await? >= i64::from(of_user_max) {
+        if !self.has_room(&mut tx, &grant, room, now).await? {
             return Ok(None);
         }
         self.insert_grant(&mut tx, &grant, &text).await?;
@@ -209,14 +229,20 @@ impl Grants for Sqlite {
         }))
     }
 
-    async fn refuse_grant(&self, code: GrantDigest, now: Timestamp) -> Stored<bool> {
+    async fn refuse_grant(
+        &self,
+        code: GrantDigest,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Stored<bool> {
         let mut tx = self.begin().await?;
         let refused = sqlx::query(
-            "UPDATE grants SET is_refused = 1
+            "UPDATE grants SET is_refused = 1, expires_at = min(expires_at, ?3)
              WHERE code = ?1 AND expires_at > ?2 AND NOT is_refused",
         )
         .bind(&code.0[..])
         .bind(now.0)
+        .bind(until.0)
         .execute(&mut *tx)
         .await?;
         sqlx::query("DELETE FROM challenges WHERE bound_to = ?1")

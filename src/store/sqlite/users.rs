@@ -145,6 +145,19 @@ impl Users for Sqlite {
         row.map(|row| self.user_from_row(row)).transpose()
     }
 
+    async fn user_in_any_case(&self, realm: &str, name: &str) -> Stored<Option<User>> {
+        let select = select!(
+            "WHERE realm = ?1 AND name = ?2 COLLATE NOCASE AND share_id IS NULL
+             ORDER BY name = ?2 DESC, id LIMIT 1"
+        );
+        let row = sqlx::query_as(select)
+            .bind(realm)
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| self.user_from_row(row)).transpose()
+    }
+
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>> {
         let select = select!("WHERE realm = ?1 AND email_digest = ?2 AND share_id IS NULL LIMIT 2");
         let mut rows = sqlx::query_as(select)
