@@ -32,74 +32,54 @@ struct Answer {
 }
 
 fn answer(refusal: &Refusal) -> Answer {
-    let (status, title, detail, error, notice) = match refusal {
+    let (status, title, detail, error) = match refusal {
         Refusal::NoToken => (
             StatusCode::UNAUTHORIZED,
             "A token is needed",
             "Sign in first, or open the link that you were sent, and send its token with the request.",
             None,
-            Some(Notice::new("said-no-token-title", "said-no-token")),
         ),
         Refusal::UnknownToken => (
             StatusCode::UNAUTHORIZED,
             "The token is not known",
             "It is wrong or has ended. Sign in again, or ask for a new link.",
             Some("invalid_token"),
-            Some(Notice::new(
-                "said-unknown-token-title",
-                "said-unknown-token",
-            )),
         ),
         Refusal::SecondFactorRequired { .. } => (
             StatusCode::UNAUTHORIZED,
             "A second factor is needed",
             "Ask for a code at challenge_url and send it to verify_url, or open portal_url in a browser.",
             Some("insufficient_user_authentication"),
-            None,
         ),
         Refusal::SuccessTokenRequired { .. } => (
             StatusCode::UNAUTHORIZED,
             "A success token is needed",
             "Confirm this step with a new code and send the success token that you get for it.",
             Some("insufficient_user_authentication"),
-            Some(Notice::new(
-                "notice-success-token-title",
-                "notice-success-token",
-            )),
         ),
         Refusal::Denied => (
             StatusCode::FORBIDDEN,
             "Closed",
             "Nobody may open this path.",
             None,
-            Some(Notice::new("notice-denied-title", "notice-denied")),
         ),
         Refusal::OutOfScope => (
             StatusCode::FORBIDDEN,
             "Outside of the share",
             "This token opens the folder of its share link only.",
             None,
-            Some(Notice::new(
-                "notice-out-of-scope-title",
-                "notice-out-of-scope",
-            )),
         ),
         Refusal::TooManyTries { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "Too many wrong passwords",
             "Wait as long as Retry-After says before you try again.",
             None,
-            Some(Notice::new(
-                "notice-too-many-tries-title",
-                "notice-too-many-tries",
-            )),
         ),
         Refusal::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Your access cannot be checked now",
             "Try again in a few seconds.",
             None,
-            Some(Notice::new("said-unavailable-title", "said-unavailable")),
         ),
     };
     Answer {
@@ -107,8 +87,25 @@ fn answer(refusal: &Refusal) -> Answer {
         title,
         detail,
         error,
-        notice,
+        notice: notice(refusal),
     }
+}
+
+/// What a page says of a refusal; `None` where a browser is always led on.
+fn notice(refusal: &Refusal) -> Option<Notice> {
+    let (title, text) = match refusal {
+        Refusal::NoToken => ("said-no-token-title", "said-no-token"),
+        Refusal::UnknownToken => ("said-unknown-token-title", "said-unknown-token"),
+        Refusal::SecondFactorRequired { .. } => return None,
+        Refusal::SuccessTokenRequired { .. } => {
+            ("notice-success-token-title", "notice-success-token")
+        }
+        Refusal::Denied => ("notice-denied-title", "notice-denied"),
+        Refusal::OutOfScope => ("notice-out-of-scope-title", "notice-out-of-scope"),
+        Refusal::TooManyTries { .. } => ("notice-too-many-tries-title", "notice-too-many-tries"),
+        Refusal::Unavailable => ("said-unavailable-title", "said-unavailable"),
+    };
+    Some(Notice::new(title, text))
 }
 
 /// The answer to a refused request: problem+json (RFC 9457) to an API client, 303 or a page to a
