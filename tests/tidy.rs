@@ -58,8 +58,8 @@ const REQUEST_TO_LOCAL: &[&str] = &[
     "config", "request", "route", "identity", "policy", "factor", "gate", "auth", "local",
 ];
 const ALL: &[&str] = &[
-    "config", "request", "route", "identity", "policy", "factor", "gate", "auth", "local", "operator",
-    "store", "delivery", "observe", "edge", "app", "cli",
+    "config", "request", "route", "identity", "policy", "factor", "gate", "auth", "local",
+    "operator", "store", "delivery", "observe", "edge", "app", "cli",
 ];
 
 /// Libraries that only these files may import, so that each can be replaced in one place.
@@ -68,7 +68,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("httparse", &["src/edge/lane/"]),
     ("sqlx", &["src/store/"]),
     ("saphyr", &["src/config/"]),
-    ("axum", &["src/observe/admin.rs", "src/operator/", "src/cli/"]),
+    (
+        "axum",
+        &["src/observe/admin.rs", "src/operator/", "src/cli/"],
+    ),
     ("tower", &["src/cli/client.rs"]),
     (
         "jsonwebtoken",

@@ -111,7 +111,10 @@ impl Client {
 
     /// Waits until what was done is in the audit trail.
     pub(super) async fn close(self) -> Result<(), CliError> {
-        if let Transport::Here { audit: Some(audit), .. } = &self.0 {
+        if let Transport::Here {
+            audit: Some(audit), ..
+        } = &self.0
+        {
             audit.flush().await?;
         }
         Ok(())

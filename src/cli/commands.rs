@@ -215,7 +215,9 @@ pub(super) fn session(config: &Path, command: args::Session) -> Result<(), CliEr
                     api.send(Method::POST, &path, &[], &revoke).await?
                 }
             };
-            output.show(&ended, |ended| format!("{} sessions ended\n", ended.sessions))
+            output.show(&ended, |ended| {
+                format!("{} sessions ended\n", ended.sessions)
+            })
         }),
     }
 }

@@ -20,7 +20,9 @@ pub(super) enum CliError {
     /// As the operator's API said.
     #[error("{}", .0.detail)]
     Refused(Problem),
-    #[error("the gateway answered what this program does not understand ({0}): is it another version?")]
+    #[error(
+        "the gateway answered what this program does not understand ({0}): is it another version?"
+    )]
     OtherVersion(String),
     #[error("the request could not be made: {0}")]
     Here(String),

@@ -213,7 +213,9 @@ mod tests {
         let endpoints = RESOURCES.iter().flat_map(|resource| resource.endpoints);
         let known = endpoints.map(|endpoint| (endpoint.method, endpoint.path));
         let mut seen = 0;
-        for (method, path) in known.chain([("GET", "/"), ("POST", "/v1/command"), ("PUT", "/v1/users")]) {
+        for (method, path) in
+            known.chain([("GET", "/"), ("POST", "/v1/command"), ("PUT", "/v1/users")])
+        {
             let request = Request::builder().method(method).uri(path);
             let request = request.body(Body::from("{}")).unwrap();
             let answer = router.clone().oneshot(request).await.unwrap();

@@ -62,7 +62,10 @@ async fn rotate(
         if !is_used(&config, algorithm) {
             continue;
         }
-        let rotated = operator.signer.rotate(algorithm, how.at_once, longest).await?;
+        let rotated = operator
+            .signer
+            .rotate(algorithm, how.at_once, longest)
+            .await?;
         let detail = format!("a new {} key", algorithm.as_str());
         operator.emit(caller, EventKind::Rotated, None, &detail);
         lines.push(KeyLine {

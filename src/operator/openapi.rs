@@ -106,7 +106,11 @@ fn id(endpoint: &Endpoint) -> String {
     let path = endpoint.path.strip_prefix("/v1/").unwrap_or(endpoint.path);
     let words = path.split(|c: char| !c.is_ascii_alphanumeric());
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-    format!("{}_{}", endpoint.method.to_ascii_lowercase(), words.join("_"))
+    format!(
+        "{}_{}",
+        endpoint.method.to_ascii_lowercase(),
+        words.join("_")
+    )
 }
 
 fn parameters(endpoint: &Endpoint, shapes: &mut Shapes) -> Vec<Value> {
@@ -122,13 +126,19 @@ fn parameters(endpoint: &Endpoint, shapes: &mut Shapes) -> Vec<Value> {
         })
         .collect();
     if let Some(query) = endpoint.query {
-        all.extend(members(query, shapes).into_iter().map(|(name, mut schema)| {
-            let about = schema.as_object_mut().and_then(|it| it.remove("description"));
-            json!({
-                "name": name, "in": "query", "required": false,
-                "description": about, "schema": schema,
-            })
-        }));
+        all.extend(
+            members(query, shapes)
+                .into_iter()
+                .map(|(name, mut schema)| {
+                    let about = schema
+                        .as_object_mut()
+                        .and_then(|it| it.remove("description"));
+                    json!({
+                        "name": name, "in": "query", "required": false,
+                        "description": about, "schema": schema,
+                    })
+                }),
+        );
     }
     all
 }
@@ -167,9 +177,21 @@ fn responses(endpoint: &Endpoint, shapes: &mut Shapes) -> Value {
     });
     all.insert(endpoint.status.to_string(), done);
     let problem = shapes.written.subschema_for::<Problem>();
-    let of_body: &[u16] = if endpoint.body.is_some() { &[413, 422] } else { &[] };
-    let of_query: &[u16] = if endpoint.query.is_some() { &[422] } else { &[] };
-    let errors = ALWAYS.iter().chain(of_body).chain(of_query).chain(endpoint.errors);
+    let of_body: &[u16] = if endpoint.body.is_some() {
+        &[413, 422]
+    } else {
+        &[]
+    };
+    let of_query: &[u16] = if endpoint.query.is_some() {
+        &[422]
+    } else {
+        &[]
+    };
+    let errors = ALWAYS
+        .iter()
+        .chain(of_body)
+        .chain(of_query)
+        .chain(endpoint.errors);
     for status in errors {
         let refused = json!({
             "description": meaning(*status),

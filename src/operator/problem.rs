@@ -84,7 +84,9 @@ pub enum OperatorError {
     NoSuchSession(SessionId),
     #[error("`{0}` is not a number: lists show those that there are")]
     NotANumber(String),
-    #[error("say whose sessions end by one of `user`, `device`, `token` and `all`, and by no other")]
+    #[error(
+        "say whose sessions end by one of `user`, `device`, `token` and `all`, and by no other"
+    )]
     NotOneChoice,
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -145,7 +145,10 @@ async fn revoke(
 ) -> Answer<SessionsRevoked> {
     let sessions = match (revoke.user, revoke.all) {
         (Some(user), false) => {
-            let id = operator.find_user(&user, revoke.identity.as_deref()).await?.id;
+            let id = operator
+                .find_user(&user, revoke.identity.as_deref())
+                .await?
+                .id;
             let ended = operator.end(Which::User(id)).await?;
             operator.emit(caller, EventKind::Revoked, Some(id), "sessions of the user");
             ended

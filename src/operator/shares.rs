@@ -181,9 +181,17 @@ async fn add(
         expires_at: iso(new.expires_at),
     };
     let contacts = new.recipients.clone();
-    let (id, users) = operator.store.create_share(new, operator.clock.now()).await?;
+    let (id, users) = operator
+        .store
+        .create_share(new, operator.clock.now())
+        .await?;
     for user in &users {
-        operator.emit(caller, EventKind::Enrolled, Some(*user), &format!("share {id}"));
+        operator.emit(
+            caller,
+            EventKind::Enrolled,
+            Some(*user),
+            &format!("share {id}"),
+        );
     }
     let recipients = users.into_iter().zip(contacts).map(|(user, contact)| {
         recipient_line(&Recipient {
@@ -194,7 +202,11 @@ async fn add(
         })
     });
     let recipients = recipients.collect();
-    let made = NewShareLine { id, recipients, ..made };
+    let made = NewShareLine {
+        id,
+        recipients,
+        ..made
+    };
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -216,13 +228,21 @@ async fn revoke(
     Checked(Path(id)): Checked<Path<String>>,
 ) -> Answer<ShareRevoked> {
     let id = ShareId(number(&id)?);
-    let users = operator.store.revoke_share(id, operator.clock.now()).await?;
+    let users = operator
+        .store
+        .revoke_share(id, operator.clock.now())
+        .await?;
     if users.is_empty() {
         return Err(OperatorError::NoSuchShare(id));
     }
     for user in users {
         operator.forget(Which::User(user));
-        operator.emit(caller, EventKind::Revoked, Some(user), &format!("share {id}"));
+        operator.emit(
+            caller,
+            EventKind::Revoked,
+            Some(user),
+            &format!("share {id}"),
+        );
     }
     Ok(Json(ShareRevoked { id }))
 }

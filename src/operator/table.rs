@@ -36,7 +36,7 @@ pub(super) fn shape<T: JsonSchema>(of: &mut SchemaGenerator) -> Schema {
     of.subschema_for::<T>()
 }
 
-/// All of them.
+/// All of them. A new one is a file with a `RESOURCE`, and a line here.
 pub const RESOURCES: &[Resource] = &[
     users::RESOURCE,
     sessions::RESOURCE,

@@ -301,13 +301,24 @@ async fn a_user_is_found_by_id_or_name_and_never_guessed() {
     let of_backend = operator.find_user("anna", Some("backend")).await;
     assert_eq!(of_backend.unwrap().id, namesake);
     let of_other = format!("id:{anna}");
-    assert!(operator.find_user(&of_other, Some("backend")).await.is_err());
+    assert!(
+        operator
+            .find_user(&of_other, Some("backend"))
+            .await
+            .is_err()
+    );
     let shown: UserLine = asked(&operator, "GET", "/v1/users/anna?identity=backend", ())
         .await
         .unwrap();
     assert_eq!(shown.id, namesake);
-    assert_eq!(status(asked::<Value>(&operator, "GET", "/v1/users/anna", ()).await), 422);
-    assert_eq!(status(asked::<Value>(&operator, "GET", "/v1/users/bob", ()).await), 404);
+    assert_eq!(
+        status(asked::<Value>(&operator, "GET", "/v1/users/anna", ()).await),
+        422
+    );
+    assert_eq!(
+        status(asked::<Value>(&operator, "GET", "/v1/users/bob", ()).await),
+        404
+    );
 }
 
 #[tokio::test]
@@ -371,7 +382,10 @@ async fn a_share_for_several_people_lists_each_and_none_twice() {
     let [line] = &shares[..] else { panic!("one") };
     assert_eq!((line.devices, line.devices_max), (0, Some(3)));
     assert_eq!(line.recipients, made.recipients);
-    let people = line.recipients.iter().map(|it| (it.phone.as_deref(), it.email.as_deref()));
+    let people = line
+        .recipients
+        .iter()
+        .map(|it| (it.phone.as_deref(), it.email.as_deref()));
     let masked = [
         (Some("+45******78"), Some("a****a@example.org")),
         (None, Some("b****@example.org")),
@@ -598,7 +612,10 @@ async fn sessions_are_listed_and_ended_one_a_users_or_all() {
     let one = format!("/v1/sessions/{}", of_anna[0].id);
     let ended: SessionsRevoked = asked(&operator, "DELETE", &one, ()).await.unwrap();
     assert_eq!(ended.sessions, 1);
-    assert_eq!(status(asked::<Value>(&operator, "DELETE", &one, ()).await), 404);
+    assert_eq!(
+        status(asked::<Value>(&operator, "DELETE", &one, ()).await),
+        404
+    );
     assert_eq!(revoke(&operator, of_user("anna")).await.unwrap(), 1);
     let left = sessions(&operator, "").await;
     assert_eq!(left.iter().map(|line| line.user).collect::<Vec<_>>(), [bob]);
@@ -644,7 +661,10 @@ async fn lists_come_in_parts_that_hold_every_item_once() {
     assert_eq!(seen, all);
     for limit in ["0", "1001"] {
         let uri = format!("/v1/users?limit={limit}");
-        refused(asked::<Value>(&operator, "GET", &uri, ()).await, "query/limit");
+        refused(
+            asked::<Value>(&operator, "GET", &uri, ()).await,
+            "query/limit",
+        );
     }
     for query in ["limit=x", "limit=-1", "unknown=1", "limit=1&limit=2"] {
         let uri = format!("/v1/users?{query}");

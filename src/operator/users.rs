@@ -180,7 +180,11 @@ async fn add(
         can_edit_users: user.can_edit_users,
     };
     let name = user.name;
-    let Some(id) = operator.store.create_user(new, operator.clock.now()).await? else {
+    let Some(id) = operator
+        .store
+        .create_user(new, operator.clock.now())
+        .await?
+    else {
         return Err(OperatorError::UserExists { identity, name });
     };
     operator.emit(caller, EventKind::Enrolled, Some(id), "user");

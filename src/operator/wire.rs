@@ -98,11 +98,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The first `limit` of the items, which are one more where there is a next part.
-    pub(super) fn of<N: ToString>(
-        mut items: Vec<T>,
-        limit: u32,
-        number: impl Fn(&T) -> N,
-    ) -> Self {
+    pub(super) fn of<N: ToString>(mut items: Vec<T>, limit: u32, number: impl Fn(&T) -> N) -> Self {
         let is_more = items.len() > limit as usize;
         items.truncate(limit as usize);
         let last = items.last().filter(|_| is_more);

@@ -133,11 +133,7 @@ log: {{level: warn}}
 }
 
 /// Makes the demo's users, one of them without a second factor, and the share link.
-async fn people(
-    api: &Client,
-    listen: SocketAddr,
-    backend: &Backend,
-) -> Result<Lines, CliError> {
+async fn people(api: &Client, listen: SocketAddr, backend: &Backend) -> Result<Lines, CliError> {
     let password = typeable()?;
     let user = |name: &str| UserAdd {
         name: name.to_owned(),
