@@ -4,7 +4,17 @@ use crate::id::UserId;
 use std::net::IpAddr;
 
 /// The kinds of events (a closed set: they label metrics).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A user, share or factor came to be.
@@ -27,11 +37,17 @@ pub enum EventKind {
     Disabled,
     /// A key that tokens are signed with was replaced.
     Rotated,
+    /// An operator changed a user's number, address, password or rights.
+    Changed,
+    /// An operator removed a user.
+    Removed,
+    /// An operator lifted a delay or lock.
+    Freed,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Enrolled,
         Self::SignedIn,
         Self::Challenged,
@@ -42,6 +58,9 @@ impl EventKind {
         Self::Reset,
         Self::Disabled,
         Self::Rotated,
+        Self::Changed,
+        Self::Removed,
+        Self::Freed,
     ];
 
     /// The name in the store, the log and the metrics.
@@ -58,6 +77,9 @@ impl EventKind {
             Self::Reset => "reset",
             Self::Disabled => "disabled",
             Self::Rotated => "rotated",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Freed => "freed",
         }
     }
 }

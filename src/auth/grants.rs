@@ -6,7 +6,6 @@
 //! An unknown, an expired and a used user code are never told apart, and guessing them is throttled.
 
 use super::challenge::{Accept, Message, Outlook, StartError, Started, VerifyError};
-use super::lockout::LockoutPolicy;
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, Room, StoreError,
     Try, User, UserCode, Whence,
@@ -184,8 +183,9 @@ impl Auth {
             return Ok((grant, user));
         }
         self.look_ups.0.take(now);
-        let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-        self.store.failed(&[(address, policy)], now).await?;
+        let lockout = self.settings.load().lockout;
+        let failed = subject::counted_address(&self.keys, from, &lockout);
+        self.store.failed(&[failed], now).await?;
         Err(GrantError::Unknown)
     }
 

@@ -5,7 +5,6 @@
 //! only this recipient gets.
 
 use super::challenge::{Message, StartError, Started};
-use super::lockout::LockoutPolicy;
 use super::ports::{FactorKind, Purpose, Recipient, Share};
 use super::sign_in::{Grant, SignInContext, SignInError, SignedIn};
 use super::{Asker, Auth, subject};
@@ -75,8 +74,9 @@ impl Auth {
         if let Some(share) = self.store.share_of_link(digest, now).await? {
             return Ok(share);
         }
-        let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-        self.store.failed(&[(address, policy)], now).await?;
+        let lockout = self.settings.load().lockout;
+        let failed = subject::counted_address(&self.keys, at.address, &lockout);
+        self.store.failed(&[failed], now).await?;
         self.emit_sign_in(at, EventKind::Refused, None, "unknown share");
         Err(SignInError::Wrong)
     }

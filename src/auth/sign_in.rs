@@ -2,6 +2,7 @@
 
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{StoreError, Token, User};
+use super::subject::Who;
 use super::{Auth, subject};
 use crate::clock::Timestamp;
 use crate::digest::{RealmKeys, SubjectDigest};
@@ -148,9 +149,13 @@ impl Auth {
         let (right, _place) = self.check_password(&subjects, password, hash).await?;
         let Some(user) = user.filter(|_| right) else {
             let lockout = self.settings.load().lockout;
+            let typed = Who::Account {
+                realm: at.realm.to_owned(),
+                name: name.to_owned(),
+            };
             let failed = [
-                (account, LockoutPolicy::for_account(&lockout)),
-                (address, LockoutPolicy::for_address(&lockout)),
+                typed.counted(&self.keys, LockoutPolicy::for_account(&lockout)),
+                subject::counted_address(&self.keys, at.address, &lockout),
             ];
             self.store.failed(&failed, self.clock.now()).await?;
             self.emit_sign_in(at, EventKind::Refused, None, "wrong password");

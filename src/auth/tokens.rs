@@ -3,7 +3,7 @@
 //! What makes one good is its digest in the store: the signature is for others, and is never looked
 //! at here. A refresh token is stored as one, so that it never passes for an access token.
 
-use super::lockout::{Blocked, LockoutPolicy};
+use super::lockout::Blocked;
 use super::ports::{
     Born, Issue, Refreshed, Rotation, SigningAlgorithm, StoreError, Stored, Token, Whence,
 };
@@ -368,10 +368,10 @@ impl Auth {
         user: Option<UserId>,
         detail: &str,
     ) -> Result<Exchanged, RefreshError> {
-        let address = subject::address(&self.keys, at.address);
-        let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
+        let lockout = self.settings.load().lockout;
+        let failed = subject::counted_address(&self.keys, at.address, &lockout);
         let now = self.clock.now();
-        self.store.failed(&[(address, policy)], now).await?;
+        self.store.failed(&[failed], now).await?;
         self.emit_refresh(at, EventKind::Refused, user, detail);
         Err(RefreshError::Invalid)
     }

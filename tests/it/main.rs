@@ -20,6 +20,7 @@ mod main_job;
 mod mounts;
 mod openapi;
 mod operator;
+mod operator_api;
 mod outside;
 mod pages;
 mod protocols;

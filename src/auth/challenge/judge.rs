@@ -39,7 +39,7 @@ struct Judge {
 
 impl Judge {
     async fn run(self, attempt: Attempt, now: Timestamp) -> Result<Passed, VerifyError> {
-        let user = attempt.subjects.user.0;
+        let user = attempt.subjects.user.subject;
         let meant = self.meant(&attempt.tries, now).await;
         // Backup codes are judged in the locked state too, which is then no news.
         let was_locked = self.is_locked(user, now).await;

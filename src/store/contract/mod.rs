@@ -7,6 +7,7 @@ mod families;
 mod grants;
 mod holders;
 mod keys;
+mod oversight;
 mod passkeys;
 mod sends;
 mod sessions;

@@ -14,6 +14,7 @@ mod families;
 mod grants;
 mod keys;
 mod opening;
+mod oversight;
 mod passkeys;
 mod sends;
 mod sessions;
