@@ -13,7 +13,7 @@
 //! 8. [`auth`]: the use cases, over [`factor`] (pure) and ports that
 //! 9. [`store`] and [`delivery`] implement; [`observe`] watches.
 //!
-//! [`clock`], [`entropy`], [`id`], [`secret`], [`digest`] and [`event`] are leaves. [`app`] puts
+//! [`clock`], [`entropy`], [`id`], [`secret`], [`digest`], [`event`] and [`steps`] are leaves. [`app`] puts
 //! concrete types together; [`cli`] starts it. `tests/tidy.rs` holds the arrows.
 //!
 //! | may use → | leaves | config | request … gate | auth | local | store, delivery, observe | edge |
@@ -62,3 +62,4 @@ pub mod entropy;
 pub mod event;
 pub mod id;
 pub mod secret;
+pub mod steps;

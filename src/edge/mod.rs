@@ -12,6 +12,7 @@ pub mod listen;
 pub mod proxy;
 pub mod stall;
 pub mod tls;
+mod trace;
 pub mod upstream;
 pub mod watch;
 

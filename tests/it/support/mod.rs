@@ -9,6 +9,7 @@ pub(crate) mod iogates;
 pub(crate) mod issuer;
 pub(crate) mod nginx;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod site;
 pub(crate) mod smtpd;
 pub(crate) mod tls;
