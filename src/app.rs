@@ -154,9 +154,7 @@ impl App {
         ];
         let health = Arc::new(Health::new(Arc::clone(&base.store) as _));
         let admin = match config.admin.address {
-            Some(at) => {
-                Some(serve_admin(at, &base.metrics, &health, &mut beside).await?)
-            }
+            Some(at) => Some(serve_admin(at, &base.metrics, &health, &mut beside).await?),
             None => None,
         };
         name_metrics(&config, &control, &base.metrics);
@@ -435,7 +433,9 @@ fn providers(
     let told = metrics.clone();
     let observer = Arc::new(move |provider, outcome| told.message(provider, outcome));
     let providers = Providers::new(&config.delivery, observer)?;
-    providers.names().for_each(|name| metrics.provider_named(name));
+    providers
+        .names()
+        .for_each(|name| metrics.provider_named(name));
     Ok(Box::new(providers))
 }
 

@@ -154,7 +154,8 @@ impl Auth {
                 (address, LockoutPolicy::for_address(&lockout)),
             ];
             let (route, address) = (at.route, at.address);
-            self.count_failure(&failed, FailedAt { route, address }).await?;
+            self.count_failure(&failed, FailedAt { route, address })
+                .await?;
             self.emit_sign_in(at, EventKind::Refused, None, "wrong password");
             return Err(SignInError::Wrong);
         };

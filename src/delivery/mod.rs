@@ -172,7 +172,10 @@ fn note(began: Instant, name: &'static str, sent: &Result<&'static str, Delivery
     steps::note(|| Step {
         kind: Kind::Client,
         failed: sent.is_err(),
-        facts: sent.iter().map(|provider| ("vestibule.provider", (*provider).into())).collect(),
+        facts: sent
+            .iter()
+            .map(|provider| ("vestibule.provider", (*provider).into()))
+            .collect(),
         ..Step::since(began, name)
     });
 }

@@ -348,7 +348,10 @@ mod tests {
             audit.emit(event("x"));
         }
         let text = metrics.render().unwrap();
-        assert!(text.contains(r#"vestibule_events_lost_total{reason="full"} 7"#), "{text}");
+        assert!(
+            text.contains(r#"vestibule_events_lost_total{reason="full"} 7"#),
+            "{text}"
+        );
     }
 
     #[tokio::test]

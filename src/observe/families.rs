@@ -90,7 +90,10 @@ impl Families {
         let (gate_seconds, upstream_seconds) = (to.gate_seconds()?, to.upstream_seconds()?);
         let (upstream_errors, upstream_up) = (to.upstream_errors()?, to.upstream_up()?);
         let (challenges, messages, issuers) = (to.challenges()?, to.messages()?, to.issuers()?);
-        let sessions = to.gauge("sessions", "Live sessions in the store, counted each minute.")?;
+        let sessions = to.gauge(
+            "sessions",
+            "Live sessions in the store, counted each minute.",
+        )?;
         let (hot_entries, hot_evictions) = to.hot_map()?;
         let (store_seconds, store_errors) = (to.store_seconds()?, to.store_errors()?);
         let (lockouts, events, events_lost) = (to.lockouts()?, to.events()?, to.events_lost()?);
@@ -99,7 +102,7 @@ impl Families {
         let (config_reloads, config_is_current) = to.config()?;
         let draining = to.gauge(
             "draining",
-            "1 from the moment this process takes no new connections because it is about to end.",
+            "Whether this process is about to end, and takes no new connections.",
         )?;
         let spans = to.spans()?;
         Ok(Self {
@@ -306,7 +309,7 @@ impl Registrar<'_> {
             )?,
             self.gauge(
                 "config_is_current",
-                "0 if the last reload was refused, so that an older config is in use than the file.",
+                "Whether the last reload was applied; at 0, an older config is in use than the file.",
             )?,
         ))
     }
@@ -358,10 +361,7 @@ impl<'a> Registrar<'a> {
         help: &str,
         labels: &[&str],
     ) -> Result<IntCounterVec, prometheus::Error> {
-        self.add(
-            Kind::Counter,
-            IntCounterVec::new(opts(name, help), labels)?,
-        )
+        self.add(Kind::Counter, IntCounterVec::new(opts(name, help), labels)?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {

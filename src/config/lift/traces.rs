@@ -34,7 +34,10 @@ impl Lift<'_> {
             self.error(at.key("sample"), text);
         }
         if raw.service_name.is_empty() {
-            self.error(at.key("service_name"), "is empty: write a name, or remove it");
+            self.error(
+                at.key("service_name"),
+                "is empty: write a name, or remove it",
+            );
         }
         is_in_the_clear?;
         Some(Some(Traces {

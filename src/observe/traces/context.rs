@@ -21,7 +21,10 @@ impl Context {
         let [.., a, b, c, d, e, f, g] = trace;
         let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
         // 2^56 values, which an f64 tells apart well enough.
-        #[allow(clippy::cast_precision_loss, reason = "a share of requests is no exact thing")]
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "a share of requests is no exact thing"
+        )]
         let part = random as f64 / (1_u64 << 56) as f64;
         Self {
             trace,
@@ -89,7 +92,11 @@ fn push(out: &mut String, byte: u8) {
 /// Exactly `N` bytes in lower case hex digits.
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
-    if digits.len() != 2 * N || digits.iter().any(|digit| !matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+    if digits.len() != 2 * N
+        || digits
+            .iter()
+            .any(|digit| !matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    {
         return None;
     }
     let mut out = [0; N];

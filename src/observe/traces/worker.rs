@@ -96,7 +96,8 @@ impl Worker {
                 true => context.upstream(),
                 false => context.nth(number),
             };
-            self.batch.push(record(own, Some(context.span), false, step));
+            self.batch
+                .push(record(own, Some(context.span), false, step));
         }
     }
 
@@ -111,7 +112,9 @@ impl Worker {
         let mut pauses = AGAIN_AFTER.iter();
         let sent = loop {
             match (self.exporter.send(message.clone()).await, pauses.next()) {
-                (Err(NotTaken { may_help: true, .. }), Some(pause)) => tokio::time::sleep(*pause).await,
+                (Err(NotTaken { may_help: true, .. }), Some(pause)) => {
+                    tokio::time::sleep(*pause).await
+                }
                 (sent, _) => break sent,
             }
         };
@@ -136,5 +139,79 @@ impl Worker {
             Ok(_) | Err(_) => {}
         }
         self.is_failing = failed > 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::Context;
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::config::model;
+    use std::collections::BTreeSet;
+
+    fn worker() -> Worker {
+        let config = model::Traces {
+            url: "http://127.0.0.1:9/v1/traces".to_owned(),
+            headers: Vec::new(),
+            sample: 1.0,
+            service_name: "vestibule".to_owned(),
+        };
+        let exporter = Exporter::new(&config).unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(1_000)));
+        Worker::new(exporter, clock, Metrics::new().unwrap())
+    }
+
+    #[test]
+    fn the_span_that_the_upstream_was_told_is_its_first_answers() {
+        let mut worker = worker();
+        let step = |kind, name| Step {
+            kind,
+            ..Step::since(Instant::now(), name)
+        };
+        let context = Context::fresh([1; 16], [9; 8], 1.0);
+        let steps = vec![
+            step(Kind::Internal, "gate"),
+            step(Kind::Client, "upstream failed"),
+            step(Kind::Upstream, "upstream"),
+            step(Kind::Upstream, "once more"),
+        ];
+        let root = step(Kind::Internal, "GET files");
+        worker.take(Ended {
+            context,
+            parent: None,
+            root,
+            steps,
+        });
+        let told = worker.batch.iter().find(|one| one.step.name == "upstream");
+        assert_eq!(told.map(|one| one.context), Some(context.upstream()));
+        let ids: BTreeSet<_> = worker.batch.iter().map(|one| one.context.span).collect();
+        assert_eq!(ids.len(), 5, "each has a name of its own");
+        for one in &worker.batch {
+            assert_eq!(one.parent, (!one.is_root).then_some(context.span));
+        }
+    }
+
+    #[test]
+    fn moments_become_times_of_day() {
+        let mut worker = worker();
+        let ended = Instant::now();
+        let began = ended.checked_sub(Duration::from_secs(3)).unwrap();
+        let root = Step {
+            ended,
+            ..Step::since(began, "GET files")
+        };
+        worker.take(Ended {
+            context: Context::fresh([1; 16], [9; 8], 1.0),
+            parent: Some([2; 8]),
+            root,
+            steps: Vec::new(),
+        });
+        let [one] = &worker.batch[..] else { panic!() };
+        let took = Duration::from_nanos(one.ended - one.began);
+        assert_eq!(took, Duration::from_secs(3));
+        let ago = 1_000_000_000_000 - one.ended;
+        assert!(Duration::from_nanos(ago) < Duration::from_secs(60));
+        assert_eq!(one.parent, Some([2; 8]));
     }
 }

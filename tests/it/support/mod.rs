@@ -1,6 +1,7 @@
 //! The parts of a test: the gateway's binary, a backend, an inbox for SMS, and a client.
 
 pub(crate) mod browser;
+pub(crate) mod collector;
 pub(crate) mod config;
 pub(crate) mod copyparty;
 pub(crate) mod gateway;
