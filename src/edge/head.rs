@@ -359,8 +359,14 @@ pub(super) mod tests {
             assert!(is_ok(&[("origin", origin)]), "{origin}");
         }
         let at_port = ("host", "files.example.org:8443");
-        assert!(is_ok(&[at_port, ("origin", "https://files.example.org:8443")]));
-        for other in ["https://files.example.org", "https://files.example.org:9443"] {
+        assert!(is_ok(&[
+            at_port,
+            ("origin", "https://files.example.org:8443")
+        ]));
+        for other in [
+            "https://files.example.org",
+            "https://files.example.org:9443",
+        ] {
             assert!(!is_ok(&[at_port, ("origin", other)]), "{other}");
         }
         for origin in [

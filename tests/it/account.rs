@@ -288,7 +288,10 @@ fn first_backup_code(page: &str) -> String {
 async fn of_fifty_sets_of_backup_codes_made_at_once_one_is_good() {
     let Site { gateway, .. } = Site::accounts_with(|setup| {
         setup
-            .with("dialects: [iogates]", "dialects: [iogates]\n    self_enrolment: true")
+            .with(
+                "dialects: [iogates]",
+                "dialects: [iogates]\n    self_enrolment: true",
+            )
             .with("codes:", "lockout: {delay_every: 0, lock_at: 0}\ncodes:")
     })
     .await;
@@ -300,7 +303,10 @@ async fn of_fifty_sets_of_backup_codes_made_at_once_one_is_good() {
         let request = request.try_clone().expect("a form");
         tries.spawn(async move {
             let answer = request.send().await.expect("answer");
-            (answer.status().as_u16(), answer.text().await.expect("a page"))
+            (
+                answer.status().as_u16(),
+                answer.text().await.expect("a page"),
+            )
         });
     }
     let mut codes = Vec::new();

@@ -420,7 +420,10 @@ async fn fifty_refusals_beside_an_approval_leave_it_in_or_out() {
     let refusals = futures_util::future::join_all((0..50).map(|_| refuse()));
     let fields = [("action", "verify"), ("code", code.as_str())];
     let (statuses, approved) = tokio::join!(refusals, person.send(&fields));
-    assert!(statuses.iter().all(|status| [303, 404].contains(status)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [303, 404].contains(status)),
+        "{statuses:?}"
+    );
     let is_in = world.get("/plan.txt", PASSWORD).await.status() == 200;
     assert_eq!(is_in, approved.status() == 303, "{statuses:?}");
     // Ended one way, it cannot end the other way.

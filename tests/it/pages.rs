@@ -304,7 +304,11 @@ async fn fifty_sign_outs_at_once_end_one_token_and_all_say_so() {
     let out = "/.vestibule/sign-out";
     let page = browser.get(out).await.text().await.expect("a page");
     let digest = form_of(&page);
-    let jar: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let jar: Vec<_> = browser
+        .cookies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     let request = gateway.http.post(gateway.url(out));
     let request = request
         .form(&[("form", digest.as_str())])

@@ -401,7 +401,7 @@ async fn factors_are_added_replaced_and_removed() {
 async fn where_only_the_operator_enrols_the_last_factor_stays() {
     let (site, token) = Site::of_bob_with(|config| config.self_enrolment = false).await;
     let user = user_of(&site, &token).await;
-    let browser = Browser::of(&site, &token, "abc");
+    let mut browser = Browser::of(&site, &token, "abc");
     for page in [ENROL, TOTP, SMS] {
         let refused = browser.get(page).await;
         assert_eq!(refused.status(), 403, "{page}");
@@ -478,7 +478,7 @@ async fn with_the_token_alone_or_without_sudo_no_form_changes_anything() {
 #[tokio::test]
 async fn no_form_of_another_page_or_browser_is_taken_and_no_get_changes_anything() {
     let (site, token) = Site::of_bob().await;
-    let (browser, _) = of_bob_verified(&site, &token).await;
+    let (mut browser, _) = of_bob_verified(&site, &token).await;
     let user = user_of(&site, &token).await;
     let before = state(&site, user).await;
     let foreign = site.world().auth.keys.form("another browser").text();
@@ -595,7 +595,7 @@ async fn whoever_has_nothing_but_a_passkey_is_asked_for_it() {
     let added = first.post(PASSKEYS, &form).await;
     assert_eq!(added.status(), 303, "{}", added.text());
 
-    let other = Browser::of(&site, &token, "other");
+    let mut other = Browser::of(&site, &token, "other");
     let challenge = "/.vestibule/challenge?return_to=/dir/";
     let shown = other.get(challenge).await;
     assert_eq!(shown.status(), 200);
@@ -617,7 +617,7 @@ async fn whoever_has_nothing_but_a_passkey_is_asked_for_it() {
 #[tokio::test]
 async fn nobody_is_led_to_another_site() {
     let (site, token) = Site::of_bob().await;
-    let (browser, _) = of_bob_verified(&site, &token).await;
+    let (mut browser, _) = of_bob_verified(&site, &token).await;
     for elsewhere in ["//evil.example", "https://evil.example", "/%5Cevil.example"] {
         for page in [ENROL, BACKUP] {
             let shown = browser.get(&format!("{page}?return_to={elsewhere}")).await;

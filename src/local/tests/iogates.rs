@@ -55,16 +55,16 @@ async fn a_start_sends_one_code() {
 async fn a_right_code_opens_the_gate_for_its_pair() {
     let (site, token) = site().await;
     let code = start(&site, &token).await;
-    assert!(!site.is_open(&token, "d1").await);
+    assert!(!site.is_open(&token, Some("d1")).await);
     let answer = verify(&site, &token, &code).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(
         answer.json(),
         serde_json::json!({"message": "Code accepted"})
     );
-    assert!(site.is_open(&token, "d1").await, "issued to it");
+    assert!(site.is_open(&token, Some("d1")).await, "issued to it");
     assert!(site.is_open(&token, None).await);
-    assert!(!site.is_open(&token, "d2").await);
+    assert!(!site.is_open(&token, Some("d2")).await);
 
     let again = site.answer(call(&site, &token, "")).await;
     let body = again.json();
@@ -97,7 +97,7 @@ async fn a_session_without_a_named_device_does_not_outlive_the_tokens_move_to_an
     };
     store.put_token(moved).await.unwrap();
     site.world().advance(30);
-    assert!(site.is_open(&token, "d1").await);
+    assert!(site.is_open(&token, Some("d1")).await);
     assert!(!site.is_open(&token, None).await);
 }
 
@@ -111,8 +111,8 @@ async fn a_named_device_is_verified_for_itself() {
     let by_header = call(&site, &token, &format!("?authcode={code}"));
     let answer = site.answer(by_header.header("x-device-id", "d2")).await;
     assert_eq!(answer.status(), 200);
-    assert!(site.is_open(&token, "d2").await);
-    assert!(!site.is_open(&token, "d1").await);
+    assert!(site.is_open(&token, Some("d2")).await);
+    assert!(!site.is_open(&token, Some("d1")).await);
     assert!(!site.is_open(&token, None).await);
 }
 
@@ -380,10 +380,8 @@ async fn a_share_is_verified_within_its_scope() {
     let token = answer.json()["token"].as_str().unwrap().to_owned();
     let code = start(&site, &token).await;
     assert_eq!(verify(&site, &token, &code).await.status(), 200);
-    assert!(
-        !site.is_open(&token, None).await,
-        "/secret is not in /dir/"
-    );
+    let secret = site.is_open_at("/secret", &token, None).await;
+    assert!(!secret, "/secret is not in /dir/");
     let again = site.answer(call(&site, &token, "")).await;
     assert_eq!(again.json()["auth_required"], false);
 }

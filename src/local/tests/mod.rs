@@ -13,8 +13,8 @@ mod sign_in;
 mod tokens;
 mod ziik;
 
-use super::{Call, Local, Reply, table};
 use self::browser::Browser;
+use super::{Call, Local, Reply, table};
 use crate::auth::fixture::{REALM, World};
 use crate::auth::ports::{Sessions as _, Tokens as _};
 use crate::clock::Clock;

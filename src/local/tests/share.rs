@@ -1,6 +1,6 @@
 //! `GET|POST /share/{token}`.
 
-use super::browser::{DEVICE, TOKEN};
+use super::browser::TOKEN;
 use super::*;
 use crate::auth::DeliveryError;
 use crate::auth::fixture::{START, contact};
@@ -192,7 +192,7 @@ async fn the_press_comes_from_the_page_and_names_one_of_its_recipients() {
         assert!(answer.text().contains("role=\"alert\""), "{form}");
     }
     let digest = site.world().auth.keys.form("other").text();
-    let stale = browser.dressed(site.call(Method::POST, "/share/link"));
+    let stale = browser.call(Method::POST, "/share/link");
     let stale = stale.form(&format!("recipient=0&factor=sms&form={digest}"));
     assert_eq!(site.answer(stale).await.status(), 403);
     let digest = site
@@ -200,7 +200,7 @@ async fn the_press_comes_from_the_page_and_names_one_of_its_recipients() {
         .auth
         .keys
         .form(browser.device.as_ref().unwrap());
-    let foreign = browser.dressed(site.call(Method::POST, "/share/link"));
+    let foreign = browser.call(Method::POST, "/share/link");
     let foreign = foreign
         .header("origin", "https://evil.example")
         .form(&format!("recipient=0&factor=sms&form={}", digest.text()));
