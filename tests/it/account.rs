@@ -323,7 +323,7 @@ async fn of_fifty_sets_of_backup_codes_made_at_once_one_is_good() {
     let challenge = "/.vestibule/challenge?return_to=/file";
     let mut good = 0;
     for code in &codes {
-        let form = format!("action=verify&code={}", code.replace(' ', "+"));
+        let form = format!("action=recover&code={}", code.replace(' ', "+"));
         let answer = phone.form(challenge, &form).await.send().await;
         good += usize::from(answer.expect("answer").status() == 303);
     }
