@@ -13,7 +13,6 @@ use crate::auth::basic::Passwords;
 use crate::auth::ports::{Store, StoreError};
 use crate::auth::signing::Signer;
 use crate::auth::{Auth, Deliver, Settings};
-use crate::cli::operator::Operator;
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::Config;
 use crate::delivery::Providers;
@@ -31,6 +30,7 @@ use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
 use crate::observe::timed::Timed;
 use crate::observe::traces::{self, Tracer};
+use crate::operator::Operator;
 use crate::store;
 use arc_swap::ArcSwap;
 use issuers::Issuers;
@@ -455,7 +455,7 @@ fn settings(config: &Config) -> Settings {
         sends_mail: config.delivery.email.is_some(),
         sends_sms: !config.delivery.sms.is_empty(),
         service_name: (config.portal.name.as_ref().or(host))
-            .map_or_else(|| "file access".to_owned(), Clone::clone),
+            .map_or_else(|| "Files".to_owned(), Clone::clone),
     }
 }
 
