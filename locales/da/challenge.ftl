@@ -27,3 +27,6 @@ challenge-other = Bekræft på en anden måde
 challenge-wrong-backup = Det er ikke en af dine reservekoder, eller også er den brugt før.
 challenge-no-backup = En reservekode har otte cifre. Indtast dem alle.
 challenge-locked-backup = Du kan stadig komme ind med en reservekode.
+challenge-remember = Husk denne browser i { $span }
+challenge-remember-forever = Husk denne browser
+challenge-remember-about = Når du logger ind her igen, er din adgangskode nok. Ikke på en computer, som andre også bruger.

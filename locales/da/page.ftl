@@ -12,3 +12,7 @@ page-hours = { $count ->
     [one] { $count } time
    *[other] { $count } timer
 }
+page-days = { $count ->
+    [one] { $count } dag
+   *[other] { $count } dage
+}

@@ -27,3 +27,6 @@ challenge-other = Anders bestätigen
 challenge-wrong-backup = Das ist keiner Ihrer Ersatzcodes, oder er wurde schon benutzt.
 challenge-no-backup = Ein Ersatzcode hat acht Ziffern. Geben Sie alle ein.
 challenge-locked-backup = Mit einem Ersatzcode kommen Sie trotzdem hinein.
+challenge-remember = Diesen Browser { $span } lang merken
+challenge-remember-forever = Diesen Browser merken
+challenge-remember-about = Wenn Sie sich hier wieder anmelden, genügt Ihr Passwort. Nicht auf einem Computer, den auch andere benutzen.

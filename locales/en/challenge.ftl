@@ -27,3 +27,6 @@ challenge-other = Confirm in another way
 challenge-wrong-backup = This is not one of your backup codes, or it has been used before.
 challenge-no-backup = A backup code has eight digits. Type all of them.
 challenge-locked-backup = You can still get in with a backup code.
+challenge-remember = Remember this browser for { $span }
+challenge-remember-forever = Remember this browser
+challenge-remember-about = When you sign in here again, your password is enough. Not for a computer that others use.

@@ -27,3 +27,6 @@ challenge-other = Confirmar de otra manera
 challenge-wrong-backup = No es ninguno de sus códigos de respaldo, o ya se ha usado.
 challenge-no-backup = Un código de respaldo tiene ocho cifras. Escríbalas todas.
 challenge-locked-backup = Todavía puede entrar con un código de respaldo.
+challenge-remember = Recordar este navegador durante { $span }
+challenge-remember-forever = Recordar este navegador
+challenge-remember-about = Cuando vuelva a iniciar sesión aquí, bastará con su contraseña. No lo marque en un ordenador que usen otras personas.

@@ -27,3 +27,6 @@ challenge-other = Confirmer autrement
 challenge-wrong-backup = Ce n’est pas l’un de vos codes de secours, ou il a déjà servi.
 challenge-no-backup = Un code de secours a huit chiffres. Saisissez-les tous.
 challenge-locked-backup = Vous pouvez encore entrer avec un code de secours.
+challenge-remember = Mémoriser ce navigateur pendant { $span }
+challenge-remember-forever = Mémoriser ce navigateur
+challenge-remember-about = À votre prochaine connexion ici, votre mot de passe suffira. À ne pas cocher sur un ordinateur que d’autres utilisent.

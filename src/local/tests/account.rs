@@ -89,6 +89,7 @@ impl<'s> Browser<'s> {
             success_token: None,
             path: "/dir/a",
             destination: None,
+            is_background: false,
         };
         let decision = self.site.local.gate.admit(&question).await;
         matches!(decision, Decision::Permit(_))

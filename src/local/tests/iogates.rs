@@ -43,6 +43,7 @@ async fn is_open(site: &Site, token: &str, device: Option<&str>) -> bool {
         success_token: None,
         path: "/secret",
         destination: None,
+        is_background: false,
     };
     matches!(site.local.gate.admit(&question).await, Decision::Permit(_))
 }

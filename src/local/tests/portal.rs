@@ -54,6 +54,7 @@ async fn is_open(site: &Site, token: &str, device: &str) -> bool {
         success_token: None,
         path: "/dir/a",
         destination: None,
+        is_background: false,
     };
     matches!(site.local.gate.admit(&question).await, Decision::Permit(_))
 }
