@@ -1,7 +1,6 @@
 challenge-choose-title = Bekræft, at det er dig
 challenge-code-title = Indtast din kode
 challenge-backup-title = Indtast en reservekode
-challenge-error = Fejl: { $title }
 challenge-why = { $service } beder om endnu et bevis, før du kan komme ind.
 challenge-program = Det bekræfter det program eller den enhed, som linket kommer fra, ikke kun denne browser. Fortsæt kun, hvis du selv har åbnet det lige nu.
 challenge-how = Vælg, hvordan du vil bekræfte det.

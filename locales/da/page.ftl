@@ -16,3 +16,4 @@ page-days = { $count ->
     [one] { $count } dag
    *[other] { $count } dage
 }
+page-error = Fejl: { $title }

@@ -1,7 +1,6 @@
 challenge-choose-title = Bestätigen Sie, dass Sie es sind
 challenge-code-title = Code eingeben
 challenge-backup-title = Ersatzcode eingeben
-challenge-error = Fehler: { $title }
 challenge-why = { $service } verlangt noch einen zweiten Nachweis, bevor Sie hineinkommen.
 challenge-program = Damit bestätigen Sie das Programm oder Gerät, von dem dieser Link kommt, nicht nur diesen Browser. Machen Sie nur weiter, wenn Sie ihn gerade selbst geöffnet haben.
 challenge-how = Wählen Sie, wie Sie bestätigen möchten.

@@ -16,3 +16,4 @@ page-days = { $count ->
     [one] { $count } Tag
    *[other] { $count } Tage
 }
+page-error = Fehler: { $title }

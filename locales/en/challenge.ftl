@@ -1,7 +1,6 @@
 challenge-choose-title = Confirm that it is you
 challenge-code-title = Enter your code
 challenge-backup-title = Enter a backup code
-challenge-error = Error: { $title }
 challenge-why = { $service } asks for one more proof before it lets you in.
 challenge-program = This confirms the program or device that this link came from, not only this browser. Go on only if you opened it yourself just now.
 challenge-how = Choose how you want to give it.

@@ -16,3 +16,4 @@ page-days = { $count ->
     [one] { $count } day
    *[other] { $count } days
 }
+page-error = Error: { $title }

@@ -1,7 +1,6 @@
 challenge-choose-title = Confirme que es usted
 challenge-code-title = Introduzca su código
 challenge-backup-title = Introduzca un código de respaldo
-challenge-error = Error: { $title }
 challenge-why = { $service } pide una prueba más antes de dejarle entrar.
 challenge-program = Así confirma el programa o dispositivo del que viene este enlace, no solo este navegador. Continúe únicamente si acaba de abrirlo usted mismo.
 challenge-how = Elija cómo quiere darla.

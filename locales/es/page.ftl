@@ -16,3 +16,4 @@ page-days = { $count ->
     [one] { $count } día
    *[other] { $count } días
 }
+page-error = Error: { $title }

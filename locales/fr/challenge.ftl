@@ -1,7 +1,6 @@
 challenge-choose-title = Confirmez que c’est bien vous
 challenge-code-title = Saisissez votre code
 challenge-backup-title = Saisissez un code de secours
-challenge-error = Erreur : { $title }
 challenge-why = { $service } demande une preuve de plus avant de vous laisser entrer.
 challenge-program = Vous confirmez ainsi le programme ou l’appareil d’où vient ce lien, et pas seulement ce navigateur. Ne continuez que si vous venez de l’ouvrir vous-même.
 challenge-how = Choisissez comment la donner.

@@ -16,3 +16,4 @@ page-days = { $count ->
     [one] { $count } jour
    *[other] { $count } jours
 }
+page-error = Erreur : { $title }

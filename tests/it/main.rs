@@ -24,6 +24,7 @@ mod outside;
 mod pages;
 mod protocols;
 mod races;
+mod remember;
 mod rules;
 mod shares;
 mod timing;

@@ -68,7 +68,7 @@ fn what_is_wrong_with_them_is_told() {
         ),
         (
             "background: [{paths: [/a], methods: [get]}]",
-            "18:41: routes[0].background[0].methods[0]",
+            "18:42: routes[0].background[0].methods[0]",
             "upper case",
         ),
         (

@@ -304,6 +304,7 @@ async fn apis_share_links_and_named_devices_do_not_remember() {
     let browser = remembered(&site).await;
     let cookie = format!("{BROWSER}={}", browser.secret().unwrap());
     // A sign-in by an API is asked for its second factor, whatever cookie comes with it.
+    site.world().advance(60);
     let body = r#"{"username": "ann", "password": "right", "deviceId": "d"}"#;
     let call = site.call(Method::POST, "/api/authtoken").json(body);
     let answer = site.answer(call.header("cookie", &cookie)).await;

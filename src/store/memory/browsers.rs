@@ -11,6 +11,7 @@ use crate::gate::session::{Factor, Session};
 use crate::id::{BrowserId, SessionId, UserId};
 use crate::store::rules::{self, Remembered};
 use async_trait::async_trait;
+use std::collections::HashSet;
 
 /// A browser with whose it is.
 #[derive(Debug)]
@@ -33,10 +34,8 @@ impl State {
         let known = [Some(new.digest), new.instead_of];
         self.browsers
             .retain(|_, it| it.user != user || !known.contains(&Some(it.digest)));
-        for other in self.browsers.values_mut() {
-            if Some(other.digest) == new.instead_of {
-                other.digest = new.digest;
-            }
+        if let Some(before) = new.instead_of.filter(|before| *before != new.digest) {
+            self.move_browser(before, new.digest);
         }
         let id = BrowserId(next(&mut self.last.browser));
         let kept = KeptBrowser {
@@ -57,6 +56,17 @@ impl State {
         let first_gone = newest.skip(rules::BROWSERS_OF_USER_MAX).max();
         self.browsers
             .retain(|id, it| it.user != user || first_gone.is_none_or(|gone| *id > gone));
+    }
+
+    /// Who is remembered by one secret, is so by another from now on.
+    fn move_browser(&mut self, from: BrowserDigest, to: BrowserDigest) {
+        let moving = self.browsers.values().filter(|it| it.digest == from);
+        let moving: HashSet<UserId> = moving.map(|it| it.user).collect();
+        self.browsers
+            .retain(|_, it| it.digest != to || !moving.contains(&it.user));
+        for it in self.browsers.values_mut().filter(|it| it.digest == from) {
+            it.digest = to;
+        }
     }
 
     /// Forgets the browsers in which this kind of factor was passed.

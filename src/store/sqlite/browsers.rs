@@ -28,7 +28,7 @@ pub(super) async fn remember(
             .bind(user.0)
             .execute(&mut *conn)
             .await?;
-        sqlx::query("UPDATE remembered SET browser = ?2 WHERE browser = ?1")
+        sqlx::query("UPDATE OR REPLACE remembered SET browser = ?2 WHERE browser = ?1")
             .bind(&before.0[..])
             .bind(&new.digest.0[..])
             .execute(&mut *conn)
