@@ -47,8 +47,7 @@ pub(super) struct Config {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) lockout: Lockout,
-    /// For how long after a verification the most sensitive settings may be changed. Nothing in this
-    /// version asks for it yet.
+    /// For how long after a verification the most sensitive settings may be changed.
     #[serde(default = "sudo")]
     pub(super) sudo: Period,
     #[serde(default)]
