@@ -1,3 +1,5 @@
+//! Browsers that are remembered, through the use cases: for whom, for how long, and until when.
+
 use super::*;
 use crate::auth::challenge::{Accept, Becomes, VerifyError};
 use crate::auth::fixture::{REALM, START, World};
