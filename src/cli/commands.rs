@@ -4,7 +4,7 @@
 use super::args::{self, Identity, OutputForm};
 use super::error::CliError;
 use super::operator::command::{Command, RecipientAdd, Revoke, ShareAdd, UserAdd, Whom};
-use super::{client, say};
+use super::{client, say, upkeep};
 use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
 use crate::identity::accounts::hash_password;
@@ -43,6 +43,10 @@ pub(super) fn key(config: &Path, command: args::Key) -> Result<(), CliError> {
             let command = Command::KeyRotate { at_once: now };
             operate(config, command, output)
         }
+        args::Key::Replace {
+            new_key_file,
+            output,
+        } => upkeep::replace_key(config, &new_key_file, output),
     }
 }
 
