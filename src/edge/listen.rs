@@ -1069,6 +1069,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_on_its_way_when_the_gateway_stops_is_answered() {
+        let edge = Edge::start(limits());
+        let mut new = edge.connect().await;
+        let mut kept = edge.connect().await;
+        assert_eq!(ask(&mut kept, GET).await.0, 200);
+        edge.until_open(2).await;
+        edge.stop.send(true).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for client in [&mut new, &mut kept] {
+            assert_eq!(ask(client, GET).await.0, 200);
+            ended(client).await;
+        }
+        edge.stopped().await;
+    }
+
+    #[tokio::test]
     async fn draining_is_bounded() {
         let mut limits = limits();
         limits.timeouts.drain = Duration::from_millis(200);

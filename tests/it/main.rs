@@ -6,6 +6,7 @@
 mod support;
 
 mod account;
+mod backup;
 mod bad_input;
 mod browser;
 mod conformance;
@@ -29,3 +30,4 @@ mod shares;
 mod timing;
 mod tokens;
 mod transfer;
+mod upgrade;
