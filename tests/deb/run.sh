@@ -8,7 +8,12 @@ set -euo pipefail
 package=$(realpath "$1") newer=$(realpath "$2")
 here=$(realpath "$(dirname "$0")")
 
-fail() { echo "FAILED: $*" >&2; exit 1; }
+init=
+fail() {
+  echo "FAILED: $*" >&2
+  [ -z "$init" ] || in_machine journalctl -q --no-pager -n 30 >&2 || true
+  exit 1
+}
 ok() { echo "ok: $*"; }
 
 [ "$(id -u)" = 0 ] || fail "the package's test makes a machine out of namespaces: run it as root"
@@ -69,7 +74,7 @@ snapshot() {
 echo "== a new machine"
 # Without the package, so that what there is afterwards can be compared.
 before=$(snapshot)
-in_machine dpkg -i /tmp/packages/one.deb >/dev/null || fail "dpkg -i"
+in_machine dpkg -i /tmp/packages/one.deb >/dev/null 2>&1 || fail "dpkg -i"
 ok "it installs"
 [ -z "$(in_machine dpkg -V vestibule)" ] || fail "dpkg -V: $(in_machine dpkg -V vestibule)"
 ok "dpkg -V finds every file as it was packed"
