@@ -1,12 +1,11 @@
 //! How a command fails: one text that says how to mend it, and an exit code.
 
 use super::demo::DemoError;
-use super::operator::OperatorError;
 use super::socket::SocketError;
 use crate::app::StartError;
-use crate::identity::accounts::HashError;
 use crate::observe::audit::NotFlushed;
 use crate::observe::log::LogError;
+use crate::operator::problem::Problem;
 use crate::store::{FileError, OpenError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,11 +18,15 @@ pub(super) enum CliError {
     Config(#[from] crate::config::Errors),
     #[error(transparent)]
     Log(#[from] LogError),
-    #[error(transparent)]
-    Operator(#[from] OperatorError),
-    /// As the running gateway said.
-    #[error("{message}")]
-    Gateway { message: String, usage: bool },
+    /// As the operator's API said.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    #[error(
+        "the gateway answered what this program does not understand ({0}): is it another version?"
+    )]
+    OtherVersion(String),
+    #[error("the request could not be made: {0}")]
+    Here(String),
     #[error(
         "the gateway's admin socket {} cannot be used ({cause}): run this as root or as the \
          gateway's user", path.display()
@@ -55,8 +58,6 @@ pub(super) enum CliError {
     PasswordFile { path: PathBuf, cause: String },
     #[error("the password is {0}")]
     BadPassword(&'static str),
-    #[error(transparent)]
-    Hash(#[from] HashError),
     #[error("{0}")]
     Entropy(#[from] crate::entropy::NoEntropy),
     #[error("the runtime could not be started: {0}")]
@@ -80,8 +81,7 @@ impl CliError {
             | Self::NoAdminAddress
             | Self::KeyFile { .. }
             | Self::File(FileError::Memory | FileError::SameKey | FileError::Exists(_)) => true,
-            Self::Operator(error) => error.is_usage(),
-            Self::Gateway { usage, .. } => *usage,
+            Self::Refused(problem) => problem.is_usage(),
             _ => false,
         };
         if usage { 2 } else { 1 }
