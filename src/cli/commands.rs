@@ -248,7 +248,7 @@ fn operate(
 
 impl OutputForm {
     /// An answer as it is printed.
-    fn show<T: Serialize>(
+    pub(super) fn show<T: Serialize>(
         self,
         answer: &T,
         for_people: impl FnOnce(&T) -> String,

@@ -28,14 +28,11 @@ const ANSWER_BYTES_MAX: u64 = 4_096;
 pub(super) fn backup(config: &Path, to: &Path, form: OutputForm) -> Result<(), CliError> {
     let config = config::load(config)?;
     let bytes = block_on(store::back_up(&config.store.engine, &config.store.key, to))??;
-    if form.json {
-        say(&format!("{}\n", json!({"file": to, "bytes": bytes})));
-    } else {
-        say(&format!(
-            "{}: {bytes} bytes, checked. Of use only with the store key: keep a copy of that elsewhere\n",
-            to.display()
-        ));
-    }
+    let made = json!({"file": to, "bytes": bytes});
+    say(&form.show(&made, |_| {
+        let to = to.display();
+        format!("{to}: {bytes} bytes, checked. Of use only with the store key: keep a copy of that elsewhere\n")
+    })?);
     Ok(())
 }
 
@@ -48,18 +45,14 @@ pub(super) fn replace_key(config: &Path, new: &Path, form: OutputForm) -> Result
     let (engine, key) = (&config.store.engine, &config.store.key);
     let replacing = store::replace_key(engine, key, &new_key, Arc::new(OsEntropy));
     let replaced = block_on(replacing)??;
-    let next = "put it where store.key of the config points before the gateway is restarted; \
-                the old key opens only backups that were made before";
-    if form.json {
-        say(&format!("{}\n", json!({"replaced": replaced})));
-    } else if replaced {
-        say(&format!("{} opens the store now: {next}\n", new.display()));
-    } else {
-        say(&format!(
-            "{} opened the store already: {next}\n",
+    say(&form.show(&json!({"replaced": replaced}), |_| {
+        let opens = if replaced { "opens the store now" } else { "opened the store already" };
+        format!(
+            "{} {opens}: put it where store.key of the config points before the gateway is restarted; \
+             the old key opens only backups that were made before\n",
             new.display()
-        ));
-    }
+        )
+    })?);
     Ok(())
 }
 

@@ -22,6 +22,7 @@ mod mounts;
 mod openapi;
 mod operator;
 mod outside;
+mod packages;
 mod pages;
 mod protocols;
 mod races;
