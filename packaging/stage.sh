@@ -9,7 +9,7 @@ out=target/package
 rm -rf "$out"
 mkdir -p "$out"
 
-"$program" man >"$out/vestibule.1"
+"$program" man --dir "$out/man"
 "$program" completions bash >"$out/vestibule.bash"
 "$program" completions zsh >"$out/_vestibule"
 "$program" completions fish >"$out/vestibule.fish"
