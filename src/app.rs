@@ -19,6 +19,7 @@ use crate::delivery::Providers;
 use crate::digest::DigestKeys;
 use crate::edge::listen::{self, Listeners};
 use crate::edge::proxy::{Gateway, Snapshot};
+use crate::edge::sockets::{PassedError, Sockets};
 use crate::edge::{h2, proxy};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::gate::{Gate, Witness};
@@ -47,6 +48,8 @@ use upstreams::{keep_checking, keep_resolving, unresolved};
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Passed(#[from] PassedError),
     #[error(transparent)]
     Bind(#[from] listen::BindError),
     #[error("the admin listener cannot use {address}: {source}; set admin.address to a free one")]
@@ -116,8 +119,10 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything on the current tokio runtime. Returns when the sockets are bound.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    /// Starts everything on the current tokio runtime, on the sockets that were passed to the process
+    /// and on new ones. Returns when all of them are there.
+    pub async fn start(config: Config, mut sockets: Sockets) -> Result<Self, StartError> {
+        sockets.only(&addresses(&config))?;
         let base = Base::open(&config).await?;
         // Before the first session can be cached, so that no revocation is missed.
         let feed_from = base.store.feed_head().await?;
@@ -129,6 +134,7 @@ impl App {
 
         let listeners = Listeners::bind(
             &config.listeners,
+            &mut sockets,
             listen_limits(&config),
             base.metrics.clone(),
             base.clock.now(),
@@ -154,7 +160,10 @@ impl App {
         ];
         let health = Arc::new(Health::new(Arc::clone(&base.store) as _));
         let admin = match config.admin.address {
-            Some(at) => Some(serve_admin(at, &base.metrics, &health, &mut beside).await?),
+            Some(at) => {
+                let admin = (&base.metrics, &health);
+                Some(serve_admin(at, &mut sockets, admin, &mut beside)?)
+            }
             None => None,
         };
         name_metrics(&config, &control, &base.metrics);
@@ -418,6 +427,12 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
         || old.sessions.hot_max != new.sessions.hot_max
 }
 
+/// Where the gateway listens for TCP.
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let clients = config.listeners.iter().map(|listener| listener.address);
+    clients.chain(config.admin.address).collect()
+}
+
 fn listen_limits(config: &Config) -> listen::Limits {
     listen::Limits {
         timeouts: config.timeouts.clone(),
@@ -464,16 +479,14 @@ fn hashing_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-async fn serve_admin(
+fn serve_admin(
     address: SocketAddr,
-    metrics: &Metrics,
-    health: &Arc<Health>,
+    sockets: &mut Sockets,
+    (metrics, health): (&Metrics, &Arc<Health>),
     beside: &mut Vec<JoinHandle<()>>,
 ) -> Result<SocketAddr, StartError> {
     let failed = |source| StartError::Admin { address, source };
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(failed)?;
+    let listener = sockets.listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let router = admin::router(metrics.clone(), Arc::clone(health));
     // It ends with the process: while requests in flight finish, it says that this one is draining.

@@ -184,6 +184,7 @@ impl Auth {
             token,
             user,
             expires_at: share.expires_at,
+            session: None,
         })
     }
 

@@ -6,6 +6,7 @@
 mod support;
 
 mod account;
+mod backup;
 mod bad_input;
 mod browser;
 mod conformance;
@@ -22,12 +23,15 @@ mod observability;
 mod openapi;
 mod operator;
 mod outside;
+mod packages;
 mod pages;
 mod protocols;
 mod races;
+mod remember;
 mod rules;
 mod shares;
 mod timing;
 mod tokens;
 mod traces;
 mod transfer;
+mod upgrade;
