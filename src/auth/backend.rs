@@ -5,6 +5,7 @@
 //! rest must meet the delay which the first ones earn.
 
 use super::crowd::Seat;
+use super::failures::FailedAt;
 use super::lockout::LockoutPolicy;
 use super::ports::Counted;
 use super::sign_in::SignInError;
@@ -75,7 +76,11 @@ impl Auth {
     /// The backend refused it.
     pub async fn backend_refused(&self, guess: Guess) -> Result<(), SignInError> {
         let failed = self.counted(&guess.accounts, guess.from);
-        self.store.failed(&failed, self.clock.now()).await?;
+        let failed_at = FailedAt {
+            route: &guess.route,
+            address: guess.from,
+        };
+        self.count_failure(&failed, failed_at).await?;
         self.events.emit(Event {
             kind: EventKind::Refused,
             user: None,

@@ -5,6 +5,7 @@
 //! only this recipient gets.
 
 use super::challenge::{Message, StartError, Started};
+use super::failures::FailedAt;
 use super::ports::{FactorKind, Purpose, Recipient, Share};
 use super::sign_in::{Grant, SignInContext, SignInError, SignedIn};
 use super::{Asker, Auth, subject};
@@ -76,7 +77,12 @@ impl Auth {
         }
         let lockout = self.settings.load().lockout;
         let failed = subject::counted_address(&self.keys, at.address, &lockout);
-        self.store.failed(&[failed], now).await?;
+        let (route, from) = (at.route, at.address);
+        let failed_at = FailedAt {
+            route,
+            address: from,
+        };
+        self.count_failure(&[failed], failed_at).await?;
         self.emit_sign_in(at, EventKind::Refused, None, "unknown share");
         Err(SignInError::Wrong)
     }
@@ -178,6 +184,7 @@ impl Auth {
             token,
             user,
             expires_at: share.expires_at,
+            session: None,
         })
     }
 

@@ -3,6 +3,7 @@
 //! What makes one good is its digest in the store: the signature is for others, and is never looked
 //! at here. A refresh token is stored as one, so that it never passes for an access token.
 
+use super::failures::FailedAt;
 use super::lockout::Blocked;
 use super::ports::{
     Born, Issue, Refreshed, Rotation, SigningAlgorithm, StoreError, Stored, Token, Whence,
@@ -370,8 +371,11 @@ impl Auth {
     ) -> Result<Exchanged, RefreshError> {
         let lockout = self.settings.load().lockout;
         let failed = subject::counted_address(&self.keys, at.address, &lockout);
-        let now = self.clock.now();
-        self.store.failed(&[failed], now).await?;
+        let failed_at = FailedAt {
+            route: at.route,
+            address: at.address,
+        };
+        self.count_failure(&[failed], failed_at).await?;
         self.emit_refresh(at, EventKind::Refused, user, detail);
         Err(RefreshError::Invalid)
     }

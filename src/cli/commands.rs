@@ -2,7 +2,7 @@
 
 use super::args;
 use super::error::CliError;
-use super::{operate, say};
+use super::{operate, say, upkeep};
 use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
 use base64::Engine as _;
@@ -41,6 +41,10 @@ pub(super) fn key(config: &Path, command: args::Key) -> Result<(), CliError> {
             Ok(())
         }
         args::Key::Rotate { now, output } => operate::rotate_keys(config, now, output),
+        args::Key::Replace {
+            new_key_file,
+            output,
+        } => upkeep::replace_key(config, &new_key_file, output),
     }
 }
 

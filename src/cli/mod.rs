@@ -11,6 +11,7 @@ mod secrets;
 mod serve;
 pub mod socket;
 mod tables;
+mod upkeep;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -57,6 +58,8 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Check { without_files } => commands::check(&cli.config, without_files),
         Command::Schema => commands::schema(),
         Command::Key(command) => commands::key(&cli.config, command),
+        Command::Backup { to, output } => upkeep::backup(&cli.config, &to, output),
+        Command::Health => upkeep::health(&cli.config),
         Command::User(command) => operate::user(&cli.config, command),
         Command::Factor(command) => operate::factor(&cli.config, command),
         Command::Share(command) => operate::share(&cli.config, command),

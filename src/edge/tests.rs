@@ -5,6 +5,7 @@ mod lane;
 use super::h2::{h2_options, server_options};
 use super::listen::{Limits, Listeners};
 use super::proxy::{Gateway, Snapshot, build};
+use super::sockets::Sockets;
 use super::stall::Watched;
 use super::watch::{Exchange, Learner};
 use crate::auth::fixture;
@@ -285,6 +286,7 @@ fn config(identity: Identity, server: String) -> model::Config {
         upstreams: BTreeMap::new(),
         routes: vec![super::head::tests::route(identity, Vec::new()).config],
         portal: model::Portal::default(),
+        traces: None,
         log: model::Log {
             json: false,
             level: "info".to_owned(),
@@ -405,6 +407,7 @@ impl World {
         };
         let listeners = Listeners::bind(
             &config.listeners,
+            &mut Sockets::default(),
             limits,
             metrics.clone(),
             SystemClock.now(),

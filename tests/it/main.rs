@@ -6,6 +6,7 @@
 mod support;
 
 mod account;
+mod backup;
 mod bad_input;
 mod browser;
 mod conformance;
@@ -18,15 +19,20 @@ mod lane;
 mod mail;
 mod main_job;
 mod mounts;
+mod observability;
 mod openapi;
 mod operator;
 mod operator_api;
 mod outside;
+mod packages;
 mod pages;
 mod protocols;
 mod races;
+mod remember;
 mod rules;
 mod shares;
 mod timing;
 mod tokens;
+mod traces;
 mod transfer;
+mod upgrade;

@@ -111,7 +111,8 @@ pub struct AuditLine {
 pub trait Oversight: Send + Sync {
     /// Users with a larger number, by number.
     async fn users_after(&self, after: UserId, limit: u32) -> Stored<Vec<User>>;
-    /// Changes a user, in one step: codes on their way to a number or address that changes are void; a
+    /// Changes a user, in one step: codes on their way to a number or address that changes are void, and browsers forgotten
+    /// that were remembered for one; a
     /// password that changes ends the user's tokens and sessions, with a line in the feed. Returns
     /// whether there is such a user, who stands for no recipient of a share.
     async fn change_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Stored<bool>;

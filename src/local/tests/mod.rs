@@ -1,17 +1,20 @@
 //! Every status of the local endpoints, asked through [`Local::answer`].
 
 mod account;
+mod browser;
 mod conduit;
 mod iogates;
 mod pages;
 mod passkey;
 mod portal;
 mod refusal;
+mod remember;
 mod share;
 mod sign_in;
 mod tokens;
 mod ziik;
 
+use self::browser::Browser;
 use super::{Call, Local, Reply, table};
 use crate::auth::fixture::{REALM, World};
 use crate::auth::ports::{Sessions as _, Tokens as _};
@@ -100,6 +103,8 @@ impl Site {
             dialects: vec![Dialect::IoGates],
             rules: Vec::new(),
             require: Requirement::TwoFactor { within: None },
+            background: Vec::new(),
+            remember: crate::config::model::Remember::Never,
             self_enrolment: false,
             phone_region: None,
             forward: Forward {

@@ -33,6 +33,7 @@ impl State {
 
     /// Ends the tokens and sessions of a user; one line in the feed says so.
     fn end_all_of(&mut self, user: UserId, now: Timestamp) {
+        self.forget_browsers_of(Which::User(user));
         self.end(Which::User(user), now);
         self.end_families_of(user, now);
         self.tokens.retain(|_, token| token.user != user);
@@ -75,9 +76,11 @@ impl Oversight for Memory {
         }
         if change.phone.is_some() {
             state.void_kind(id, FactorKind::Sms);
+            state.forget_browsers_by(id, FactorKind::Sms);
         }
         if change.email.is_some() {
             state.void_kind(id, FactorKind::Email);
+            state.forget_browsers_by(id, FactorKind::Email);
         }
         if change.password_hash.is_some() {
             state.end_all_of(id, now);
@@ -136,6 +139,7 @@ impl Oversight for Memory {
         let mut ids: Vec<_> = rows.map(|row| row.session.id).collect();
         ids.sort_unstable();
         for id in &ids {
+            state.forget_browsers_of(Which::Session(*id));
             state.end(Which::Session(*id), now);
         }
         Ok(ids)

@@ -1,5 +1,6 @@
 //! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
 
+use super::browsers::KeptBrowser;
 use super::failures::KeptCounter;
 use super::families::Kept;
 use super::grants::Waiting;
@@ -17,7 +18,7 @@ use crate::digest::{
     WizardDigest,
 };
 use crate::gate::session::{Factor, Holder, Session, Terms};
-use crate::id::{PasskeyId, SendId, SessionId, ShareId, UserId};
+use crate::id::{BrowserId, PasskeyId, SendId, SessionId, ShareId, UserId};
 use crate::store::rules::{self, Ceremony, Challenge, Cutoffs, FactorRow, Window};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -33,6 +34,7 @@ pub(super) struct State {
     pub(super) factors: BTreeMap<(UserId, FactorKind), KeptFactor>,
     pub(super) passkeys: BTreeMap<PasskeyId, KeptPasskey>,
     pub(super) ceremonies: HashMap<(Binding, Purpose), Ceremony>,
+    pub(super) browsers: BTreeMap<BrowserId, KeptBrowser>,
     pub(super) backup: BTreeMap<UserId, BackupCodes>,
     /// Oldest first.
     pub(super) changes: Vec<(UserId, Change)>,
@@ -65,6 +67,7 @@ pub(super) struct LastIds {
     pub(super) passkey: i64,
     pub(super) ceremony: i64,
     pub(super) audit: i64,
+    pub(super) browser: i64,
 }
 
 #[derive(Debug)]
@@ -316,6 +319,7 @@ impl State {
             + self.challenges.len()
             + self.wizards.len()
             + self.ceremonies.len()
+            + self.browsers.len()
             + self.grants.len()
             + self.success.len()
             + self.sends.len()
@@ -349,6 +353,7 @@ impl State {
         self.wizards
             .retain(|_, opened| opened.wizard.expires_at > now);
         self.ceremonies.retain(|_, one| one.is_open(now));
+        self.purge_browsers(now);
         self.grants
             .retain(|_, waiting| waiting.grant.expires_at > now);
         self.success.retain(|_, success| success.expires_at > now);

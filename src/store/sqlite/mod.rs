@@ -7,10 +7,12 @@
 
 mod attempt;
 mod audit;
+mod browsers;
 mod challenges;
 mod factors;
 mod failures;
 mod families;
+pub(super) mod file;
 mod grants;
 mod keys;
 mod opening;

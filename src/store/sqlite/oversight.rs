@@ -1,6 +1,8 @@
 //! What operators alone ask for.
 
-use super::{Owner, Sqlite, challenges, count, digest, failures, families, hex, sessions};
+use super::{
+    Owner, Sqlite, browsers, challenges, count, digest, failures, families, hex, sessions,
+};
 use crate::auth::lockout::Counter;
 use crate::auth::ports::{
     AuditLine, AuditQuery, FactorKind, Lockout, LockoutId, Oversight, SessionQuery, SessionRow,
@@ -63,6 +65,7 @@ type LockoutRow = (Vec<u8>, i64, i64, bool, Option<Vec<u8>>);
 
 /// Ends the tokens and sessions of a user; one line in the feed says so.
 async fn end_all_of(conn: &mut SqliteConnection, user: UserId, now: Timestamp) -> Stored<()> {
+    browsers::forget_of(&mut *conn, Which::User(user)).await?;
     sessions::end(&mut *conn, Which::User(user), now).await?;
     families::end_of_user(&mut *conn, user, now).await?;
     execute(conn, "DELETE FROM tokens WHERE user_id = ?1", user).await
@@ -104,6 +107,7 @@ impl Oversight for Sqlite {
                 .execute(&mut *tx)
                 .await?;
             challenges::void_kind(&mut tx, id, FactorKind::Sms).await?;
+            browsers::forget_kind(&mut tx, id, FactorKind::Sms).await?;
         }
         if let Some(email) = &change.email {
             let email = email.as_ref().map(|email| email.expose());
@@ -114,6 +118,7 @@ impl Oversight for Sqlite {
                 .execute(&mut *tx)
                 .await?;
             challenges::void_kind(&mut tx, id, FactorKind::Email).await?;
+            browsers::forget_kind(&mut tx, id, FactorKind::Email).await?;
         }
         if let Some(hash) = &change.password_hash {
             let hash = hash.as_ref().map(|hash| hash.expose());
@@ -179,6 +184,7 @@ impl Oversight for Sqlite {
         .await?;
         let ids: Vec<_> = ids.into_iter().map(SessionId).collect();
         for id in &ids {
+            browsers::forget_of(&mut tx, Which::Session(*id)).await?;
             sessions::end(&mut tx, Which::Session(*id), now).await?;
         }
         tx.commit().await?;
