@@ -4,7 +4,7 @@
 
 use super::exchange::{Ctx, Forward, problem};
 use super::forward::Outgoing;
-use super::proxy::Gateway;
+use super::proxy::{Gateway, Snapshot};
 use super::upstream::Flow;
 use super::watch::{self, Watch};
 use super::{body, bridge, forward, head, headers};
@@ -71,6 +71,8 @@ pub(super) struct Case<'h> {
     success_token: Option<&'h str>,
     requirement: Requirement,
     sign_in: Option<&'h Learn>,
+    /// Not a request, but a look after one that goes on.
+    is_look: bool,
 }
 
 impl Case<'_> {
@@ -117,12 +119,10 @@ impl Gateway {
             return refused(bad.status(), &bad.to_string());
         }
         let has_body = !session.is_body_empty();
-        let Some(address) = address(session) else {
+        let Some(address) = peer_address(session) else {
             return refused(StatusCode::BAD_REQUEST, "the connection has no address");
         };
-        let tls = session
-            .digest()
-            .is_some_and(|digest| digest.ssl_digest.is_some());
+        let tls = is_tls(session);
         let asked = Asked {
             request: session.req_header(),
             address,
@@ -284,7 +284,21 @@ impl Gateway {
             success_token,
             requirement,
             sign_in,
+            is_look: false,
         })
+    }
+
+    /// Whether a request that goes on would be let through now; the permit is for nothing else. By
+    /// the config that it began with.
+    pub(super) async fn look(&self, asked: &Asked<'_>, config: &Arc<Snapshot>) -> Option<Permit> {
+        let mut ctx = Ctx::new(Arc::clone(config));
+        let (head, route) = self.read(asked, &mut ctx).ok()?;
+        let mut case = self.case(&head, &route).ok()?;
+        case.is_look = true;
+        match self.decide_with_share(&case.question(), &case).await {
+            (Decision::Permit(permit), _) => Some(permit),
+            (Decision::Refuse(_), _) => None,
+        }
     }
 
     /// Keeps what forwarding needs.
@@ -350,6 +364,12 @@ impl Gateway {
     }
 
     async fn decide(&self, question: &Question<'_>, case: &Case<'_>) -> Decision {
+        if case.is_look {
+            return match self.admit_password(case).await {
+                Ok(()) => self.gate.look(question).await,
+                Err(refusal) => Decision::Refuse(refusal),
+            };
+        }
         if let Checked::Decided(decision) = self.gate.check(question) {
             return decision;
         }
@@ -488,7 +508,14 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
     None
 }
 
-fn address(session: &Session) -> Option<IpAddr> {
+/// Whether the client's connection is under TLS.
+pub(super) fn is_tls(session: &Session) -> bool {
+    let digest = session.digest();
+    digest.is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
+/// Whose connection it is.
+pub(super) fn peer_address(session: &Session) -> Option<IpAddr> {
     match session.client_addr()? {
         PeerAddr::Inet(address) => Some(address.ip().to_canonical()),
         PeerAddr::Unix(_) => None,

@@ -8,6 +8,7 @@ use super::forward::Outgoing;
 use super::harden::BadHead;
 use super::proxy::{Gateway, Snapshot, TRIES_MAX};
 use super::stall::Pulse;
+use super::tunnel::Tunnel;
 use super::upstream::{Flow, Upstream};
 use super::watch::Watch;
 use super::{failure, forward, head, headers};
@@ -45,6 +46,7 @@ pub(crate) struct Ctx {
     pub(super) outcome: Outcome,
     pub(super) meter: Meter,
     pub(super) pulse: Option<Arc<Pulse>>,
+    pub(super) tunnel: Option<Box<Tunnel>>,
     /// Servers asked so far.
     pub(super) tries: usize,
     pub(super) began: Instant,
@@ -86,6 +88,7 @@ impl Ctx {
             shown_path: None,
             outcome: Outcome::Failed,
             pulse: None,
+            tunnel: None,
             tries: 0,
             began: Instant::now(),
             asked_upstream: None,

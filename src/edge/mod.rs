@@ -4,7 +4,7 @@
 //! A request: [`lane`], if it is simple; else [`stall`] → [`proxy`] (phases) → `harden`. Both: `admit`
 //! (head to permit, with `head`) → `exchange` (what is told and heard), `headers`, [`upstream`];
 //! Pingora's alone: `body` and [`watch`] on the way through, or `bridge` to a local endpoint.
-//! `failure` and `access` at its end.
+//! `failure` and `access` at its end. What goes on after it (WebSockets, event streams) is `tunnel`'s.
 
 pub mod h2;
 pub mod lane;
@@ -29,4 +29,5 @@ mod headers;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upgrade;

@@ -28,6 +28,7 @@ const OVERTAKEN_MAX: usize = 8;
 pub(super) struct Asked {
     pair: SessionKey,
     with_session: bool,
+    is_look: bool,
     changes: u64,
 }
 
@@ -63,6 +64,7 @@ impl Gate {
         question: &Question<'_>,
         presented: Presented<'_>,
         key: SessionKey,
+        is_look: bool,
     ) -> Decision {
         let token = question.keys.token(presented.token);
         if self.negative.contains(&token, self.moment().now) {
@@ -71,6 +73,7 @@ impl Gate {
         let asked = Asked {
             pair: key,
             with_session: question.requirement != Requirement::Token,
+            is_look,
             changes: self.changes.load(Ordering::SeqCst),
         };
         let ask = || self.ask(question, presented, asked);
@@ -116,11 +119,16 @@ impl Gate {
             let Some(session) = self.live_session(pair, &holder).await? else {
                 return Ok(Found::Known { holder, proof });
             };
-            self.keep(asked.pair, pair, &session, fresh_for);
+            let kept = self.as_kept(asked.pair, pair, &session, fresh_for);
+            if !asked.is_look {
+                self.map.insert(asked.pair, &kept, true, self.moment());
+            }
             if !self.revoked_since(asked_at, asked.pair, &session) {
                 let proof = Some(Proof {
+                    id: session.id,
                     factor: session.factor,
                     verified_at: session.verified_at,
+                    good_until: kept.expires_at,
                 });
                 return Ok(Found::Known { holder, proof });
             }
@@ -149,25 +157,23 @@ impl Gate {
             }))
     }
 
-    /// Puts a session that was found under `pair` into the map under the pair that was presented.
-    fn keep(
+    /// A session that was found under `pair` as the map keeps it under the pair that was presented.
+    fn as_kept(
         &self,
         presented: SessionKey,
         pair: SessionKey,
         session: &Session,
         fresh_for: Option<Duration>,
-    ) {
-        let at = self.moment();
-        let now = Timestamp(i64::from(at.now));
+    ) -> Session {
+        let now = Timestamp(i64::from(self.moment().now));
         let at_most = match presented == pair {
             true => fresh_for,
             false => as_alias(fresh_for),
         };
-        let kept = Session {
+        Session {
             last_seen_at: now,
             ..shortened(session, now, at_most)
-        };
-        self.map.insert(presented, &kept, true, at);
+        }
     }
 
     /// Whether the session, just kept, was revoked while it was on its way; then it is kept no more.

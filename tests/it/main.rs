@@ -29,3 +29,4 @@ mod shares;
 mod timing;
 mod tokens;
 mod transfer;
+mod tunnels;
