@@ -7,6 +7,7 @@ mod issuers;
 mod jobs;
 mod learner;
 mod probe;
+pub mod reach;
 
 use crate::auth::basic::Passwords;
 use crate::auth::ports::{Store, StoreError};

@@ -32,6 +32,8 @@ pub(super) struct Lifted {
     pub(super) admin: Option<model::Admin>,
     pub(super) errors: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// Files that a secret was read from.
+    pub(super) secret_files: Vec<PathBuf>,
 }
 
 /// Lifts the whole file.
@@ -50,6 +52,7 @@ pub(super) fn lift(
         files,
         errors: Vec::new(),
         warnings: Vec::new(),
+        secret_files: Vec::new(),
     };
     let admin = lift.admin(&raw.admin, At::Root.key("admin"));
     let config = lift.config(raw, admin.clone());
@@ -58,6 +61,7 @@ pub(super) fn lift(
         admin,
         errors: lift.errors,
         warnings: lift.warnings,
+        secret_files: lift.secret_files,
     }
 }
 
@@ -71,6 +75,7 @@ struct Lift<'a> {
     files: Files,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    secret_files: Vec<PathBuf>,
 }
 
 impl Lift<'_> {
@@ -239,6 +244,7 @@ impl Lift<'_> {
             }
             SecretSource::File(path) => {
                 let (path, content) = self.content(path, at.key("file"))?;
+                self.secret_files.push(path.clone());
                 let Ok(text) = String::from_utf8(content) else {
                     self.error(at.key("file"), format!("{} is not a text", path.display()));
                     return None;

@@ -8,6 +8,7 @@
 mod attempt;
 mod audit;
 mod challenges;
+pub(crate) mod examine;
 mod factors;
 mod failures;
 mod families;

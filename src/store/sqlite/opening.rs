@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// Marks a file as ours (`PRAGMA application_id`): "VEST".
 const APPLICATION_ID: i64 = 0x5645_5354;
 /// The n-th (from 1) brings the schema to version n. Never change one that was released.
-const MIGRATIONS: [&str; 7] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_factors.sql"),
     include_str!("../migrations/0003_tokens.sql"),
@@ -30,7 +30,8 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0006_shares.sql"),
     include_str!("../migrations/0007_grants.sql"),
 ];
-const DATA_KEY: &str = "meta.data_key";
+/// The place of the data key in the vault.
+pub(super) const DATA_KEY: &str = "meta.data_key";
 /// Tries, 100 ms apart, at switching to WAL while another process opens the same new file.
 const WAL_TRIES: u32 = 50;
 
@@ -91,7 +92,7 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
 }
 
 /// The schema's version, 0 for an empty file; an error if the file is not for this program.
-async fn check_version(path: &Path, conn: &mut SqliteConnection) -> Result<i64, OpenError> {
+pub(super) async fn check_version(path: &Path, conn: &mut SqliteConnection) -> Result<i64, OpenError> {
     let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT application_id FROM pragma_application_id),
                 (SELECT user_version FROM pragma_user_version),
@@ -239,7 +240,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
     matches!(result_code(error), Some(5 | 6))
 }
 
-fn engine_error(path: &Path, error: &sqlx::Error) -> OpenError {
+pub(super) fn engine_error(path: &Path, error: &sqlx::Error) -> OpenError {
     let path = path.to_owned();
     let cause = error.to_string();
     match result_code(error) {
