@@ -197,6 +197,7 @@ impl App {
             events: Arc::new(self.base.audit.clone()),
             config: Arc::clone(&self.config),
             gate: Some(Arc::clone(&self.gate)),
+            metrics: Some(self.base.metrics.clone()),
         }
     }
 

@@ -26,6 +26,7 @@ const ARROWS: &[(&[&str], &[&str])] = &[
     (&["auth"], &["config", "factor", "identity", "gate"]),
     (&["local"], REQUEST_TO_AUTH),
     (&["operator"], REQUEST_TO_AUTH),
+    (&["operator"], &["observe"]),
     (
         &["store", "delivery", "observe"],
         &[
@@ -79,6 +80,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ),
     ("aws_lc_rs", &["src/auth/signing.rs"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/manual.rs"]),
+    ("rustix", &["src/cli/"]),
     ("askama", &["src/local/"]),
     ("fluent_bundle", &["src/local/portal/language.rs"]),
     ("totp_rs", &["src/factor/totp.rs"]),

@@ -31,6 +31,17 @@ pub(super) enum CliError {
          gateway's user", path.display()
     )]
     Socket { path: PathBuf, cause: String },
+    #[error("admin.socket is not set: a running gateway is watched through it")]
+    NoSocket,
+    #[error("{failed} of these must be mended")]
+    Unwell { failed: usize },
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(std::io::Error),
+    #[error("the manual pages cannot be written into {}: {cause}", path.display())]
+    Manual {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
     #[error(transparent)]
     AdminSocket(#[from] SocketError),
     #[error(
@@ -63,7 +74,7 @@ impl CliError {
     /// 2: the command or the config must change first; 1: anything else.
     pub(super) fn exit_code(&self) -> u8 {
         let usage = match self {
-            Self::Config(_) | Self::Log(_) | Self::BadPassword(_) | Self::MemoryStore => true,
+            Self::Config(_) | Self::Log(_) | Self::BadPassword(_) | Self::MemoryStore | Self::NoSocket => true,
             Self::Refused(problem) => problem.is_usage(),
             _ => false,
         };
