@@ -144,7 +144,11 @@ mod tests {
         let read = Timestamp::from_http_date;
         let at = Some(Timestamp(1_795_317_694));
         assert_eq!(read("Sun, 22 Nov 2026 03:21:34 GMT"), at);
-        for wrong in ["", "Sun, 22 Nov 2026 03:21:34", "Sunday, 22-Nov-26 03:21:34 GMT"] {
+        for wrong in [
+            "",
+            "Sun, 22 Nov 2026 03:21:34",
+            "Sunday, 22-Nov-26 03:21:34 GMT",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

@@ -59,7 +59,7 @@ pub(super) enum Command {
     },
     /// Print the manual page.
     Man {
-        /// Write a page for each command into this directory instead: vestibule.8, vestibule-user-add.8, …
+        /// Write a page for each command into this directory instead: vestibule.8, vestibule-user-add.8 and so on
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },

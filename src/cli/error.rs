@@ -74,7 +74,11 @@ impl CliError {
     /// 2: the command or the config must change first; 1: anything else.
     pub(super) fn exit_code(&self) -> u8 {
         let usage = match self {
-            Self::Config(_) | Self::Log(_) | Self::BadPassword(_) | Self::MemoryStore | Self::NoSocket => true,
+            Self::Config(_)
+            | Self::Log(_)
+            | Self::BadPassword(_)
+            | Self::MemoryStore
+            | Self::NoSocket => true,
             Self::Refused(problem) => problem.is_usage(),
             _ => false,
         };

@@ -144,12 +144,7 @@ pub(crate) struct Phases(Arc<Gateway>);
 
 impl Phases {
     /// Watches over what an answer opens, if somebody had to be let through for it.
-    fn open_tunnel(
-        &self,
-        session: &Session,
-        status: StatusCode,
-        ctx: &Ctx,
-    ) -> Option<Box<Tunnel>> {
+    fn open_tunnel(&self, session: &Session, status: StatusCode, ctx: &Ctx) -> Option<Box<Tunnel>> {
         let permit = ctx.permit.as_ref()?;
         if matches!(permit.grant(), Grant::Open) {
             return None;

@@ -64,8 +64,12 @@ impl Leaf {
     /// (RFC 6125 section 6.4.3).
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
-        let wildcard = host.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-        self.names.iter().any(|name| name == host || Some(name) == wildcard.as_ref())
+        let wildcard = host
+            .split_once('.')
+            .map(|(_, parent)| format!("*.{parent}"));
+        self.names
+            .iter()
+            .any(|name| name == host || Some(name) == wildcard.as_ref())
     }
 }
 

@@ -50,7 +50,9 @@ pub(super) fn is_opened_by(answer: &ResponseHeader) -> bool {
     let kind = answer.headers.get(CONTENT_TYPE);
     let is_events = || {
         let name = b"text/event-stream";
-        let kind = kind.map_or(&b""[..], |kind| kind.as_bytes()).get(..name.len());
+        let kind = kind
+            .map_or(&b""[..], |kind| kind.as_bytes())
+            .get(..name.len());
         kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name))
     };
     answer.status == StatusCode::SWITCHING_PROTOCOLS || answer.status.is_success() && is_events()

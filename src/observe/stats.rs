@@ -94,7 +94,9 @@ impl Histogram {
         let counts = self.counts.iter().zip(&before.counts);
         Self {
             bounds: self.bounds.clone(),
-            counts: counts.map(|(now, then)| now.saturating_sub(*then)).collect(),
+            counts: counts
+                .map(|(now, then)| now.saturating_sub(*then))
+                .collect(),
             sum: self.sum - before.sum,
         }
     }
@@ -222,7 +224,9 @@ impl Families {
             counts.insert(label(metric, "outcome"), number(metric));
         }
         let named = all.into_iter();
-        named.map(|(name, counts)| Outcomes { name, counts }).collect()
+        named
+            .map(|(name, counts)| Outcomes { name, counts })
+            .collect()
     }
 
     fn events(&self) -> BTreeMap<String, u64> {
@@ -236,7 +240,9 @@ impl Families {
 fn label(metric: &Metric, name: &str) -> String {
     let labels = metric.get_label().iter();
     let mut named = labels.filter(|label| label.name() == name);
-    named.next().map_or_else(String::new, |it| it.value().to_owned())
+    named
+        .next()
+        .map_or_else(String::new, |it| it.value().to_owned())
 }
 
 /// Of a counter or a gauge: the other of the two is 0.
@@ -298,12 +304,21 @@ mod tests {
         };
         assert_eq!(of("permitted"), ("files", "2xx", 2));
         assert_eq!(of("challenged"), ("files", "4xx", 1));
-        assert_eq!((stats.gate.count(), stats.gate.counts.last()), (2, Some(&1)));
+        assert_eq!(
+            (stats.gate.count(), stats.gate.counts.last()),
+            (2, Some(&1))
+        );
         let [nas] = &stats.upstreams[..] else {
             panic!("{:?}", stats.upstreams);
         };
-        assert_eq!((nas.name.as_str(), nas.took.count(), nas.errors), ("nas", 1, 1));
-        assert_eq!((stats.store[0].name.as_str(), stats.store[0].errors), ("ping", 1));
+        assert_eq!(
+            (nas.name.as_str(), nas.took.count(), nas.errors),
+            ("nas", 1, 1)
+        );
+        assert_eq!(
+            (stats.store[0].name.as_str(), stats.store[0].errors),
+            ("ping", 1)
+        );
         assert_eq!(stats.challenges[0].name, "sms");
         assert_eq!(stats.challenges[0].counts["sent"], 1);
         assert_eq!(stats.messages[0].counts["accepted"], 1);

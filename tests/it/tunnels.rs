@@ -217,7 +217,10 @@ impl Open {
     }
 
     fn is_open(&mut self) -> bool {
-        matches!(self.ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+        matches!(
+            self.ended.try_recv(),
+            Err(oneshot::error::TryRecvError::Empty)
+        )
     }
 
     /// It must have ended within a second of `since`.
@@ -239,17 +242,35 @@ async fn a_revoked_session_ends_what_it_opened_over_every_protocol() {
     let laptop = "laptop";
     let mut spared = vec![
         ("another's socket", world.socket(&other, "phone").await),
-        ("another's events", world.events(Over::Plain, &other, "phone", true).await),
+        (
+            "another's events",
+            world.events(Over::Plain, &other, "phone", true).await,
+        ),
     ];
     let opened = [
         ("socket", world.socket(&token, laptop).await),
         ("socket of no device", world.socket(&token, "").await),
         ("socket under TLS", world.tls_socket(&token, laptop).await),
-        ("events", world.events(Over::Plain, &token, laptop, true).await),
-        ("events under TLS", world.events(Over::Tls1, &token, laptop, true).await),
-        ("events over HTTP/2", world.events(Over::Tls2, &token, laptop, true).await),
-        ("events that nobody announced", world.events(Over::Plain, &token, laptop, false).await),
-        ("the same over HTTP/2", world.events(Over::Tls2, &token, laptop, false).await),
+        (
+            "events",
+            world.events(Over::Plain, &token, laptop, true).await,
+        ),
+        (
+            "events under TLS",
+            world.events(Over::Tls1, &token, laptop, true).await,
+        ),
+        (
+            "events over HTTP/2",
+            world.events(Over::Tls2, &token, laptop, true).await,
+        ),
+        (
+            "events that nobody announced",
+            world.events(Over::Plain, &token, laptop, false).await,
+        ),
+        (
+            "the same over HTTP/2",
+            world.events(Over::Tls2, &token, laptop, false).await,
+        ),
     ];
     assert_eq!(world.sessions().len(), 2);
     let revoked = world.revoke(&["--id", &number]);
@@ -262,7 +283,8 @@ async fn a_revoked_session_ends_what_it_opened_over_every_protocol() {
     assert_eq!(world.status(&token, laptop).await, 401);
     assert_eq!(world.status(&other, "phone").await, 200);
     let (_, last) = spared.swap_remove(0);
-    last.ends(world.revoke(&["--user", "anna"]), "the other's socket").await;
+    last.ends(world.revoke(&["--user", "anna"]), "the other's socket")
+        .await;
 }
 
 #[tokio::test]
@@ -305,20 +327,26 @@ async fn a_revocation_in_the_store_alone_is_seen_by_the_running_gateway() {
 
 #[tokio::test]
 async fn a_socket_ends_with_the_time_of_its_session() {
-    let world = World::with(|setup| {
-        setup.with("codes:", "sessions: {lifetime: 4s, idle: 4s}\ncodes:")
-    })
-    .await;
+    let world =
+        World::with(|setup| setup.with("codes:", "sessions: {lifetime: 4s, idle: 4s}\ncodes:"))
+            .await;
     let token = world.verified("laptop").await;
     let verified = Instant::now();
     let opened = [
         ("the socket", world.socket(&token, "laptop").await),
-        ("the events", world.events(Over::Tls2, &token, "laptop", true).await),
+        (
+            "the events",
+            world.events(Over::Tls2, &token, "laptop", true).await,
+        ),
     ];
     for (what, open) in opened {
         open.ends(verified + Duration::from_secs(4), what).await;
         // The clock counts whole seconds.
-        assert!(verified.elapsed() >= Duration::from_secs(3), "{what}: {:?}", verified.elapsed());
+        assert!(
+            verified.elapsed() >= Duration::from_secs(3),
+            "{what}: {:?}",
+            verified.elapsed()
+        );
     }
 }
 
@@ -342,7 +370,14 @@ async fn a_socket_opened_while_its_session_is_revoked_does_not_stay() {
             opened
         });
         tokio::time::sleep(Duration::from_millis(5 * round)).await;
-        let args = ["session", "revoke", "--id", &number, "--config", "vestibule.yaml"];
+        let args = [
+            "session",
+            "revoke",
+            "--id",
+            &number,
+            "--config",
+            "vestibule.yaml",
+        ];
         let mut revoking = tokio::process::Command::from(command(world.gateway.dir.path(), &args));
         assert!(revoking.status().await.expect("vestibule").success());
         let revoked = Instant::now();
@@ -394,7 +429,10 @@ async fn an_upload_in_flight_finishes_after_its_session_has_ended() {
     let secure = slow_upload(&world, secure, &token).await;
     for answer in [plain, secure] {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        assert!(answer.ends_with("21") || answer.contains("\r\n21\r\n"), "{answer}");
+        assert!(
+            answer.ends_with("21") || answer.contains("\r\n21\r\n"),
+            "{answer}"
+        );
     }
 }
 
@@ -409,6 +447,12 @@ async fn the_last_of_a_share_ends_with_it() {
     let open = world.socket(&link, "phone").await;
     let shares = world.gateway.cli_json(&["share", "list", "--json"]);
     let id = shares[0]["id"].as_i64().expect("id").to_string();
-    assert!(world.gateway.cli(&["share", "revoke", &id]).status.success());
+    assert!(
+        world
+            .gateway
+            .cli(&["share", "revoke", &id])
+            .status
+            .success()
+    );
     open.ends(Instant::now(), "by its share").await;
 }

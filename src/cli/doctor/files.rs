@@ -50,11 +50,17 @@ fn validity(certificate: &Certificate, leaf: &Leaf, now: i64) -> Finding {
         let detail = format!("{cert} ends within {FAIL_DAYS} days, at {ends}: {renew}");
         (Verdict::Fail, detail)
     } else if left < WARN_DAYS * DAY_SECS {
-        let detail = format!("{cert} ends in {} days, at {ends}: {renew}", left / DAY_SECS);
+        let detail = format!(
+            "{cert} ends in {} days, at {ends}: {renew}",
+            left / DAY_SECS
+        );
         (Verdict::Warn, detail)
     } else {
         let names = leaf.names.join(", ");
-        (Verdict::Ok, format!("{cert} for {names} is good until {ends}"))
+        (
+            Verdict::Ok,
+            format!("{cert} for {names} is good until {ends}"),
+        )
     };
     Finding::new(verdict, "listeners.tls", detail)
 }
@@ -90,7 +96,13 @@ enum Care {
 pub(super) async fn modes(patient: Arc<Patient>) -> Vec<Finding> {
     let config = &patient.config;
     let mut files = vec![(patient.path.clone(), Care::Plain)];
-    files.extend(patient.secret_files.iter().cloned().map(|it| (it, Care::Secret)));
+    files.extend(
+        patient
+            .secret_files
+            .iter()
+            .cloned()
+            .map(|it| (it, Care::Secret)),
+    );
     let listeners = config.listeners.iter();
     for tls in listeners.filter_map(|listener| listener.tls.as_ref()) {
         let keys = tls.certificates.iter().map(|it| it.key.clone());

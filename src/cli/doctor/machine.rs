@@ -57,9 +57,10 @@ pub(super) async fn socket(
             );
             Finding::warn(CHECK, detail)
         }
-        Ok(Some(stats)) => {
-            Finding::ok(CHECK, format!("a gateway answers at {shown} ({})", stats.version))
-        }
+        Ok(Some(stats)) => Finding::ok(
+            CHECK,
+            format!("a gateway answers at {shown} ({})", stats.version),
+        ),
     };
     open_directory(path).into_iter().chain([answer]).collect()
 }
@@ -81,7 +82,10 @@ fn open_directory(socket: &Path) -> Option<Finding> {
 pub(super) async fn ports(patient: Arc<Patient>) -> Vec<Finding> {
     let config = &patient.config;
     let listeners = config.listeners.iter().map(|it| ("listeners", it.address));
-    let admin = config.admin.address.map(|address| ("admin.address", address));
+    let admin = config
+        .admin
+        .address
+        .map(|address| ("admin.address", address));
     let addresses = listeners.chain(admin);
     let look = |(check, address): (&'static str, std::net::SocketAddr)| {
         match (TcpListener::bind(address), &patient.gateway) {
@@ -100,11 +104,13 @@ pub(super) async fn ports(patient: Arc<Patient>) -> Vec<Finding> {
                 Finding::ok(check, format!("{address} is in use, and the gateway runs"))
             }
             (Err(error), None) if error.kind() == ErrorKind::AddrInUse => {
-                let detail = format!("{address} is in use by another program: stop it, or use another port");
+                let detail =
+                    format!("{address} is in use by another program: stop it, or use another port");
                 Finding::fail(check, detail)
             }
             (Err(error), _) if error.kind() == ErrorKind::PermissionDenied => {
-                let detail = format!("whether {address} is free only root can see: run this as root");
+                let detail =
+                    format!("whether {address} is free only root can see: run this as root");
                 Finding::warn(check, detail)
             }
             (Err(error), _) => {
@@ -128,9 +134,8 @@ pub(super) async fn open_files(patient: Arc<Patient>) -> Finding {
 }
 
 fn files(allowed: u64, whose: &str, connections: u64, needed: u64) -> Finding {
-    let detail = format!(
-        "{whose} may open {allowed} files; {connections} connections may need {needed}"
-    );
+    let detail =
+        format!("{whose} may open {allowed} files; {connections} connections may need {needed}");
     if allowed < needed {
         let mend = ": raise LimitNOFILE= in the unit, or lower connections.max";
         return Finding::warn("connections", detail + mend);

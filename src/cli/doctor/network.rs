@@ -4,7 +4,7 @@ use super::report::{ClockSeen, Finding, Found};
 use super::{Look, Patient};
 use crate::app::reach;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::model::{Smtp, SmsProvider};
+use crate::config::model::{SmsProvider, Smtp};
 use crate::delivery::Providers;
 use crate::delivery::reach::{Answered, Unreached};
 use std::path::Path;
@@ -95,7 +95,8 @@ fn sms(check: String, host: String, reached: Result<Answered, Unreached>) -> Fou
                 .collect(),
             findings: vec![match answered.status {
                 500.. => {
-                    let detail = format!("{host} answers with status {}: look at it", answered.status);
+                    let detail =
+                        format!("{host} answers with status {}: look at it", answered.status);
                     Finding::warn(check, detail)
                 }
                 _ => Finding::ok(check, format!("{host} answers ({unsent})")),
@@ -130,7 +131,11 @@ async fn issuer(patient: &Patient, name: &str) -> Found {
         },
         Some(Err(error)) => {
             let mend = "nobody new is let in with its tokens; look at its url and the network";
-            Finding::fail(check, format!("the issuer cannot be asked ({error}): {mend}")).into()
+            Finding::fail(
+                check,
+                format!("the issuer cannot be asked ({error}): {mend}"),
+            )
+            .into()
         }
     }
 }
@@ -140,7 +145,11 @@ async fn backend(patient: &Patient, name: &str, server: &str) -> Found {
     match reach::server(&patient.config, name, server).await {
         Err(error) => {
             let mend = "start it, or correct `servers` and `tls`";
-            Finding::fail(check, format!("{server} cannot be reached ({error}): {mend}")).into()
+            Finding::fail(
+                check,
+                format!("{server} cannot be reached ({error}): {mend}"),
+            )
+            .into()
         }
         Ok(answered) => Found {
             clocks: ClockSeen::of(&answered, SystemClock.now().0)
@@ -148,7 +157,10 @@ async fn backend(patient: &Patient, name: &str, server: &str) -> Found {
                 .collect(),
             findings: vec![match answered.status {
                 500.. => {
-                    let detail = format!("{server} answers with status {}: look at its log", answered.status);
+                    let detail = format!(
+                        "{server} answers with status {}: look at its log",
+                        answered.status
+                    );
                     Finding::warn(check, detail)
                 }
                 _ => Finding::ok(check, format!("{server} answers")),
@@ -181,15 +193,24 @@ pub(super) fn clock(seen: &[ClockSeen]) -> Finding {
     let side = if *middle > 0 { "behind" } else { "ahead of" };
     let mend = "codes of authenticator apps fail, and tokens end early or late; run an NTP client";
     match (off, is_sure) {
-        (..=WARN_SECS, _) => Finding::ok(CHECK, format!("within {WARN_SECS} s of those that answered")),
-        (FAIL_SECS.., true) => {
-            Finding::fail(CHECK, format!("it is {off} s {side} those of others: {mend}"))
-        }
-        (_, true) => Finding::warn(CHECK, format!("it is {off} s {side} those of others: {mend}")),
+        (..=WARN_SECS, _) => Finding::ok(
+            CHECK,
+            format!("within {WARN_SECS} s of those that answered"),
+        ),
+        (FAIL_SECS.., true) => Finding::fail(
+            CHECK,
+            format!("it is {off} s {side} those of others: {mend}"),
+        ),
+        (_, true) => Finding::warn(
+            CHECK,
+            format!("it is {off} s {side} those of others: {mend}"),
+        ),
         // A backend's clock may itself be the wrong one.
         (_, false) => Finding::warn(
             CHECK,
-            format!("it is {off} s {side} the backend's: one of them is wrong, and if it is this one, {mend}"),
+            format!(
+                "it is {off} s {side} the backend's: one of them is wrong, and if it is this one, {mend}"
+            ),
         ),
     }
 }
@@ -203,7 +224,10 @@ mod tests {
     fn a_urls_secrets_are_not_shown() {
         for (url, shown) in [
             ("https://api.twilio.com", "https://api.twilio.com"),
-            ("http://u:p@127.0.0.1:13013/send?password=x", "http://127.0.0.1:13013"),
+            (
+                "http://u:p@127.0.0.1:13013/send?password=x",
+                "http://127.0.0.1:13013",
+            ),
             ("https://sms.example?key=1", "https://sms.example"),
         ] {
             assert_eq!(host(url), shown);

@@ -19,7 +19,8 @@ const FAIL_MIB: u64 = 64;
 pub(super) async fn opens(patient: Arc<Patient>) -> Finding {
     let store = &patient.config.store;
     let StoreEngine::Sqlite(path) = &store.engine else {
-        let detail = "memory: forgets every user and session when the gateway ends: set store.url to a file";
+        let detail =
+            "memory: forgets every user and session when the gateway ends: set store.url to a file";
         return Finding::warn("store", detail);
     };
     let began = Instant::now();
@@ -27,11 +28,15 @@ pub(super) async fn opens(patient: Arc<Patient>) -> Finding {
     let (took, path) = (began.elapsed(), path.display());
     match examined {
         Err(error) => Finding::fail("store", error.to_string()),
-        Ok(None) => {
-            Finding::warn("store", format!("there is no {path} yet: the gateway makes it when it starts"))
-        }
+        Ok(None) => Finding::warn(
+            "store",
+            format!("there is no {path} yet: the gateway makes it when it starts"),
+        ),
         Ok(Some(_)) if took > SLOW => {
-            let detail = format!("{path} took {} ms to open: look at its disk", took.as_millis());
+            let detail = format!(
+                "{path} took {} ms to open: look at its disk",
+                took.as_millis()
+            );
             Finding::warn("store", detail)
         }
         Ok(Some(Examined { version, newest })) if version < newest => {
@@ -59,7 +64,8 @@ pub(super) async fn is_whole(patient: Arc<Patient>) -> Vec<Finding> {
         Ok(damage) => match damage.first() {
             None => vec![Finding::ok("store", format!("{path} is whole"))],
             Some(first) => {
-                let detail = format!("{path} is damaged ({first}): stop the gateway and restore a backup");
+                let detail =
+                    format!("{path} is damaged ({first}): stop the gateway and restore a backup");
                 vec![Finding::fail("store", detail)]
             }
         },
@@ -74,7 +80,10 @@ pub(super) async fn has_space(patient: Arc<Patient>) -> Vec<Finding> {
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = parent.unwrap_or(Path::new("."));
     match statvfs(dir) {
-        Ok(found) => vec![space(dir, found.f_bavail.saturating_mul(found.f_frsize) / MIB)],
+        Ok(found) => vec![space(
+            dir,
+            found.f_bavail.saturating_mul(found.f_frsize) / MIB,
+        )],
         // That it is not there is told by who opens the store.
         Err(_) => Vec::new(),
     }
@@ -82,10 +91,15 @@ pub(super) async fn has_space(patient: Arc<Patient>) -> Vec<Finding> {
 
 fn space(dir: &Path, free_mib: u64) -> Finding {
     let detail = format!("{free_mib} MiB are free in {}", dir.display());
-    match free_mib {
-        ..FAIL_MIB => Finding::fail("store", detail + ": nothing new can be written soon; make room"),
-        ..WARN_MIB => Finding::warn("store", detail + ": make room"),
-        _ => Finding::ok("store", detail),
+    if free_mib < FAIL_MIB {
+        Finding::fail(
+            "store",
+            detail + ": nothing new can be written soon; make room",
+        )
+    } else if free_mib < WARN_MIB {
+        Finding::warn("store", detail + ": make room")
+    } else {
+        Finding::ok("store", detail)
     }
 }
 

@@ -90,7 +90,14 @@ async fn certificates_are_told_of_before_they_end() {
         assert_eq!(worst(&found), verdict, "{days}: {found:?}");
     }
     let case = Case::new(90);
-    case.write("vestibule.yaml", &CONFIG.replace("[files.example.org]", "[files.example.org, docs.example.org]"), 0o644);
+    case.write(
+        "vestibule.yaml",
+        &CONFIG.replace(
+            "[files.example.org]",
+            "[files.example.org, docs.example.org]",
+        ),
+        0o644,
+    );
     let found = files::certificates(case.patient()).await;
     assert!(found[1].detail.contains("docs.example.org"), "{found:?}");
     assert_eq!(found.len(), 2);
@@ -141,10 +148,17 @@ async fn a_store_is_looked_at_and_left_as_it_is() {
     let whole = store::is_whole(case.patient()).await;
     assert_eq!(worst(&whole), Verdict::Ok, "{whole:?}");
 
-    case.write("store.key", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 0o600);
+    case.write(
+        "store.key",
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        0o600,
+    );
     let found = store::opens(case.patient()).await;
     assert_eq!(found.verdict, Verdict::Fail);
-    assert!(found.detail.contains("the store key does not open"), "{found:?}");
+    assert!(
+        found.detail.contains("the store key does not open"),
+        "{found:?}"
+    );
     case.write("store.key", KEY, 0o600);
 
     let mut bytes = fs::read(case.path("vestibule.db")).unwrap();
@@ -163,7 +177,11 @@ async fn ports_are_free_or_not() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let case = Case::new(90);
-    case.write("vestibule.yaml", &CONFIG.replace("127.0.0.1:0", &address), 0o644);
+    case.write(
+        "vestibule.yaml",
+        &CONFIG.replace("127.0.0.1:0", &address),
+        0o644,
+    );
     let found = machine::ports(case.patient()).await;
     assert_eq!(worst(&found), Verdict::Fail, "{found:?}");
     drop(taken);
@@ -183,10 +201,18 @@ async fn a_look_that_takes_too_long_fails_and_holds_up_none() {
     });
     let all = vec![stuck.within(Duration::from_millis(50)), broken, fine];
     let (findings, _) = run_all(all).await;
-    let told: Vec<_> = findings.iter().map(|it| (it.check.as_str(), it.verdict)).collect();
+    let told: Vec<_> = findings
+        .iter()
+        .map(|it| (it.check.as_str(), it.verdict))
+        .collect();
     let (fail, ok) = (Verdict::Fail, Verdict::Ok);
     assert_eq!(told, [("stuck", fail), ("broken", fail), ("fine", ok)]);
     let report = Report::of(findings);
     assert!(report.outcome().is_err());
-    assert!(report.to_string().ends_with("1 ok, 0 to look at, 2 failed\n"), "{report}");
+    assert!(
+        report
+            .to_string()
+            .ends_with("1 ok, 0 to look at, 2 failed\n"),
+        "{report}"
+    );
 }

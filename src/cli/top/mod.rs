@@ -146,7 +146,11 @@ impl Live {
         let (columns, rows) = terminal.size();
         let lines = render::lines(&view(first, last));
         let text = |line: &render::Line| line.text(columns, self.colours);
-        let mut lines: Vec<String> = lines.iter().take(rows.saturating_sub(1)).map(text).collect();
+        let mut lines: Vec<String> = lines
+            .iter()
+            .take(rows.saturating_sub(1))
+            .map(text)
+            .collect();
         if rows > 1 {
             lines.push("q quits".chars().take(columns).collect());
         }

@@ -146,13 +146,25 @@ fn time(secs: Option<f64>) -> String {
 }
 
 fn requests(view: &View) -> Vec<Line> {
-    let names = ["permitted", "local", "challenged", "no token", "denied", "bad", "failed"];
+    let names = [
+        "permitted",
+        "local",
+        "challenged",
+        "no token",
+        "denied",
+        "bad",
+        "failed",
+    ];
     let mut head = format!("{:<20}{:>10}", "REQUESTS per second", "all");
     for name in names {
         let _ = write!(head, "{name:>11}");
     }
     let mut lines = vec![Line::heading(head)];
-    lines.extend(view.routes.iter().map(|route| route_line(&route.route, route)));
+    lines.extend(
+        view.routes
+            .iter()
+            .map(|route| route_line(&route.route, route)),
+    );
     if view.routes.len() != 1 {
         lines.push(route_line("together", &view.all_routes));
     }
@@ -273,10 +285,16 @@ mod tests {
     #[test]
     fn a_narrow_terminal_cuts_lines_and_never_within_a_colour() {
         let narrow = text(&busy(), 40, false);
-        assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
+        assert!(
+            narrow.lines().all(|line| line.chars().count() <= 40),
+            "{narrow}"
+        );
         let coloured = text(&busy(), 40, true);
         for line in coloured.lines().filter(|line| line.contains('\x1b')) {
-            assert_eq!(line.matches("\x1b[0m").count() * 2, line.matches('\x1b').count());
+            assert_eq!(
+                line.matches("\x1b[0m").count() * 2,
+                line.matches('\x1b').count()
+            );
         }
         assert!(!text(&busy(), 120, false).contains('\x1b'));
     }
@@ -286,7 +304,9 @@ mod tests {
         let mut view = busy();
         view.upstreams[0].p95 = Some(2.5);
         let coloured = text(&view, 200, true);
-        assert!(coloured.contains("\x1b[1;31m        2.0\x1b[0m") || coloured.contains("2.0\x1b[0m"));
+        assert!(
+            coloured.contains("\x1b[1;31m        2.0\x1b[0m") || coloured.contains("2.0\x1b[0m")
+        );
         assert!(coloured.contains("2.5 s\x1b[0m"), "{coloured}");
     }
 
@@ -296,7 +316,13 @@ mod tests {
         let wanted = ["300 ns", "2.5 µs", "900 µs", "12 ms", "1.3 s", "75 s"];
         assert_eq!(shown, wanted);
         assert_eq!(time(None), "-");
-        assert_eq!([0.0, 0.04, 99.94, 1234.5].map(rate), ["0", "0.0", "99.9", "1234"]);
-        assert_eq!((span(59), span(93_784)), ("00:00:59".into(), "1 d 02:03:04".into()));
+        assert_eq!(
+            [0.0, 0.04, 99.94, 1234.5].map(rate),
+            ["0", "0.0", "99.9", "1234"]
+        );
+        assert_eq!(
+            (span(59), span(93_784)),
+            ("00:00:59".into(), "1 d 02:03:04".into())
+        );
     }
 }

@@ -179,7 +179,11 @@ fn paces(before: &[Timed], now: &[Timed], rate: Rate) -> Vec<Pace> {
     let pace = |it: &Timed| {
         let then = before.iter().find(|then| then.name == it.name);
         let then = then.unwrap_or(&none);
-        rate.pace(&it.name, &it.took.since(&then.took), (then.errors, it.errors))
+        rate.pace(
+            &it.name,
+            &it.took.since(&then.took),
+            (then.errors, it.errors),
+        )
     };
     now.iter().map(pace).collect()
 }
@@ -211,7 +215,9 @@ pub(super) mod tests {
     }
 
     fn outcomes(name: &str, counts: &[(&str, u64)]) -> Outcomes {
-        let counts = counts.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let counts = counts
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count));
         Outcomes {
             name: name.to_owned(),
             counts: counts.collect(),
@@ -229,7 +235,10 @@ pub(super) mod tests {
             ],
             gate: timed("", [100, 0, 0, 0], 0).took,
             upstreams: vec![timed("nas", [50, 50, 0, 0], 1)],
-            store: vec![timed("ping", [9, 0, 0, 0], 0), timed("purge", [1, 0, 0, 0], 0)],
+            store: vec![
+                timed("ping", [9, 0, 0, 0], 0),
+                timed("purge", [1, 0, 0, 0], 0),
+            ],
             ..Stats::default()
         };
         let now = Stats {

@@ -186,12 +186,7 @@ impl Lane {
     }
 
     /// Of an answer that goes on: who asked for it, if somebody had to be let through.
-    fn opener<S>(
-        &self,
-        conn: &Conn<S>,
-        answer: &ResponseHeader,
-        ctx: &Ctx,
-    ) -> Option<Box<Opener>>
+    fn opener<S>(&self, conn: &Conn<S>, answer: &ResponseHeader, ctx: &Ctx) -> Option<Box<Opener>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync,
     {

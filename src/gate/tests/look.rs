@@ -39,10 +39,7 @@ async fn looking_keeps_no_session_alive() {
     }
     assert_eq!(world.gate.take_seen(), [], "it was not seen");
     world.clock.advance(100);
-    assert!(needs_second_factor(
-        world.gate.look(&question).await,
-        false
-    ));
+    assert!(needs_second_factor(world.gate.look(&question).await, false));
 }
 
 #[tokio::test]
@@ -56,10 +53,7 @@ async fn a_look_after_the_end_finds_the_end() {
     world.ends_in_store("t", None);
     world.gate.forget(Which::User(ANN));
     assert_eq!(endings.recv().await, Ok(Which::User(ANN)));
-    assert!(needs_second_factor(
-        world.gate.look(&question).await,
-        false
-    ));
+    assert!(needs_second_factor(world.gate.look(&question).await, false));
     // Verified anew, it is another session of the same pair.
     world.clock.advance(1);
     world.session(2, "t", None, ANN);

@@ -92,7 +92,10 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
 }
 
 /// The schema's version, 0 for an empty file; an error if the file is not for this program.
-pub(super) async fn check_version(path: &Path, conn: &mut SqliteConnection) -> Result<i64, OpenError> {
+pub(super) async fn check_version(
+    path: &Path,
+    conn: &mut SqliteConnection,
+) -> Result<i64, OpenError> {
     let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT application_id FROM pragma_application_id),
                 (SELECT user_version FROM pragma_user_version),

@@ -33,7 +33,11 @@ async fn serve(stream: tokio::net::TcpStream) {
     let read = stream.peek(&mut head).await.unwrap_or(0);
     let head = String::from_utf8_lossy(&head[..read]).into_owned();
     let target = head.split(' ').nth(1).unwrap_or_default();
-    if !target.split('?').next().is_some_and(|path| path.ends_with("/ws")) {
+    if !target
+        .split('?')
+        .next()
+        .is_some_and(|path| path.ends_with("/ws"))
+    {
         let app = axum::Router::new().fallback(answer);
         return serve_one(stream, app).await;
     }
@@ -50,7 +54,11 @@ async fn serve(stream: tokio::net::TcpStream) {
 async fn answer(request: Request) -> Response {
     if request.method() == Method::PUT {
         let body = axum::body::to_bytes(request.into_body(), 1 << 30).await;
-        return body.expect("a whole body").len().to_string().into_response();
+        return body
+            .expect("a whole body")
+            .len()
+            .to_string()
+            .into_response();
     }
     let path = request.uri().path().to_owned();
     let kind = [("content-type", "text/event-stream")];
