@@ -430,7 +430,7 @@ fn settings(config: &Config) -> Settings {
         sends_mail: config.delivery.email.is_some(),
         sends_sms: !config.delivery.sms.is_empty(),
         service_name: (config.portal.name.as_ref().or(host))
-            .map_or_else(|| "file access".to_owned(), Clone::clone),
+            .map_or_else(|| "Files".to_owned(), Clone::clone),
     }
 }
 
