@@ -28,7 +28,6 @@ const OVERTAKEN_MAX: usize = 8;
 pub(super) struct Asked {
     pair: SessionKey,
     with_session: bool,
-    is_look: bool,
     changes: u64,
 }
 
@@ -64,7 +63,6 @@ impl Gate {
         question: &Question<'_>,
         presented: Presented<'_>,
         key: SessionKey,
-        is_look: bool,
     ) -> Decision {
         let token = question.keys.token(presented.token);
         if self.negative.contains(&token, self.moment().now) {
@@ -73,13 +71,17 @@ impl Gate {
         let asked = Asked {
             pair: key,
             with_session: question.requirement != Requirement::Token,
-            is_look,
             changes: self.changes.load(Ordering::SeqCst),
         };
         let ask = || self.ask(question, presented, asked);
         match self.flights.share(asked, ask).await {
             Ok(Ok(Found::Known { holder, proof })) => {
-                decide(question, holder, proof, self.moment())
+                let at = self.moment();
+                // By whoever shares the flight and counts: the one who flew may have been background.
+                if !question.is_background {
+                    self.map.see(&key, at);
+                }
+                decide(question, holder, proof, at)
             }
             Ok(Ok(Found::Unknown)) => Decision::Refuse(Refusal::UnknownToken),
             Ok(Err(Unavailable)) | Err(super::flight::TooMany) => {
@@ -119,16 +121,13 @@ impl Gate {
             let Some(session) = self.live_session(pair, &holder).await? else {
                 return Ok(Found::Known { holder, proof });
             };
-            let kept = self.as_kept(asked.pair, pair, &session, fresh_for);
-            if !asked.is_look {
-                self.map.insert(asked.pair, &kept, true, self.moment());
-            }
+            let good_until = self.keep(asked.pair, pair, &session, fresh_for);
             if !self.revoked_since(asked_at, asked.pair, &session) {
                 let proof = Some(Proof {
                     id: session.id,
                     factor: session.factor,
                     verified_at: session.verified_at,
-                    good_until: kept.expires_at,
+                    good_until,
                 });
                 return Ok(Found::Known { holder, proof });
             }
@@ -157,23 +156,24 @@ impl Gate {
             }))
     }
 
-    /// A session that was found under `pair` as the map keeps it under the pair that was presented.
-    fn as_kept(
+    /// Puts a session that was found under `pair` into the map under the pair that was presented; until
+    /// when it is good there.
+    fn keep(
         &self,
         presented: SessionKey,
         pair: SessionKey,
         session: &Session,
         fresh_for: Option<Duration>,
-    ) -> Session {
-        let now = Timestamp(i64::from(self.moment().now));
+    ) -> Timestamp {
+        let at = self.moment();
+        let now = Timestamp(i64::from(at.now));
         let at_most = match presented == pair {
             true => fresh_for,
             false => as_alias(fresh_for),
         };
-        Session {
-            last_seen_at: now,
-            ..shortened(session, now, at_most)
-        }
+        let kept = shortened(session, now, at_most);
+        self.map.insert(presented, &kept, at);
+        kept.expires_at
     }
 
     /// Whether the session, just kept, was revoked while it was on its way; then it is kept no more.

@@ -26,7 +26,7 @@ use crate::id::SessionId;
 use admit::{Asked, Found};
 use flight::Flights;
 use forgotten::{Forgotten, Since, When};
-use map::{HotMap, Moment, Verified, seconds};
+use map::{HotMap, Moment, seconds};
 use negative::Negative;
 use session::{Factor, Holder, Session, Which, in_scope};
 use std::sync::Arc;
@@ -159,6 +159,8 @@ pub struct Question<'a> {
     /// Canonical; a scoped token must cover both.
     pub path: &'a str,
     pub destination: Option<&'a str>,
+    /// A session lets it through, and idles on.
+    pub is_background: bool,
 }
 
 /// The fast path's answer.
@@ -268,7 +270,7 @@ impl Gate {
         // Another request may have brought the pair into memory since `check`.
         match self.recall(question, &key) {
             Some(decision) => decision,
-            None => self.ask_once(question, presented, key, false).await,
+            None => self.ask_once(question, presented, key).await,
         }
     }
 
@@ -286,7 +288,7 @@ impl Gate {
         self.changes.fetch_add(1, Ordering::SeqCst);
         let at = self.moment();
         let kept = admit::shortened(session, self.clock.now(), at_most);
-        self.map.insert(key, &kept, false, at);
+        self.map.insert(key, &kept, at);
         // It may have been revoked between the store's word and this call.
         let since = Since::Second(seconds(session.verified_at));
         if self
@@ -355,7 +357,10 @@ impl Gate {
 
     fn recall(&self, question: &Question<'_>, key: &SessionKey) -> Option<Decision> {
         let at = self.moment();
-        decide_hot(question, self.map.get(key, at)?, at)
+        let hot = self.map.get(key, at, !question.is_background)?;
+        // The pair may have been verified anew on another node, or under its device's own key.
+        is_recent(question.requirement, hot.proof, at)
+            .then(|| decide(question, hot.holder, Some(hot.proof), at))
     }
 
     fn moment(&self) -> Moment {
@@ -393,13 +398,6 @@ fn at_once<'a>(question: &Question<'a>) -> Result<Presented<'a>, Decision> {
         (_, None) => Err(Decision::Refuse(Refusal::NoToken)),
         (_, Some(presented)) => Ok(presented),
     }
-}
-
-/// The decision about a pair that memory holds; `None` where the store may know better: the pair may
-/// have been verified anew on another node, or under its device's own key.
-fn decide_hot(question: &Question<'_>, hot: Verified, at: Moment) -> Option<Decision> {
-    let Verified { holder, proof } = hot;
-    is_recent(question.requirement, proof, at).then(|| decide(question, holder, Some(proof), at))
 }
 
 /// The decision about a known token, and its pair's live session if there is one.

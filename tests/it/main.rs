@@ -6,6 +6,7 @@
 mod support;
 
 mod account;
+mod backup;
 mod bad_input;
 mod browser;
 mod conformance;
@@ -23,9 +24,11 @@ mod mounts;
 mod openapi;
 mod operator;
 mod outside;
+mod packages;
 mod pages;
 mod protocols;
 mod races;
+mod remember;
 mod rules;
 mod shares;
 mod timing;
@@ -33,3 +36,4 @@ mod tokens;
 mod top;
 mod transfer;
 mod tunnels;
+mod upgrade;

@@ -1,6 +1,6 @@
 //! A look at a store's file that changes nothing: neither made, nor migrated, nor put into WAL mode.
 
-use super::opening::{DATA_KEY, MIGRATIONS, check_version, engine_error};
+use super::opening::{MIGRATIONS, check_version, engine_error, open_key, sealed_key};
 use crate::entropy::OsEntropy;
 use crate::store::OpenError;
 use crate::store::vault::Vault;
@@ -33,12 +33,9 @@ pub(crate) async fn examine(
     if version == 0 {
         return Ok(None);
     }
-    let sealed: Vec<u8> = sqlx::query_scalar("SELECT data_key FROM meta WHERE id = 1")
-        .fetch_one(&mut conn)
-        .await
-        .map_err(|error| engine_error(path, &error))?;
+    let sealed = sealed_key(path, &mut conn).await?;
     let vault = Vault::new(store_key, Arc::new(OsEntropy));
-    match vault.open(DATA_KEY, &sealed) {
+    match sealed.and_then(|sealed| open_key(&vault, &sealed)) {
         Some(_) => Ok(Some(Examined {
             version,
             newest: i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX),

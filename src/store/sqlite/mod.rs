@@ -7,11 +7,13 @@
 
 mod attempt;
 mod audit;
+mod browsers;
 mod challenges;
 pub(crate) mod examine;
 mod factors;
 mod failures;
 mod families;
+pub(super) mod file;
 mod grants;
 mod keys;
 mod opening;

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// Marks a file as ours (`PRAGMA application_id`): "VEST".
 const APPLICATION_ID: i64 = 0x5645_5354;
 /// The n-th (from 1) brings the schema to version n. Never change one that was released.
-pub(super) const MIGRATIONS: [&str; 7] = [
+pub(super) const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_factors.sql"),
     include_str!("../migrations/0003_tokens.sql"),
@@ -29,9 +29,9 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0005_passkeys.sql"),
     include_str!("../migrations/0006_shares.sql"),
     include_str!("../migrations/0007_grants.sql"),
+    include_str!("../migrations/0009_remembered.sql"),
 ];
-/// The place of the data key in the vault.
-pub(super) const DATA_KEY: &str = "meta.data_key";
+const DATA_KEY: &str = "meta.data_key";
 /// Tries, 100 ms apart, at switching to WAL while another process opens the same new file.
 const WAL_TRIES: u32 = 50;
 
@@ -206,31 +206,42 @@ async fn data_key(
     vault: &Vault,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Zeroizing<[u8; 32]>, OpenError> {
-    let failed = |error| engine_error(path, &error);
-    let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT data_key FROM meta WHERE id = 1")
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(failed)?;
-    if let Some(sealed) = sealed {
-        let opened = vault.open(DATA_KEY, &sealed);
-        let key = opened.and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok());
-        return key
-            .map(Zeroizing::new)
-            .ok_or_else(|| OpenError::WrongKey(path.to_owned()));
+    if let Some(sealed) = sealed_key(path, conn).await? {
+        return open_key(vault, &sealed).ok_or_else(|| OpenError::WrongKey(path.to_owned()));
     }
     let key = Zeroizing::new(entropy::bytes::<32>(&**entropy)?);
-    let sealed = vault
-        .seal(DATA_KEY, &key[..])
+    sqlx::query("INSERT INTO meta (id, data_key) VALUES (1, ?1)")
+        .bind(seal_key(path, vault, &key)?)
+        .execute(conn)
+        .await
+        .map_err(|error| engine_error(path, &error))?;
+    Ok(key)
+}
+
+/// The data key as the file holds it; `None`: it has none yet.
+pub(super) async fn sealed_key(
+    path: &Path,
+    conn: &mut SqliteConnection,
+) -> Result<Option<Vec<u8>>, OpenError> {
+    sqlx::query_scalar("SELECT data_key FROM meta WHERE id = 1")
+        .fetch_optional(conn)
+        .await
+        .map_err(|error| engine_error(path, &error))
+}
+
+pub(super) fn open_key(vault: &Vault, sealed: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let key = vault.open(DATA_KEY, sealed)?;
+    let key = <[u8; 32]>::try_from(key.as_slice()).ok()?;
+    Some(Zeroizing::new(key))
+}
+
+pub(super) fn seal_key(path: &Path, vault: &Vault, key: &[u8; 32]) -> Result<Vec<u8>, OpenError> {
+    vault
+        .seal(DATA_KEY, key)
         .map_err(|error| OpenError::Engine {
             path: path.to_owned(),
             cause: error.to_string(),
-        })?;
-    sqlx::query("INSERT INTO meta (id, data_key) VALUES (1, ?1)")
-        .bind(sealed)
-        .execute(conn)
-        .await
-        .map_err(failed)?;
-    Ok(key)
+        })
 }
 
 /// SQLite's primary result code (<https://sqlite.org/rescode.html>).
