@@ -57,6 +57,7 @@ async fn a_look_after_the_end_finds_the_end() {
     world.session(2, "t", None, ANN);
     assert_eq!(until(world.gate.look(&question).await).0, SessionId(2));
     // What cannot be asked is not let go on.
+    world.gate.forget(Which::Session(SessionId(2)));
     world.script.down.store(true, Ordering::SeqCst);
     let refused = refusal(world.gate.look(&question).await);
     assert_eq!(refused, Refusal::Unavailable);
