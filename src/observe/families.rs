@@ -36,6 +36,7 @@ pub(super) struct Families {
     pub(super) events_lost: IntCounter,
     pub(super) connections: IntGauge,
     pub(super) connections_refused: IntCounter,
+    pub(super) forward_auth_refused: IntCounterVec,
     pub(super) certificate_expiry: IntGaugeVec,
     pub(super) config_reloads: IntCounterVec,
 }
@@ -98,6 +99,11 @@ impl Families {
             connections_refused: to.counter(
                 "connections_refused_total",
                 "Connections closed because their address held too many.",
+            )?,
+            forward_auth_refused: to.counters(
+                "forward_auth_refused_total",
+                "Questions of other proxies that could not be answered as they were put, by reason.",
+                &["reason"],
             )?,
             certificate_expiry: to.gauges(
                 "certificate_expiry_timestamp_seconds",
