@@ -12,8 +12,9 @@ use std::time::Duration;
 
 const DEVICE: &str = "laptop";
 
-/// What `config/examples/forward-auth.yaml` says, with places of a test's own.
-fn setup(files: &str, sms: &str) -> Setup {
+/// What `config/examples/forward-auth.yaml` says, with places of a test's own. Vestibule itself has no file server: only
+/// the proxy that asks it reaches one.
+fn setup(sms: &str) -> Setup {
     let provider = format!(
         "    - http: {{url: \"http://{sms}/send\", method: GET, query: {{to: \"{{phone}}\", text: \"{{text}}\"}}}}\n"
     );
@@ -29,7 +30,7 @@ fn setup(files: &str, sms: &str) -> Setup {
             ("/var/lib/vestibule/vestibule.db", "vestibule.db"),
             ("${CREDENTIALS_DIRECTORY}/store.key", "store.key"),
             (twilio, &provider),
-            ("127.0.0.1:5000", files),
+            ("127.0.0.1:5000", "127.0.0.1:9"),
         ],
     );
     let yaml = format!(
@@ -48,7 +49,7 @@ struct World {
 impl World {
     async fn start(kind: Kind) -> Self {
         let (backend, inbox) = (Backend::start().await, Inbox::start().await);
-        let setup = setup(&backend.address.to_string(), &inbox.address.to_string());
+        let setup = setup(&inbox.address.to_string());
         let gateway = Gateway::start(&setup);
         gateway.add_user("anna", PASSWORD, PHONE);
         let proxy = Proxy::start(kind, &gateway, backend.address).await;
@@ -126,30 +127,27 @@ impl World {
     }
 
     /// Sends a target as it is written, which no client library does.
-    fn curl(&self, target: &str, more: &[&str]) -> u16 {
+    async fn curl(&self, target: &str) -> u16 {
         let port = self.proxy.address.port();
-        let output = std::process::Command::new(program("curl"))
+        let output = tokio::process::Command::new(program("curl"))
             .args(["-sk", "--path-as-is", "--max-time", "20", "-o", "/dev/null"])
             .args(["-w", "%{http_code}", "--resolve"])
             .arg(format!("{SITE}:{port}:127.0.0.1"))
-            .args(more)
             .arg(format!("https://{SITE}:{port}{target}"))
             .output()
+            .await
             .expect("curl");
         let code = String::from_utf8_lossy(&output.stdout);
         code.parse().unwrap_or_else(|_| panic!("{code}: {target}"))
     }
 }
 
-/// Of what a request must not bring to the file server, whoever sends it.
+/// Whether a request brings to the file server what none must, whoever sends it.
 fn is_forgery(seen: &Seen) -> bool {
-    let names = seen.headers.keys().map(|name| name.as_str());
-    let values = seen.headers.values().map(|value| value.as_bytes());
-    names.clone().any(|name| name.contains('_'))
-        || names.clone().any(|name| name == "x-2fa-success-token")
-        || values
-            .clone()
-            .any(|value| value == b"root" || value.is_empty())
+    seen.headers.iter().any(|(name, value)| {
+        let is_name = name.as_str().contains('_') || name == "x-2fa-success-token";
+        is_name || value == "root" || value.is_empty()
+    })
 }
 
 async fn a_browser_is_led_to_the_sign_in_and_back(kind: Kind) {
@@ -281,7 +279,10 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
         ("x-vestibule-device", "root"),
         ("x_vestibule_user", "root"),
         ("remote-user", "root"),
-        ("x-2fa-success-token", "root"),
+        (
+            "x-2fa-success-token",
+            "00000000-0000-4000-8000-000000000000",
+        ),
     ];
     let with = |request: RequestBuilder, headers: &[(&str, &str)]| {
         let add =
@@ -343,7 +344,6 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
         "/public/../docs/a",
         "/public/%2e%2e/docs/a",
         "/public/..%2fdocs/a",
-        "/public//../docs/a",
         "/public/x/..;/../docs/a",
         "/.vestibule/../docs/a",
         "/api/apiauth/..%2f..%2fdocs/a",
@@ -353,8 +353,9 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
         "/%64ocs/a",
         "/docs/a?/public/x",
         "/docs\\a",
+        "/docs;/public/a",
     ] {
-        let code = world.curl(target, &[]);
+        let code = world.curl(target).await;
         assert!(
             matches!(code, 400 | 401 | 403 | 404 | 502),
             "{target}: {code}"
@@ -362,7 +363,7 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
         let seen = world.backend.forget();
         assert!(seen.is_empty(), "{target}: {seen:?}");
     }
-    assert_eq!(world.curl("/public/x", &[]), 200, "curl works");
+    assert_eq!(world.curl("/public/x").await, 200, "curl works");
     world.backend.forget();
     // A WebSocket that a page of elsewhere opens.
     let upgrade = [
@@ -388,7 +389,7 @@ async fn nothing_passes_while_vestibule_is_down(kind: Kind) {
     world.passed(world.by(&token, "GET /docs/a")).await;
     world.gateway.child.kill().expect("kill");
     world.gateway.child.wait().expect("wait");
-    for line in ["GET /docs/a", "GET /public/x", "PUT /docs/a"] {
+    for line in ["GET /public/x", "PUT /docs/a"] {
         let answer = world.by(&token, line).send().await.expect("answer");
         assert!(
             answer.status().is_server_error(),

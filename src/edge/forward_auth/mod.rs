@@ -143,7 +143,8 @@ impl<'c> Put<'c> {
         match rest {
             [] => put(Form::Headers, false),
             [b'/', ..] => put(Form::Path(rest), false),
-            [b'?', query @ ..] if query == REDIRECT_AS_401 => put(Form::Headers, true),
+            // Caddy leaves the original's query there.
+            [b'?', query @ ..] => put(Form::Headers, query == REDIRECT_AS_401),
             _ => None,
         }
     }
@@ -340,12 +341,16 @@ mod tests {
         assert_eq!(read(b"/.vestibule/forward-auth"), put(Form::Headers, false));
         let as_401 = read(b"/.vestibule/forward-auth?redirect=401");
         assert_eq!(as_401, put(Form::Headers, true));
+        for caddys in [
+            &b"/.vestibule/forward-auth?"[..],
+            b"/.vestibule/forward-auth?a=b&redirect=401",
+        ] {
+            assert_eq!(Put::read(caddys, "/.vestibule"), put(Form::Headers, false));
+        }
         let envoy = read(b"/.vestibule/forward-auth/a?redirect=401");
         assert_eq!(envoy, put(Form::Path(b"/a?redirect=401"), false));
         for other in [
-            &b"/.vestibule/forward-auth?"[..],
-            b"/.vestibule/forward-auth?a",
-            b"/.vestibule/forward-authx",
+            &b"/.vestibule/forward-authx"[..],
             b"/.vestibule/x/forward-auth",
             b"/forward-auth",
             b"/.vestibule",
