@@ -100,11 +100,7 @@ impl Families {
                 "connections_refused_total",
                 "Connections closed because their address held too many.",
             )?,
-            forward_auth_refused: to.counters(
-                "forward_auth_refused_total",
-                "Questions of other proxies that could not be answered as they were put, by reason.",
-                &["reason"],
-            )?,
+            forward_auth_refused: to.forward_auth_refused()?,
             certificate_expiry: to.gauges(
                 "certificate_expiry_timestamp_seconds",
                 "When a certificate in use ends, in seconds since 1970.",
@@ -136,6 +132,14 @@ impl Registrar<'_> {
             "upstream_errors_total",
             "Requests that an upstream did not answer.",
             &["upstream"],
+        )
+    }
+
+    fn forward_auth_refused(&self) -> Result<IntCounterVec, prometheus::Error> {
+        self.counters(
+            "forward_auth_refused_total",
+            "Questions of other proxies that could not be answered as they were put, by reason.",
+            &["reason"],
         )
     }
 

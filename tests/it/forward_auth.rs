@@ -30,6 +30,10 @@ fn setup(sms: &str) -> Setup {
             ("/var/lib/vestibule/vestibule.db", "vestibule.db"),
             ("${CREDENTIALS_DIRECTORY}/store.key", "store.key"),
             (twilio, &provider),
+            (
+                "dialects: [iogates]",
+                "dialects: [iogates]\n    forward: {assertion: true}",
+            ),
             ("127.0.0.1:5000", "127.0.0.1:9"),
         ],
     );
@@ -170,6 +174,10 @@ async fn a_browser_is_led_to_the_sign_in_and_back(kind: Kind) {
     assert_eq!(seen.target, "/docs/a?b=c");
     assert_eq!(seen.headers["x-vestibule-user"], "anna");
     assert_eq!(seen.headers["x-vestibule-factor"], "sms");
+    let assertion = seen.headers["x-vestibule-assertion"]
+        .to_str()
+        .expect("text");
+    assert_eq!(assertion.split('.').count(), 3, "a signed token");
     // The cookies of Vestibule's own pages are for nobody else, whoever forwards.
     let text = format!("{:?}", seen.headers);
     for cookie in &browser.cookies {
@@ -294,6 +302,7 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
         .await;
     assert_eq!(seen.headers["x-vestibule-user"], "anna");
     assert_ne!(seen.headers["x-vestibule-device"], "root");
+    assert_ne!(seen.headers["x-vestibule-assertion"], "root");
     assert!(!is_forgery(&seen), "{seen:?}");
     let (seen, _) = world
         .passed(with(world.request("GET /public/x"), &forged))
