@@ -6,9 +6,9 @@ mod client;
 mod commands;
 mod demo;
 mod error;
-pub mod operator;
 mod serve;
 pub mod socket;
+mod tables;
 
 use args::{Cli, Command};
 use clap::Parser as _;
