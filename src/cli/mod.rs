@@ -9,6 +9,7 @@ mod error;
 mod serve;
 pub mod socket;
 mod tables;
+mod upkeep;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -39,6 +40,8 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Check { without_files } => commands::check(&cli.config, without_files),
         Command::Schema => commands::schema(),
         Command::Key(command) => commands::key(&cli.config, command),
+        Command::Backup { to, output } => upkeep::backup(&cli.config, &to, output),
+        Command::Health => upkeep::health(&cli.config),
         Command::User(command) => commands::user(&cli.config, command),
         Command::Share(command) => commands::share(&cli.config, command),
         Command::Session(command) => commands::session(&cli.config, command),
