@@ -5,6 +5,7 @@
 
 use super::body::Meter;
 use super::forward::Outgoing;
+use super::forward_auth::Unfit;
 use super::harden::BadHead;
 use super::proxy::{Gateway, Snapshot, TRIES_MAX};
 use super::stall::Pulse;
@@ -16,6 +17,7 @@ use crate::gate::Permit;
 use crate::id::UserId;
 use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
+use crate::observe::traces::Trace;
 use crate::request::Client;
 use crate::route::Route;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, EXPECT, HOST};
@@ -43,6 +45,10 @@ pub(crate) struct Ctx {
     pub(super) user: Option<UserId>,
     /// For the log, where the path that was sent must not or cannot be shown.
     pub(super) shown_path: Option<String>,
+    /// What a proxy has asked about, as it would have been forwarded.
+    pub(super) original: Option<Box<RequestHeader>>,
+    /// Why its question was none that can be answered.
+    pub(super) unfit: Option<Unfit>,
     pub(super) outcome: Outcome,
     pub(super) meter: Meter,
     pub(super) pulse: Option<Arc<Pulse>>,
@@ -52,6 +58,10 @@ pub(crate) struct Ctx {
     pub(super) began: Instant,
     pub(super) asked_upstream: Option<Instant>,
     pub(super) upstream_took: Option<Duration>,
+    /// Which of the upstream's servers was asked last.
+    pub(super) server: Option<SocketAddr>,
+    /// Where there are traces.
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 /// How a permitted request is forwarded.
@@ -86,6 +96,8 @@ impl Ctx {
             origin: None,
             user: None,
             shown_path: None,
+            original: None,
+            unfit: None,
             outcome: Outcome::Failed,
             pulse: None,
             tunnel: None,
@@ -93,6 +105,8 @@ impl Ctx {
             began: Instant::now(),
             asked_upstream: None,
             upstream_took: None,
+            server: None,
+            trace: None,
         }
     }
 }
@@ -145,6 +159,7 @@ impl Gateway {
             device: ctx.forward.device.as_deref(),
             assertion: ctx.forward.outgoing.header(&route.config),
         };
+        ctx.tell_trace(request)?;
         headers::rewrite_request(request, &told, &upstream.config().headers)
     }
 
@@ -165,6 +180,7 @@ impl Gateway {
             if let Some(upstream) = &ctx.upstream {
                 self.metrics.upstream(upstream.name(), took);
             }
+            ctx.note_upstream(Some(status));
         }
         headers::clean_response(response)
     }
@@ -174,6 +190,7 @@ impl Gateway {
         if let Some(upstream) = &ctx.upstream {
             self.metrics.upstream(upstream.name(), None);
         }
+        ctx.note_upstream(None);
     }
 
     /// A server could not be reached: whether another one is to be tried.

@@ -7,7 +7,7 @@
 //! Requests that open nothing pay nothing for it.
 
 use super::access::Ended;
-use super::admit::Asked;
+use super::admit::{Asked, Carrier};
 use super::exchange::Ctx;
 use super::headers;
 use super::proxy::{Gateway, Snapshot};
@@ -105,6 +105,7 @@ impl Opener {
                 address: self.address,
                 tls: self.tls,
                 has_body: false,
+                carrier: Carrier::Here,
             };
             let Some(permit) = gateway.look(&asked, snapshot).await else {
                 return;

@@ -7,3 +7,4 @@ pub mod log;
 pub mod metrics;
 pub mod stats;
 pub mod timed;
+pub mod traces;
