@@ -5,12 +5,15 @@ mod args;
 mod client;
 mod commands;
 mod demo;
+mod doctor;
 mod error;
+mod manual;
 mod operate;
 mod secrets;
 mod serve;
 pub mod socket;
 mod tables;
+mod top;
 mod upkeep;
 
 use args::{Cli, Command};
@@ -66,6 +69,13 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Session(command) => operate::session(&cli.config, command),
         Command::Lockout(command) => operate::lockout(&cli.config, command),
         Command::Audit(command) => operate::audit(&cli.config, command),
+        Command::Top(args) => top::top(&cli.config, &args),
+        Command::Doctor { output } => doctor::doctor(&cli.config, output.json),
+        Command::Completions { shell } => {
+            manual::completions(shell);
+            Ok(())
+        }
+        Command::Man { dir } => manual::manual(dir.as_deref()),
     }
 }
 
