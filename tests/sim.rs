@@ -791,6 +791,7 @@ impl World {
             route: "files".to_owned(),
             address: ADDRESS,
             client: "rclone".to_owned(),
+            words: Default::default(),
         })
     }
 

@@ -50,7 +50,9 @@ const ARROWS_OF_FILES: &[(&str, &[&str])] = &[
     ("src/identity/witness.rs", &["gate", "auth::ports"]),
 ];
 
-const LEAVES: &[&str] = &["clock", "digest", "entropy", "event", "id", "secret"];
+const LEAVES: &[&str] = &[
+    "clock", "digest", "entropy", "event", "id", "secret", "words",
+];
 const REQUEST_TO_AUTH: &[&str] = &[
     "config", "request", "route", "identity", "policy", "factor", "gate", "auth",
 ];
@@ -82,7 +84,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sd_notify", &["src/edge/sockets.rs", "src/cli/serve.rs"]),
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
-    ("fluent_bundle", &["src/local/portal/language.rs"]),
+    ("fluent_bundle", &["src/words.rs"]),
     ("totp_rs", &["src/factor/totp.rs"]),
     ("webauthn_rs_core", &["src/factor/passkey.rs"]),
     ("url", &["src/factor/passkey.rs"]),

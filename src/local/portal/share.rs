@@ -146,7 +146,11 @@ impl Local {
                 Err(error) => self.shared(visit, share, Some(error.into())).await,
             };
         }
-        match self.auth.ask_recipient(at, share, nth, kind).await {
+        match self
+            .auth
+            .ask_recipient(at, share, nth, (kind, visit.frame.words()))
+            .await
+        {
             Ok((signed_in, _)) => Ok(self.let_in(visit.call, to_code, &signed_in, &device).await),
             Err(error) => self.not_opened(visit, share, error).await,
         }
