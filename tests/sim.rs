@@ -490,7 +490,7 @@ impl World {
         SignInContext {
             realm: ACCOUNTS,
             keys,
-            device,
+            device: Some(device),
             route: "files",
             address: ADDRESS,
         }

@@ -135,7 +135,7 @@ impl Auth {
             words: words,
             user: recipient.user,
             to: enrolled.value.clone(),
-            bound_to: at.keys.session(token.expose(), Some(at.device)).into(),
+            bound_to: at.keys.session(token.expose(), at.device).into(),
             purpose: Purpose::Verify,
             replaces_others: false,
         };

@@ -43,7 +43,7 @@ impl Door {
         SignInContext {
             realm: REALM,
             keys: &self.keys,
-            device,
+            device: Some(device),
             route: "files",
             address: "192.0.2.1".parse().unwrap(),
         }

@@ -72,7 +72,7 @@ impl Auth {
         let context = SignInContext {
             realm: at.realm,
             keys: issue.keys,
-            device: issue.device.unwrap_or_default(),
+            device: issue.device,
             route: at.route,
             address: at.address,
         };
