@@ -8,11 +8,13 @@ mod delivery;
 mod identities;
 mod portal;
 mod tokens;
+mod traces;
 
 pub(super) use delivery::{Delivery, Email, HttpSms, SmsMethod, SmsProvider, Twilio};
 pub(super) use identities::{Claims, Client, Identity, Introspection, Jwks, Jwt, Learn, PemKey};
 pub(super) use portal::{Palette, Portal};
 pub(super) use tokens::{Forward, ForwardToken, SigningAlgorithm, Tokens};
+pub(super) use traces::Traces;
 
 use super::values::{Credential, Period, Remember, SecretSource, UpstreamTls};
 use schemars::JsonSchema;
@@ -67,6 +69,7 @@ pub(super) struct Config {
     pub(super) portal: Portal,
     #[serde(default)]
     pub(super) log: Log,
+    pub(super) traces: Option<Traces>,
     /// Worker threads; 0: one for each core.
     #[serde(default)]
     pub(super) threads: u16,
@@ -85,8 +88,10 @@ pub(super) struct Listener {
     pub(super) address: Option<String>,
     /// Speak TLS here. Without it, only a proxy on the same machine should connect.
     pub(super) tls: Option<Tls>,
-    #[schemars(skip)]
-    pub(super) forward_auth: Option<bool>,
+    /// Answer other proxies that ask whether they may forward a request (nginx `auth_request`, Traefik `forwardAuth`,
+    /// Caddy `forward_auth`, Envoy `ext_authz`), and nothing else. Only those in `trusted_proxies` may ask.
+    #[serde(default)]
+    pub(super) forward_auth: bool,
 }
 
 /// TLS towards clients (1.2 and 1.3).

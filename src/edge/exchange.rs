@@ -5,6 +5,7 @@
 
 use super::body::Meter;
 use super::forward::Outgoing;
+use super::forward_auth::Unfit;
 use super::harden::BadHead;
 use super::proxy::{Gateway, Snapshot, TRIES_MAX};
 use super::stall::Pulse;
@@ -15,6 +16,7 @@ use crate::gate::Permit;
 use crate::id::UserId;
 use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
+use crate::observe::traces::Trace;
 use crate::request::Client;
 use crate::route::Route;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, EXPECT, HOST};
@@ -42,6 +44,10 @@ pub(crate) struct Ctx {
     pub(super) user: Option<UserId>,
     /// For the log, where the path that was sent must not or cannot be shown.
     pub(super) shown_path: Option<String>,
+    /// What a proxy has asked about, as it would have been forwarded.
+    pub(super) original: Option<Box<RequestHeader>>,
+    /// Why its question was none that can be answered.
+    pub(super) unfit: Option<Unfit>,
     pub(super) outcome: Outcome,
     pub(super) meter: Meter,
     pub(super) pulse: Option<Arc<Pulse>>,
@@ -50,6 +56,10 @@ pub(crate) struct Ctx {
     pub(super) began: Instant,
     pub(super) asked_upstream: Option<Instant>,
     pub(super) upstream_took: Option<Duration>,
+    /// Which of the upstream's servers was asked last.
+    pub(super) server: Option<SocketAddr>,
+    /// Where there are traces.
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 /// How a permitted request is forwarded.
@@ -84,12 +94,16 @@ impl Ctx {
             origin: None,
             user: None,
             shown_path: None,
+            original: None,
+            unfit: None,
             outcome: Outcome::Failed,
             pulse: None,
             tries: 0,
             began: Instant::now(),
             asked_upstream: None,
             upstream_took: None,
+            server: None,
+            trace: None,
         }
     }
 }
@@ -142,6 +156,7 @@ impl Gateway {
             device: ctx.forward.device.as_deref(),
             assertion: ctx.forward.outgoing.header(&route.config),
         };
+        ctx.tell_trace(request)?;
         headers::rewrite_request(request, &told, &upstream.config().headers)
     }
 
@@ -162,6 +177,7 @@ impl Gateway {
             if let Some(upstream) = &ctx.upstream {
                 self.metrics.upstream(upstream.name(), took);
             }
+            ctx.note_upstream(Some(status));
         }
         headers::clean_response(response)
     }
@@ -171,6 +187,7 @@ impl Gateway {
         if let Some(upstream) = &ctx.upstream {
             self.metrics.upstream(upstream.name(), None);
         }
+        ctx.note_upstream(None);
     }
 
     /// A server could not be reached: whether another one is to be tried.

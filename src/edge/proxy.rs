@@ -8,8 +8,10 @@ use super::admit::Verdict;
 use super::body::{self, Meter};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
+use super::forward_auth::Complaints;
 use super::harden;
 use super::lane::Lane;
+use super::listen::Apps;
 use super::stall::{Pulse, Watched};
 use super::upstream::Upstreams;
 use super::watch::Learner;
@@ -19,7 +21,9 @@ use crate::digest::DigestKeys;
 use crate::gate::Gate;
 use crate::local::{Local, Reply};
 use crate::observe::metrics::{Metrics, Outcome};
+use crate::observe::traces::Tracer;
 use crate::route::Routes;
+use crate::steps;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,6 +49,8 @@ pub struct Snapshot {
     pub config: Config,
     pub routes: Routes,
     pub upstreams: Upstreams,
+    /// Where there are traces. Whoever makes a snapshot sets it.
+    pub tracer: Option<Tracer>,
 }
 
 impl Snapshot {
@@ -56,6 +62,7 @@ impl Snapshot {
             routes: Routes::new(&config, keys),
             upstreams: Upstreams::new(&config, previous.map(|previous| &previous.upstreams)),
             config,
+            tracer: None,
         }
     }
 }
@@ -75,30 +82,37 @@ pub struct Gateway {
     pub metrics: Metrics,
 }
 
-/// The application for the accept loop, and the lane beside it. `h2_options` and `server_options` are read once: a reload
-/// does not change them.
+/// The applications for the accept loop, and the lane beside the clients' one. `h2_options` and `server_options` are
+/// read once: a reload does not change them.
 #[must_use]
 pub fn build(
     gateway: Gateway,
     h2_options: H2Options,
     server_options: HttpServerOptions,
-) -> (Arc<Watched>, Lane) {
+) -> Apps<Watched> {
     let threads = match gateway.snapshots.load().config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let conf = ServerConf {
+    let conf = Arc::new(ServerConf {
         threads,
         max_retries: TRIES_MAX,
         ..ServerConf::default()
-    };
+    });
     let gateway = Arc::new(gateway);
-    let lane = Lane::new(Arc::clone(&gateway));
-    let mut proxy = HttpProxy::new(Phases(gateway), Arc::new(conf));
-    proxy.h2_options = Some(h2_options);
-    proxy.server_options = Some(server_options);
-    proxy.handle_init_modules();
-    (Arc::new(Watched::new(Arc::new(proxy))), lane)
+    let app = |door| {
+        let gateway = Arc::clone(&gateway);
+        let mut proxy = HttpProxy::new(Phases { gateway, door }, Arc::clone(&conf));
+        proxy.h2_options = Some(h2_options.clone());
+        proxy.server_options = Some(server_options.clone());
+        proxy.handle_init_modules();
+        Arc::new(Watched::new(Arc::new(proxy)))
+    };
+    Apps {
+        clients: app(Door::Clients),
+        lane: Some(Lane::new(Arc::clone(&gateway))),
+        proxies: app(Door::Proxies(Complaints::default())),
+    }
 }
 
 impl Gateway {
@@ -127,7 +141,8 @@ impl Gateway {
         match body::collect(downstream, body::LOCAL_BYTES_MAX, limit).await {
             Ok(body) => {
                 call.body = body;
-                let reply = self.local.answer(endpoint, call).await;
+                let answer = self.local.answer(endpoint, call);
+                let reply = steps::within(ctx.steps(), answer).await;
                 self.answer(session, ctx, Outcome::Local, reply).await
             }
             Err(bad) => {
@@ -139,13 +154,23 @@ impl Gateway {
 }
 
 /// The gateway in Pingora's phases.
-pub(crate) struct Phases(Arc<Gateway>);
+pub(crate) struct Phases {
+    gateway: Arc<Gateway>,
+    door: Door,
+}
+
+/// Who comes in, by the listener.
+enum Door {
+    Clients,
+    /// Other proxies, with their questions.
+    Proxies(Complaints),
+}
 
 impl Deref for Phases {
     type Target = Gateway;
 
     fn deref(&self) -> &Gateway {
-        &self.0
+        &self.gateway
     }
 }
 
@@ -170,6 +195,10 @@ impl ProxyHttp for Phases {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        if let Door::Proxies(complaints) = &self.door {
+            self.consult(session, ctx, complaints).await?;
+            return Ok(true);
+        }
         match self.judge(session, ctx).await {
             Verdict::Forward => {
                 let timeouts = &ctx.snapshot.config.timeouts;
@@ -200,9 +229,12 @@ impl ProxyHttp for Phases {
             .ok_or_else(|| internal("no upstream"))?;
         ctx.tries += 1;
         ctx.asked_upstream = Some(Instant::now());
-        upstream
-            .peer(permit, self.clock.now(), ctx.forward.flow)
-            .map_err(|none| Error::because(ErrorType::HTTPStatus(503), "choosing a server", none))
+        let peer = upstream.peer(permit, self.clock.now(), ctx.forward.flow);
+        let peer = peer.map_err(|none| {
+            Error::because(ErrorType::HTTPStatus(503), "choosing a server", none)
+        })?;
+        ctx.server = peer._address.as_inet().copied();
+        Ok(peer)
     }
 
     async fn upstream_request_filter(

@@ -14,6 +14,7 @@ mod routes;
 mod sections;
 mod syntax;
 mod tokens;
+mod traces;
 mod upstreams;
 
 use super::error::{Place, Problem};
@@ -79,6 +80,7 @@ impl Lift<'_> {
         let root = At::Root;
         let listeners = self.listeners(raw.listeners.as_deref(), root.key("listeners"));
         self.port_clashes(raw);
+        self.forward_auth(raw);
         let trusted_proxies =
             self.trusted_proxies(&raw.trusted_proxies, root.key("trusted_proxies"));
         let timeouts = self.timeouts(&raw.timeouts, root.key("timeouts"));
@@ -95,6 +97,7 @@ impl Lift<'_> {
         let tokens = self.tokens(&raw.tokens, routes.as_deref(), root.key("tokens"));
         let portal = self.portal(raw, root.key("portal"));
         let log = self.log(&raw.log, root.key("log"));
+        let traces = self.traces(raw.traces.as_ref(), root.key("traces"));
         self.unused(raw);
         Some(model::Config {
             listeners: listeners?,
@@ -115,6 +118,7 @@ impl Lift<'_> {
             routes: routes?,
             portal: portal?,
             log,
+            traces: traces?,
             threads: usize::from(raw.threads),
         })
     }

@@ -6,7 +6,7 @@ use super::*;
 fn all_errors_come_at_once_each_with_its_place_and_mend() {
     let text = r#"listeners:
   - address: :8080
-    forward_auth: true
+    forward_auth: maybe
 timeout: {head: 10s}
 timeouts: {head: 10, body: 0s}
 store:
@@ -38,7 +38,7 @@ tokens: {issuer: files.example.org, algorithm: HS256, access_lifetime: 0s}
 "#;
     let expected = [
         r#"c.yaml:2:14: listeners[0].address: ":8080" is not an IP address and a port: write it like 0.0.0.0:8080"#,
-        "c.yaml:3:19: listeners[0].forward_auth: a listener that other proxies ask: not supported by this version: remove it",
+        "c.yaml:3:19: listeners[0].forward_auth: expected `true` or `false`, found another word",
         "c.yaml:4:1: timeout: unknown key: did you mean `timeouts`?",
         r#"c.yaml:5:18: timeouts.head: "10" is not a time: write a whole number and s, m, h or d, like 30s, 10m, 12h or 90d (at most 3650d)"#,
         "c.yaml:5:28: timeouts.body: must be longer than 0s",
@@ -156,6 +156,14 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("store:", "connections: {per_address_max: 0}\nstore:", "3:32: connections.per_address_max", "must be more than 0"),
     ("store:", "log: {json: yes}\nstore:", "3:13: log.json", "`true` or `false`"),
     ("store:", "log: {level: inof}\nstore:", "3:14: log.level", "write error, warn, info, debug or trace"),
+    ("store:", "traces: {sample: 1}\nstore:", "3:9: traces.otlp", "is missing: write the collector's address"),
+    ("store:", "traces: {otlp: \"collector:4318\"}\nstore:", "3:16: traces.otlp", "starts with https:// or http://"),
+    ("store:", "traces: {otlp: \"https://u:hunter2@c/v1/traces\"}\nstore:", "3:16: traces.otlp", "into `headers`"),
+    ("store:", "traces: {otlp: \"http://127.0.0.1:4318/v1/traces\", sample: 1.5}\nstore:", "3:59: traces.sample", "a share from 0 to 1"),
+    ("store:", "traces: {otlp: \"http://127.0.0.1:4318/v1/traces\", sample: NaN}\nstore:", "3:59: traces.sample", "a share from 0 to 1"),
+    ("store:", "traces: {otlp: \"http://127.0.0.1:4318/v1/traces\", service_name: \"\"}\nstore:", "3:65: traces.service_name", "is empty"),
+    ("store:", "traces: {otlp: \"http://127.0.0.1:4318/v1/traces\", headers: {host: a}}\nstore:", "3:67: traces.headers.host", "host"),
+    ("store:", "traces:\nstore:", "3:7: traces", "is empty"),
     ("store:", "limits:\nstore:", "3:7: limits", "is empty: write a value, or remove the key"),
     ("sqlite:/var/lib/v.db", "mysql://u:hunter2@h/d", "4:8: store.url", "write sqlite:PATH or memory:"),
     ("sqlite:/var/lib/v.db", "sqlite:///var/lib/v.db", "4:8: store.url", "write the path alone"),

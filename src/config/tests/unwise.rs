@@ -33,6 +33,8 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("{accounts: {}}", "{introspection: {url: \"https://i.example/i\", client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, claims: {phone: p}}}", "10:26: identities.local.introspection", "without `audience`"),
     ("[\"127.0.0.1:5000\"]", "[\"127.0.0.1:5000\"], headers: {authorization: hunter2}", "12:65: upstreams.files.headers.authorization", "a file of its own"),
     ("upstreams:", "upstreams:\n  other: {servers: [\"127.0.0.1:1\"]}", "12:10: upstreams.other", "no route uses it"),
+    ("store:", "traces: {otlp: \"http://collector.example:4318/v1/traces\"}\nstore:", "3:16: traces.otlp", "in the clear"),
+    ("store:", "traces: {otlp: \"https://c.example/v1/traces\", headers: {authorization: hunter2}}\nstore:", "3:72: traces.headers.authorization", "a file of its own"),
     ("store:", "portal: {colors: {light: {accent: \"#ffff00\"}}}\nstore:", "3:26: portal.colors.light", "`accent` on `background` has a contrast of 1.0:1"),
     ("store:", "portal: {colors: {dark: {text: \"#444444\"}}}\nstore:", "3:25: portal.colors.dark", "4.5:1 is the least"),
     (ROUTE, "    identity: local\n    require: none\n", "18:14: routes[0].require", "open to all"),
@@ -52,6 +54,34 @@ fn passwords_of_a_backend_and_self_enrolment_are_warned_of() {
     let found = warned(&with("    self_enrolment: true\n"));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("names the user"), "{found:?}");
+}
+
+#[test]
+fn a_sign_in_that_another_proxy_would_forward_unseen_is_warned_of() {
+    let asked = "  - address: 127.0.0.1:8080\n  - {address: \"127.0.0.1:8081\", forward_auth: true}\n\
+                 trusted_proxies: [127.0.0.1]\n";
+    let text = small("  - address: 127.0.0.1:8080\n", asked);
+    assert!(good(&text).listeners[1].forward_auth && !good(&text).listeners[0].forward_auth);
+    assert_eq!(warned(&text), [""; 0]);
+    let learn = "{learn: {endpoint: /api, token: /t, user: /u, phone: /p}}";
+    let found = warned(&text.replace("{accounts: {}}", learn));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let place = "identities.local.learn.endpoint: a sign-in that another proxy forwards";
+    assert!(found[0].contains(place), "{found:?}");
+    // Nobody could ask, and nobody could sign in.
+    let errors = bad(&small(
+        "127.0.0.1:8080\n",
+        "127.0.0.1:8080\n    forward_auth: true\n",
+    ));
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(
+        errors[0].contains("listeners: add one without `forward_auth`"),
+        "{errors:#?}"
+    );
+    assert!(
+        errors[1].contains("listeners[0].forward_auth: nobody may ask here"),
+        "{errors:#?}"
+    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) mod pool;
 mod request;
 
 use super::access::Ended;
-use super::admit::Asked;
+use super::admit::{Asked, Carrier};
 use super::bridge;
 use super::conn::Conn;
 use super::exchange::{Ctx, internal};
@@ -133,7 +133,9 @@ impl Lane {
             address: conn.peer().ip().to_canonical(),
             tls: conn.is_tls(),
             has_body: false,
+            carrier: Carrier::Here,
         };
+        ctx.begin_trace(&asked);
         let is_permitted = self.gateway.decide_at_once(&asked, &mut ctx);
         is_permitted.then(|| {
             Box::new(Job {
@@ -194,6 +196,7 @@ impl Lane {
             let target = upstream
                 .target(permit, self.gateway.clock.now())
                 .or_err(ErrorType::HTTPStatus(503), "choosing a server")?;
+            ctx.server = Some(target.address);
             ctx.tries += 1;
             ctx.asked_upstream = Some(Instant::now());
             let kept = may_reuse.then(|| target.pool.take()).flatten();
