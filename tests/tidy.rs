@@ -14,7 +14,9 @@ const FN_LINES_MAX: usize = 70;
 /// `ARCHITECTURE.md`; change all three in one commit, with the reason.
 const ARROWS: &[(&[&str], &[&str])] = &[
     (
-        &["clock", "digest", "entropy", "id", "secret", "steps"],
+        &[
+            "clock", "digest", "entropy", "id", "secret", "steps", "words",
+        ],
         &[],
     ),
     (&["event"], &["id"]),
