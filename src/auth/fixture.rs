@@ -244,6 +244,7 @@ impl World {
             email: Some(Secret::new("ann@example.org")),
             password_hash: Some(cheap_hash(password)),
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()
@@ -258,6 +259,7 @@ impl World {
             email: None,
             password_hash: None,
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()

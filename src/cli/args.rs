@@ -87,6 +87,24 @@ pub(super) enum User {
         /// May reset other users' second factors.
         #[arg(long)]
         can_edit_users: bool,
+        /// A group that the user is in, for the policy's rules. Once for each.
+        #[arg(long, value_name = "NAME")]
+        group: Vec<String>,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Show a user's groups, or put the user into others: they hold at once.
+    Groups {
+        /// A name or an id (`id:12` is surely an id).
+        user: String,
+        /// A group that the user is in from now on; once for each. All others are left.
+        #[arg(long, value_name = "NAME")]
+        group: Vec<String>,
+        /// From now on in none.
+        #[arg(long, conflicts_with = "group")]
+        none: bool,
         #[command(flatten)]
         identity: Identity,
         #[command(flatten)]
@@ -223,7 +241,10 @@ impl Command {
     pub(super) fn is_json(&self) -> bool {
         match self {
             Self::User(
-                User::Add { output, .. } | User::List { output } | User::Reset2fa { output, .. },
+                User::Add { output, .. }
+                | User::Groups { output, .. }
+                | User::List { output }
+                | User::Reset2fa { output, .. },
             )
             | Self::Share(
                 Share::Add { output, .. } | Share::List { output } | Share::Revoke { output, .. },
@@ -312,6 +333,10 @@ mod tests {
             "vestibule check --without-files --config c.yaml",
             "vestibule schema",
             "vestibule user add anna --phone +4512345678 --email a@b.example --password-file - --can-edit-users --json",
+            "vestibule user add anna --group staff --group admins",
+            "vestibule user groups anna",
+            "vestibule user groups anna --group staff --group admins --json",
+            "vestibule user groups id:3 --none",
             "vestibule user list --json",
             "vestibule user reset-2fa anna --identity local",
             "vestibule share add --path /dir/ --phone +4512345678 --expires 7d --json",

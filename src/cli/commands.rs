@@ -3,7 +3,9 @@
 
 use super::args::{self, Identity, OutputForm};
 use super::error::CliError;
-use super::operator::command::{Command, RecipientAdd, Revoke, ShareAdd, UserAdd, Whom};
+use super::operator::command::{
+    Command, RecipientAdd, Revoke, ShareAdd, UserAdd, UserGroups, Whom,
+};
 use super::{client, say};
 use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
@@ -66,6 +68,7 @@ pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {
             email,
             password_file,
             can_edit_users,
+            group,
             identity,
             output,
         } => {
@@ -78,8 +81,23 @@ pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {
                 email: email.map(Secret::new),
                 password_hash: password.map(hash).transpose()?,
                 can_edit_users,
+                groups: group,
             };
             (Command::UserAdd(user), output)
+        }
+        args::User::Groups {
+            user,
+            group,
+            none,
+            identity,
+            output,
+        } => {
+            let is_shown = group.is_empty() && !none;
+            let groups = UserGroups {
+                whom: whom(user, identity),
+                set: (!is_shown).then_some(group),
+            };
+            (Command::UserGroups(groups), output)
         }
         args::User::List { output } => (Command::UserList, output),
         args::User::Reset2fa {

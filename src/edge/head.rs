@@ -303,7 +303,8 @@ pub(super) mod tests {
                 credentials,
                 dialects: Vec::new(),
                 rules: Vec::new(),
-                require: model::Requirement::TwoFactor { within: None },
+                require: model::Requirement::TWO_FACTOR,
+                line: 0,
                 self_enrolment: false,
                 phone_region: None,
                 forward: model::Forward {
@@ -482,6 +483,7 @@ pub(super) mod tests {
             user: "/user".to_owned(),
             phone: None,
             email: None,
+            groups: None,
             probe: None,
             lifetime: None,
         };

@@ -6,12 +6,13 @@
 //! [`Witness`]: super::Witness
 
 use super::forgotten::Since;
-use super::map::{SKEW_SECS_MAX, seconds};
+use super::map::{SKEW_SECS_MAX, pause_secs, seconds};
 use super::session::{Holder, Session};
 use super::{Decision, Gate, Known, Presented, Proof, Question, Refusal, Unavailable, decide};
 use crate::clock::Timestamp;
 use crate::config::model::Requirement;
 use crate::digest::SessionKey;
+use crate::policy::Demand;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -70,13 +71,14 @@ impl Gate {
         }
         let asked = Asked {
             pair: key,
-            with_session: question.requirement != Requirement::Token,
+            with_session: !matches!(question.demand, Demand::Fixed(Requirement::Token)),
             changes: self.changes.load(Ordering::SeqCst),
         };
         let ask = || self.ask(question, presented, asked);
         match self.flights.share(asked, ask).await {
             Ok(Ok(Found::Known { holder, proof })) => {
-                decide(question, holder, proof, self.moment())
+                let asked = (question.demand.of(holder.person()), question);
+                decide(asked, holder, proof, self.moment())
             }
             Ok(Ok(Found::Unknown)) => Decision::Refuse(Refusal::UnknownToken),
             Ok(Err(Unavailable)) | Err(super::flight::TooMany) => {
@@ -116,11 +118,13 @@ impl Gate {
             let Some(session) = self.live_session(pair, &holder).await? else {
                 return Ok(Found::Known { holder, proof });
             };
+            let session = self.seen_now(session);
             self.keep(asked.pair, pair, &session, fresh_for);
             if !self.revoked_since(asked_at, asked.pair, &session) {
                 let proof = Some(Proof {
                     factor: session.factor,
                     verified_at: session.verified_at,
+                    pause_secs: session.longest_pause_secs,
                 });
                 return Ok(Found::Known { holder, proof });
             }
@@ -149,6 +153,17 @@ impl Gate {
             }))
     }
 
+    /// The session, once this request has been seen: how long there was none before it counts from now on.
+    fn seen_now(&self, session: Session) -> Session {
+        let now = self.moment().now;
+        let pause_secs = pause_secs(seconds(session.last_seen_at), now);
+        Session {
+            last_seen_at: Timestamp(i64::from(now)),
+            longest_pause_secs: session.longest_pause_secs.max(pause_secs),
+            ..session
+        }
+    }
+
     /// Puts a session that was found under `pair` into the map under the pair that was presented.
     fn keep(
         &self,
@@ -163,10 +178,7 @@ impl Gate {
             true => fresh_for,
             false => as_alias(fresh_for),
         };
-        let kept = Session {
-            last_seen_at: now,
-            ..shortened(session, now, at_most)
-        };
+        let kept = shortened(session, now, at_most);
         self.map.insert(presented, &kept, true, at);
     }
 

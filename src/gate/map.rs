@@ -3,9 +3,12 @@
 //! It is a bounded cache over the store, never the truth: what it does not hold is asked for again,
 //! and an entry that has expired, idled out or seems to come from the future counts as not held.
 //! Reading never evicts and never scans; only an insertion into a full map does.
+//!
+//! An entry knows the longest pause between two requests since its verification. It grows in the step
+//! that notes a request as seen, so that nothing asked for after a long pause hides that there was one.
 
-use super::session::Which;
-use super::session::{Factor, Holder, Session, Terms};
+use super::Proof;
+use super::session::{Factor, Holder, Seen, Session, Terms, Which};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::id::{SessionId, UserId};
@@ -67,15 +70,23 @@ pub(super) struct Moment {
     pub(super) idle_secs: u32,
 }
 
+/// Seconds without a request since the last one. Of a last one that seems to come from the future, the
+/// clock has gone back, nobody knows.
+pub(super) fn pause_secs(last_seen: u32, now: u32) -> u32 {
+    match last_seen > now.saturating_add(SKEW_SECS_MAX) {
+        true => u32::MAX,
+        false => now.saturating_sub(last_seen),
+    }
+}
+
 /// What the gate needs of a live session to decide.
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
     pub(super) holder: Holder,
-    pub(super) factor: Factor,
-    pub(super) verified_at: Timestamp,
+    pub(super) proof: Proof,
 }
 
-/// One entry: 56 bytes, so that with its key (32 bytes) it uses 88 of a 96-byte allocation.
+/// One entry: 64 bytes, so that with its key (32 bytes) it fills a 96-byte allocation.
 struct Hot {
     id: SessionId,
     user: UserId,
@@ -84,6 +95,8 @@ struct Hot {
     verified_at: u32,
     expires_at: u32,
     last_seen: AtomicU32,
+    /// Up to `last_seen`.
+    longest_pause_secs: AtomicU32,
     factor: Factor,
     /// `last_seen` has moved since it was last taken for the store.
     unsaved: AtomicBool,
@@ -99,6 +112,7 @@ impl Hot {
             verified_at: seconds(session.verified_at),
             expires_at: seconds(session.expires_at),
             last_seen: AtomicU32::new(seconds(session.last_seen_at)),
+            longest_pause_secs: AtomicU32::new(session.longest_pause_secs),
             factor: session.factor,
             unsaved: AtomicBool::new(unsaved),
         }
@@ -113,22 +127,35 @@ impl Hot {
 
     /// Writes at most once a second: many threads share a busy session's cache line.
     fn see(&self, now: u32) {
-        if self.last_seen.load(Ordering::Relaxed) != now {
-            self.last_seen.store(now, Ordering::Relaxed);
-            self.unsaved.store(true, Ordering::Release);
+        let last_seen = self.last_seen.load(Ordering::Acquire);
+        if last_seen == now {
+            return;
         }
+        let pause_secs = pause_secs(last_seen, now);
+        if pause_secs > self.longest_pause_secs.load(Ordering::Relaxed) {
+            self.longest_pause_secs
+                .fetch_max(pause_secs, Ordering::Relaxed);
+        }
+        // Whoever reads this time reads that pause.
+        self.last_seen.store(now, Ordering::Release);
+        self.unsaved.store(true, Ordering::Release);
     }
 
-    fn take_seen(&self) -> Option<(SessionId, Timestamp)> {
+    fn take_seen(&self) -> Option<Seen> {
         // The first look spares entries that nobody uses a write.
         let taken =
             self.unsaved.load(Ordering::Relaxed) && self.unsaved.swap(false, Ordering::AcqRel);
         taken.then(|| {
-            let at = self.last_seen.load(Ordering::Relaxed);
-            (self.id, Timestamp(i64::from(at)))
+            let last_seen = self.last_seen.load(Ordering::Acquire);
+            Seen {
+                id: self.id,
+                last_seen_at: Timestamp(i64::from(last_seen)),
+                longest_pause_secs: self.longest_pause_secs.load(Ordering::Relaxed),
+            }
         })
     }
 
+    /// Once it has been seen: its pause is then the longest up to now.
     fn verified(&self) -> Verified {
         Verified {
             holder: Holder {
@@ -136,8 +163,11 @@ impl Hot {
                 name: Arc::clone(&self.name),
                 terms: self.terms.clone(),
             },
-            factor: self.factor,
-            verified_at: Timestamp(i64::from(self.verified_at)),
+            proof: Proof {
+                factor: self.factor,
+                verified_at: Timestamp(i64::from(self.verified_at)),
+                pause_secs: self.longest_pause_secs.load(Ordering::Relaxed),
+            },
         }
     }
 }
@@ -207,7 +237,7 @@ impl HotMap {
     }
 
     /// Sessions seen since the last call. Scans the map.
-    pub(super) fn take_seen(&self) -> Vec<(SessionId, Timestamp)> {
+    pub(super) fn take_seen(&self) -> Vec<Seen> {
         let entries = self.entries.pin();
         entries.values().filter_map(Hot::take_seen).collect()
     }
@@ -298,7 +328,21 @@ mod tests {
             verified_at: Timestamp(verified_at),
             expires_at: Timestamp(5_000),
             last_seen_at: Timestamp(last_seen_at),
+            longest_pause_secs: 0,
         }
+    }
+
+    fn seen(id: i64, last_seen_at: i64, longest_pause_secs: u32) -> Seen {
+        Seen {
+            id: SessionId(id),
+            last_seen_at: Timestamp(last_seen_at),
+            longest_pause_secs,
+        }
+    }
+
+    fn pause(map: &HotMap, n: u64, now: u32) -> Option<u32> {
+        let at = Moment { now, ..AT };
+        map.get(&key(n), at).map(|held| held.proof.pause_secs)
     }
 
     #[test]
@@ -380,7 +424,7 @@ mod tests {
         let map = HotMap::new(10);
         map.insert(key(1), &session(2, 950, 950), false, AT);
         map.insert(key(1), &session(1, 900, 990), false, AT);
-        let held = map.get(&key(1), AT).map(|held| held.verified_at);
+        let held = map.get(&key(1), AT).map(|held| held.proof.verified_at);
         assert_eq!(held, Some(Timestamp(950)));
     }
 
@@ -391,7 +435,7 @@ mod tests {
         ended.expires_at = Timestamp(1_000);
         map.insert(key(1), &ended, false, AT);
         map.insert(key(1), &session(1, 900, 990), false, AT);
-        let held = map.get(&key(1), AT).map(|held| held.verified_at);
+        let held = map.get(&key(1), AT).map(|held| held.proof.verified_at);
         assert_eq!(held, Some(Timestamp(900)));
     }
 
@@ -401,11 +445,57 @@ mod tests {
         map.insert(key(1), &session(1, 900, 990), false, AT);
         assert_eq!(map.take_seen(), []);
         assert!(map.get(&key(1), AT).is_some());
-        assert_eq!(map.take_seen(), [(SessionId(1), Timestamp(1_000))]);
+        assert_eq!(map.take_seen(), [seen(1, 1_000, 10)]);
         assert!(map.get(&key(1), AT).is_some(), "within the same second");
         assert_eq!(map.take_seen(), []);
         map.insert(key(2), &session(2, 1_000, 1_000), true, AT);
-        assert_eq!(map.take_seen(), [(SessionId(2), Timestamp(1_000))]);
+        assert_eq!(map.take_seen(), [seen(2, 1_000, 0)]);
+    }
+
+    #[test]
+    fn a_long_pause_is_not_forgotten_by_asking_again() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 990), false, AT);
+        assert_eq!(pause(&map, 1, 1_000), Some(10));
+        assert_eq!(pause(&map, 1, 1_000), Some(10), "within the same second");
+        assert_eq!(pause(&map, 1, 1_400), Some(400));
+        assert_eq!(pause(&map, 1, 1_400), Some(400));
+        assert_eq!(pause(&map, 1, 1_401), Some(400));
+        assert_eq!(map.take_seen(), [seen(1, 1_401, 400)]);
+        // Verified anew, it begins again.
+        map.insert(key(1), &session(1, 1_401, 1_401), false, AT);
+        assert_eq!(pause(&map, 1, 1_403), Some(2));
+    }
+
+    #[test]
+    fn the_pause_before_a_clock_that_went_back_is_unknown() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 1_060), false, AT);
+        assert_eq!(pause(&map, 1, 1_000), Some(0), "another node's clock");
+        map.insert(key(2), &session(2, 900, 1_061), false, AT);
+        assert_eq!(pause(&map, 2, 1_000), Some(u32::MAX));
+    }
+
+    /// Many threads meet the end of one pause; none of them may miss it.
+    #[test]
+    fn fifty_requests_at_once_after_a_pause_all_see_it() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 1_000), false, AT);
+        for round in 1..=20u32 {
+            let now = 1_000 + round * 300;
+            let start = std::sync::Barrier::new(50);
+            let pauses: Vec<_> = std::thread::scope(|scope| {
+                let ask = || {
+                    start.wait();
+                    pause(&map, 1, now)
+                };
+                let asking: Vec<_> = (0..50).map(|_| scope.spawn(ask)).collect();
+                asking.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let expired = now >= 5_000;
+            let wanted = (!expired).then_some(300);
+            assert!(pauses.iter().all(|it| *it == wanted), "{now}: {pauses:?}");
+        }
     }
 
     #[test]

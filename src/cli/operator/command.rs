@@ -16,6 +16,7 @@ pub enum Command {
     UserAdd(UserAdd),
     UserList,
     UserReset(Whom),
+    UserGroups(UserGroups),
     ShareAdd(ShareAdd),
     ShareList,
     ShareRevoke(ShareId),
@@ -43,6 +44,17 @@ pub struct UserAdd {
     #[serde(with = "exposed")]
     pub password_hash: Option<Secret>,
     pub can_edit_users: bool,
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// The groups of a user, to be shown or changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserGroups {
+    pub whom: Whom,
+    /// All that the user is to be in; `None`: only shown.
+    pub set: Option<Vec<String>>,
 }
 
 /// A share link to be made.

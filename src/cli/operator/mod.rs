@@ -10,7 +10,7 @@ mod user;
 use crate::auth::ports::{SessionRow, Store, StoreError, Which};
 use crate::auth::signing::Signer;
 use crate::clock::{Clock, Timestamp};
-use crate::config::model::{Config, Identity};
+use crate::config::model::{Config, GROUPS_MAX, Identity};
 use crate::digest::DigestKeys;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::event::{Event, EventKind, Events};
@@ -62,6 +62,16 @@ pub enum OperatorError {
     SameRecipient(String),
     #[error("a share link is for {max} people at most, not for {named}: make several links")]
     TooManyRecipients { named: usize, max: usize },
+    #[error("`{0}` cannot be a group's name: use 1 to 256 bytes, without spaces around them")]
+    BadGroup(String),
+    #[error("a user can be in {GROUPS_MAX} groups at most")]
+    TooManyGroups,
+    #[error(
+        "identity `{0}` takes groups from its tokens (`groups` in the config): change them there"
+    )]
+    GroupsOfIssuer(String),
+    #[error("`{0}` stands for whoever has a share link: nobody of them is in a group")]
+    GroupsOfShare(String),
     #[error("the password hash is not an argon2id PHC string")]
     BadHash,
     #[error("the config has no identity `{0}`: use one of those under `identities`")]
@@ -117,6 +127,7 @@ pub async fn run(command: Command, with: &Operator) -> Result<Output, OperatorEr
         Command::UserAdd(user) => with.user_add(user).await,
         Command::UserList => with.user_list().await,
         Command::UserReset(whom) => with.user_reset(&whom).await,
+        Command::UserGroups(groups) => with.user_groups(groups).await,
         Command::ShareAdd(share) => with.share_add(share).await,
         Command::ShareList => with.share_list().await,
         Command::ShareRevoke(id) => with.share_revoke(id).await,

@@ -14,6 +14,7 @@ pub enum Output {
     NewUser(NewUser),
     Users(Vec<UserLine>),
     UserReset { id: UserId },
+    Groups(GroupsLine),
     NewShare(NewShare),
     Shares(Vec<ShareLine>),
     ShareRevoked { id: ShareId },
@@ -40,7 +41,16 @@ pub struct UserLine {
     pub email: Option<String>,
     pub has_password: bool,
     pub can_edit_users: bool,
+    #[serde(default)]
+    pub groups: Vec<String>,
     pub created_at: String,
+}
+
+/// The groups of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsLine {
+    pub id: UserId,
+    pub groups: Vec<String>,
 }
 
 /// A share link has been made; the only time its token is shown.
@@ -129,6 +139,11 @@ impl fmt::Display for Output {
                 f,
                 "user {id}: second factor reset, locks lifted, sessions ended"
             ),
+            Self::Groups(line) => {
+                let groups = line.groups.iter();
+                let plain = groups.map(|name| name.replace(char::is_control, "\u{fffd}") + "\n");
+                f.write_str(&plain.collect::<String>())
+            }
             Self::NewShare(share) => {
                 let shown = |secret: &Option<Secret>| {
                     secret
@@ -149,7 +164,8 @@ impl fmt::Display for Output {
             Self::SessionsRevoked { sessions } => writeln!(f, "{sessions} sessions ended"),
             Self::Users(users) => {
                 let head = [
-                    "ID", "IDENTITY", "NAME", "PHONE", "EMAIL", "PASSWORD", "EDITS", "SINCE",
+                    "ID", "IDENTITY", "NAME", "PHONE", "EMAIL", "PASSWORD", "EDITS", "GROUPS",
+                    "SINCE",
                 ];
                 table(f, head, users.iter().map(user_cells))
             }
@@ -170,7 +186,7 @@ impl fmt::Display for Output {
     }
 }
 
-fn user_cells(user: &UserLine) -> [String; 8] {
+fn user_cells(user: &UserLine) -> [String; 9] {
     let yes = |yes: bool| if yes { "yes" } else { "-" }.to_owned();
     [
         user.id.to_string(),
@@ -180,6 +196,10 @@ fn user_cells(user: &UserLine) -> [String; 8] {
         or(user.email.as_deref(), "-"),
         yes(user.has_password),
         yes(user.can_edit_users),
+        match user.groups.is_empty() {
+            true => "-".to_owned(),
+            false => user.groups.join(", "),
+        },
         user.created_at.clone(),
     ]
 }
@@ -315,6 +335,7 @@ mod tests {
             email: None,
             has_password: false,
             can_edit_users: false,
+            groups: Vec::new(),
             created_at: "2026-11-22T03:21:34+00:00".to_owned(),
         };
         let text = Output::Users(vec![line]).to_string();

@@ -1,10 +1,11 @@
 //! Users, as operators make, list and reset them.
 
-use super::command::{UserAdd, Whom};
-use super::output::{NewUser as NewUserAnswer, Output, UserLine};
+use super::command::{UserAdd, UserGroups, Whom};
+use super::output::{GroupsLine, NewUser as NewUserAnswer, Output, UserLine};
 use super::{Operator, OperatorError, email, masked_email, phone};
 use crate::auth::enrol;
 use crate::auth::ports::{NewUser, User, Which};
+use crate::config::model::{GROUPS_MAX, Identity, is_group};
 use crate::event::EventKind;
 use crate::id::UserId;
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ impl Operator {
             email: email(user.email)?,
             password_hash: hash,
             can_edit_users: user.can_edit_users,
+            groups: checked(user.groups)?,
         };
         let name = user.name;
         let Some(id) = self.store.create_user(new, self.clock.now()).await? else {
@@ -49,6 +51,38 @@ impl Operator {
         self.forget(Which::User(id));
         self.emit(EventKind::Reset, Some(id), "second factor".to_owned());
         Ok(Output::UserReset { id })
+    }
+
+    pub(super) async fn user_groups(&self, asked: UserGroups) -> Result<Output, OperatorError> {
+        let user = self.find_user(&asked.whom).await?;
+        let Some(groups) = asked.set else {
+            let (id, groups) = (user.id, user.groups);
+            return Ok(Output::Groups(GroupsLine { id, groups }));
+        };
+        if self.takes_groups_from_tokens(&user.realm) {
+            return Err(OperatorError::GroupsOfIssuer(user.realm));
+        }
+        let groups = checked(groups)?;
+        let now = self.clock.now();
+        if !self.store.set_groups(user.id, groups, now).await? {
+            return Err(OperatorError::GroupsOfShare(user.name));
+        }
+        self.forget(Which::User(user.id));
+        let set = self.store.user(user.id).await?;
+        let groups = set.map(|set| set.groups).unwrap_or_default();
+        let detail = format!("groups: {}", groups.join(", "));
+        self.emit(EventKind::Regrouped, Some(user.id), detail);
+        let id = user.id;
+        Ok(Output::Groups(GroupsLine { id, groups }))
+    }
+
+    fn takes_groups_from_tokens(&self, identity: &str) -> bool {
+        match self.config.load().identities.get(identity) {
+            Some(Identity::Learn(learn)) => learn.groups.is_some(),
+            Some(Identity::Jwt(jwt)) => jwt.claims.groups.is_some(),
+            Some(Identity::Introspection(oauth)) => oauth.claims.groups.is_some(),
+            Some(Identity::Accounts) | None => false,
+        }
     }
 
     /// The one user that is meant. A row of digits may be an id or a name: if it is both, of
@@ -99,6 +133,17 @@ fn is_usable_name(name: &str) -> bool {
         && !name.starts_with("id:")
 }
 
+/// Groups whose names can be names.
+fn checked(groups: Vec<String>) -> Result<Vec<String>, OperatorError> {
+    if groups.len() > GROUPS_MAX {
+        return Err(OperatorError::TooManyGroups);
+    }
+    match groups.iter().find(|name| !is_group(name)) {
+        Some(bad) => Err(OperatorError::BadGroup(bad.clone())),
+        None => Ok(groups),
+    }
+}
+
 fn line(user: &User) -> UserLine {
     UserLine {
         id: user.id,
@@ -108,6 +153,7 @@ fn line(user: &User) -> UserLine {
         email: user.email.as_ref().map(masked_email),
         has_password: user.password_hash.is_some(),
         can_edit_users: user.can_edit_users,
+        groups: user.groups.clone(),
         created_at: user.created_at.iso8601(),
     }
 }

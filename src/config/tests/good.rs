@@ -42,7 +42,7 @@ fn defaults_are_those_of_the_documents() {
     assert!(config.admin.address.is_none() && config.admin.socket.is_none());
     assert!(config.trusted_proxies.is_empty());
     let route = &config.routes[0];
-    assert_eq!(route.require, Requirement::TwoFactor { within: None });
+    assert_eq!(route.require, Requirement::TWO_FACTOR);
     assert_eq!(
         route.credentials,
         [CredentialSource::Bearer, CredentialSource::OwnCookie]
@@ -215,7 +215,10 @@ fn the_references_identity_and_route_are_lifted_field_by_field() {
         asked,
         [
             Requirement::Nothing,
-            Requirement::TwoFactor { within },
+            Requirement::TwoFactor {
+                within,
+                max_idle: None
+            },
             Requirement::Deny
         ]
     );

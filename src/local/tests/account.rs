@@ -81,7 +81,7 @@ impl<'s> Browser<'s> {
         let question = Question {
             realm: REALM,
             keys: &self.site.route.keys,
-            requirement: Requirement::TwoFactor { within: None },
+            demand: Requirement::TWO_FACTOR.into(),
             presented: Some(Presented {
                 token: &self.token,
                 device: Some(&self.device),

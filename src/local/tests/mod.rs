@@ -99,7 +99,8 @@ impl Site {
             ],
             dialects: vec![Dialect::IoGates],
             rules: Vec::new(),
-            require: Requirement::TwoFactor { within: None },
+            require: Requirement::TWO_FACTOR,
+            line: 0,
             self_enrolment: false,
             phone_region: None,
             forward: Forward {
@@ -323,6 +324,7 @@ fn learned() -> Identity {
         user: "/profile/username".to_owned(),
         phone: None,
         email: None,
+        groups: None,
         probe: None,
         lifetime: None,
     })

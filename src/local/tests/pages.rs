@@ -82,7 +82,7 @@ async fn is_open(site: &Site, token: &str, device: &str) -> bool {
     let question = Question {
         realm: REALM,
         keys: &site.route.keys,
-        requirement: Requirement::TwoFactor { within: None },
+        demand: Requirement::TWO_FACTOR.into(),
         presented: Some(Presented {
             token,
             device: Some(device),
@@ -293,9 +293,8 @@ async fn another_page_cannot_sign_anybody_in_or_out() {
 async fn the_way_on_is_on_this_host_and_asks_what_it_must() {
     let site = Site::with(World::new(), |config| {
         let rule = |path: &str, require| model::Rule {
-            methods: Vec::new(),
             paths: vec![path.to_owned()],
-            require,
+            ..model::Rule::of(require)
         };
         config.rules = vec![
             rule("/open/", Requirement::Nothing),

@@ -46,7 +46,7 @@ async fn is_open(site: &Site, token: &str, device: &str) -> bool {
     let question = Question {
         realm: REALM,
         keys: &site.route.keys,
-        requirement: Requirement::TwoFactor { within: None },
+        demand: Requirement::TWO_FACTOR.into(),
         presented: Some(Presented {
             token,
             device: Some(device),
