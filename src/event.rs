@@ -71,7 +71,7 @@ impl EventKind {
 pub struct Event {
     pub kind: EventKind,
     pub user: Option<UserId>,
-    /// The route's name, or `cli`.
+    /// The route's name, or `operator`.
     pub route: String,
     pub address: Option<IpAddr>,
     /// A few fixed words, e.g. `sms`, `wrong code`, `share 3`: never what a client sent.

@@ -13,6 +13,8 @@
 //! 8. [`auth`]: the use cases, over [`factor`] (pure) and ports that
 //! 9. [`store`] and [`delivery`] implement; [`observe`] watches.
 //!
+//! Beside that way stands [`operator`], the API that the command line and the admin socket share.
+//!
 //! [`clock`], [`entropy`], [`id`], [`secret`], [`digest`] and [`event`] are leaves. [`app`] puts
 //! concrete types together; [`cli`] starts it. `tests/tidy.rs` holds the arrows.
 //!
@@ -23,6 +25,7 @@
 //! | identity::witness | ✓ | ✓ | gate (its port) | ports | | | |
 //! | auth | ✓ | ✓ | gate, factor, identity | | | | |
 //! | local | ✓ | ✓ | ✓ | ✓ | | | |
+//! | operator | ✓ | ✓ | ✓ | ✓ | | | |
 //! | store, delivery, observe | ✓ | ✓ | factor, gate::session (types of ports) | ports, lockout, subject | | itself only | |
 //! | edge | ✓ | ✓ | ✓ | ✓ | ✓ | observe | |
 //! | app, cli | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ |
@@ -51,6 +54,7 @@ pub mod gate;
 pub mod identity;
 pub mod local;
 pub mod observe;
+pub mod operator;
 pub mod policy;
 pub mod request;
 pub mod route;

@@ -25,6 +25,7 @@ const ARROWS: &[(&[&str], &[&str])] = &[
     ),
     (&["auth"], &["config", "factor", "identity", "gate"]),
     (&["local"], REQUEST_TO_AUTH),
+    (&["operator"], REQUEST_TO_AUTH),
     (
         &["store", "delivery", "observe"],
         &[
@@ -57,8 +58,8 @@ const REQUEST_TO_LOCAL: &[&str] = &[
     "config", "request", "route", "identity", "policy", "factor", "gate", "auth", "local",
 ];
 const ALL: &[&str] = &[
-    "config", "request", "route", "identity", "policy", "factor", "gate", "auth", "local", "store",
-    "delivery", "observe", "edge", "app", "cli",
+    "config", "request", "route", "identity", "policy", "factor", "gate", "auth", "local",
+    "operator", "store", "delivery", "observe", "edge", "app", "cli",
 ];
 
 /// Libraries that only these files may import, so that each can be replaced in one place.
@@ -67,7 +68,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("httparse", &["src/edge/lane/"]),
     ("sqlx", &["src/store/"]),
     ("saphyr", &["src/config/"]),
-    ("axum", &["src/observe/admin.rs", "src/cli/"]),
+    (
+        "axum",
+        &["src/observe/admin.rs", "src/operator/", "src/cli/"],
+    ),
+    ("tower", &["src/cli/client.rs"]),
     (
         "jsonwebtoken",
         &["src/auth/signing.rs", "src/identity/jwt.rs"],

@@ -2,7 +2,7 @@
 
 use crate::id::{SessionId, ShareId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ pub(super) enum Command {
     },
     /// Print the configuration's JSON Schema.
     Schema,
+    /// Say what the policy asks of a request, and why: the route, the rule with its line, and why those
+    /// before it do not match.
+    Explain(Explain),
     /// Users of Vestibule's own accounts (and those known by the tokens of others).
     #[command(subcommand)]
     User(User),
@@ -43,6 +46,29 @@ pub(super) enum Command {
     /// The store's key, and those that tokens are signed with.
     #[command(subcommand)]
     Key(Key),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// As a client asks for it: https://files.example.org/dir/file
+    #[arg(long)]
+    pub(super) url: String,
+    #[arg(long, default_value = "GET")]
+    pub(super) method: String,
+    /// Who asks. Without --group, the groups are those that the store has.
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<String>,
+    /// A group that whoever asks is in; once for each.
+    #[arg(long, value_name = "NAME")]
+    pub(super) group: Vec<String>,
+    /// Where the client is, for rules about networks.
+    #[arg(long)]
+    pub(super) address: Option<IpAddr>,
+    /// WebDAV's Destination: a path or a URL of the same host.
+    #[arg(long, value_name = "URL")]
+    pub(super) destination: Option<String>,
+    #[command(flatten)]
+    pub(super) output: OutputForm,
 }
 
 #[derive(Debug, Args)]
@@ -250,7 +276,8 @@ impl Command {
                 Share::Add { output, .. } | Share::List { output } | Share::Revoke { output, .. },
             )
             | Self::Session(Session::List { output, .. } | Session::Revoke { output, .. })
-            | Self::Key(Key::Rotate { output, .. }) => output.json,
+            | Self::Key(Key::Rotate { output, .. })
+            | Self::Explain(Explain { output, .. }) => output.json,
             _ => false,
         }
     }
@@ -332,6 +359,8 @@ mod tests {
             "vestibule demo --listen 127.0.0.1:9000 --dir /srv --walk b2core",
             "vestibule check --without-files --config c.yaml",
             "vestibule schema",
+            "vestibule explain --config c.yaml --method PUT --url https://files.example.org/x/y",
+            "vestibule explain --url http://a.b/ --user anna --group staff --group x --address fd00::1 --destination /c --json",
             "vestibule user add anna --phone +4512345678 --email a@b.example --password-file - --can-edit-users --json",
             "vestibule user add anna --group staff --group admins",
             "vestibule user groups anna",

@@ -1,34 +1,216 @@
-//! How a command finds its way: through the admin socket where a gateway runs, else over the store.
+//! How a command reaches the operator's API: over the admin socket where a gateway runs, else in this
+//! process, over the store. What is asked and answered is the same.
 
 use super::error::CliError;
-use super::operator::command::Command;
-use super::operator::output::Output;
-use super::operator::{self, Operator};
-use super::socket::{COMMAND_PATH, Failure};
+use super::socket;
 use crate::auth::signing::Signer;
 use crate::clock::SystemClock;
 use crate::config::model::{Config, StoreEngine};
 use crate::entropy::OsEntropy;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
+use crate::operator::problem::Problem;
+use crate::operator::wire::LIMIT_MAX;
+use crate::operator::{self, Caller, Operator, Page};
 use crate::store;
 use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use http::{Method, Request, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tower::ServiceExt as _;
 
-/// The longest that the running gateway may take for a command.
+/// The longest that the running gateway may take for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Bytes of an answer: a thousand items of a list have room.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Does a command, wherever it can be done.
-pub(super) async fn dispatch(config: Config, command: Command) -> Result<Output, CliError> {
-    if let Some(socket) = &config.admin.socket
-        && is_answered(socket)?
-    {
-        return ask(socket, &command).await;
+/// Someone who answers the operator's API.
+pub(super) struct Client(Transport);
+
+enum Transport {
+    Gateway {
+        http: reqwest::Client,
+        socket: PathBuf,
+    },
+    Here {
+        router: Box<Router>,
+        /// To be waited for, where it is this command's own.
+        audit: Option<Audit>,
+    },
+}
+
+/// Parameters of a query; those without a value are left out.
+pub(super) type Query<'a> = [(&'a str, Option<String>)];
+
+impl Client {
+    /// Finds the running gateway, or opens the store.
+    pub(super) async fn open(config: Config) -> Result<Self, CliError> {
+        match &config.admin.socket {
+            Some(socket) if is_answered(socket)? => Self::of_gateway(socket),
+            _ => Self::of_store(config).await,
+        }
     }
-    over_store(config, command).await
+
+    /// Speaks to the gateway behind a socket.
+    pub(super) fn of_gateway(socket: &Path) -> Result<Self, CliError> {
+        let http = reqwest::Client::builder()
+            .unix_socket(socket)
+            .no_proxy()
+            .timeout(ANSWER_MAX)
+            .build()
+            .map_err(|error| unusable(socket, &error.to_string()))?;
+        Ok(Self(Transport::Gateway {
+            http,
+            socket: socket.to_owned(),
+        }))
+    }
+
+    async fn of_store(config: Config) -> Result<Self, CliError> {
+        if matches!(config.store.engine, StoreEngine::Memory) {
+            return Err(CliError::MemoryStore);
+        }
+        let engine = &config.store.engine;
+        let (store, keys) = store::open(engine, &config.store.key, Arc::new(OsEntropy)).await?;
+        let metrics = Metrics::new()?;
+        let audit = Audit::start(store.clone(), Arc::new(SystemClock), metrics);
+        let signer = Signer::new(
+            Arc::clone(&store) as _,
+            Arc::new(SystemClock),
+            Arc::new(OsEntropy),
+        );
+        let operator = Operator {
+            store,
+            signer: Arc::new(signer),
+            keys,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            events: Arc::new(audit.clone()),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            gate: None,
+        };
+        Ok(Self(Transport::Here {
+            router: Box::new(operator::router(operator)),
+            audit: Some(audit),
+        }))
+    }
+
+    /// Speaks to a gateway of this very process.
+    pub(super) fn of_this_process(operator: Operator) -> Self {
+        Self(Transport::Here {
+            router: Box::new(operator::router(operator)),
+            audit: None,
+        })
+    }
+
+    /// Waits until what was done is in the audit trail.
+    pub(super) async fn close(self) -> Result<(), CliError> {
+        if let Transport::Here {
+            audit: Some(audit), ..
+        } = &self.0
+        {
+            audit.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for one thing.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+    ) -> Result<T, CliError> {
+        let uri = uri(path, query);
+        self.ask(Method::GET, &uri, Vec::new()).await
+    }
+
+    /// Asks for a whole list, however many parts it comes in.
+    pub(super) async fn all<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+    ) -> Result<Vec<T>, CliError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let mut query = query.to_vec();
+            query.push(("limit", Some(LIMIT_MAX.to_string())));
+            query.push(("after", after));
+            let page: Page<T> = self.get(path, &query).await?;
+            all.extend(page.items);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Has something made, changed or ended.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query<'_>,
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let body = serde_json::to_vec(body)?;
+        self.ask(method, &uri(path, query), body).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        uri: &str,
+        body: Vec<u8>,
+    ) -> Result<T, CliError> {
+        let (status, bytes) = self.exchange(method, uri, body).await?;
+        let read = if status.is_success() {
+            match serde_json::from_slice(&bytes) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => Err(error),
+            }
+        } else {
+            serde_json::from_slice::<Problem>(&bytes)
+        };
+        Err(match read {
+            Ok(problem) => CliError::Refused(problem),
+            Err(error) => CliError::OtherVersion(format!("{status}, {error}")),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        uri: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), CliError> {
+        match &self.0 {
+            Transport::Gateway { http, socket } => {
+                let fail =
+                    |error: reqwest::Error| unusable(socket, &error.without_url().to_string());
+                let request = http.request(method, uri).body(body);
+                let answer = request.send().await.map_err(fail)?;
+                let status = answer.status();
+                Ok((status, answer.bytes().await.map_err(fail)?))
+            }
+            Transport::Here { router, .. } => {
+                let uid = socket::own_uid().map_err(CliError::Runtime)?;
+                let request = Request::builder().method(method).uri(uri);
+                let request = request.extension(Caller { uid }).body(Body::from(body));
+                let request = request.map_err(|error| CliError::Here(error.to_string()))?;
+                let Ok(answer) = router.clone().oneshot(request).await;
+                let status = answer.status();
+                let bytes = to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await;
+                let bytes = bytes.map_err(|error| CliError::Here(error.to_string()))?;
+                Ok((status, bytes))
+            }
+        }
+    }
 }
 
 /// Whether a gateway is behind the socket. A dead gateway's file is not, but one that must not be
@@ -38,62 +220,46 @@ fn is_answered(socket: &Path) -> Result<bool, CliError> {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(false),
-            _ => Err(CliError::Socket {
-                path: socket.to_owned(),
-                cause: error.to_string(),
-            }),
+            _ => Err(unusable(socket, &error.to_string())),
         },
     }
 }
 
-/// Asks the running gateway.
-pub(super) async fn ask(socket: &Path, command: &Command) -> Result<Output, CliError> {
-    let fail = |error: reqwest::Error| CliError::Socket {
+fn unusable(socket: &Path, cause: &str) -> CliError {
+    CliError::Socket {
         path: socket.to_owned(),
-        cause: error.without_url().to_string(),
-    };
-    let client = reqwest::Client::builder()
-        .unix_socket(socket)
-        .no_proxy()
-        .timeout(ANSWER_MAX)
-        .build()
-        .map_err(fail)?;
-    let request = client.post(format!("http://vestibule{COMMAND_PATH}"));
-    let answer = request.json(command).send().await.map_err(fail)?;
-    if answer.status().is_success() {
-        return answer.json().await.map_err(fail);
+        cause: cause.to_owned(),
     }
-    let failure: Failure = answer.json().await.map_err(fail)?;
-    Err(CliError::Gateway {
-        message: failure.error,
-        usage: failure.usage,
-    })
 }
 
-async fn over_store(config: Config, command: Command) -> Result<Output, CliError> {
-    if matches!(config.store.engine, StoreEngine::Memory) {
-        return Err(CliError::MemoryStore);
+/// The path of one of a list's things: `/v1/users/anna`.
+pub(super) fn of(list: &str, name: &str) -> String {
+    format!("{list}/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+}
+
+/// The host is nobody: the socket decides who answers.
+fn uri(path: &str, query: &Query<'_>) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in query {
+        if let Some(value) = value {
+            pairs.append_pair(name, value);
+        }
     }
-    let engine = &config.store.engine;
-    let (store, keys) = store::open(engine, &config.store.key, Arc::new(OsEntropy)).await?;
-    let metrics = Metrics::new()?;
-    let audit = Audit::start(store.clone(), Arc::new(SystemClock), metrics);
-    let signer = Signer::new(
-        Arc::clone(&store) as _,
-        Arc::new(SystemClock),
-        Arc::new(OsEntropy),
-    );
-    let operator = Operator {
-        store,
-        signer: Arc::new(signer),
-        keys,
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(OsEntropy),
-        events: Arc::new(audit.clone()),
-        config: Arc::new(ArcSwap::from_pointee(config)),
-        gate: None,
-    };
-    let output = operator::run(command, &operator).await;
-    audit.flush().await?;
-    Ok(output?)
+    match pairs.finish() {
+        none if none.is_empty() => format!("http://vestibule{path}"),
+        query => format!("http://vestibule{path}?{query}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_stay_one_part_of_the_address() {
+        assert_eq!(of("/v1/users", "a/b c?"), "/v1/users/a%2Fb%20c%3F");
+        let query = [("user", Some("a&b=c".to_owned())), ("after", None)];
+        let uri = uri("/v1/sessions", &query);
+        assert_eq!(uri, "http://vestibule/v1/sessions?user=a%26b%3Dc");
+    }
 }

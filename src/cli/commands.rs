@@ -1,20 +1,33 @@
-//! The commands that are over when they return: arguments in, one [`Command`] to the gateway or the
-//! store, the answer out.
+//! The commands that are over when they return: arguments in, a request to the operator's API, the
+//! answer out.
 
-use super::args::{self, Identity, OutputForm};
+use super::args::{self, OutputForm};
+use super::client::{self, Client};
 use super::error::CliError;
-use super::operator::command::{
-    Command, RecipientAdd, Revoke, ShareAdd, UserAdd, UserGroups, Whom,
-};
-use super::{client, say};
+use super::{say, tables};
 use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
-use crate::identity::accounts::hash_password;
+use crate::operator::groups::{GroupsLine, GroupsPut};
+use crate::operator::keys::{KeyLine, Rotate};
+use crate::operator::sessions::{Revoke, SessionLine, SessionsRevoked};
+use crate::operator::shares::{NewShareLine, RecipientAdd, ShareAdd, ShareLine, ShareRevoked};
+use crate::operator::users::{NewUserLine, UserAdd, UserLine, UserReset};
 use crate::secret::Secret;
 use base64::Engine as _;
+use http::Method;
+use serde::Serialize;
 use std::io::Read as _;
 use std::path::Path;
 use zeroize::Zeroizing;
+
+const USERS: &str = "/v1/users";
+const SESSIONS: &str = "/v1/sessions";
+const SHARES: &str = "/v1/shares";
+const ROTATE: &str = "/v1/keys/rotate";
+
+/// The body of a request that says all by its path.
+#[derive(Serialize)]
+struct Nothing {}
 
 /// Longer ones are a mistake (the wrong file); argon2 would take them.
 const PASSWORD_BYTES_MAX: usize = 1_024;
@@ -41,10 +54,11 @@ pub(super) fn schema() -> Result<(), CliError> {
 pub(super) fn key(config: &Path, command: args::Key) -> Result<(), CliError> {
     match command {
         args::Key::Generate => generate_key(),
-        args::Key::Rotate { now, output } => {
-            let command = Command::KeyRotate { at_once: now };
-            operate(config, command, output)
-        }
+        args::Key::Rotate { now, output } => operate(config, async |api| {
+            let how = Rotate { at_once: now };
+            let keys: Vec<KeyLine> = api.send(Method::POST, ROTATE, &[], &how).await?;
+            output.show(&keys, |keys| tables::keys(keys))
+        }),
     }
 }
 
@@ -61,7 +75,7 @@ pub(super) fn new_key() -> Result<Zeroizing<String>, CliError> {
 }
 
 pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {
-    let (command, output) = match command {
+    match command {
         args::User::Add {
             name,
             phone,
@@ -72,18 +86,19 @@ pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {
             identity,
             output,
         } => {
-            let password = password_file.map(|file| read_password(&file)).transpose()?;
-            let hash = |password: Secret| hash_password(&password, &OsEntropy);
             let user = UserAdd {
                 identity: identity.identity,
                 name,
                 phone: phone.map(Secret::new),
                 email: email.map(Secret::new),
-                password_hash: password.map(hash).transpose()?,
+                password: password_file.map(|file| read_password(&file)).transpose()?,
                 can_edit_users,
                 groups: group,
             };
-            (Command::UserAdd(user), output)
+            operate(config, async |api| {
+                let made: NewUserLine = api.send(Method::POST, USERS, &[], &user).await?;
+                output.show(&made, |made| format!("{}\n", made.id))
+            })
         }
         args::User::Groups {
             user,
@@ -93,24 +108,42 @@ pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {
             output,
         } => {
             let is_shown = group.is_empty() && !none;
-            let groups = UserGroups {
-                whom: whom(user, identity),
-                set: (!is_shown).then_some(group),
-            };
-            (Command::UserGroups(groups), output)
+            let set = GroupsPut { groups: group };
+            operate(config, async |api| {
+                let path = client::of(USERS, &user);
+                let query = [("identity", identity.identity)];
+                let line = if is_shown {
+                    let user: UserLine = api.get(&path, &query).await?;
+                    let (id, groups) = (user.id, user.groups);
+                    GroupsLine { id, groups }
+                } else {
+                    let path = path + "/groups";
+                    api.send(Method::PUT, &path, &query, &set).await?
+                };
+                output.show(&line, |line| tables::groups(&line.groups))
+            })
         }
-        args::User::List { output } => (Command::UserList, output),
+        args::User::List { output } => operate(config, async |api| {
+            let users: Vec<UserLine> = api.all(USERS, &[]).await?;
+            output.show(&users, |users| tables::users(users))
+        }),
         args::User::Reset2fa {
             user,
             identity,
             output,
-        } => (Command::UserReset(whom(user, identity)), output),
-    };
-    operate(config, command, output)
+        } => operate(config, async |api| {
+            let path = client::of(USERS, &user) + "/reset-2fa";
+            let query = [("identity", identity.identity)];
+            let reset: UserReset = api.send(Method::POST, &path, &query, &Nothing {}).await?;
+            output.show(&reset, |UserReset { id }| {
+                format!("user {id}: second factor reset, locks lifted, sessions ended\n")
+            })
+        }),
+    }
 }
 
 pub(super) fn share(config: &Path, command: args::Share) -> Result<(), CliError> {
-    let (command, output) = match command {
+    match command {
         args::Share::Add {
             path,
             phone,
@@ -128,12 +161,23 @@ pub(super) fn share(config: &Path, command: args::Share) -> Result<(), CliError>
                 devices_max: devices,
                 lifetime_secs: expires.map(|span| span.as_secs()),
             };
-            (Command::ShareAdd(share), output)
+            operate(config, async |api| {
+                let made: NewShareLine = api.send(Method::POST, SHARES, &[], &share).await?;
+                output.show(&made, tables::new_share)
+            })
         }
-        args::Share::List { output } => (Command::ShareList, output),
-        args::Share::Revoke { id, output } => (Command::ShareRevoke(id), output),
-    };
-    operate(config, command, output)
+        args::Share::List { output } => operate(config, async |api| {
+            let shares: Vec<ShareLine> = api.all(SHARES, &[]).await?;
+            output.show(&shares, |shares| tables::shares(shares))
+        }),
+        args::Share::Revoke { id, output } => operate(config, async |api| {
+            let path = client::of(SHARES, &id.to_string());
+            let ended: ShareRevoked = api.send(Method::DELETE, &path, &[], &Nothing {}).await?;
+            output.show(&ended, |ended| {
+                format!("share {}: ended, with its sessions\n", ended.id)
+            })
+        }),
+    }
 }
 
 /// Whom a link is for: a number and an address, one of each, are one person's; of more, each is another's.
@@ -167,52 +211,76 @@ fn recipients(
 }
 
 pub(super) fn session(config: &Path, command: args::Session) -> Result<(), CliError> {
-    let (command, output) = match command {
+    match command {
         args::Session::List {
             user,
             identity,
             output,
-        } => {
-            let user = user.map(|user| whom(user, identity));
-            (Command::SessionList(user), output)
-        }
+        } => operate(config, async |api| {
+            let query = [("user", user), ("identity", identity.identity)];
+            let sessions: Vec<SessionLine> = api.all(SESSIONS, &query).await?;
+            output.show(&sessions, |sessions| tables::sessions(sessions))
+        }),
         args::Session::Revoke {
             which,
             identity,
             output,
-        } => {
-            let which = match (which.user, which.id) {
-                (Some(user), _) => Revoke::User(whom(user, identity)),
-                (None, Some(id)) => Revoke::Id(id),
-                // The parser lets exactly one of the three through.
-                (None, None) => Revoke::All,
+        } => operate(config, async |api| {
+            let ended: SessionsRevoked = match which.id {
+                Some(id) => {
+                    let path = client::of(SESSIONS, &id.to_string());
+                    api.send(Method::DELETE, &path, &[], &Nothing {}).await?
+                }
+                None => {
+                    let revoke = Revoke {
+                        user: which.user,
+                        all: which.all,
+                        identity: identity.identity,
+                    };
+                    let path = format!("{SESSIONS}/revoke");
+                    api.send(Method::POST, &path, &[], &revoke).await?
+                }
             };
-            (Command::SessionRevoke(which), output)
-        }
-    };
-    operate(config, command, output)
-}
-
-fn whom(user: String, identity: Identity) -> Whom {
-    Whom {
-        user,
-        identity: identity.identity,
+            output.show(&ended, |ended| {
+                format!("{} sessions ended\n", ended.sessions)
+            })
+        }),
     }
 }
 
-fn operate(config: &Path, command: Command, form: OutputForm) -> Result<(), CliError> {
+/// Does a command that speaks to the operator's API, and prints what it returns.
+fn operate(
+    config: &Path,
+    work: impl AsyncFnOnce(&Client) -> Result<String, CliError>,
+) -> Result<(), CliError> {
     let config = config::load(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(CliError::Runtime)?;
-    let output = runtime.block_on(client::dispatch(config, command))?;
-    if form.json {
-        say(&(output.json()? + "\n"));
-    } else {
-        say(&output.to_string());
-    }
+    let text = runtime.block_on(async {
+        let api = Client::open(config).await?;
+        let done = work(&api).await;
+        api.close().await?;
+        done
+    })?;
+    say(&text);
     Ok(())
+}
+
+impl OutputForm {
+    /// An answer as it is printed.
+    fn show<T: Serialize>(
+        self,
+        answer: &T,
+        for_people: impl FnOnce(&T) -> String,
+    ) -> Result<String, CliError> {
+        if self.json {
+            // Over a value, whose members are sorted.
+            return Ok(serde_json::to_value(answer)?.to_string() + "\n");
+        }
+        Ok(for_people(answer))
+    }
 }
 
 /// The first line of a file, or of standard input for `-`.

@@ -1,12 +1,12 @@
 //! How a command fails: one text that says how to mend it, and an exit code.
 
 use super::demo::DemoError;
-use super::operator::OperatorError;
+use super::explain::ExplainError;
 use super::socket::SocketError;
 use crate::app::StartError;
-use crate::identity::accounts::HashError;
 use crate::observe::audit::NotFlushed;
 use crate::observe::log::LogError;
+use crate::operator::problem::Problem;
 use crate::store::OpenError;
 use std::path::PathBuf;
 
@@ -18,11 +18,15 @@ pub(super) enum CliError {
     Config(#[from] crate::config::Errors),
     #[error(transparent)]
     Log(#[from] LogError),
-    #[error(transparent)]
-    Operator(#[from] OperatorError),
-    /// As the running gateway said.
-    #[error("{message}")]
-    Gateway { message: String, usage: bool },
+    /// As the operator's API said.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    #[error(
+        "the gateway answered what this program does not understand ({0}): is it another version?"
+    )]
+    OtherVersion(String),
+    #[error("the request could not be made: {0}")]
+    Here(String),
     #[error(
         "the gateway's admin socket {} cannot be used ({cause}): run this as root or as the \
          gateway's user", path.display()
@@ -44,12 +48,12 @@ pub(super) enum CliError {
     PasswordFile { path: PathBuf, cause: String },
     #[error("the password is {0}")]
     BadPassword(&'static str),
-    #[error(transparent)]
-    Hash(#[from] HashError),
     #[error("{0}")]
     Entropy(#[from] crate::entropy::NoEntropy),
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -62,9 +66,12 @@ impl CliError {
     /// 2: the command or the config must change first; 1: anything else.
     pub(super) fn exit_code(&self) -> u8 {
         let usage = match self {
-            Self::Config(_) | Self::Log(_) | Self::BadPassword(_) | Self::MemoryStore => true,
-            Self::Operator(error) => error.is_usage(),
-            Self::Gateway { usage, .. } => *usage,
+            Self::Config(_)
+            | Self::Log(_)
+            | Self::BadPassword(_)
+            | Self::MemoryStore
+            | Self::Explain(_) => true,
+            Self::Refused(problem) => problem.is_usage(),
             _ => false,
         };
         if usage { 2 } else { 1 }

@@ -6,9 +6,10 @@ mod client;
 mod commands;
 mod demo;
 mod error;
-pub mod operator;
+mod explain;
 mod serve;
 pub mod socket;
+mod tables;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -38,6 +39,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Demo(args) => demo::demo(&args),
         Command::Check { without_files } => commands::check(&cli.config, without_files),
         Command::Schema => commands::schema(),
+        Command::Explain(args) => explain::explain(&cli.config, &args),
         Command::Key(command) => commands::key(&cli.config, command),
         Command::User(command) => commands::user(&cli.config, command),
         Command::Share(command) => commands::share(&cli.config, command),

@@ -1,27 +1,23 @@
-//! The admin socket: the command line's door into the running gateway.
+//! The admin socket: the operator's door into the running gateway.
 //!
-//! HTTP with JSON bodies over a Unix socket. Three things keep others out, and each would do alone:
+//! Behind it is the operator's API and nothing else. Three things keep others out, and each would do alone:
 //! the directory is 0700, the socket is 0600, and the kernel says whose process is at the other end
 //! (`SO_PEERCRED`): only root's and the gateway's own user's are heard.
 
-use super::operator::command::Command;
-use super::operator::{self, Operator};
+use crate::operator::problem::OperatorError;
+use crate::operator::{self, Caller, Operator};
+use axum::Router;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State, rejection::JsonRejection};
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::serve::IncomingStream;
-use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
 
-/// Where commands are posted.
-pub(super) const COMMAND_PATH: &str = "/v1/command";
 /// The user id of root.
 const ROOT: u32 = 0;
 
@@ -42,14 +38,6 @@ pub enum SocketError {
     OpenDirectory { path: PathBuf, mode: u32 },
     #[error("admin.socket: {} cannot be made: {cause}", path.display())]
     Io { path: PathBuf, cause: io::Error },
-}
-
-/// The answer when a command was not done.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Failure {
-    pub(super) error: String,
-    /// Whether the command or the config must change.
-    pub(super) usage: bool,
 }
 
 /// A bound admin socket. Its file is removed when this is dropped.
@@ -82,11 +70,7 @@ impl AdminSocket {
         let listener = UnixListener::bind(path).map_err(fail)?;
         let file = SocketFile(path.to_owned());
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
-        // Both ends of a pair are this process: its credentials are our own.
-        let own_uid = UnixStream::pair()
-            .and_then(|(one, _other)| one.peer_cred())
-            .map_err(fail)?
-            .uid();
+        let own_uid = own_uid().map_err(fail)?;
         Ok(Self {
             listener,
             file,
@@ -94,7 +78,7 @@ impl AdminSocket {
         })
     }
 
-    /// Answers commands until `stop` is done.
+    /// Answers until `stop` is done.
     pub async fn serve(
         self,
         operator: Operator,
@@ -107,6 +91,13 @@ impl AdminSocket {
         drop(self.file);
         served
     }
+}
+
+/// The user id of this process. Within a tokio runtime only.
+pub(super) fn own_uid() -> io::Result<u32> {
+    // Both ends of a pair are this process: its credentials are our own.
+    let (one, _other) = UnixStream::pair()?;
+    Ok(one.peer_cred()?.uid())
 }
 
 fn private_directory(socket: &Path) -> Result<(), SocketError> {
@@ -165,70 +156,42 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 }
 
 impl Peer {
-    fn is_operator(self, own_uid: u32) -> bool {
-        self.0.is_some_and(|uid| uid == ROOT || uid == own_uid)
+    /// The operator behind it, if it is one.
+    fn operator(self, own_uid: u32) -> Option<Caller> {
+        let uid = self.0.filter(|uid| *uid == ROOT || *uid == own_uid)?;
+        Some(Caller { uid })
     }
 }
 
 fn router(operator: Operator, own_uid: u32) -> Router {
-    Router::new()
-        .route(COMMAND_PATH, axum::routing::post(command))
-        .with_state(operator)
-        // Around every route, also those that do not exist.
-        .layer(from_fn_with_state(own_uid, operators_only))
+    // Around every route, also those that do not exist.
+    operator::router(operator).layer(from_fn_with_state(own_uid, operators_only))
 }
 
 async fn operators_only(
     State(own_uid): State<u32>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if peer.is_operator(own_uid) {
-        return next.run(request).await;
-    }
-    tracing::warn!(uid = peer.0, "the admin socket refused another user");
-    failure(
-        StatusCode::FORBIDDEN,
-        "only root and the gateway's own user may use the admin socket".to_owned(),
-        false,
-    )
-}
-
-async fn command(
-    State(operator): State<Operator>,
-    command: Result<Json<Command>, JsonRejection>,
-) -> Response {
-    let command = match command {
-        Ok(Json(command)) => command,
-        Err(error) => {
-            let text = format!(
-                "the running gateway does not understand this command ({}): is it another version?",
-                error.body_text()
-            );
-            return failure(StatusCode::BAD_REQUEST, text, false);
-        }
+    let Some(caller) = peer.operator(own_uid) else {
+        tracing::warn!(uid = peer.0, "the admin socket refused another user");
+        return OperatorError::NotOperator.into_response();
     };
-    match operator::run(command, &operator).await {
-        Ok(output) => Json(output).into_response(),
-        Err(error) => failure(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            error.to_string(),
-            error.is_usage(),
-        ),
-    }
-}
-
-fn failure(status: StatusCode, error: String, usage: bool) -> Response {
-    (status, Json(Failure { error, usage })).into_response()
+    request.extensions_mut().insert(caller);
+    next.run(request).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::client;
-    use crate::cli::operator::output::Output;
-    use crate::cli::operator::tests::operator;
+    use crate::cli::client::Client;
+    use crate::operator::table::RESOURCES;
+    use crate::operator::tests::operator;
+    use crate::operator::users::UserLine;
+    use axum::body::Body;
+    use axum::extract::connect_info::MockConnectInfo;
+    use tower::ServiceExt as _;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -236,30 +199,30 @@ mod tests {
 
     #[test]
     fn only_root_and_the_own_user_are_operators() {
-        assert!(Peer(Some(0)).is_operator(1000));
-        assert!(Peer(Some(1000)).is_operator(1000));
-        assert!(!Peer(Some(1001)).is_operator(1000));
-        assert!(!Peer(None).is_operator(0));
+        let uid = |peer: Option<u32>, own| Peer(peer).operator(own).map(|it| it.uid);
+        assert_eq!(uid(Some(0), 1000), Some(0));
+        assert_eq!(uid(Some(1000), 1000), Some(1000));
+        assert_eq!(uid(Some(1001), 1000), None);
+        assert_eq!(uid(None, 0), None);
     }
 
     #[tokio::test]
     async fn a_foreign_user_gets_403_on_every_path() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let app = router(operator(), 1000).layer(axum::extract::connect_info::MockConnectInfo(
-            Peer(Some(1001)),
-        ));
-        tokio::spawn(axum::serve(listener, app).into_future());
-        for path in [COMMAND_PATH, "/else"] {
-            let answer = reqwest::Client::new()
-                .post(format!("http://{address}{path}"))
-                .json(&Command::UserList)
-                .send()
-                .await
-                .unwrap();
-            assert_eq!(answer.status(), 403, "{path}");
+        let foreign = MockConnectInfo(Peer(Some(1001)));
+        let router = router(operator(), 1000).layer(foreign);
+        let endpoints = RESOURCES.iter().flat_map(|resource| resource.endpoints);
+        let known = endpoints.map(|endpoint| (endpoint.method, endpoint.path));
+        let mut seen = 0;
+        for (method, path) in
+            known.chain([("GET", "/"), ("POST", "/v1/command"), ("PUT", "/v1/users")])
+        {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::from("{}")).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 403, "{method} {path}");
+            seen += 1;
         }
+        assert!(seen > 10, "{seen}");
     }
 
     #[tokio::test]
@@ -274,8 +237,9 @@ mod tests {
         let server = tokio::spawn(socket.serve(operator(), async {
             let _ = stopped.await;
         }));
-        let users = client::ask(&path, &Command::UserList).await.unwrap();
-        assert_eq!(users, Output::Users(Vec::new()));
+        let client = Client::of_gateway(&path).unwrap();
+        let users: Vec<UserLine> = client.all("/v1/users", &[]).await.unwrap();
+        assert_eq!(users, []);
         assert!(matches!(
             AdminSocket::bind(&path),
             Err(SocketError::InUse(_))

@@ -11,19 +11,19 @@ mod scratch;
 mod walk;
 
 use super::args;
+use super::client::Client;
 use super::error::CliError;
-use super::operator::command::{Command, RecipientAdd, ShareAdd, UserAdd};
-use super::operator::output::Output;
-use super::operator::{self, Operator};
 use super::serve::{Door, Signals};
 use super::{commands, say};
 use crate::app::App;
 use crate::config;
 use crate::entropy::{self, OsEntropy};
-use crate::identity::accounts::hash_password;
 use crate::observe::log;
+use crate::operator::shares::{NewShareLine, RecipientAdd, ShareAdd};
+use crate::operator::users::{NewUserLine, UserAdd};
 use crate::secret::Secret;
 use backend::Backend;
+use http::Method;
 use phone::Mailbox;
 use scratch::Scratch;
 use std::io;
@@ -81,7 +81,7 @@ async fn run(args: &args::Demo) -> Result<(), CliError> {
     let app = App::start(config).await?;
     let door = Door::open(socket, &app)?;
     app.deliver_through(|sms| Box::new(Mailbox { sms }));
-    let lines = people(&app.operator(), listen, &backend).await?;
+    let lines = people(&Client::of_this_process(app.operator()), listen, &backend).await?;
     say(&lines.text(args.walk, &backend, &path, app.admin()));
 
     signals.stop().await;
@@ -133,26 +133,20 @@ log: {{level: warn}}
 }
 
 /// Makes the demo's users, one of them without a second factor, and the share link.
-async fn people(
-    operator: &Operator,
-    listen: SocketAddr,
-    backend: &Backend,
-) -> Result<Lines, CliError> {
+async fn people(api: &Client, listen: SocketAddr, backend: &Backend) -> Result<Lines, CliError> {
     let password = typeable()?;
-    let user = |name: &str| -> Result<_, CliError> {
-        Ok(UserAdd {
-            name: name.to_owned(),
-            password_hash: Some(hash_password(&password, &OsEntropy)?),
-            ..UserAdd::default()
-        })
+    let user = |name: &str| UserAdd {
+        name: name.to_owned(),
+        password: Some(password.clone()),
+        ..UserAdd::default()
     };
     let demo = UserAdd {
         phone: Some(Secret::new(PHONE)),
         email: Some(Secret::new(EMAIL)),
-        ..user("demo")?
+        ..user("demo")
     };
-    for one in [demo, user("nora")?] {
-        operator::run(Command::UserAdd(one), operator).await?;
+    for one in [demo, user("nora")] {
+        let _: NewUserLine = api.send(Method::POST, "/v1/users", &[], &one).await?;
     }
     let share = ShareAdd {
         path: backend.share_path.to_owned(),
@@ -162,11 +156,11 @@ async fn people(
         }],
         ..ShareAdd::default()
     };
-    let share_url = share_url(operator::run(Command::ShareAdd(share), operator).await?);
+    let made: NewShareLine = api.send(Method::POST, "/v1/shares", &[], &share).await?;
     Ok(Lines {
         base: format!("http://{listen}"),
         password,
-        share_url,
+        share_url: made.url.unwrap_or_default(),
         file: backend.file,
     })
 }
@@ -177,14 +171,6 @@ fn typeable() -> Result<Secret, CliError> {
     let (first, rest) = digits.split_at(4);
     let (second, third) = rest.split_at(4);
     Ok(Secret::new(format!("{first}-{second}-{third}")))
-}
-
-fn share_url(made: Output) -> Secret {
-    match made {
-        Output::NewShare(share) => share.url.unwrap_or_default(),
-        // `run` answers each command in kind.
-        _ => Secret::default(),
-    }
 }
 
 impl From<DemoError> for CliError {

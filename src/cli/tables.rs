@@ -1,0 +1,213 @@
+//! The answers of the operator's API as people read them: tables and sentences. Numbers and addresses
+//! come masked; the one secret is a new share link's token.
+
+use crate::operator::keys::KeyLine;
+use crate::operator::sessions::SessionLine;
+use crate::operator::shares::{NewShareLine, RecipientLine, ShareLine};
+use crate::operator::users::UserLine;
+use crate::secret::Secret;
+
+pub(super) fn users(users: &[UserLine]) -> String {
+    let head = [
+        "ID", "IDENTITY", "NAME", "PHONE", "EMAIL", "PASSWORD", "EDITS", "GROUPS", "SINCE",
+    ];
+    table(head, users.iter().map(user_cells))
+}
+
+pub(super) fn shares(shares: &[ShareLine]) -> String {
+    let head = [
+        "ID", "IDENTITY", "PATH", "FOR", "OPENED", "LAST", "SINCE", "ENDS",
+    ];
+    table(head, shares.iter().map(share_cells))
+}
+
+pub(super) fn sessions(sessions: &[SessionLine]) -> String {
+    let head = [
+        "ID", "USER", "NAME", "IDENTITY", "DEVICE", "CLIENT", "ADDRESS", "FACTOR", "VERIFIED",
+        "SEEN", "ENDS",
+    ];
+    table(head, sessions.iter().map(session_cells))
+}
+
+pub(super) fn keys(keys: &[KeyLine]) -> String {
+    let head = ["KEY", "ALGORITHM", "SIGNS FROM", "OLD ONES PUBLISHED UNTIL"];
+    table(head, keys.iter().map(key_cells))
+}
+
+pub(super) fn new_share(share: &NewShareLine) -> String {
+    let shown = |secret: &Option<Secret>| {
+        let text = secret.as_ref().map(Secret::expose);
+        text.unwrap_or_default().to_owned()
+    };
+    format!(
+        "share {}\nurl    {}\ntoken  {}\nfor    {}\nends   {}\n",
+        share.id,
+        shown(&share.url),
+        shown(&share.token),
+        people(&share.recipients),
+        or(share.expires_at.as_deref(), "never"),
+    )
+}
+
+fn user_cells(user: &UserLine) -> [String; 9] {
+    let yes = |yes: bool| if yes { "yes" } else { "-" }.to_owned();
+    [
+        user.id.to_string(),
+        user.identity.clone(),
+        user.name.clone(),
+        or(user.phone.as_deref(), "-"),
+        or(user.email.as_deref(), "-"),
+        yes(user.has_password),
+        yes(user.can_edit_users),
+        match user.groups.is_empty() {
+            true => "-".to_owned(),
+            false => user.groups.join(", "),
+        },
+        user.created_at.clone(),
+    ]
+}
+
+/// One in each line.
+pub(super) fn groups(groups: &[String]) -> String {
+    let plain = |name: &String| name.replace(char::is_control, "\u{fffd}") + "\n";
+    groups.iter().map(plain).collect()
+}
+
+fn share_cells(share: &ShareLine) -> [String; 8] {
+    let ends = or(share.expires_at.as_deref(), "never");
+    [
+        share.id.to_string(),
+        share.identity.clone(),
+        share.path.clone(),
+        people(&share.recipients),
+        match share.devices_max {
+            Some(max) => format!("{} of {max}", share.devices),
+            None => share.devices.to_string(),
+        },
+        or(share.last_opened_at.as_deref(), "-"),
+        share.created_at.clone(),
+        if share.expired {
+            ends + " (over)"
+        } else {
+            ends
+        },
+    ]
+}
+
+/// `+45******78 / a****@example.org, +45******79`
+fn people(recipients: &[RecipientLine]) -> String {
+    let one = |it: &RecipientLine| {
+        let ways: Vec<&str> = [&it.phone, &it.email]
+            .into_iter()
+            .filter_map(|way| way.as_deref())
+            .collect();
+        ways.join(" / ")
+    };
+    let all: Vec<String> = recipients
+        .iter()
+        .map(one)
+        .filter(|it| !it.is_empty())
+        .collect();
+    match all.is_empty() {
+        true => "-".to_owned(),
+        false => all.join(", "),
+    }
+}
+
+fn session_cells(session: &SessionLine) -> [String; 11] {
+    [
+        session.id.to_string(),
+        session.user.to_string(),
+        session.name.clone(),
+        session.identity.clone(),
+        or(session.device.as_deref(), "-"),
+        or(named(session.client.as_deref()), "-"),
+        or(session.address.as_deref(), "-"),
+        session.factor.clone(),
+        session.verified_at.clone(),
+        session.last_seen_at.clone(),
+        session.expires_at.clone(),
+    ]
+}
+
+fn key_cells(key: &KeyLine) -> [String; 4] {
+    [
+        key.kid.clone(),
+        key.algorithm.clone(),
+        key.signs_from.clone(),
+        key.others_end_at.clone(),
+    ]
+}
+
+/// A client that said nothing has no name.
+fn named(client: Option<&str>) -> Option<&str> {
+    client.filter(|name| !name.is_empty())
+}
+
+fn or(text: Option<&str>, otherwise: &str) -> String {
+    text.unwrap_or(otherwise).to_owned()
+}
+
+/// Columns as wide as their widest cell. Control characters become `�`: names come from upstreams,
+/// and a terminal obeys escape sequences.
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let plain = |cell: String| cell.replace(char::is_control, "\u{fffd}");
+    let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
+        .chain(rows.map(|row| row.map(plain)))
+        .collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths);
+        let line: String = cells
+            .map(|(cell, width)| format!("{cell:width$}  "))
+            .collect();
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{ShareId, UserId};
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        let line = UserLine {
+            id: UserId(7),
+            identity: "backend".to_owned(),
+            name: "a\u{1b}[2Jb".to_owned(),
+            phone: None,
+            email: None,
+            has_password: false,
+            can_edit_users: false,
+            groups: Vec::new(),
+            created_at: "2026-11-22T03:21:34+00:00".to_owned(),
+        };
+        let text = users(&[line]);
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(text.starts_with("ID  IDENTITY  NAME"), "{text}");
+        assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_token_is_masked_in_debug() {
+        let share = NewShareLine {
+            id: ShareId(1),
+            identity: "local".to_owned(),
+            path: "/a/".to_owned(),
+            recipients: Vec::new(),
+            devices_max: None,
+            url: Some(Secret::new("https://files.example.org/share/t0ken")),
+            token: Some(Secret::new("t0ken")),
+            expires_at: None,
+        };
+        assert!(!format!("{share:?}").contains("t0ken"));
+        assert!(new_share(&share).contains("/share/t0ken\n"));
+    }
+}

@@ -1,0 +1,148 @@
+//! The operator's API: HTTP with JSON over what the gateway keeps, a file for each resource.
+//!
+//! The command line speaks it to the admin socket of a running gateway, or to this very router in its
+//! own process where none runs. One table ([`table::RESOURCES`]) is the router, and the OpenAPI
+//! document. It never asks who calls: whoever hands it a request has made sure, and says so with a
+//! [`Caller`].
+
+pub mod groups;
+pub mod keys;
+pub mod openapi;
+pub mod problem;
+pub mod sessions;
+pub mod shares;
+pub mod table;
+pub mod users;
+pub mod wire;
+
+use crate::auth::ports::{Store, Which};
+use crate::auth::signing::Signer;
+use crate::clock::{Clock, Timestamp};
+use crate::config::model::{Config, Identity};
+use crate::digest::DigestKeys;
+use crate::entropy::Entropy;
+use crate::event::{Event, EventKind, Events};
+use crate::factor::email::masked_name;
+use crate::factor::phone::Phone;
+use crate::gate::Gate;
+use crate::id::UserId;
+use crate::secret::Secret;
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use problem::OperatorError;
+use std::sync::Arc;
+use table::RESOURCES;
+use wire::BODY_BYTES_MAX;
+pub use wire::{Caller, Page};
+
+/// What the API works with.
+#[derive(Clone)]
+pub struct Operator {
+    pub store: Arc<dyn Store>,
+    pub keys: DigestKeys,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub signer: Arc<Signer>,
+    pub events: Arc<dyn Events>,
+    /// The config in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The running gateway's gate, told at once of sessions that end; others read the feed.
+    pub gate: Option<Arc<Gate>>,
+}
+
+/// Answers the whole API. Every request must carry a [`Caller`] as an extension.
+pub fn router(operator: Operator) -> Router {
+    let endpoints = RESOURCES.iter().flat_map(|resource| resource.endpoints);
+    endpoints
+        .fold(Router::new(), |router, endpoint| {
+            router.route(endpoint.path, (endpoint.handler)())
+        })
+        .fallback(async || OperatorError::NoSuchPath)
+        .method_not_allowed_fallback(async || OperatorError::NoSuchMethod)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(operator)
+}
+
+impl Operator {
+    /// The running gateway's map need not wait for the feed.
+    fn forget(&self, which: Which) {
+        if let Some(gate) = &self.gate {
+            gate.forget(which);
+        }
+    }
+
+    /// What an operator has done is in the audit trail, with the user id of who asked for it.
+    fn emit(&self, caller: Caller, kind: EventKind, user: Option<UserId>, detail: &str) {
+        self.events.emit(Event {
+            kind,
+            user,
+            route: "operator".to_owned(),
+            address: None,
+            detail: format!("{detail}, by uid {}", caller.uid),
+        });
+    }
+
+    /// The `accounts` identity that is meant.
+    fn accounts(&self, wanted: Option<&str>) -> Result<String, OperatorError> {
+        let config = self.config.load();
+        if let Some(name) = wanted {
+            return match config.identities.get(name) {
+                Some(Identity::Accounts) => Ok(name.to_owned()),
+                Some(_) => Err(OperatorError::NotAccounts(name.to_owned())),
+                None => Err(OperatorError::NoSuchIdentity(name.to_owned())),
+            };
+        }
+        let accounts: Vec<&str> = config
+            .identities
+            .iter()
+            .filter(|(_, identity)| matches!(identity, Identity::Accounts))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        match accounts.as_slice() {
+            [] => Err(OperatorError::NoAccounts),
+            [only] => Ok((*only).to_owned()),
+            several => Err(OperatorError::SeveralAccounts(several.join(", "))),
+        }
+    }
+}
+
+/// A phone number as an operator wrote it.
+fn phone(raw: Option<&Secret>) -> Result<Option<Phone>, OperatorError> {
+    let parse = |raw: &Secret| Phone::parse(raw.expose(), None);
+    Ok(raw.map(parse).transpose()?)
+}
+
+/// An email address with something on both sides of its one `@`.
+fn email(raw: Option<Secret>) -> Result<Option<Secret>, OperatorError> {
+    let Some(address) = raw else {
+        return Ok(None);
+    };
+    let usable = address.expose().len() <= 254
+        && !address
+            .expose()
+            .contains(|c: char| c.is_control() || c.is_whitespace())
+        && address
+            .expose()
+            .split_once('@')
+            .is_some_and(|(name, host)| {
+                !name.is_empty() && !host.is_empty() && !host.contains('@')
+            });
+    if usable {
+        Ok(Some(address))
+    } else {
+        Err(OperatorError::Email)
+    }
+}
+
+/// `a****@example.org`
+fn masked_email(address: &Secret) -> String {
+    masked_name(address.expose())
+}
+
+fn iso(at: Option<Timestamp>) -> Option<String> {
+    at.map(Timestamp::iso8601)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,190 @@
+//! Verified (token, device) pairs, as operators look at and end them.
+
+use super::problem::OperatorError;
+use super::table::{Endpoint, Resource, endpoint, shape};
+use super::wire::{Answer, Body, Checked, limit, number};
+use super::{Caller, Operator, Page};
+use crate::auth::ports::{SessionRow, Which};
+use crate::event::EventKind;
+use crate::id::{SessionId, UserId};
+use axum::extract::{Path, Query, State};
+use axum::{Json, routing};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(super) const RESOURCE: Resource = Resource {
+    tag: "Sessions",
+    about: "Verified pairs of a token and a device.",
+    endpoints: &[
+        Endpoint {
+            query: Some(shape::<List>),
+            errors: &[404],
+            ..endpoint(
+                "GET",
+                "/v1/sessions",
+                "Live sessions, newest first.",
+                || routing::get(list),
+                shape::<Page<SessionLine>>,
+            )
+        },
+        Endpoint {
+            errors: &[404, 422],
+            ..endpoint(
+                "DELETE",
+                "/v1/sessions/{id}",
+                "End one session, everywhere within a second.",
+                || routing::delete(end),
+                shape::<SessionsRevoked>,
+            )
+        },
+        Endpoint {
+            body: Some(shape::<Revoke>),
+            errors: &[404],
+            ..endpoint(
+                "POST",
+                "/v1/sessions/revoke",
+                "End many sessions, everywhere within a second.",
+                || routing::post(revoke),
+                shape::<SessionsRevoked>,
+            )
+        },
+    ],
+};
+
+/// Which sessions are listed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// Only this user's: a name, a number, or `id:` and a number.
+    user: Option<String>,
+    /// Tells namesakes apart.
+    identity: Option<String>,
+    /// How many at most: 1 to 1000, else 100.
+    limit: Option<u32>,
+    /// Only those with a number below this one.
+    after: Option<i64>,
+}
+
+/// The sessions to be ended: one of the choices.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// All of this user's: a name, a number, or `id:` and a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Everybody's.
+    #[serde(default)]
+    pub all: bool,
+    /// With `user`: tells namesakes apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Session")]
+pub struct SessionLine {
+    pub id: SessionId,
+    pub user: UserId,
+    pub name: String,
+    pub identity: String,
+    /// A short name that stands for the device; `null`: its client names none.
+    pub device: Option<String>,
+    /// What the client calls itself, and where it was verified from.
+    pub client: Option<String>,
+    pub address: Option<String>,
+    /// Of a share link's: what lies at and below it is all that it opens.
+    pub path: Option<String>,
+    pub factor: String,
+    pub verified_at: String,
+    pub last_seen_at: String,
+    pub expires_at: String,
+}
+
+/// How many sessions have ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionsRevoked {
+    pub sessions: u64,
+}
+
+async fn list(
+    State(operator): State<Operator>,
+    Checked(Query(asked)): Checked<Query<List>>,
+) -> Answer<Page<SessionLine>> {
+    let limit = limit(asked.limit)?;
+    let identity = asked.identity.as_deref();
+    let user = match &asked.user {
+        Some(user) => Some(operator.find_user(user, identity).await?.id),
+        None => None,
+    };
+    let mut rows = operator.store.sessions(user, operator.clock.now()).await?;
+    rows.retain(|row| asked.after.is_none_or(|it| row.session.id.0 < it));
+    rows.truncate(limit as usize + 1);
+    let page = Page::of(rows, limit, |row| row.session.id.0);
+    Ok(Json(page.map(|row| line(&row))))
+}
+
+async fn end(
+    State(operator): State<Operator>,
+    caller: Caller,
+    Checked(Path(id)): Checked<Path<String>>,
+) -> Answer<SessionsRevoked> {
+    let id = SessionId(number(&id)?);
+    let sessions = operator.end(Which::Session(id)).await?;
+    if sessions == 0 {
+        return Err(OperatorError::NoSuchSession(id));
+    }
+    operator.emit(caller, EventKind::Revoked, None, &format!("session {id}"));
+    Ok(Json(SessionsRevoked { sessions }))
+}
+
+async fn revoke(
+    State(operator): State<Operator>,
+    caller: Caller,
+    Body(revoke): Body<Revoke>,
+) -> Answer<SessionsRevoked> {
+    let sessions = match (revoke.user, revoke.all) {
+        (Some(user), false) => {
+            let id = operator
+                .find_user(&user, revoke.identity.as_deref())
+                .await?
+                .id;
+            let ended = operator.end(Which::User(id)).await?;
+            operator.emit(caller, EventKind::Revoked, Some(id), "sessions of the user");
+            ended
+        }
+        (None, true) => {
+            let ended = operator.end(Which::All).await?;
+            operator.emit(caller, EventKind::Revoked, None, "all sessions");
+            ended
+        }
+        _ => return Err(OperatorError::NotOneChoice),
+    };
+    Ok(Json(SessionsRevoked { sessions }))
+}
+
+impl Operator {
+    async fn end(&self, which: Which) -> Result<u64, OperatorError> {
+        let ended = self.store.revoke(which, self.clock.now()).await?;
+        self.forget(which);
+        Ok(ended)
+    }
+}
+
+fn line(row: &SessionRow) -> SessionLine {
+    let session = &row.session;
+    SessionLine {
+        id: session.id,
+        user: session.holder.user,
+        name: session.holder.name.to_string(),
+        identity: row.realm.clone(),
+        device: row.device_label.clone(),
+        client: row.whence.as_ref().map(|it| it.client.clone()),
+        address: row.whence.as_ref().map(|it| it.address.to_string()),
+        path: session.holder.scope().map(str::to_owned),
+        factor: session.factor.as_str().to_owned(),
+        verified_at: session.verified_at.iso8601(),
+        last_seen_at: session.last_seen_at.iso8601(),
+        expires_at: session.expires_at.iso8601(),
+    }
+}

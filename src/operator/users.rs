@@ -1,0 +1,318 @@
+//! Users, as operators make, look at, change and reset them.
+
+use super::groups::checked;
+use super::problem::OperatorError;
+use super::table::{Endpoint, Resource, endpoint, shape};
+use super::wire::{Answer, Body, Checked, Made, exposed, limit};
+use super::{Caller, Operator, Page, email, masked_email, phone};
+use crate::auth::enrol;
+use crate::auth::ports::{NewUser, User, Which};
+use crate::event::EventKind;
+use crate::factor::phone::Phone;
+use crate::id::UserId;
+use crate::identity::accounts::hash_password;
+use crate::secret::Secret;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::{Json, routing};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Longer ones are a mistake (the wrong file); argon2 would take them.
+const PASSWORD_BYTES_MAX: usize = 1_024;
+
+pub(super) const RESOURCE: Resource = Resource {
+    tag: "Users",
+    about: "Those of Vestibule's own accounts, those known by the tokens of others, and the recipients of share links.",
+    endpoints: &[
+        Endpoint {
+            query: Some(shape::<List>),
+            ..endpoint(
+                "GET",
+                "/v1/users",
+                "All users, by number.",
+                || routing::get(list),
+                shape::<Page<UserLine>>,
+            )
+        },
+        Endpoint {
+            body: Some(shape::<UserAdd>),
+            status: 201,
+            errors: &[409],
+            ..endpoint(
+                "POST",
+                "/v1/users",
+                "Make a user.",
+                || routing::post(add),
+                shape::<NewUserLine>,
+            )
+        },
+        Endpoint {
+            query: Some(shape::<OfIdentity>),
+            errors: &[404],
+            ..endpoint(
+                "GET",
+                "/v1/users/{user}",
+                "One user.",
+                || routing::get(show),
+                shape::<UserLine>,
+            )
+        },
+        Endpoint {
+            query: Some(shape::<OfIdentity>),
+            errors: &[404],
+            ..endpoint(
+                "POST",
+                "/v1/users/{user}/reset-2fa",
+                "Forget what a user has enrolled or turned off, backup codes, pending codes and locks, and end \
+                 the user's sessions. A number or address of the operator's or a profile's is a factor again.",
+                || routing::post(reset),
+                shape::<UserReset>,
+            )
+        },
+    ],
+};
+
+/// Which users are listed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// Only those of this identity.
+    identity: Option<String>,
+    /// How many at most: 1 to 1000, else 100.
+    limit: Option<u32>,
+    /// Only those with a number above this one.
+    after: Option<i64>,
+}
+
+/// Tells namesakes apart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfIdentity {
+    /// The identity meant, where the config has several.
+    pub(super) identity: Option<String>,
+}
+
+/// A user to be made.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserAdd {
+    /// An `accounts` identity; may be left out where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    pub name: String,
+    /// Where codes are sent, with country code.
+    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub phone: Option<Secret>,
+    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub email: Option<Secret>,
+    /// Without one there is no signing in by name and password.
+    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub password: Option<Secret>,
+    /// Whether the user may reset other users' second factors.
+    #[serde(default)]
+    pub can_edit_users: bool,
+    /// The groups that the user is in, for the policy's rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+/// A user has been made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NewUser")]
+pub struct NewUserLine {
+    pub id: UserId,
+    pub name: String,
+    pub identity: String,
+}
+
+/// A user. Numbers and addresses are masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "User")]
+pub struct UserLine {
+    pub id: UserId,
+    pub identity: String,
+    pub name: String,
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    pub has_password: bool,
+    pub can_edit_users: bool,
+    pub groups: Vec<String>,
+    pub created_at: String,
+}
+
+/// A user's second factor was reset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserReset {
+    pub id: UserId,
+}
+
+async fn list(
+    State(operator): State<Operator>,
+    Checked(Query(asked)): Checked<Query<List>>,
+) -> Answer<Page<UserLine>> {
+    let limit = limit(asked.limit)?;
+    let mut users = operator.store.users().await?;
+    users.retain(|user| {
+        let is_of = |identity: &String| user.realm == *identity;
+        asked.identity.as_ref().is_none_or(is_of) && asked.after.is_none_or(|it| user.id.0 > it)
+    });
+    users.truncate(limit as usize + 1);
+    let page = Page::of(users, limit, |user| user.id.0);
+    Ok(Json(page.map(|user| line(&user))))
+}
+
+async fn add(
+    State(operator): State<Operator>,
+    caller: Caller,
+    Body(user): Body<UserAdd>,
+) -> Made<NewUserLine> {
+    let identity = operator.accounts(user.identity.as_deref())?;
+    if !is_usable_name(&user.name) {
+        return Err(OperatorError::BadName(user.name));
+    }
+    let new = NewUser {
+        realm: identity.clone(),
+        name: user.name.clone(),
+        phone: phone(user.phone.as_ref())?,
+        email: email(user.email)?,
+        password_hash: operator.hashed(user.password).await?,
+        can_edit_users: user.can_edit_users,
+        groups: checked(user.groups)?,
+    };
+    let name = user.name;
+    let Some(id) = operator
+        .store
+        .create_user(new, operator.clock.now())
+        .await?
+    else {
+        return Err(OperatorError::UserExists { identity, name });
+    };
+    operator.emit(caller, EventKind::Enrolled, Some(id), "user");
+    let made = NewUserLine { id, name, identity };
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn show(
+    State(operator): State<Operator>,
+    Checked(Path(user)): Checked<Path<String>>,
+    Checked(Query(of)): Checked<Query<OfIdentity>>,
+) -> Answer<UserLine> {
+    let user = operator.find_user(&user, of.identity.as_deref()).await?;
+    Ok(Json(line(&user)))
+}
+
+async fn reset(
+    State(operator): State<Operator>,
+    caller: Caller,
+    Checked(Path(user)): Checked<Path<String>>,
+    Checked(Query(of)): Checked<Query<OfIdentity>>,
+) -> Answer<UserReset> {
+    let id = operator.find_user(&user, of.identity.as_deref()).await?.id;
+    let (store, now) = (&*operator.store, operator.clock.now());
+    enrol::reset_user(store, &operator.keys, id, now).await?;
+    operator.forget(Which::User(id));
+    operator.emit(caller, EventKind::Reset, Some(id), "second factor");
+    Ok(Json(UserReset { id }))
+}
+
+impl Operator {
+    /// The hash of a password that can be one. Hashing takes long: it is done aside.
+    async fn hashed(&self, password: Option<Secret>) -> Result<Option<Secret>, OperatorError> {
+        let Some(password) = password else {
+            return Ok(None);
+        };
+        match password.expose() {
+            "" => return Err(OperatorError::BadPassword("empty: leave it out for none")),
+            text if text.len() > PASSWORD_BYTES_MAX => {
+                return Err(OperatorError::BadPassword(
+                    "longer than 1024 bytes: is this the right one?",
+                ));
+            }
+            text if text.contains(['\n', '\r', '\0']) => {
+                return Err(OperatorError::BadPassword(
+                    "more than one line: is this the right one?",
+                ));
+            }
+            _ => {}
+        }
+        let entropy = Arc::clone(&self.entropy);
+        let hashing = tokio::task::spawn_blocking(move || hash_password(&password, &*entropy));
+        match hashing.await {
+            Ok(hashed) => Ok(Some(hashed?)),
+            Err(_) => Err(OperatorError::Hash(
+                crate::identity::accounts::HashError::Unhashable,
+            )),
+        }
+    }
+
+    /// The one user that is meant: by a name, an id (`12`), or surely an id (`id:12`). A row of digits
+    /// may be an id or a name: if it is both, of different users, nobody is picked.
+    pub(super) async fn find_user(
+        &self,
+        wanted: &str,
+        identity: Option<&str>,
+    ) -> Result<User, OperatorError> {
+        let config = self.config.load_full();
+        let realms: Vec<&str> = match identity {
+            Some(name) if config.identities.contains_key(name) => vec![name],
+            Some(name) => return Err(OperatorError::NoSuchIdentity(name.to_owned())),
+            None => config.identities.keys().map(String::as_str).collect(),
+        };
+        let mut found = BTreeMap::new();
+        let explicit = wanted.strip_prefix("id:");
+        if let Ok(id) = explicit.unwrap_or(wanted).parse()
+            && let Some(user) = self.store.user(UserId(id)).await?
+            && (identity.is_none() || realms.contains(&user.realm.as_str()))
+        {
+            found.insert(user.id, user);
+        }
+        if explicit.is_none() {
+            for realm in realms {
+                if let Some(user) = self.store.user_by_name(realm, wanted).await? {
+                    found.insert(user.id, user);
+                }
+            }
+        }
+        let candidates: Vec<String> = found
+            .values()
+            .map(|user| format!("{} ({} of {})", user.id, user.name, user.realm))
+            .collect();
+        match (found.pop_first(), found.is_empty()) {
+            (Some((_, user)), true) => Ok(user),
+            (Some(_), false) => Err(OperatorError::ManySuchUsers {
+                user: wanted.to_owned(),
+                candidates: candidates.join(", "),
+            }),
+            (None, _) => Err(OperatorError::NoSuchUser(wanted.to_owned())),
+        }
+    }
+}
+
+/// Names that are neither taken for ids nor for those of share links.
+fn is_usable_name(name: &str) -> bool {
+    (1..=256).contains(&name.chars().count())
+        && !name.chars().any(char::is_control)
+        && !name.chars().all(|c| c.is_ascii_digit())
+        && !name.starts_with("share:")
+        && !name.starts_with("id:")
+}
+
+fn line(user: &User) -> UserLine {
+    UserLine {
+        id: user.id,
+        identity: user.realm.clone(),
+        name: user.name.clone(),
+        phone: user.phone.as_ref().map(Phone::masked),
+        email: user.email.as_ref().map(masked_email),
+        has_password: user.password_hash.is_some(),
+        can_edit_users: user.can_edit_users,
+        groups: user.groups.clone(),
+        created_at: user.created_at.iso8601(),
+    }
+}

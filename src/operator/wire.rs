@@ -1,0 +1,147 @@
+//! How requests are read and answers written: bounded, strict (no field goes unnoticed), and every
+//! refusal a problem.
+
+use super::Operator;
+use super::problem::OperatorError;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a body.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Items of a list where the request does not say how many.
+const LIMIT: u32 = 100;
+/// Items of a list at most.
+pub const LIMIT_MAX: u32 = 1_000;
+
+/// What an endpoint answers.
+pub(super) type Answer<T> = Result<Json<T>, OperatorError>;
+/// What an endpoint answers that has made something.
+pub(super) type Made<T> = Result<(StatusCode, Json<T>), OperatorError>;
+
+/// Who asks: the user id of the process at the other end, which is root's or the gateway's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub uid: u32,
+}
+
+impl FromRequestParts<Operator> for Caller {
+    type Rejection = OperatorError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Operator) -> Result<Self, OperatorError> {
+        let caller = parts.extensions.get().copied();
+        caller.ok_or(OperatorError::NotOperator)
+    }
+}
+
+/// A part of the request that axum reads, whose refusal is a problem.
+pub(super) struct Checked<E>(pub(super) E);
+
+impl<E> FromRequestParts<Operator> for Checked<E>
+where
+    E: FromRequestParts<Operator, Rejection: Into<OperatorError>>,
+{
+    type Rejection = OperatorError;
+
+    async fn from_request_parts(parts: &mut Parts, with: &Operator) -> Result<Self, OperatorError> {
+        let read = E::from_request_parts(parts, with).await;
+        read.map(Self).map_err(Into::into)
+    }
+}
+
+impl From<PathRejection> for OperatorError {
+    fn from(error: PathRejection) -> Self {
+        Self::Unreadable(error.body_text())
+    }
+}
+
+impl From<QueryRejection> for OperatorError {
+    fn from(error: QueryRejection) -> Self {
+        Self::BadQuery(error.body_text())
+    }
+}
+
+/// The JSON body, whatever its `Content-Type` says. None at all is read as `{}`.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Operator> for Body<T> {
+    type Rejection = OperatorError;
+
+    async fn from_request(request: Request, with: &Operator) -> Result<Self, OperatorError> {
+        let bytes = Bytes::from_request(request, with).await;
+        let bytes = bytes.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => OperatorError::TooLarge,
+            _ => OperatorError::Unreadable(error.body_text()),
+        })?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let read = serde_json::from_slice(text);
+        read.map(Self).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => OperatorError::BadBody(error.to_string()),
+            _ => OperatorError::Unreadable(format!("the body is not JSON ({error})")),
+        })
+    }
+}
+
+/// Part of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// What to ask for the next part with; `null`: there is none.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The first `limit` of the items, which are one more where there is a next part.
+    pub(super) fn of<N: ToString>(mut items: Vec<T>, limit: u32, number: impl Fn(&T) -> N) -> Self {
+        let is_more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let last = items.last().filter(|_| is_more);
+        let next = last.map(|last| number(last).to_string());
+        Self { items, next }
+    }
+
+    /// The same with other items.
+    pub(super) fn map<U>(self, to: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(to).collect(),
+            next: self.next,
+        }
+    }
+}
+
+/// How many items a list may have.
+pub(super) fn limit(asked: Option<u32>) -> Result<u32, OperatorError> {
+    match asked {
+        None => Ok(LIMIT),
+        Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
+        Some(_) => Err(OperatorError::BadLimit { max: LIMIT_MAX }),
+    }
+}
+
+/// A number that stands in a path.
+pub(super) fn number(text: &str) -> Result<i64, OperatorError> {
+    let wrong = |_| OperatorError::NotANumber(text.to_owned());
+    text.parse().map_err(wrong)
+}
+
+/// An optional secret in the clear: on its way to the operator, or from there.
+pub mod exposed {
+    use crate::secret::Secret;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    /// Writes it in the clear.
+    pub fn serialize<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(to)
+    }
+
+    /// Takes it into custody.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
