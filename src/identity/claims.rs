@@ -201,6 +201,39 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_a_text_or_a_list_and_nothing_else_counts_as_none() {
+        let groups = |claim: Option<Value>| {
+            let mut claims = set(json!({"sub": "ann"}));
+            claims.extend(claim.map(|it| ("groups".to_owned(), it)));
+            profile(&names(), &claims).map(|it| it.groups)
+        };
+        let are = |names: &[&str]| Ok(Some(names.iter().map(ToString::to_string).collect()));
+        assert_eq!(groups(None), are(&[]));
+        assert_eq!(groups(Some(json!(null))), are(&[]));
+        assert_eq!(groups(Some(json!(""))), are(&[]));
+        assert_eq!(groups(Some(json!("staff"))), are(&["staff"]));
+        let many = json!(["staff", "a b", "admins", "staff"]);
+        assert_eq!(groups(Some(many)), are(&["a b", "admins", "staff"]));
+        for bad in [
+            json!(17),
+            json!({"staff": true}),
+            json!(["staff", 17]),
+            json!(["staff", ["admins"]]),
+            json!(["a\nb"]),
+            json!([" a"]),
+            json!([""]),
+            json!(vec!["x".repeat(257)]),
+            json!((0..1_001).map(|n| n.to_string()).collect::<Vec<_>>()),
+        ] {
+            assert_eq!(groups(Some(bad.clone())), Err(Refused::BadGroups), "{bad}");
+        }
+        let mut unasked = names();
+        unasked.groups = None;
+        let claims = set(json!({"sub": "ann", "groups": 17}));
+        assert_eq!(profile(&unasked, &claims).unwrap().groups, None);
+    }
+
+    #[test]
     fn an_audience_is_one_text_or_a_list() {
         let is_for_files = |aud: Value| is_for("files", &set(json!({"aud": aud})));
         assert!(is_for_files(json!("files")));

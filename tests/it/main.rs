@@ -22,6 +22,7 @@ mod openapi;
 mod operator;
 mod outside;
 mod pages;
+mod policy;
 mod protocols;
 mod races;
 mod rules;
