@@ -6,10 +6,14 @@ BROWSER:= $(TOOLS)/browser/node_modules/.package-lock.json
 # program:Debian's package of it. What is there from elsewhere (a newer node) is left alone.
 NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-light rclone:rclone cadaver:cadaver litmus:litmus bearerbox:kannel \
           /usr/lib/kannel/test/fakesmsc:kannel-extras promtool:prometheus oathtool:oathtool ps:procps systemd-analyze:systemd wrk:wrk \
+          /lib/systemd/systemd:systemd ip:iproute2 adduser:adduser unshare:util-linux dpkg-deb:dpkg dpkg-shlibdeps:dpkg-dev \
           zbarimg:zbar-tools chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test screens bench lint build tools clean
+# Changed here, it is installed anew.
+DEB    := $(TOOLS)/.cargo-deb-3.8.0
+
+.PHONY: demo test deb screens bench lint build tools clean
 
 demo: $(TOOLS)/bin/copyparty build ## a demo share behind the gateway, on http://127.0.0.1:8080
 	target/debug/vestibule demo
@@ -17,8 +21,13 @@ demo: $(TOOLS)/bin/copyparty build ## a demo share behind the gateway, on http:/
 build: | tools
 	cargo build
 
-test: $(TOOLS)/bin/copyparty $(BROWSER) build ## everything: units, the whole program against real servers, doctests
+test: $(TOOLS)/bin/copyparty $(BROWSER) $(DEB) build ## everything: units, the whole program against real servers, doctests
 	tests/run.sh
+
+deb: $(DEB) ## target/debian/vestibule_*.deb, of a release build
+	cargo build --release --locked
+	packaging/stage.sh target/release/vestibule
+	cargo-deb --no-build --locked
 
 screens: $(TOOLS)/bin/copyparty $(BROWSER) build ## the README's pictures, from a walk through the demo
 	cargo test --test it demo::a_person
@@ -54,6 +63,10 @@ $(BROWSER): tests/browser/package-lock.json | tools
 	mkdir -p $(TOOLS)/browser
 	cp tests/browser/package.json tests/browser/package-lock.json $(TOOLS)/browser/
 	npm ci --prefix $(TOOLS)/browser --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(DEB): | tools
+	cargo install cargo-deb --version $(@:$(TOOLS)/.cargo-deb-%=%) --locked --root $(TOOLS)
 	touch $@
 
 clean:

@@ -18,6 +18,7 @@ use crate::delivery::Providers;
 use crate::digest::DigestKeys;
 use crate::edge::listen::{self, Listeners};
 use crate::edge::proxy::{Gateway, Snapshot};
+use crate::edge::sockets::{PassedError, Sockets};
 use crate::edge::upstream::RESOLVE_EVERY;
 use crate::edge::{h2, proxy};
 use crate::entropy::{Entropy, OsEntropy};
@@ -45,6 +46,8 @@ use tokio::task::JoinHandle;
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Passed(#[from] PassedError),
     #[error(transparent)]
     Bind(#[from] listen::BindError),
     #[error("the admin listener cannot use {address}: {source}; set admin.address to a free one")]
@@ -110,8 +113,10 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything on the current tokio runtime. Returns when the sockets are bound.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    /// Starts everything on the current tokio runtime, on the sockets that were passed to the process
+    /// and on new ones. Returns when all of them are there.
+    pub async fn start(config: Config, mut sockets: Sockets) -> Result<Self, StartError> {
+        sockets.only(&addresses(&config))?;
         let base = Base::open(&config).await?;
         // Before the first session can be cached, so that no revocation is missed.
         let feed_from = base.store.feed_head().await?;
@@ -123,6 +128,7 @@ impl App {
 
         let listeners = Listeners::bind(
             &config.listeners,
+            &mut sockets,
             listen_limits(&config),
             base.metrics.clone(),
             base.clock.now(),
@@ -148,7 +154,8 @@ impl App {
         let admin = match config.admin.address {
             Some(at) => {
                 let stopped = stopped.clone();
-                Some(serve_admin(at, &base.metrics, &health, stopped, &mut beside).await?)
+                let admin = (&base.metrics, &health);
+                Some(serve_admin(at, &mut sockets, admin, stopped, &mut beside)?)
             }
             None => None,
         };
@@ -395,6 +402,12 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
         || old.sessions.hot_max != new.sessions.hot_max
 }
 
+/// Where the gateway listens for TCP.
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let clients = config.listeners.iter().map(|listener| listener.address);
+    clients.chain(config.admin.address).collect()
+}
+
 fn listen_limits(config: &Config) -> listen::Limits {
     listen::Limits {
         timeouts: config.timeouts.clone(),
@@ -428,7 +441,7 @@ fn settings(config: &Config) -> Settings {
         sends_mail: config.delivery.email.is_some(),
         sends_sms: !config.delivery.sms.is_empty(),
         service_name: (config.portal.name.as_ref().or(host))
-            .map_or_else(|| "file access".to_owned(), Clone::clone),
+            .map_or_else(|| "Files".to_owned(), Clone::clone),
     }
 }
 
@@ -437,17 +450,15 @@ fn hashing_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-async fn serve_admin(
+fn serve_admin(
     address: SocketAddr,
-    metrics: &Metrics,
-    health: &Arc<Health>,
+    sockets: &mut Sockets,
+    (metrics, health): (&Metrics, &Arc<Health>),
     mut stopped: watch::Receiver<bool>,
     beside: &mut Vec<JoinHandle<()>>,
 ) -> Result<SocketAddr, StartError> {
     let failed = |source| StartError::Admin { address, source };
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(failed)?;
+    let listener = sockets.listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let router = admin::router(metrics.clone(), Arc::clone(health));
     let stop = async move {

@@ -78,6 +78,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         &["src/auth/signing.rs", "src/identity/jwt.rs"],
     ),
     ("aws_lc_rs", &["src/auth/signing.rs"]),
+    ("listenfd", &["src/edge/sockets.rs"]),
+    ("sd_notify", &["src/edge/sockets.rs", "src/cli/serve.rs"]),
     ("clap", &["src/cli/"]),
     ("askama", &["src/local/"]),
     ("fluent_bundle", &["src/local/portal/language.rs"]),

@@ -46,6 +46,18 @@ pub(super) enum Command {
     /// The store's key, and those that tokens are signed with.
     #[command(subcommand)]
     Key(Key),
+    /// Copy the store to a new file, also while the gateway runs. The copy is checked, and of use only
+    /// with the store key.
+    Backup {
+        /// A file that does not exist yet; it is for its owner alone (mode 600).
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Ask the running gateway whether it can work, through `admin.address`: for a container's health
+    /// check. Says so and exits with 0, or says why not and exits with 1.
+    Health,
 }
 
 #[derive(Debug, Args)]
@@ -246,6 +258,15 @@ pub(super) enum Key {
         #[command(flatten)]
         output: OutputForm,
     },
+    /// Seal the store under a new store key in place of the config's, in one step. The running gateway
+    /// goes on; put the new key in the old one's place before it is restarted.
+    Replace {
+        /// Where the new key is, as `key generate` prints it.
+        #[arg(long, value_name = "FILE")]
+        new_key_file: PathBuf,
+        #[command(flatten)]
+        output: OutputForm,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -276,7 +297,8 @@ impl Command {
                 Share::Add { output, .. } | Share::List { output } | Share::Revoke { output, .. },
             )
             | Self::Session(Session::List { output, .. } | Session::Revoke { output, .. })
-            | Self::Key(Key::Rotate { output, .. })
+            | Self::Key(Key::Rotate { output, .. } | Key::Replace { output, .. })
+            | Self::Backup { output, .. }
             | Self::Explain(Explain { output, .. }) => output.json,
             _ => false,
         }
@@ -380,6 +402,9 @@ mod tests {
             "vestibule key generate",
             "vestibule key rotate",
             "vestibule key rotate --now --json --config c.yaml",
+            "vestibule key replace --new-key-file new.key --json",
+            "vestibule backup --to /var/backups/vestibule.db --json",
+            "vestibule health --config c.yaml",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }

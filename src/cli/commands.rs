@@ -4,7 +4,7 @@
 use super::args::{self, OutputForm};
 use super::client::{self, Client};
 use super::error::CliError;
-use super::{say, tables};
+use super::{say, tables, upkeep};
 use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
 use crate::operator::groups::{GroupsLine, GroupsPut};
@@ -59,6 +59,10 @@ pub(super) fn key(config: &Path, command: args::Key) -> Result<(), CliError> {
             let keys: Vec<KeyLine> = api.send(Method::POST, ROTATE, &[], &how).await?;
             output.show(&keys, |keys| tables::keys(keys))
         }),
+        args::Key::Replace {
+            new_key_file,
+            output,
+        } => upkeep::replace_key(config, &new_key_file, output),
     }
 }
 
@@ -270,7 +274,7 @@ fn operate(
 
 impl OutputForm {
     /// An answer as it is printed.
-    fn show<T: Serialize>(
+    pub(super) fn show<T: Serialize>(
         self,
         answer: &T,
         for_people: impl FnOnce(&T) -> String,

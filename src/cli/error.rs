@@ -7,7 +7,8 @@ use crate::app::StartError;
 use crate::observe::audit::NotFlushed;
 use crate::observe::log::LogError;
 use crate::operator::problem::Problem;
-use crate::store::OpenError;
+use crate::store::{FileError, OpenError};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Why a command failed.
@@ -41,6 +42,16 @@ pub(super) enum CliError {
     #[error(transparent)]
     Store(#[from] OpenError),
     #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the new key cannot be read from {}: {cause}", path.display())]
+    KeyFile { path: PathBuf, cause: String },
+    #[error("the config has no admin.address, where the gateway says how it is: add one")]
+    NoAdminAddress,
+    #[error("no gateway answers at {address} ({cause}): is it running?")]
+    NoAnswer { address: SocketAddr, cause: String },
+    #[error("{0}")]
+    Unhealthy(String),
+    #[error(transparent)]
     Audit(#[from] NotFlushed),
     #[error("the metrics could not be set up: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -70,7 +81,10 @@ impl CliError {
             | Self::Log(_)
             | Self::BadPassword(_)
             | Self::MemoryStore
-            | Self::Explain(_) => true,
+            | Self::Explain(_)
+            | Self::NoAdminAddress
+            | Self::KeyFile { .. }
+            | Self::File(FileError::Memory | FileError::SameKey | FileError::Exists(_)) => true,
             Self::Refused(problem) => problem.is_usage(),
             _ => false,
         };

@@ -10,6 +10,7 @@ mod explain;
 mod serve;
 pub mod socket;
 mod tables;
+mod upkeep;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -41,6 +42,8 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Schema => commands::schema(),
         Command::Explain(args) => explain::explain(&cli.config, &args),
         Command::Key(command) => commands::key(&cli.config, command),
+        Command::Backup { to, output } => upkeep::backup(&cli.config, &to, output),
+        Command::Health => upkeep::health(&cli.config),
         Command::User(command) => commands::user(&cli.config, command),
         Command::Share(command) => commands::share(&cli.config, command),
         Command::Session(command) => commands::session(&cli.config, command),

@@ -6,9 +6,10 @@
 
 use super::error::CliError;
 use super::socket::{AdminSocket, SocketError};
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::config;
 use crate::config::model::Config;
+use crate::edge::sockets::Sockets;
 use crate::observe::admin::Health;
 use crate::observe::log;
 use sd_notify::NotifyState;
@@ -21,6 +22,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
 pub(super) fn serve(path: &Path) -> Result<(), CliError> {
+    // While there is one thread.
+    let sockets = Sockets::of_process().map_err(StartError::from)?;
     let config = config::load(path)?;
     log::init(&config.log)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -28,16 +31,16 @@ pub(super) fn serve(path: &Path) -> Result<(), CliError> {
         runtime.worker_threads(config.threads);
     }
     let runtime = runtime.enable_all().build().map_err(CliError::Runtime)?;
-    let ended = runtime.block_on(run(config, path));
+    let ended = runtime.block_on(run(config, sockets, path));
     // Whatever still blocks (a DNS lookup) must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-async fn run(config: Config, path: &Path) -> Result<(), CliError> {
+async fn run(config: Config, sockets: Sockets, path: &Path) -> Result<(), CliError> {
     let mut signals = Signals::new().map_err(CliError::Runtime)?;
     let socket = config.admin.socket.clone();
-    let app = App::start(config).await?;
+    let app = App::start(config, sockets).await?;
     let door = match Door::open(socket, &app) {
         Ok(door) => door,
         Err(error) => {

@@ -17,13 +17,18 @@ pub trait Sources {
     fn file(&self, path: &Path) -> io::Result<Vec<u8>>;
 }
 
-/// The process's own environment and the file system.
+/// Where systemd puts the credentials of a unit. The shipped unit takes them from the config's folder.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// The process's own environment and the file system. Outside of a unit, as for an operator's
+/// commands, credentials are where the unit takes them from: in the config's folder.
 #[derive(Clone, Copy, Debug)]
 pub struct System;
 
 impl Sources for System {
     fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        let here = || (name == CREDENTIALS).then(|| ".".to_owned());
+        std::env::var(name).ok().or_else(here)
     }
 
     fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -114,6 +119,14 @@ mod tests {
             Unexpanded::Unclosed.to_string(),
             "a `${` without its `}`: write ${NAME}"
         );
+    }
+
+    #[test]
+    fn outside_of_a_unit_credentials_are_beside_the_config() {
+        let expanded = |text| expand(text, &System);
+        let key = expanded("${CREDENTIALS_DIRECTORY}/store.key");
+        assert_eq!(key, Ok("./store.key".to_owned()));
+        assert!(expanded("${VESTIBULE_NO_SUCH_NAME}/x").is_err());
     }
 
     #[test]

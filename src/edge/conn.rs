@@ -75,8 +75,32 @@ pub(crate) struct Conn<S> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadDeadlines {
     pub(crate) first_byte: Instant,
+    /// Until when the first byte is awaited although the gateway stops.
+    pub(crate) after_stop: Instant,
     /// Counted from the first byte.
     pub(crate) head: Duration,
+}
+
+/// A client that has just connected, or was just answered, may have sent a request that is not here
+/// yet: closing now would lose it. So long it still may come.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+impl HeadDeadlines {
+    pub(crate) fn from_now(first_byte: Duration, head: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            first_byte: now + first_byte,
+            after_stop: now + LAST_WORD,
+            head,
+        }
+    }
+
+    /// Waits until the gateway stops and nothing more can be on its way.
+    pub(crate) async fn stopped(&self, shutdown: &mut ShutdownWatch) {
+        // An error means that the sender is gone, which is a stop as well.
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        tokio::time::sleep_until(self.after_stop).await;
+    }
 }
 
 /// Why there is no request.
@@ -105,8 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Conn<S> {
         self.about.peer
     }
 
-    /// Waits for the next request and reads its whole head. A wait ends on shutdown as long as
-    /// nothing has come.
+    /// Waits for the next request and reads its whole head. The wait ends when the gateway stops, a
+    /// moment later if the connection was just in use.
     pub(crate) async fn read_head(
         &mut self,
         deadlines: HeadDeadlines,
@@ -118,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Conn<S> {
             tokio::select! {
                 biased;
                 filled = self.fill() => filled?,
-                _ = shutdown.wait_for(|stop| *stop) => return Err(NoHead::Closed),
+                () = deadlines.stopped(shutdown) => return Err(NoHead::Closed),
                 () = tokio::time::sleep_until(deadlines.first_byte) => return Err(NoHead::Closed),
             }
         }
@@ -477,10 +501,7 @@ mod tests {
     }
 
     async fn head(conn: &mut Conn<DuplexStream>) -> Result<(), NoHead> {
-        let deadlines = HeadDeadlines {
-            first_byte: Instant::now() + GENEROUS,
-            head: GENEROUS,
-        };
+        let deadlines = HeadDeadlines::from_now(GENEROUS, GENEROUS);
         let bounds = HeadBounds {
             bytes_max: 1024,
             headers_max: 16,

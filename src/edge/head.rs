@@ -28,24 +28,10 @@ pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the page that opens a WebSocket may: its origin is the host itself or configured. No
-/// `Origin` at all means no browser.
+/// Whether the page that opens a WebSocket may: it is of this origin, port and all (cookies know no ports),
+/// or of a configured one. No `Origin` at all means no browser.
 pub(crate) fn websocket_origin_is_ok(head: &RequestHead<'_>, route: &Route) -> bool {
-    let mut origins = head.headers.get_all(ORIGIN).iter();
-    let Some(origin) = origins.next() else {
-        return true;
-    };
-    let is_same_host = || {
-        let host = origin
-            .to_str()
-            .ok()?
-            .parse::<Uri>()
-            .ok()?
-            .host()?
-            .to_ascii_lowercase();
-        Some(host.trim_end_matches('.') == head.host)
-    };
-    origins.next().is_none() && (is_configured(origin, route) || is_same_host().unwrap_or(false))
+    !origin::is_foreign(head, &route.config.cors_origins)
 }
 
 /// Whether a page of elsewhere may have made its visitor's browser send this: it changes something, and is
@@ -368,10 +354,21 @@ pub(super) mod tests {
         assert!(is_ok(&[]), "no browser");
         for origin in [
             "https://files.example.org",
-            "https://FILES.example.org:8443",
+            "https://files.example.org:8443",
             "https://app.example.org",
         ] {
             assert!(is_ok(&[("origin", origin)]), "{origin}");
+        }
+        let at_port = ("host", "files.example.org:8443");
+        assert!(is_ok(&[
+            at_port,
+            ("origin", "https://files.example.org:8443")
+        ]));
+        for other in [
+            "https://files.example.org",
+            "https://files.example.org:9443",
+        ] {
+            assert!(!is_ok(&[at_port, ("origin", other)]), "{other}");
         }
         for origin in [
             "null",

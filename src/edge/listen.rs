@@ -1,4 +1,5 @@
-//! Sockets and connections: bind, accept, shake hands, hand each request to Pingora, drain.
+//! Connections: accept, shake hands, hand each request to Pingora, drain. Their sockets are of
+//! [`super::sockets`].
 //!
 //! Pingora's own `Server` is not used: its handshake time, header time, session cache, connection
 //! count and grace period cannot be set, and it cannot be started on port 0 for a test. The same
@@ -10,6 +11,7 @@
 use super::conn::{About, Conn, HeadDeadlines, NoHead};
 use super::lane::{Lane, Served};
 use super::scan::HeadBounds;
+use super::sockets::Sockets;
 use super::tls::{Expiry, Loaded, ServerTls, TlsError};
 use crate::auth::crowd::{Crowd, Seat};
 use crate::auth::subject;
@@ -32,13 +34,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
-/// Connections the kernel holds while they wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// The pause after an accept that failed, mostly because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A client that has vanished is noticed after two to three minutes.
@@ -139,9 +138,11 @@ struct Place {
 }
 
 impl Listeners {
-    /// Loads the certificates and binds all addresses, or none. Call it inside a Tokio runtime.
+    /// Loads the certificates and takes or binds all addresses' sockets, or none. Call it inside a
+    /// Tokio runtime.
     pub fn bind(
         listeners: &[model::Listener],
+        passed: &mut Sockets,
         limits: Limits,
         metrics: Metrics,
         now: Timestamp,
@@ -155,7 +156,9 @@ impl Listeners {
                 .map(|tls| ServerTls::load(&tls.certificates, now))
                 .transpose()
                 .map_err(|source| BindError::Tls { address, source })?;
-            let socket = bind_one(address).map_err(|error| BindError::new(address, error))?;
+            let socket = passed
+                .listen(address)
+                .map_err(|error| BindError::new(address, error))?;
             sockets.push((socket, tls.clone()));
             configured.push((address, tls));
         }
@@ -286,19 +289,6 @@ impl BindError {
             _ => Self::Other { address, source },
         }
     }
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A restart must not wait for the old connections' TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    // Inherited by accepted sockets: finds peers that vanished under a silent WebSocket.
-    socket.set_keepalive(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 impl Shared {
@@ -497,10 +487,7 @@ where
         let mut first_byte = timeouts.head;
         let mut kept: Option<HttpPersistentSettings> = None;
         loop {
-            let deadlines = HeadDeadlines {
-                first_byte: Instant::now() + first_byte,
-                head: timeouts.head,
-            };
+            let deadlines = HeadDeadlines::from_now(first_byte, timeouts.head);
             match conn.read_head(deadlines, bounds, &mut shutdown).await {
                 Ok(()) => {}
                 Err(NoHead::Closed) => return,
@@ -548,6 +535,7 @@ where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
         // Pingora would wait for the preface without an end.
+        let deadlines = HeadDeadlines::from_now(limits.timeouts.head, limits.timeouts.head);
         let preface = conn.await_bytes(H2_PREFACE_BYTES);
         let mut shutdown = self.shutdown.clone();
         tokio::select! {
@@ -557,7 +545,7 @@ where
                     return;
                 }
             }
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = deadlines.stopped(&mut shutdown) => return,
         }
         ServerApp::process_new(&self.app, conn, &self.shutdown).await;
     }
@@ -604,8 +592,10 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::AtomicUsize;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpSocket;
     use tokio::sync::{Semaphore, watch};
     use tokio::task::JoinHandle;
+    use tokio::time::Instant;
 
     /// Far above anything a passing test needs, even on a busy machine.
     const GENEROUS: Duration = Duration::from_secs(30);
@@ -716,8 +706,14 @@ mod tests {
             let mut app: HttpProxy<Answer> = http_proxy(&Arc::new(ServerConf::default()), answer);
             app.server_options = Some(h2::server_options(&limits.timeouts));
             app.h2_options = Some(h2::h2_options(&limits.connections));
-            let listeners =
-                Listeners::bind(&[listener(tls)], limits, Metrics::new().unwrap(), now()).unwrap();
+            let listeners = Listeners::bind(
+                &[listener(tls)],
+                &mut Sockets::default(),
+                limits,
+                Metrics::new().unwrap(),
+                now(),
+            )
+            .unwrap();
             let address = listeners.local_addrs().unwrap()[0];
             let control = listeners.control();
             let (stop, shutdown) = watch::channel(false);
@@ -820,7 +816,9 @@ mod tests {
 
     #[tokio::test]
     async fn small_answers_leave_at_once_and_lost_clients_are_noticed() {
-        let listener = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = Sockets::default()
+            .listen("127.0.0.1:0".parse().unwrap())
+            .unwrap();
         let address = listener.local_addr().unwrap();
         let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, peer) = accepted.unwrap();
@@ -1071,6 +1069,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_on_its_way_when_the_gateway_stops_is_answered() {
+        let edge = Edge::start(limits());
+        let mut new = edge.connect().await;
+        let mut kept = edge.connect().await;
+        assert_eq!(ask(&mut kept, GET).await.0, 200);
+        edge.until_open(2).await;
+        edge.stop.send(true).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for client in [&mut new, &mut kept] {
+            assert_eq!(ask(client, GET).await.0, 200);
+            ended(client).await;
+        }
+        edge.stopped().await;
+    }
+
+    #[tokio::test]
     async fn draining_is_bounded() {
         let mut limits = limits();
         limits.timeouts.drain = Duration::from_millis(200);
@@ -1103,8 +1117,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_app_is_told_of_the_end() {
-        let listeners =
-            Listeners::bind(&[listener(None)], limits(), Metrics::new().unwrap(), now()).unwrap();
+        let listeners = Listeners::bind(
+            &[listener(None)],
+            &mut Sockets::default(),
+            limits(),
+            Metrics::new().unwrap(),
+            now(),
+        )
+        .unwrap();
         let app = Arc::new(Told(AtomicUsize::new(0)));
         let (stop, shutdown) = watch::channel(false);
         let served = tokio::spawn(listeners.serve(app.clone(), None, shutdown));
@@ -1125,7 +1145,13 @@ mod tests {
             address,
             ..listener(None)
         };
-        let bound = Listeners::bind(&[listener], limits(), Metrics::new().unwrap(), now());
+        let bound = Listeners::bind(
+            &[listener],
+            &mut Sockets::default(),
+            limits(),
+            Metrics::new().unwrap(),
+            now(),
+        );
         let message = bound.unwrap_err().to_string();
         assert!(message.contains(&address.to_string()), "{message}");
         assert!(message.contains("another program"), "{message}");

@@ -1,6 +1,6 @@
 //! The only folder that imports Pingora: sockets, TLS, and the hardened HTTP framework.
 //!
-//! A connection: [`listen`] → `conn` and `scan` (heads, before Pingora's parser), [`tls`], [`h2`] (bounds).
+//! A connection: [`sockets`] → [`listen`] → `conn` and `scan` (heads, before Pingora's parser), [`tls`], [`h2`] (bounds).
 //! A request: [`lane`], if it is simple; else [`stall`] → [`proxy`] (phases) → `harden`. Both: `admit`
 //! (head to permit, with `head`) → `exchange` (what is told and heard), `headers`, [`upstream`];
 //! Pingora's alone: `body` and [`watch`] on the way through, or `bridge` to a local endpoint.
@@ -10,6 +10,7 @@ pub mod h2;
 pub mod lane;
 pub mod listen;
 pub mod proxy;
+pub mod sockets;
 pub mod stall;
 pub mod tls;
 pub mod upstream;

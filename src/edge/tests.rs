@@ -5,6 +5,7 @@ mod lane;
 use super::h2::{h2_options, server_options};
 use super::listen::{Limits, Listeners};
 use super::proxy::{Gateway, Snapshot, build};
+use super::sockets::Sockets;
 use super::stall::Watched;
 use super::watch::{Exchange, Learner};
 use crate::auth::fixture;
@@ -408,6 +409,7 @@ impl World {
         };
         let listeners = Listeners::bind(
             &config.listeners,
+            &mut Sockets::default(),
             limits,
             metrics.clone(),
             SystemClock.now(),

@@ -74,8 +74,8 @@ pub fn client_mail(code: &str, service_name: &str, lifetime: Duration) -> Mail {
             "{code} lets a program in at {service_name} as you.\n\
              \n\
              It works once, and expires in {span}.\n\
-             If you have not started that program yourself just now, use this code nowhere and tell it \
-             to nobody; somebody else knows your password then: change it.\n"
+             If you have not started that program yourself just now, do not enter this code and tell it \
+             to nobody. Somebody else knows your password then: change it.\n"
         )),
     }
 }

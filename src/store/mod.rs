@@ -23,7 +23,7 @@ use crate::entropy::{self, Entropy, NoEntropy};
 use crate::factor::phone::Phone;
 use crate::secret::Secret;
 use base64::Engine as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -67,6 +67,53 @@ pub enum OpenError {
     Engine { path: PathBuf, cause: String },
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+}
+
+/// Why something could not be done to the store's file. Each is one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("a `memory:` store has no file")]
+    Memory,
+    #[error("there is no store at {}: is this the config of the gateway?", .0.display())]
+    Missing(PathBuf),
+    #[error("{} is there already, and a backup overwrites nothing: name a new file", .0.display())]
+    Exists(PathBuf),
+    #[error("{} cannot be written: {cause}", path.display())]
+    NotWritten { path: PathBuf, cause: String },
+    #[error(
+        "the copy of {} was damaged ({cause}), and is removed: the disk or the store is at fault; \
+         `sqlite3 FILE 'PRAGMA integrity_check'` says which", path.display()
+    )]
+    Damaged { path: PathBuf, cause: String },
+    #[error("the new key is the old one: make another with `vestibule key generate`")]
+    SameKey,
+}
+
+/// Copies the store's file to `to`, which must not exist, as it is at one moment, and sees that the
+/// copy is whole and that `key` opens it. Beside a running gateway, too. Returns the copy's bytes.
+pub async fn back_up(engine: &StoreEngine, key: &Secret, to: &Path) -> Result<u64, FileError> {
+    let key = store_key(key)?;
+    match engine {
+        StoreEngine::Memory => Err(FileError::Memory),
+        StoreEngine::Sqlite(path) => sqlite::file::back_up(path, &key, to).await,
+    }
+}
+
+/// Seals the store's data key under `new` in place of `key`, in one step. A running gateway goes on
+/// with what it has; the next one needs the new key. `false`: it was sealed under `new` already.
+pub async fn replace_key(
+    engine: &StoreEngine,
+    key: &Secret,
+    new: &Secret,
+    entropy: Arc<dyn Entropy>,
+) -> Result<bool, FileError> {
+    let (key, new) = (store_key(key)?, store_key(new)?);
+    match engine {
+        StoreEngine::Memory => Err(FileError::Memory),
+        StoreEngine::Sqlite(path) => sqlite::file::replace_key(path, &key, &new, entropy).await,
+    }
 }
 
 /// Opens the store, making it first where there is none, and derives its digest keys.

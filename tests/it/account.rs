@@ -274,3 +274,58 @@ async fn of_fifty_ends_of_one_session_one_ends_it() {
     assert!(statuses.iter().all(|status| [303, 404].contains(status)));
     assert_eq!(laptop.status_of_a_file().await, 200);
 }
+
+/// The first backup code on the page that shows a new set.
+fn first_backup_code(page: &str) -> String {
+    let (_, rest) = page
+        .split_once("<ol class=\"codes\" id=\"codes\">")
+        .expect("the codes");
+    let (_, rest) = rest.split_once("<li>").expect("a code");
+    secret(rest.split('<').next().expect("a code"))
+}
+
+#[tokio::test]
+async fn of_fifty_sets_of_backup_codes_made_at_once_one_is_good() {
+    let Site { gateway, .. } = Site::accounts_with(|setup| {
+        setup
+            .with(
+                "dialects: [iogates]",
+                "dialects: [iogates]\n    self_enrolment: true",
+            )
+            .with("codes:", "lockout: {delay_every: 0, lock_at: 0}\ncodes:")
+    })
+    .await;
+    let [mut laptop, mut phone] = bob(&gateway).await;
+    laptop.sets_up_an_app().await;
+    let request = laptop.form(BACKUP, "action=make").await;
+    let mut tries = JoinSet::new();
+    for _ in 0..50 {
+        let request = request.try_clone().expect("a form");
+        tries.spawn(async move {
+            let answer = request.send().await.expect("answer");
+            (
+                answer.status().as_u16(),
+                answer.text().await.expect("a page"),
+            )
+        });
+    }
+    let mut codes = Vec::new();
+    for (status, page) in tries.join_all().await {
+        // Hashing is bounded: who does not get a turn is told to come again, and has changed nothing.
+        assert!([200, 429, 503].contains(&status), "{status}: {page}");
+        if status == 200 {
+            codes.push(first_backup_code(&page));
+        }
+    }
+    assert!(!codes.is_empty(), "somebody gets codes");
+    let page = laptop.page(BACKUP).await;
+    assert!(page.contains("10"), "{page}");
+    let challenge = "/.vestibule/challenge?return_to=/file";
+    let mut good = 0;
+    for code in &codes {
+        let form = format!("action=recover&code={}", code.replace(' ', "+"));
+        let answer = phone.form(challenge, &form).await.send().await;
+        good += usize::from(answer.expect("answer").status() == 303);
+    }
+    assert_eq!(good, 1, "of {} sets", codes.len());
+}

@@ -6,6 +6,7 @@
 mod support;
 
 mod account;
+mod backup;
 mod bad_input;
 mod browser;
 mod conformance;
@@ -21,6 +22,7 @@ mod mounts;
 mod openapi;
 mod operator;
 mod outside;
+mod packages;
 mod pages;
 mod policy;
 mod protocols;
@@ -30,3 +32,4 @@ mod shares;
 mod timing;
 mod tokens;
 mod transfer;
+mod upgrade;

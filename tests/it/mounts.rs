@@ -404,6 +404,33 @@ async fn who_says_not_me_keeps_it_out() {
 }
 
 #[tokio::test]
+async fn fifty_refusals_beside_an_approval_leave_it_in_or_out() {
+    let world = World::start().await;
+    let refused = world.get("/plan.txt", PASSWORD).await;
+    let refused: Value = refused.json().await.expect("JSON");
+    let url = refused["verification_uri_complete"].as_str().expect("text");
+    let person = Person::at(&world, url).await;
+    let sent = person.send(&[("action", "send"), ("factor", "sms")]).await;
+    assert_eq!(sent.status(), 303);
+    let code = world.inbox.code_for(PHONE);
+    let refuse = async || {
+        let answer = person.send(&[("action", "refuse")]).await;
+        answer.status().as_u16()
+    };
+    let refusals = futures_util::future::join_all((0..50).map(|_| refuse()));
+    let fields = [("action", "verify"), ("code", code.as_str())];
+    let (statuses, approved) = tokio::join!(refusals, person.send(&fields));
+    assert!(
+        statuses.iter().all(|status| [303, 404].contains(status)),
+        "{statuses:?}"
+    );
+    let is_in = world.get("/plan.txt", PASSWORD).await.status() == 200;
+    assert_eq!(is_in, approved.status() == 303, "{statuses:?}");
+    // Ended one way, it cannot end the other way.
+    assert_eq!(is_in, !statuses.contains(&303), "{statuses:?}");
+}
+
+#[tokio::test]
 async fn a_form_of_another_page_or_browser_approves_nothing() {
     let world = World::start().await;
     let refused = world.get("/plan.txt", PASSWORD).await;

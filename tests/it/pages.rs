@@ -2,6 +2,8 @@
 
 use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Site, form_of, secret};
 use reqwest::{RequestBuilder, Response};
+use std::collections::HashSet;
+use tokio::task::JoinSet;
 
 /// A browser, as far as pages can tell: it keeps cookies, and says that it navigates.
 struct Browser<'a> {
@@ -244,4 +246,82 @@ async fn a_browser_reads_in_its_language_what_went_wrong() {
     let api = gateway.http.get(gateway.url("/.vestibule/none"));
     let api = api.send().await.expect("answer");
     assert_eq!(api.headers()["content-type"], "application/problem+json");
+}
+
+#[tokio::test]
+async fn fifty_sign_ins_at_once_are_fifty_tokens_without_a_second_factor() {
+    let site = Site::accounts().await;
+    let gateway = &site.gateway;
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let mut browser = Browser::new(gateway);
+    let path = "/.vestibule/sign-in?return_to=/docs/a";
+    let page = browser.get(path).await.text().await.expect("a page");
+    let digest = form_of(&page);
+    let device = browser.cookie("vestibule_device").expect("a device");
+    let fields = [
+        ("form", digest.as_str()),
+        ("username", "anna"),
+        ("password", PASSWORD),
+    ];
+    let request = gateway.http.post(gateway.url(path)).form(&fields);
+    let request = request.header("cookie", format!("vestibule_device={device}"));
+    let mut tries = JoinSet::new();
+    for _ in 0..50 {
+        let request = request.try_clone().expect("a form");
+        tries.spawn(async move { request.send().await.expect("answer") });
+    }
+    let mut tokens = HashSet::new();
+    for answer in tries.join_all().await {
+        // Guesses under way are bounded: who is over the bound is told to wait.
+        let status = answer.status().as_u16();
+        assert!([303, 429, 503].contains(&status), "{status}");
+        let mut lines = answer.headers().get_all("set-cookie").iter();
+        let token = lines.find_map(|line| {
+            let rest = line.to_str().ok()?.strip_prefix("vestibule_token=")?;
+            rest.split(';').next()
+        });
+        assert_eq!(token.is_some(), status == 303);
+        tokens.extend(token.map(secret));
+        assert_eq!(answer.headers().contains_key("location"), status == 303);
+    }
+    assert!(!tokens.is_empty(), "somebody is signed in");
+    for token in &tokens {
+        let request = gateway.http.get(gateway.url("/docs/a"));
+        let request = request.header("cookie", format!("vestibule_token={token}"));
+        assert_eq!(request.send().await.expect("answer").status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn fifty_sign_outs_at_once_end_one_token_and_all_say_so() {
+    let site = Site::accounts().await;
+    let gateway = &site.gateway;
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let mut browser = Browser::new(gateway);
+    let sign_in = "/.vestibule/sign-in?return_to=/docs/a";
+    let file = browser.comes_in(&site.inbox, sign_in).await;
+    assert_eq!(file.status(), 200);
+    let out = "/.vestibule/sign-out";
+    let page = browser.get(out).await.text().await.expect("a page");
+    let digest = form_of(&page);
+    let jar: Vec<_> = browser
+        .cookies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let request = gateway.http.post(gateway.url(out));
+    let request = request
+        .form(&[("form", digest.as_str())])
+        .header("cookie", jar.join("; "));
+    let mut tries = JoinSet::new();
+    for _ in 0..50 {
+        let request = request.try_clone().expect("a form");
+        tries.spawn(async move { request.send().await.expect("answer") });
+    }
+    for answer in tries.join_all().await {
+        assert_eq!(location(&answer), out);
+    }
+    assert!(location(&browser.get("/docs/a").await).starts_with("/.vestibule/sign-in?"));
+    let ended = gateway.cli_json(&["session", "list", "--json"]);
+    assert_eq!(ended.as_array().map(Vec::len), Some(0));
 }

@@ -17,6 +17,7 @@ use super::serve::{Door, Signals};
 use super::{commands, say};
 use crate::app::App;
 use crate::config;
+use crate::edge::sockets::Sockets;
 use crate::entropy::{self, OsEntropy};
 use crate::observe::log;
 use crate::operator::shares::{NewShareLine, RecipientAdd, ShareAdd};
@@ -78,7 +79,7 @@ async fn run(args: &args::Demo) -> Result<(), CliError> {
     let config = config::load(&path)?;
     log::init(&config.log)?;
     let socket = config.admin.socket.clone();
-    let app = App::start(config).await?;
+    let app = App::start(config, Sockets::default()).await?;
     let door = Door::open(socket, &app)?;
     app.deliver_through(|sms| Box::new(Mailbox { sms }));
     let lines = people(&Client::of_this_process(app.operator()), listen, &backend).await?;

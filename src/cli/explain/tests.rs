@@ -1,3 +1,5 @@
+//! Explanations, of a route made by hand.
+
 use super::*;
 use crate::config::model::{People, Rule};
 use crate::policy::tests::route as policy_route;

@@ -347,7 +347,7 @@ impl Lift<'_> {
         }
     }
 
-    /// A second factor that nobody can pass.
+    /// A second factor that nobody can pass: no code is sent, and nobody can set an app up.
     fn warn_of_no_delivery(&mut self, raw: &raw::Config, at: At<'_>) {
         let root = At::Root;
         let is_pruned = self.is_pruned(root.key("delivery"));
@@ -356,11 +356,10 @@ impl Lift<'_> {
         }
         let routes = raw.routes.as_deref().unwrap_or_default();
         let asks = |route: &raw::Route| {
-            route.require == raw::Require::TwoFactor
-                || route
-                    .rules
-                    .iter()
-                    .any(|rule| rule.require == Some(raw::Require::TwoFactor))
+            let mut rules = route.rules.iter();
+            !route.self_enrolment
+                && (route.require == raw::Require::TwoFactor
+                    || rules.any(|rule| rule.require == Some(raw::Require::TwoFactor)))
         };
         if let Some(index) = routes.iter().position(asks) {
             self.warn(

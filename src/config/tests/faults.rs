@@ -276,7 +276,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     (ROUTE, "    identity: local\n    rules: [{require: token, max_idle: 1h}]\n", "18:40: routes[0].rules[0].max_idle", "goes with `require: two_factor` only"),
     (ROUTE, "    identity: local\n    rules: [{require: deny, assurance: aal2}]\n", "18:40: routes[0].rules[0].assurance", "goes with `require: two_factor` only"),
     (ROUTE, "    identity: local\n    require: token\n    within: 10m\n", "19:13: routes[0].within", "goes with `require: two_factor` only"),
-    ("{accounts: {}}", "{learn: {endpoint: /api, token: /t, user: /u, phone: /p, groups: g}}", "10:76: identities.local.learn.groups", "is not a JSON pointer"),
+    ("{accounts: {}}", "{learn: {endpoint: /api, token: /t, user: /u, phone: /p, groups: g}}", "10:75: identities.local.learn.groups", "is not a JSON pointer"),
     (ROUTE, "    identity: local\n  - {name: files, hosts: [b.org], upstream: files, identity: local}\n", "18:12: routes[1].name", "there is a route \"files\" already (line 14)"),
     (ROUTE, "    identity: local\n  - {name: b, hosts: [FILES.example.org.], upstream: files, identity: local}\n", "18:23: routes[1].hosts[0]", "is taken already (line 15)"),
 ];

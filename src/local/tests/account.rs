@@ -5,7 +5,6 @@ use crate::auth::fixture::START;
 use crate::auth::ports::{FactorKind, Factors as _, Sessions as _};
 use crate::factor::passkey::soft::Soft;
 use crate::factor::totp::TotpSecret;
-use crate::gate::{Decision, Presented, Question};
 use crate::id::UserId;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -16,84 +15,8 @@ const SMS: &str = "/.vestibule/enrol/sms";
 const EMAIL: &str = "/.vestibule/enrol/email";
 const PASSKEYS: &str = "/.vestibule/enrol/passkey";
 const BACKUP: &str = "/.vestibule/backup-codes";
-const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-/// A browser with a token in a cookie, that keeps its device cookie.
-struct Browser<'s> {
-    site: &'s Site,
-    token: String,
-    device: String,
-    agent: &'static str,
-}
-
-impl<'s> Browser<'s> {
-    fn new(site: &'s Site, token: &str, device: &str) -> Self {
-        Self {
-            site,
-            token: token.to_owned(),
-            device: device.to_owned(),
-            agent: FIREFOX,
-        }
-    }
-
-    fn call(&self, method: Method, target: &str) -> Call {
-        let cookies = format!(
-            "IOGATES={}; __Host-vestibule_device={}",
-            self.token, self.device
-        );
-        self.site
-            .call(method, target)
-            .header("cookie", &cookies)
-            .header("user-agent", self.agent)
-    }
-
-    async fn get(&self, target: &str) -> Answer {
-        self.site.answer(self.call(Method::GET, target)).await
-    }
-
-    fn form(&self, target: &str, form: &str) -> Call {
-        let digest = self.site.world().auth.keys.form(&self.device).text();
-        self.call(Method::POST, target)
-            .header("origin", "https://files.example.org")
-            .header("sec-fetch-site", "same-origin")
-            .form(&format!("{form}&form={digest}"))
-    }
-
-    async fn post(&mut self, target: &str, form: &str) -> Answer {
-        let answer = self.site.answer(self.form(target, form)).await;
-        let cookie = answer
-            .header("set-cookie")
-            .and_then(|it| it.split_once('='));
-        if let Some((_, rest)) = cookie {
-            self.device = rest.split(';').next().unwrap().to_owned();
-        }
-        answer
-    }
-
-    /// Holds that an answer leads to this address.
-    #[track_caller]
-    fn is_led(answer: &Answer, to: &str) {
-        assert_eq!(answer.status(), 303, "{}", answer.text());
-        assert_eq!(answer.header("location"), Some(to));
-    }
-
-    async fn is_open(&self) -> bool {
-        let question = Question {
-            realm: REALM,
-            keys: &self.site.route.keys,
-            demand: Requirement::TWO_FACTOR.into(),
-            presented: Some(Presented {
-                token: &self.token,
-                device: Some(&self.device),
-            }),
-            success_token: None,
-            path: "/dir/a",
-            destination: None,
-        };
-        let decision = self.site.local.gate.admit(&question).await;
-        matches!(decision, Decision::Permit(_))
-    }
-
+impl Browser<'_> {
     /// Passes the second factor with the user's authenticator, which has a new code by then.
     async fn passes(&mut self, secret: &TotpSecret) {
         self.site.world().advance(30);
@@ -160,7 +83,7 @@ async fn of_bob_verified<'s>(site: &'s Site, token: &str) -> (Browser<'s>, TotpS
         .revoke(crate::gate::session::Which::User(user), START)
         .await
         .unwrap();
-    let mut browser = Browser::new(site, token, "abc");
+    let mut browser = Browser::of(site, token, "abc");
     browser.passes(&secret).await;
     (browser, secret)
 }
@@ -169,7 +92,7 @@ async fn of_bob_verified<'s>(site: &'s Site, token: &str) -> (Browser<'s>, TotpS
 async fn somebody_without_a_factor_sets_one_up_and_goes_on() {
     let (site, token) = Site::of_bob().await;
     let user = user_of(&site, &token).await;
-    let mut browser = Browser::new(&site, &token, "abc");
+    let mut browser = Browser::of(&site, &token, "abc");
     let challenge = browser.get("/.vestibule/challenge?return_to=/dir/").await;
     Browser::is_led(&challenge, &format!("{ENROL}?return_to=/dir/"));
     let choice = browser.get(&format!("{ENROL}?return_to=/dir/")).await;
@@ -250,12 +173,12 @@ async fn backup_codes_are_shown_once_and_each_lets_in_once() {
     assert!(after.text().contains("10 codes are left."));
     assert!(!codes.iter().any(|code| after.text().contains(code)));
 
-    let mut other = Browser::new(&site, &token, "other");
+    let mut other = Browser::of(&site, &token, "other");
     let code = codes[0].replace(' ', "+");
     let challenge = "/.vestibule/challenge?return_to=/dir/";
     let form = format!("action=recover&code={code}");
     Browser::is_led(&other.post(challenge, &form).await, "/dir/");
-    let again = Browser::new(&site, &token, "third")
+    let again = Browser::of(&site, &token, "third")
         .post(challenge, &form)
         .await;
     assert_eq!(again.status(), 401, "each once");
@@ -278,7 +201,7 @@ async fn a_phone_is_set_up_by_a_message() {
     })
     .await;
     let user = user_of(&site, &token).await;
-    let mut browser = Browser::new(&site, &token, "abc");
+    let mut browser = Browser::of(&site, &token, "abc");
     assert!(
         browser
             .get(SMS)
@@ -319,7 +242,7 @@ async fn a_phone_is_set_up_by_a_message() {
 async fn an_address_is_set_up_by_mail_and_only_what_can_be_sent_is_offered() {
     let (site, token) = Site::of_bob().await;
     let user = user_of(&site, &token).await;
-    let mut browser = Browser::new(&site, &token, "abc");
+    let mut browser = Browser::of(&site, &token, "abc");
     let refused = browser.post(EMAIL, "action=begin&to=nobody").await;
     assert_eq!(refused.status(), 400);
     assert!(refused.text().contains("value=\"nobody\""), "to be mended");
@@ -356,7 +279,7 @@ async fn the_account_shows_sessions_and_factors_and_ends_one_session() {
     let (mut laptop, secret) = of_bob_verified(&site, &token).await;
     let user = user_of(&site, &token).await;
     site.world().caller(user, "d2").await;
-    let mut phone = Browser::new(&site, "token-of-d2", "xyz");
+    let mut phone = Browser::of(&site, "token-of-d2", "xyz");
     phone.agent = "Mozilla/5.0 (Linux; Android 16; K) AppleWebKit/537.36 (KHTML, like Gecko) \
                    Chrome/140.0.0.0 Mobile Safari/537.36";
     phone.passes(&secret).await;
@@ -419,9 +342,9 @@ async fn the_account_shows_sessions_and_factors_and_ends_one_session() {
 async fn all_other_sessions_end_at_once() {
     let (site, token) = Site::of_bob().await;
     let (mut laptop, secret) = of_bob_verified(&site, &token).await;
-    let mut phone = Browser::new(&site, &token, "phone");
+    let mut phone = Browser::of(&site, &token, "phone");
     phone.passes(&secret).await;
-    let mut tablet = Browser::new(&site, &token, "tablet");
+    let mut tablet = Browser::of(&site, &token, "tablet");
     tablet.passes(&secret).await;
     let ended = laptop.post(ACCOUNT, "action=end-others").await;
     Browser::is_led(&ended, &format!("{ACCOUNT}?done=others"));
@@ -478,7 +401,7 @@ async fn factors_are_added_replaced_and_removed() {
 async fn where_only_the_operator_enrols_the_last_factor_stays() {
     let (site, token) = Site::of_bob_with(|config| config.self_enrolment = false).await;
     let user = user_of(&site, &token).await;
-    let browser = Browser::new(&site, &token, "abc");
+    let mut browser = Browser::of(&site, &token, "abc");
     for page in [ENROL, TOTP, SMS] {
         let refused = browser.get(page).await;
         assert_eq!(refused.status(), 403, "{page}");
@@ -534,7 +457,7 @@ async fn with_the_token_alone_or_without_sudo_no_form_changes_anything() {
     // Past the time of sudo: verified, but not lately.
     site.world().advance(601);
     let before = state(&site, user).await;
-    let mut thief = Browser::new(&site, &token, "thief");
+    let mut thief = Browser::of(&site, &token, "thief");
     for (page, form) in FORMS {
         for browser in [&mut thief, &mut verified] {
             let refused = browser.post(page, form).await;
@@ -555,7 +478,7 @@ async fn with_the_token_alone_or_without_sudo_no_form_changes_anything() {
 #[tokio::test]
 async fn no_form_of_another_page_or_browser_is_taken_and_no_get_changes_anything() {
     let (site, token) = Site::of_bob().await;
-    let (browser, _) = of_bob_verified(&site, &token).await;
+    let (mut browser, _) = of_bob_verified(&site, &token).await;
     let user = user_of(&site, &token).await;
     let before = state(&site, user).await;
     let foreign = site.world().auth.keys.form("another browser").text();
@@ -564,13 +487,13 @@ async fn no_form_of_another_page_or_browser_is_taken_and_no_get_changes_anything
             ("".to_owned(), "accept", "text/html", 403),
             (foreign.clone(), "accept", "text/html", 403),
             (
-                site.world().auth.keys.form(&browser.device).text(),
+                site.world().auth.keys.form(browser.device()).text(),
                 "origin",
                 "https://evil.example",
                 403,
             ),
             (
-                site.world().auth.keys.form(&browser.device).text(),
+                site.world().auth.keys.form(browser.device()).text(),
                 "sec-fetch-site",
                 "cross-site",
                 403,
@@ -584,7 +507,7 @@ async fn no_form_of_another_page_or_browser_is_taken_and_no_get_changes_anything
             assert_eq!(refused.status(), status, "{page} {form} {header}");
         }
         // The same as a link.
-        let digest = site.world().auth.keys.form(&browser.device).text();
+        let digest = site.world().auth.keys.form(browser.device()).text();
         let link = format!("{page}?{form}&form={digest}");
         assert_eq!(browser.get(&link).await.status(), 200, "{link}");
     }
@@ -601,7 +524,7 @@ async fn nobody_ends_a_foreign_session_or_guesses_which_there_are() {
     let of_eve = site.world().authenticator(eve).await;
     let (mut bob, _) = of_bob_verified(&site, &token).await;
     site.world().caller(eve, "e1").await;
-    let mut eve = Browser::new(&site, "token-of-e1", "eves");
+    let mut eve = Browser::of(&site, "token-of-e1", "eves");
     eve.passes(&of_eve).await;
     let foreign = shown_sessions(&eve.get(ACCOUNT).await)[0].clone();
     let mut answers = Vec::new();
@@ -627,7 +550,7 @@ async fn nobody_ends_a_foreign_session_or_guesses_which_there_are() {
 async fn a_share_link_has_no_account() {
     let (site, _) = Site::of_bob().await;
     let (_, recipient) = site.world().share("link", None, None).await;
-    let mut guest = Browser::new(&site, "link", "guest");
+    let mut guest = Browser::of(&site, "link", "guest");
     for page in [ACCOUNT, ENROL, TOTP, SMS, EMAIL, BACKUP] {
         assert_eq!(guest.get(page).await.status(), 403, "{page}");
     }
@@ -653,7 +576,7 @@ async fn strangers_are_led_to_the_sign_in_and_back() {
         }
     }
     // Another cookie that is not known would be in the way of the one of a sign-in too.
-    let mut other = Browser::new(&site, "unknown", "abc");
+    let mut other = Browser::of(&site, "unknown", "abc");
     for page in pages {
         assert_eq!(other.get(page).await.status(), 401, "{page}");
     }
@@ -663,7 +586,7 @@ async fn strangers_are_led_to_the_sign_in_and_back() {
 #[tokio::test]
 async fn whoever_has_nothing_but_a_passkey_is_asked_for_it() {
     let (site, token) = Site::of_bob().await;
-    let mut first = Browser::new(&site, &token, "first");
+    let mut first = Browser::of(&site, &token, "first");
     let asked = first.post(PASSKEYS, "action=ask-passkey").await;
     assert_eq!(asked.status(), 200, "{}", asked.text());
     let answer = Soft::new("https://files.example.org").create(&asked.json());
@@ -672,7 +595,7 @@ async fn whoever_has_nothing_but_a_passkey_is_asked_for_it() {
     let added = first.post(PASSKEYS, &form).await;
     assert_eq!(added.status(), 303, "{}", added.text());
 
-    let other = Browser::new(&site, &token, "other");
+    let mut other = Browser::of(&site, &token, "other");
     let challenge = "/.vestibule/challenge?return_to=/dir/";
     let shown = other.get(challenge).await;
     assert_eq!(shown.status(), 200);
@@ -694,7 +617,7 @@ async fn whoever_has_nothing_but_a_passkey_is_asked_for_it() {
 #[tokio::test]
 async fn nobody_is_led_to_another_site() {
     let (site, token) = Site::of_bob().await;
-    let (browser, _) = of_bob_verified(&site, &token).await;
+    let (mut browser, _) = of_bob_verified(&site, &token).await;
     for elsewhere in ["//evil.example", "https://evil.example", "/%5Cevil.example"] {
         for page in [ENROL, BACKUP] {
             let shown = browser.get(&format!("{page}?return_to={elsewhere}")).await;
@@ -708,8 +631,8 @@ async fn nobody_is_led_to_another_site() {
 async fn two_first_factors_at_once_are_not_both_confirmed_by_the_token() {
     let (site, token) = Site::of_bob().await;
     let user = user_of(&site, &token).await;
-    let mut one = Browser::new(&site, &token, "one");
-    let mut two = Browser::new(&site, &token, "two");
+    let mut one = Browser::of(&site, &token, "one");
+    let mut two = Browser::of(&site, &token, "two");
     one.post(TOTP, "action=begin").await;
     two.post(TOTP, "action=begin").await;
     let code = shown_key(&one.get(TOTP).await).code_at(START);

@@ -5,7 +5,6 @@ use crate::auth::DeliveryError;
 use crate::auth::fixture::START;
 use crate::auth::ports::{Token, Tokens as _};
 use crate::config::model::Rule;
-use crate::gate::{Decision, Presented, Question};
 
 async fn site() -> (Site, String) {
     site_with(|_| {}).await
@@ -34,19 +33,6 @@ async fn verify(site: &Site, token: &str, code: &str) -> Answer {
     site.answer(call(site, token, &query)).await
 }
 
-async fn is_open(site: &Site, token: &str, device: Option<&str>) -> bool {
-    let question = Question {
-        realm: REALM,
-        keys: &site.route.keys,
-        demand: Requirement::TWO_FACTOR.into(),
-        presented: Some(Presented { token, device }),
-        success_token: None,
-        path: "/secret",
-        destination: None,
-    };
-    matches!(site.local.gate.admit(&question).await, Decision::Permit(_))
-}
-
 #[tokio::test]
 async fn a_start_sends_one_code() {
     let (site, token) = site().await;
@@ -62,23 +48,23 @@ async fn a_start_sends_one_code() {
     });
     assert_eq!(answer.json(), body);
     assert_eq!(site.world().inbox.count(), 1);
-    assert!(!is_open(&site, &token, None).await);
+    assert!(!site.is_open(&token, None).await);
 }
 
 #[tokio::test]
 async fn a_right_code_opens_the_gate_for_its_pair() {
     let (site, token) = site().await;
     let code = start(&site, &token).await;
-    assert!(!is_open(&site, &token, Some("d1")).await);
+    assert!(!site.is_open(&token, Some("d1")).await);
     let answer = verify(&site, &token, &code).await;
     assert_eq!(answer.status(), 200);
     assert_eq!(
         answer.json(),
         serde_json::json!({"message": "Code accepted"})
     );
-    assert!(is_open(&site, &token, Some("d1")).await, "issued to it");
-    assert!(is_open(&site, &token, None).await);
-    assert!(!is_open(&site, &token, Some("d2")).await);
+    assert!(site.is_open(&token, Some("d1")).await, "issued to it");
+    assert!(site.is_open(&token, None).await);
+    assert!(!site.is_open(&token, Some("d2")).await);
 
     let again = site.answer(call(&site, &token, "")).await;
     let body = again.json();
@@ -111,8 +97,8 @@ async fn a_session_without_a_named_device_does_not_outlive_the_tokens_move_to_an
     };
     store.put_token(moved).await.unwrap();
     site.world().advance(30);
-    assert!(is_open(&site, &token, Some("d1")).await);
-    assert!(!is_open(&site, &token, None).await);
+    assert!(site.is_open(&token, Some("d1")).await);
+    assert!(!site.is_open(&token, None).await);
 }
 
 #[tokio::test]
@@ -125,9 +111,9 @@ async fn a_named_device_is_verified_for_itself() {
     let by_header = call(&site, &token, &format!("?authcode={code}"));
     let answer = site.answer(by_header.header("x-device-id", "d2")).await;
     assert_eq!(answer.status(), 200);
-    assert!(is_open(&site, &token, Some("d2")).await);
-    assert!(!is_open(&site, &token, Some("d1")).await);
-    assert!(!is_open(&site, &token, None).await);
+    assert!(site.is_open(&token, Some("d2")).await);
+    assert!(!site.is_open(&token, Some("d1")).await);
+    assert!(!site.is_open(&token, None).await);
 }
 
 #[tokio::test]
@@ -268,7 +254,7 @@ async fn an_authenticators_code_verifies_without_a_number() {
     assert!(started.text().contains("authenticator app as `authcode`"));
     let code = secret.code_at(START);
     assert_eq!(verify(&site, &token, &code).await.status(), 200);
-    assert!(is_open(&site, &token, None).await);
+    assert!(site.is_open(&token, None).await);
     verify(&site, &token, &code).await.is_error(401);
     assert_eq!(site.world().inbox.count(), 0);
 }
@@ -281,7 +267,7 @@ async fn wrong_gone_and_never_sent_differ() {
     let wrong = site.world().inbox.wrong_code();
     verify(&site, &token, &wrong).await.is_error(401);
     verify(&site, &token, "1").await.is_error(401);
-    assert!(!is_open(&site, &token, None).await);
+    assert!(!site.is_open(&token, None).await);
     assert_eq!(verify(&site, &token, &code).await.status(), 200);
     verify(&site, &token, &code).await.is_error(403);
 
@@ -290,7 +276,7 @@ async fn wrong_gone_and_never_sent_differ() {
     let code = start(&site, &token).await;
     site.world().advance(600);
     verify(&site, &token, &code).await.is_error(403);
-    assert!(!is_open(&site, &token, None).await);
+    assert!(!site.is_open(&token, None).await);
 }
 
 #[tokio::test]
@@ -390,10 +376,8 @@ async fn a_share_is_verified_within_its_scope() {
     let token = answer.json()["token"].as_str().unwrap().to_owned();
     let code = start(&site, &token).await;
     assert_eq!(verify(&site, &token, &code).await.status(), 200);
-    assert!(
-        !is_open(&site, &token, None).await,
-        "/secret is not in /dir/"
-    );
+    let secret = site.is_open_at("/secret", &token, None).await;
+    assert!(!secret, "/secret is not in /dir/");
     let again = site.answer(call(&site, &token, "")).await;
     assert_eq!(again.json()["auth_required"], false);
 }

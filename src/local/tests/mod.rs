@@ -1,6 +1,7 @@
 //! Every status of the local endpoints, asked through [`Local::answer`].
 
 mod account;
+mod browser;
 mod conduit;
 mod iogates;
 mod pages;
@@ -12,6 +13,7 @@ mod sign_in;
 mod tokens;
 mod ziik;
 
+use self::browser::Browser;
 use super::{Call, Local, Reply, table};
 use crate::auth::fixture::{REALM, World};
 use crate::auth::ports::{Sessions as _, Tokens as _};

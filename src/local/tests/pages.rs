@@ -4,7 +4,6 @@ use super::*;
 use crate::auth::fixture::START;
 use crate::auth::ports::Users as _;
 use crate::event::EventKind;
-use crate::gate::{Decision, Presented, Question};
 
 const SIGN_IN: &str = "/.vestibule/sign-in?return_to=/docs/a%3Fb%3Dc";
 const SIGN_OUT: &str = "/.vestibule/sign-out";
@@ -22,12 +21,8 @@ fn post(site: &Site, target: &str, cookies: &str, form: &str) -> Call {
         .nth(1)
         .unwrap_or_default();
     let device = device.split(';').next().unwrap();
-    let digest = site.world().auth.keys.form(device).text();
-    site.call(Method::POST, target)
-        .header("cookie", cookies)
-        .header("origin", "https://files.example.org")
-        .header("sec-fetch-site", "same-origin")
-        .form(&format!("{form}&form={digest}"))
+    let call = site.call(Method::POST, target).header("cookie", cookies);
+    site.filled_in(call, device, form)
 }
 
 const DEVICE: &str = "__Host-vestibule_device=first";
@@ -78,22 +73,6 @@ async fn is_token(site: &Site, token: &str) -> bool {
         .is_some()
 }
 
-async fn is_open(site: &Site, token: &str, device: &str) -> bool {
-    let question = Question {
-        realm: REALM,
-        keys: &site.route.keys,
-        demand: Requirement::TWO_FACTOR.into(),
-        presented: Some(Presented {
-            token,
-            device: Some(device),
-        }),
-        success_token: None,
-        path: "/dir/a",
-        destination: None,
-    };
-    matches!(site.local.gate.admit(&question).await, Decision::Permit(_))
-}
-
 #[tokio::test]
 async fn a_person_signs_in_passes_the_second_factor_and_signs_out() {
     let site = site().await;
@@ -129,7 +108,7 @@ async fn a_person_signs_in_passes_the_second_factor_and_signs_out() {
         panic!("one cookie");
     };
     let token = token(&signed_in).to_owned();
-    assert!(is_open(&site, &token, device).await);
+    assert!(site.is_open(&token, Some(device)).await);
 
     let jar = format!("__Host-vestibule_device={device}; __Host-vestibule_token={token}");
     let again = site.call(Method::GET, SIGN_IN).header("cookie", &jar);
@@ -161,7 +140,7 @@ async fn a_person_signs_in_passes_the_second_factor_and_signs_out() {
         assert!(line.contains("Max-Age=0;"), "{line}");
     }
     assert!(!is_token(&site, &token).await);
-    assert!(!is_open(&site, &token, device).await);
+    assert!(!site.is_open(&token, Some(device)).await);
     assert_eq!(site.world().store.live_sessions(START).await.unwrap(), 0);
     let told = (EventKind::Revoked, "signed out".to_owned());
     assert_eq!(site.world().events.take(), [told]);

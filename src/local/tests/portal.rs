@@ -3,7 +3,6 @@
 use super::*;
 use crate::auth::DeliveryError;
 use crate::auth::fixture::START;
-use crate::gate::{Decision, Presented, Question};
 
 const PAGE: &str = "/.vestibule/challenge?return_to=/share/link/a%3Fb%3Dc";
 
@@ -20,11 +19,8 @@ fn get(site: &Site) -> Call {
 }
 
 fn post(site: &Site, device: &str, form: &str) -> Call {
-    site.call(Method::POST, PAGE)
-        .header("cookie", &format!("__Host-vestibule_device={device}"))
-        .header("origin", "https://files.example.org")
-        .header("sec-fetch-site", "same-origin")
-        .form(&with_digest(site, device, form))
+    let call = with_cookie(site.call(Method::POST, PAGE), device);
+    site.filled_in(call, device, form)
 }
 
 fn with_cookie(call: Call, device: &str) -> Call {
@@ -40,22 +36,6 @@ fn with_digest(site: &Site, device: &str, form: &str) -> String {
 fn device(answer: &Answer) -> Option<&str> {
     let cookie = answer.header("set-cookie")?;
     cookie.split(';').next()?.split_once('=').map(|(_, it)| it)
-}
-
-async fn is_open(site: &Site, token: &str, device: &str) -> bool {
-    let question = Question {
-        realm: REALM,
-        keys: &site.route.keys,
-        demand: Requirement::TWO_FACTOR.into(),
-        presented: Some(Presented {
-            token,
-            device: Some(device),
-        }),
-        success_token: None,
-        path: "/dir/a",
-        destination: None,
-    };
-    matches!(site.local.gate.admit(&question).await, Decision::Permit(_))
 }
 
 #[tokio::test]
@@ -110,8 +90,8 @@ async fn a_person_passes_the_second_factor() {
     assert_eq!(done.header("location"), Some("/share/link/a?b=c"));
     let second = device(&done).unwrap();
     assert_ne!(first, second, "it changes at verification");
-    assert!(is_open(&site, "link", second).await);
-    assert!(!is_open(&site, "link", &first).await);
+    assert!(site.is_open("link", Some(second)).await);
+    assert!(!site.is_open("link", Some(&first)).await);
 }
 
 #[tokio::test]
@@ -494,7 +474,7 @@ async fn a_device_that_the_address_names_stays() {
     assert_eq!(done.status(), 303);
     assert_eq!(done.header("location"), Some("/share/link/?deviceId=app"));
     assert_eq!(done.header("set-cookie"), None);
-    assert!(is_open(&site, "link", "app").await);
+    assert!(site.is_open("link", Some("app")).await);
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! `GET|POST /share/{token}`.
 
+use super::browser::TOKEN;
 use super::*;
 use crate::auth::DeliveryError;
 use crate::auth::fixture::{START, contact};
 use crate::auth::ports::{Contact, Share, Shares as _, Tokens as _};
 use crate::id::ShareId;
 
-const DEVICE: &str = "__Host-vestibule_device";
-const TOKEN: &str = "__Host-vestibule_token";
 const BOB: &str = "+4587654321";
 const BOBS_MAIL: &str = "bob@example.org";
 
@@ -18,58 +17,7 @@ fn people() -> Vec<Contact> {
     ]
 }
 
-/// A browser, with what it keeps.
-struct Browser<'a> {
-    site: &'a Site,
-    device: Option<String>,
-    token: Option<String>,
-}
-
-impl<'a> Browser<'a> {
-    fn new(site: &'a Site) -> Self {
-        Self {
-            site,
-            device: None,
-            token: None,
-        }
-    }
-
-    fn dressed(&self, call: Call) -> Call {
-        let cookies: Vec<_> = [(DEVICE, &self.device), (TOKEN, &self.token)]
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)))
-            .collect();
-        match cookies.is_empty() {
-            true => call,
-            false => call.header("cookie", &cookies.join("; ")),
-        }
-    }
-
-    async fn send(&mut self, call: Call) -> Answer {
-        let answer = self.site.answer(call).await;
-        for (name, kept) in [(DEVICE, &mut self.device), (TOKEN, &mut self.token)] {
-            if let Some(value) = answer.cookie(name) {
-                *kept = Some(value.to_owned());
-            }
-        }
-        answer
-    }
-
-    async fn get(&mut self, target: &str) -> Answer {
-        let call = self.dressed(self.site.call(Method::GET, target));
-        self.send(call).await
-    }
-
-    async fn post(&mut self, target: &str, form: &str) -> Answer {
-        let device = self.device.clone().unwrap_or_default();
-        let digest = self.site.world().auth.keys.form(&device).text();
-        let call = self.dressed(self.site.call(Method::POST, target));
-        let call = call
-            .header("origin", "https://files.example.org")
-            .form(&format!("{form}&form={digest}"));
-        self.send(call).await
-    }
-
+impl Browser<'_> {
     /// Asks for the code of a recipient; where it leads.
     async fn ask(&mut self, nth: usize, factor: &str) -> Answer {
         self.get("/share/link").await;
@@ -244,7 +192,7 @@ async fn the_press_comes_from_the_page_and_names_one_of_its_recipients() {
         assert!(answer.text().contains("role=\"alert\""), "{form}");
     }
     let digest = site.world().auth.keys.form("other").text();
-    let stale = browser.dressed(site.call(Method::POST, "/share/link"));
+    let stale = browser.call(Method::POST, "/share/link");
     let stale = stale.form(&format!("recipient=0&factor=sms&form={digest}"));
     assert_eq!(site.answer(stale).await.status(), 403);
     let digest = site
@@ -252,7 +200,7 @@ async fn the_press_comes_from_the_page_and_names_one_of_its_recipients() {
         .auth
         .keys
         .form(browser.device.as_ref().unwrap());
-    let foreign = browser.dressed(site.call(Method::POST, "/share/link"));
+    let foreign = browser.call(Method::POST, "/share/link");
     let foreign = foreign
         .header("origin", "https://evil.example")
         .form(&format!("recipient=0&factor=sms&form={}", digest.text()));
@@ -300,11 +248,8 @@ async fn the_link_alone_opens_nothing_on_a_second_device() {
         (Some("other".to_owned()), owner.token.clone()),
         (None, owner.token.clone()),
     ] {
-        let mut thief = Browser {
-            site: &site,
-            device,
-            token,
-        };
+        let mut thief = Browser::new(&site);
+        (thief.device, thief.token) = (device, token);
         let page = thief.get("/share/link").await;
         assert_eq!(page.status(), 200, "asked like anybody");
     }

@@ -11,6 +11,7 @@ mod challenges;
 mod factors;
 mod failures;
 mod families;
+pub(super) mod file;
 mod grants;
 mod keys;
 mod opening;

@@ -92,7 +92,10 @@ fn prepare_file(path: &Path) -> Result<(), OpenError> {
 }
 
 /// The schema's version, 0 for an empty file; an error if the file is not for this program.
-async fn check_version(path: &Path, conn: &mut SqliteConnection) -> Result<i64, OpenError> {
+pub(super) async fn check_version(
+    path: &Path,
+    conn: &mut SqliteConnection,
+) -> Result<i64, OpenError> {
     let (application, version, tables): (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT application_id FROM pragma_application_id),
                 (SELECT user_version FROM pragma_user_version),
@@ -203,31 +206,42 @@ async fn data_key(
     vault: &Vault,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Zeroizing<[u8; 32]>, OpenError> {
-    let failed = |error| engine_error(path, &error);
-    let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT data_key FROM meta WHERE id = 1")
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(failed)?;
-    if let Some(sealed) = sealed {
-        let opened = vault.open(DATA_KEY, &sealed);
-        let key = opened.and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok());
-        return key
-            .map(Zeroizing::new)
-            .ok_or_else(|| OpenError::WrongKey(path.to_owned()));
+    if let Some(sealed) = sealed_key(path, conn).await? {
+        return open_key(vault, &sealed).ok_or_else(|| OpenError::WrongKey(path.to_owned()));
     }
     let key = Zeroizing::new(entropy::bytes::<32>(&**entropy)?);
-    let sealed = vault
-        .seal(DATA_KEY, &key[..])
+    sqlx::query("INSERT INTO meta (id, data_key) VALUES (1, ?1)")
+        .bind(seal_key(path, vault, &key)?)
+        .execute(conn)
+        .await
+        .map_err(|error| engine_error(path, &error))?;
+    Ok(key)
+}
+
+/// The data key as the file holds it; `None`: it has none yet.
+pub(super) async fn sealed_key(
+    path: &Path,
+    conn: &mut SqliteConnection,
+) -> Result<Option<Vec<u8>>, OpenError> {
+    sqlx::query_scalar("SELECT data_key FROM meta WHERE id = 1")
+        .fetch_optional(conn)
+        .await
+        .map_err(|error| engine_error(path, &error))
+}
+
+pub(super) fn open_key(vault: &Vault, sealed: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let key = vault.open(DATA_KEY, sealed)?;
+    let key = <[u8; 32]>::try_from(key.as_slice()).ok()?;
+    Some(Zeroizing::new(key))
+}
+
+pub(super) fn seal_key(path: &Path, vault: &Vault, key: &[u8; 32]) -> Result<Vec<u8>, OpenError> {
+    vault
+        .seal(DATA_KEY, key)
         .map_err(|error| OpenError::Engine {
             path: path.to_owned(),
             cause: error.to_string(),
-        })?;
-    sqlx::query("INSERT INTO meta (id, data_key) VALUES (1, ?1)")
-        .bind(sealed)
-        .execute(conn)
-        .await
-        .map_err(failed)?;
-    Ok(key)
+        })
 }
 
 /// SQLite's primary result code (<https://sqlite.org/rescode.html>).
@@ -240,7 +254,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
     matches!(result_code(error), Some(5 | 6))
 }
 
-fn engine_error(path: &Path, error: &sqlx::Error) -> OpenError {
+pub(super) fn engine_error(path: &Path, error: &sqlx::Error) -> OpenError {
     let path = path.to_owned();
     let cause = error.to_string();
     match result_code(error) {

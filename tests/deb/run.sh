@@ -1,0 +1,201 @@
+#!/usr/bin/env bash
+# The life of the Debian package on a machine with systemd: install, start, upgrade under load, remove, purge.
+#
+#   run.sh PACKAGE NEWER_PACKAGE
+#
+# Needs root (namespaces, an overlay) and says what it misses. Each `ok` is one thing that was seen.
+set -euo pipefail
+package=$(realpath "$1") newer=$(realpath "$2")
+here=$(realpath "$(dirname "$0")")
+
+init=
+fail() {
+  echo "FAILED: $*" >&2
+  [ -z "$init" ] || in_machine journalctl -q --no-pager -n 30 >&2 || true
+  exit 1
+}
+ok() { echo "ok: $*"; }
+
+[ "$(id -u)" = 0 ] || fail "the package's test makes a machine out of namespaces: run it as root"
+[ -x /lib/systemd/systemd ] || fail "there is no systemd: run \`make test\`, which installs it"
+! dpkg -s vestibule >/dev/null 2>&1 || fail "this machine has the package vestibule: the test would see that one's files"
+
+folder=$(mktemp -d)
+log=$folder.log
+unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net "$here/machine.sh" "$folder" >"$log" 2>&1 &
+machine=$!
+# shellcheck disable=SC2317
+end() {
+  kill -KILL "$machine" 2>/dev/null || true
+  wait "$machine" 2>/dev/null || true
+  rmdir "$folder" 2>/dev/null || true
+  rm -f "$log" "$log".*
+}
+trap end EXIT
+
+# in_machine COMMAND...: as root, in the machine.
+in_machine() {
+  nsenter --target "$init" --mount --pid --cgroup --net --ipc --uts -- \
+    chroot "$folder/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+}
+sh_in_machine() { in_machine sh -euc "$1"; }
+# until_true SECONDS WHAT COMMAND...
+until_true() {
+  local limit=$1 what=$2
+  shift 2
+  for _ in $(seq $((limit * 5))); do
+    if "$@" >/dev/null 2>&1; then return 0; fi
+    sleep 0.2
+  done
+  fail "waited ${limit}s for $what"
+}
+find_init() { init=$(ps -o pid= --ppid "$machine" | tr -d ' ') && [ -n "$init" ] && [ "$(cat "/proc/$init/comm")" = systemd ]; }
+booted() { in_machine systemctl is-system-running | grep -qE 'running|degraded'; }
+ready() { in_machine curl -fsS -o /dev/null http://127.0.0.1:9180/readyz; }
+active() { in_machine systemctl is-active --quiet vestibule; }
+main_pid() { in_machine systemctl show -P MainPID vestibule; }
+says() { in_machine stat -c '%a %U:%G' "$1"; }
+is() { [ "$(says "$1")" = "$2" ] || fail "$1 is $(says "$1"), not $2"; }
+
+until_true 20 "process 1" find_init
+until_true 60 "systemd (see $log: $(cat "$log"))" booted
+in_machine mkdir /tmp/packages
+nsenter --target "$init" --mount -- cp "$package" "$folder/root/tmp/packages/one.deb"
+nsenter --target "$init" --mount -- cp "$newer" "$folder/root/tmp/packages/two.deb"
+
+# Every file and link there is, with what could change; not what the system writes by itself.
+snapshot() {
+  sh_in_machine "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log \
+    -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/cache -o -path $PWD -o -path /root -o -path /home \
+    -o -path /var/lib/private -o -path /work \\) -prune -o ! -type d -printf '%p %m %u:%g %l\\n' | sort"
+}
+
+echo "== a new machine"
+# Without the package, so that what there is afterwards can be compared.
+before=$(snapshot)
+in_machine dpkg -i /tmp/packages/one.deb >/dev/null 2>&1 || fail "dpkg -i"
+ok "it installs"
+[ -z "$(in_machine dpkg -V vestibule)" ] || fail "dpkg -V: $(in_machine dpkg -V vestibule)"
+ok "dpkg -V finds every file as it was packed"
+is /usr/bin/vestibule "755 root:root"
+is /etc/vestibule "750 root:vestibule"
+is /etc/vestibule/vestibule.yaml "640 root:vestibule"
+is /etc/vestibule/store.key "600 root:root"
+ok "files have their modes and owners"
+in_machine getent passwd vestibule | grep -q '/usr/sbin/nologin$' || fail "the user can log in"
+[ "$(in_machine id -Gn vestibule)" = vestibule ] || fail "the user has other groups"
+ok "the system user has no shell and no other group"
+until_true 60 "the gateway" ready
+active || fail "the service is not active"
+in_machine systemctl is-enabled --quiet vestibule || fail "the service is not enabled"
+[ "$(in_machine ps -o user= -p "$(main_pid)")" = vestibule ] || fail "it runs as somebody else"
+ok "the service is enabled, runs as its user under all its restrictions, and is ready"
+is /var/lib/vestibule "700 vestibule:vestibule"
+is /var/lib/vestibule/vestibule.db "600 vestibule:vestibule"
+[ -z "$(in_machine journalctl -q -u vestibule -p warning -o cat)" ] || fail "warnings: $(in_machine journalctl -q -u vestibule -p warning -o cat)"
+ok "the store is its own user's alone, and nothing is warned of"
+in_machine vestibule check >/dev/null || fail "check"
+in_machine vestibule health >/dev/null || fail "health"
+printf 'a-long-enough-password\n' | in_machine vestibule user add ben --phone +4587654321 --password-file - >/dev/null || fail "user add"
+in_machine vestibule user list | grep -q ben || fail "user list"
+in_machine vestibule backup --to /root/copy.db >/dev/null || fail "backup"
+is /root/copy.db "600 root:root"
+# Root has looked into the store: nothing in it may be root's now.
+[ -z "$(in_machine find /var/lib/vestibule ! -user vestibule)" ] || fail "the store has files of others"
+ok "root's commands find config, key, store and gateway without being told where"
+[ -z "$(in_machine vestibule check 2>&1 >/dev/null)" ] || fail "the installed config is warned of"
+in_machine runuser -u nobody -- vestibule user list >/dev/null 2>&1 && fail "nobody lists users"
+in_machine runuser -u nobody -- cat /etc/vestibule/vestibule.yaml >/dev/null 2>&1 && fail "nobody reads the config"
+ok "others are kept out"
+
+echo "== a restart"
+in_machine systemctl reload vestibule || fail "reload"
+pid=$(main_pid)
+in_machine kill -KILL "$pid"
+another() { [ "$(main_pid)" != "$pid" ] && ready; }
+until_true 30 "a new gateway after a crash" another
+[ "$(in_machine systemctl show -P NFileDescriptorStore vestibule)" = 2 ] || fail "systemd keeps $(in_machine systemctl show -P NFileDescriptorStore vestibule) sockets, not 2"
+ok "it reloads, comes back after a crash, and systemd keeps its sockets"
+
+echo "== an upgrade under load"
+sh_in_machine "sed -i 's/^# Vestibule as it is installed.*/# Changed by the administrator./' /etc/vestibule/vestibule.yaml"
+key=$(in_machine sha256sum /etc/vestibule/store.key)
+# Asks for a page that needs no backend, on a new connection each time, and keeps what went wrong.
+sh_in_machine 'cat >/tmp/load.sh' <<'LOAD'
+while [ ! -e /tmp/load.stop ]; do
+  status=$(curl -s -o /dev/null -m 30 -w '%{http_code} %{errormsg}' http://127.0.0.1:8080/.vestibule/sign-in) || true
+  case $status in
+    200*) echo >>/tmp/load.good ;;
+    *) echo "$status" >>/tmp/load.bad ;;
+  esac
+done
+echo done >/tmp/load.done
+LOAD
+in_machine sh /tmp/load.sh &
+until_true 20 "the load" in_machine test -s /tmp/load.good
+pid=$(main_pid)
+in_machine dpkg --force-confold -i /tmp/packages/two.deb >/dev/null || fail "the upgrade"
+[ "$(main_pid)" != "$pid" ] || fail "the old program runs on"
+until_true 30 "the new gateway" ready
+before_end=$(in_machine wc -l /tmp/load.good)
+more() { [ "$(in_machine wc -l /tmp/load.good)" != "$before_end" ]; }
+until_true 20 "answers of the new gateway" more
+in_machine touch /tmp/load.stop
+until_true 40 "the end of the load" in_machine test -e /tmp/load.done
+in_machine test ! -e /tmp/load.bad || fail "requests failed: $(in_machine cat /tmp/load.bad)"
+ok "it upgrades, and of $(in_machine cat /tmp/load.good | wc -l) requests meanwhile none failed"
+in_machine grep -q 'Changed by the administrator' /etc/vestibule/vestibule.yaml || fail "the config was replaced"
+is /etc/vestibule/vestibule.yaml "640 root:vestibule"
+[ "$(in_machine sha256sum /etc/vestibule/store.key)" = "$key" ] || fail "the store key was replaced"
+in_machine vestibule user list | grep -q ben || fail "the users are gone"
+ok "config, key and users are as they were"
+for _ in 1 2; do in_machine dpkg-reconfigure vestibule || fail "postinst again"; done
+[ "$(in_machine sha256sum /etc/vestibule/store.key)" = "$key" ] || fail "the store key was replaced"
+until_true 30 "the gateway" ready
+ok "its scripts can run again"
+sh_in_machine "echo 'no-such-key: 1' >>/etc/vestibule/vestibule.yaml"
+pid=$(main_pid)
+in_machine dpkg-reconfigure vestibule 2>&1 | grep -q 'mend it' || fail "a bad config is not told"
+[ "$(main_pid)" = "$pid" ] || fail "a gateway was stopped that cannot come back"
+sh_in_machine "sed -i '/no-such-key/d' /etc/vestibule/vestibule.yaml"
+ok "a config that the new version does not take keeps the old gateway running"
+in_machine systemctl disable --quiet vestibule
+in_machine dpkg --force-confold -i /tmp/packages/two.deb >/dev/null
+in_machine systemctl is-enabled --quiet vestibule && fail "an upgrade has enabled it"
+in_machine systemctl enable --quiet vestibule
+ok "what the administrator has disabled stays so"
+
+echo "== the operator's guide"
+# Every block of it that begins with `# run`, in its order.
+awk -v to="$log" '/^```sh$/ { getline; if ($0 == "# run") { name = sprintf("%s.block%02d", to, ++count); getline }
+  else name = "" } /^```$/ { name = "" } name { print > name }' "$here/../../docs/operations.md"
+for block in "$log".block*; do
+  in_machine sh -eu <"$block" >"$log.said" 2>&1 || fail "$(cat "$block" "$log.said")"
+  ok "$(grep -cv '^$' "$block") lines of the guide"
+  until_true 30 "the gateway after $(cat "$block")" ready
+done
+in_machine sh -c 'cat /etc/vestibule/store.key /root/store.key.before' >>"${VESTIBULE_TEST_SECRETS:-/dev/null}"
+in_machine sh -c 'rm -r /etc/vestibule/twilio.token /var/backups/vestibule /var/lib/vestibule/before'
+
+echo "== remove and purge"
+in_machine dpkg -r vestibule >/dev/null 2>&1 || fail "remove"
+active && fail "the service still runs"
+in_machine curl -s -o /dev/null http://127.0.0.1:8080/ && fail "somebody still listens"
+in_machine test -e /etc/vestibule/store.key -a -e /etc/vestibule/vestibule.yaml -a -e /var/lib/vestibule/vestibule.db || fail "remove took too much"
+ok "remove stops it and keeps config, key and store"
+in_machine dpkg -i /tmp/packages/two.deb >/dev/null || fail "install again"
+until_true 60 "the gateway" ready
+in_machine vestibule user list | grep -q ben || fail "the users are gone"
+ok "installed again, it goes on"
+journal=$(in_machine journalctl -q -u vestibule -o cat)
+in_machine dpkg -P vestibule >/dev/null 2>&1 || fail "purge"
+in_machine test -e /etc/vestibule/tls/files.key || fail "the administrator's files are gone"
+in_machine rm -r /etc/vestibule
+left=$(diff <(echo "$before") <(snapshot) | grep '^[<>]' | grep -vE '^[<>] /(etc/(passwd|group|shadow|gshadow|subuid|subgid)-?|root/copy.db) ' || true)
+[ -z "$left" ] || fail "left after purge: $left"
+in_machine test ! -e /var/lib/vestibule || fail "the store is left"
+ok "purge leaves nothing but the system user and the administrator's own files"
+
+# For the search for secrets.
+echo "== what the gateways said"
+echo "$journal"
