@@ -102,6 +102,7 @@ fn check_alone(gate: &Gate, realm: &RealmKeys) -> Vec<Vec<String>> {
             success_token: None,
             path: "/files/report.pdf",
             destination: None,
+            is_background: false,
         });
     };
     let hit = |question: Question<'_>| permitted(gate.check(&question));
@@ -254,6 +255,7 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
         success_token,
         path: &head.path,
         destination,
+        is_background: policy::is_background(&route.config, head.method, &head.path),
     })
 }
 
@@ -383,6 +385,8 @@ fn config() -> model::Config {
         ],
         require: Requirement::TWO_FACTOR,
         line: 0,
+        background: Vec::new(),
+        remember: vestibule::config::model::Remember::Never,
         self_enrolment: false,
         phone_region: None,
         forward: Forward {
@@ -463,6 +467,7 @@ fn config() -> model::Config {
             route("rest", "*.example.net"),
         ],
         portal: model::Portal::default(),
+        traces: None,
         log: model::Log {
             json: false,
             level: "info".to_owned(),

@@ -91,15 +91,6 @@ impl Demand<'_> {
             }),
         }
     }
-
-    /// Whether a success token is asked for, of somebody at least.
-    #[must_use]
-    pub fn may_spend(&self) -> bool {
-        matches!(
-            self,
-            Self::Fixed(Requirement::SuccessToken) | Self::ByPerson(_)
-        )
-    }
 }
 
 /// What is asked of a request; of two paths, what the stricter one asks.
@@ -143,6 +134,16 @@ fn judged(target: &Target<'_>, person: Option<Person<'_>>) -> Option<Requirement
         Some(destination) => Some(stricter(asked, of_path(target, destination, person)?)),
         None => Some(asked),
     }
+}
+
+/// Whether a request is one that programs make by themselves, and so no use of a session. Judged by the
+/// path as it is forwarded: another spelling of it counts as use, which any client can have anyway.
+#[must_use]
+pub fn is_background(route: &Route, method: &Method, path: &str) -> bool {
+    route.background.iter().any(|one| {
+        (one.methods.is_empty() || is_one_of(&one.methods, method))
+            && one.paths.iter().any(|wanted| covers(wanted, path))
+    })
 }
 
 /// The strictest requirement of every reading of a canonical path.
@@ -221,11 +222,13 @@ fn fit(rule: &Rule, target: &Target<'_>, path: &str, person: Option<Person<'_>>)
     }
 }
 
-/// HEAD shows what GET shows (RFC 9110 section 9.3.2), so a rule for GET is one for HEAD.
 fn matches_method(rule: &Rule, method: &Method) -> bool {
-    rule.methods.is_empty()
-        || rule.methods.contains(method)
-        || (*method == Method::HEAD && rule.methods.contains(&Method::GET))
+    rule.methods.is_empty() || is_one_of(&rule.methods, method)
+}
+
+/// HEAD shows what GET shows (RFC 9110 section 9.3.2), so a rule for GET is one for HEAD.
+fn is_one_of(methods: &[Method], method: &Method) -> bool {
+    methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
 }
 
 fn matches_path(rule: &Rule, path: &str) -> bool {
@@ -311,7 +314,7 @@ fn rank(requirement: Requirement) -> u8 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::config::model::{Forward, ForwardToken};
+    use crate::config::model::{Background, Forward, ForwardToken};
     use proptest::prelude::*;
 
     const FRESH: Requirement = fresh(Some(600), None);
@@ -342,6 +345,8 @@ pub(crate) mod tests {
             rules,
             require: TWO_FACTOR,
             line: 0,
+            background: Vec::new(),
+            remember: crate::config::model::Remember::Never,
             self_enrolment: false,
             phone_region: None,
             forward: Forward {
@@ -440,6 +445,35 @@ pub(crate) mod tests {
             ("OPTIONS", "*", TWO_FACTOR),
         ] {
             assert_eq!(asked(&route, method, path, None), wanted, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_polled_is_no_use_of_a_session() {
+        let background = |methods: &[&str], paths: &[&str]| Background {
+            methods: rule(methods, paths, TWO_FACTOR).methods,
+            paths: rule(methods, paths, TWO_FACTOR).paths,
+        };
+        let route = Route {
+            background: vec![
+                background(&["GET"], &["/api/poll", "/api/news/"]),
+                background(&[], &["/beat"]),
+            ],
+            ..route(Vec::new())
+        };
+        for (method, path, wanted) in [
+            ("GET", "/api/poll", true),
+            ("HEAD", "/api/poll", true),
+            ("POST", "/api/poll", false),
+            ("GET", "/api/poll/1", false),
+            ("GET", "/api/p%6Fll", true),
+            ("GET", "/api/news/1", true),
+            ("GET", "/api/news", true),
+            ("POST", "/beat", true),
+            ("GET", "/", false),
+        ] {
+            let found = is_background(&route, &method.parse().unwrap(), path);
+            assert_eq!(found, wanted, "{method} {path}");
         }
     }
 
@@ -662,13 +696,11 @@ pub(crate) mod tests {
             address: "192.0.2.1".parse().unwrap(),
         });
         let (anna, robot) = (member(&["staff"]).unwrap(), ROBOT.unwrap());
-        assert!(demand.may_spend());
         assert_eq!(demand.of(anna), Requirement::SuccessToken);
         assert_eq!(demand.of(robot), TWO_FACTOR);
         assert_eq!(demand.without_spending().of(anna), TWO_FACTOR);
         let fixed = Demand::Fixed(Requirement::SuccessToken);
         assert_eq!(fixed.without_spending().of(anna), TWO_FACTOR);
-        assert!(!Demand::Fixed(TWO_FACTOR).may_spend());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! An unknown, an expired and a used user code are never told apart, and guessing them is throttled.
 
 use super::challenge::{Accept, Message, Outlook, StartError, Started, VerifyError};
+use super::failures::FailedAt;
 use super::lockout::LockoutPolicy;
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, Room, StoreError,
@@ -185,7 +186,11 @@ impl Auth {
         }
         self.look_ups.0.take(now);
         let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-        self.store.failed(&[(address, policy)], now).await?;
+        let failed_at = FailedAt {
+            route: "-",
+            address: from,
+        };
+        self.count_failure(&[(address, policy)], failed_at).await?;
         Err(GrantError::Unknown)
     }
 
@@ -228,6 +233,16 @@ impl Auth {
         from: IpAddr,
     ) -> Result<Passed, VerifyError> {
         let tries = self.tries_of(grant, typed, from).await?;
+        self.approve_by(grant, tries, from).await
+    }
+
+    /// The same by what its user tries.
+    pub(super) async fn approve_by(
+        &self,
+        grant: &Grant,
+        tries: Vec<Try>,
+        from: IpAddr,
+    ) -> Result<Passed, VerifyError> {
         let now = self.clock.now();
         let live = self.store.token(grant.token, now).await?;
         let (token, _) = live.ok_or(VerifyError::Gone)?;

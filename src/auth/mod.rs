@@ -3,10 +3,12 @@
 pub mod assertion;
 pub mod backend;
 pub mod basic;
+pub mod browsers;
 pub mod challenge;
 pub mod confirm;
 pub mod crowd;
 pub mod enrol;
+mod failures;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod grants;

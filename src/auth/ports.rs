@@ -6,6 +6,7 @@
 //! - nothing but keyed digests of tokens, codes and numbers, and sealed phones, addresses and secrets,
 //!   is written.
 
+mod browsers;
 mod codes;
 mod factors;
 mod grants;
@@ -15,6 +16,7 @@ mod shares;
 mod verbs;
 mod wizards;
 
+pub use browsers::*;
 pub use codes::*;
 pub use factors::*;
 pub use grants::*;
@@ -197,7 +199,8 @@ pub trait Sessions: Send + Sync {
     /// Notes when sessions were last seen, and their longest pause up to then; never moves a time back
     /// nor shortens a pause.
     async fn touch(&self, seen: &[Seen]) -> Stored<()>;
-    /// Ends sessions and puts one line into the feed, in one step. Returns how many ended.
+    /// Ends sessions and puts one line into the feed, in one step. Returns how many ended. The browsers
+    /// of these sessions are remembered no more ([`Browsers`]).
     /// [`Which::UserBut`] does nothing, and is not told, unless the session that it spares is a live
     /// one of that user: of two that end each other, one stays.
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64>;
@@ -252,11 +255,12 @@ pub trait Upkeep: Send + Sync {
     /// Whether the store can be written to.
     async fn ping(&self) -> Stored<()>;
     /// Removes what has expired and is not asked for again (tokens, sessions, challenges, sends,
-    /// wizards, ceremonies, success tokens, grants). Returns rows removed.
+    /// wizards, ceremonies, success tokens, grants, remembered browsers). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
     /// Forgets a user's second factor state: enrolled factors and those turned off (what the
     /// operator or the profile gave holds again; the log of changes says what that turns on or off),
     /// passkeys, backup codes, pending challenges and ceremonies, open wizards, success tokens, grants,
+    /// remembered browsers,
     /// counters of `subject`, and
     /// sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
@@ -271,6 +275,7 @@ pub trait Store:
     + Factors
     + Codes
     + Passkeys
+    + Browsers
     + Wizards
     + Grants
     + Families
@@ -291,6 +296,7 @@ impl<T> Store for T where
         + Factors
         + Codes
         + Passkeys
+        + Browsers
         + Wizards
         + Grants
         + Families

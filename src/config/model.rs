@@ -3,9 +3,11 @@
 //! Every value here has been checked by `lift`; nothing downstream parses text again.
 //! Durations are `std::time::Duration`, paths are absolute or relative to the config file.
 
+mod background;
 mod policy;
 mod portal;
 
+pub use background::{Background, Remember};
 pub use policy::{GROUPS_MAX, People, Requirement, Rule, is_group};
 pub use portal::{Color, Colors, Logo, LogoKind, OwnCookie, Palette, Portal, Support};
 
@@ -39,6 +41,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     pub portal: Portal,
     pub log: Log,
+    /// Where traces go; `None`: there are none.
+    pub traces: Option<Traces>,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
 }
@@ -467,6 +471,10 @@ pub struct Route {
     pub require: Requirement,
     /// Where it stands in the file; 0: it is from nowhere.
     pub line: usize,
+    /// What does not count as use of a session.
+    pub background: Vec<Background>,
+    /// Never anything but [`Remember::Never`] where users sign in elsewhere.
+    pub remember: Remember,
     pub self_enrolment: bool,
     /// ISO 3166 alpha-2: how a phone without `+` is read.
     pub phone_region: Option<String>,
@@ -528,6 +536,19 @@ pub enum ForwardToken {
     Vestibule,
     /// None: the credential is removed from the request.
     Remove,
+}
+
+/// Traces for an OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traces {
+    /// Where spans are posted to (OTLP over HTTP): absolute, http or https.
+    pub url: String,
+    /// The collector's own headers.
+    pub headers: Vec<(http::HeaderName, Secret)>,
+    /// The share of requests that are traced, 0 to 1.
+    pub sample: f64,
+    /// `service.name`.
+    pub service_name: String,
 }
 
 /// The log's shape.

@@ -20,6 +20,7 @@ use crate::observe::metrics::Outcome;
 use crate::policy::{self, Demand, Target};
 use crate::request::{Line, Peer, RequestHead};
 use crate::route::Route;
+use crate::steps;
 use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -70,6 +71,7 @@ pub(super) struct Case<'h> {
     token: Option<Cow<'h, str>>,
     success_token: Option<&'h str>,
     demand: Demand<'h>,
+    is_background: bool,
     sign_in: Option<&'h Learn>,
 }
 
@@ -92,6 +94,7 @@ impl Case<'_> {
             }),
             path: &self.head.path,
             destination: self.head.destination.as_deref(),
+            is_background: self.is_background,
         }
     }
 
@@ -129,10 +132,12 @@ impl Gateway {
             tls,
             has_body,
         };
-        if let Err(verdict) = self.decide_slowly(&asked, ctx).await {
+        ctx.begin_trace(&asked);
+        let steps = ctx.steps();
+        if let Err(verdict) = steps::within(steps.clone(), self.decide_slowly(&asked, ctx)).await {
             return verdict;
         }
-        let allowed = self.allow_sign_in(session, ctx).await;
+        let allowed = steps::within(steps, self.allow_sign_in(session, ctx)).await;
         allowed.err().unwrap_or(Verdict::Forward)
     }
 
@@ -143,6 +148,7 @@ impl Gateway {
         let began = Instant::now();
         let (decision, mounted) = self.decide_with_share(&case.question(), &case).await;
         self.metrics.gate(began.elapsed());
+        ctx.note_decision(began);
         match decision {
             Decision::Refuse(refusal) => {
                 ctx.user = user(&refusal);
@@ -186,6 +192,7 @@ impl Gateway {
             return false;
         }
         self.metrics.gate(began.elapsed());
+        ctx.note_decision(began);
         self.permitted(&case, permit, None, Outgoing::default(), asked, ctx);
         true
     }
@@ -283,6 +290,7 @@ impl Gateway {
             token,
             success_token,
             demand,
+            is_background: policy::is_background(&route.config, head.method, &head.path),
             sign_in,
         })
     }
@@ -394,10 +402,11 @@ impl Gateway {
         let Some((token, rest)) = behind else {
             return (self.decide(question, case).await, None);
         };
-        // A success token is spent on the path that is meant, not on the link.
-        let spends = question.demand.may_spend();
+        // A success token is spent on the path that is meant, not on the link, and that path says whether
+        // the session is used.
         let link = Question {
             demand: question.demand.without_spending(),
+            is_background: true,
             ..*question
         };
         let decision = self.decide(&link, case).await;
@@ -417,7 +426,7 @@ impl Gateway {
         };
         let Some(scope) = scope else {
             return match decision {
-                Decision::Permit(_) if spends => (self.decide(question, case).await, None),
+                Decision::Permit(_) => (self.decide(question, case).await, None),
                 decision => (decision, None),
             };
         };
@@ -433,6 +442,7 @@ impl Gateway {
         let inside = Question {
             demand: policy::required(inside),
             path: &path,
+            is_background: policy::is_background(&route.config, head.method, &path),
             ..*question
         };
         (self.decide(&inside, case).await, Some(path))

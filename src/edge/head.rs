@@ -291,6 +291,8 @@ pub(super) mod tests {
                 rules: Vec::new(),
                 require: model::Requirement::TWO_FACTOR,
                 line: 0,
+                background: Vec::new(),
+                remember: crate::config::model::Remember::Never,
                 self_enrolment: false,
                 phone_region: None,
                 forward: model::Forward {

@@ -77,8 +77,13 @@ impl Gate {
         let ask = || self.ask(question, presented, asked);
         match self.flights.share(asked, ask).await {
             Ok(Ok(Found::Known { holder, proof })) => {
+                let at = self.moment();
+                // By whoever shares the flight and counts: the one who flew may have been background.
+                if !question.is_background {
+                    self.map.see(&key, at);
+                }
                 let asked = (question.demand.of(holder.person()), question);
-                decide(asked, holder, proof, self.moment())
+                decide(asked, holder, proof, at)
             }
             Ok(Ok(Found::Unknown)) => Decision::Refuse(Refusal::UnknownToken),
             Ok(Err(Unavailable)) | Err(super::flight::TooMany) => {
@@ -118,13 +123,12 @@ impl Gate {
             let Some(session) = self.live_session(pair, &holder).await? else {
                 return Ok(Found::Known { holder, proof });
             };
-            let session = self.seen_now(session);
             self.keep(asked.pair, pair, &session, fresh_for);
             if !self.revoked_since(asked_at, asked.pair, &session) {
                 let proof = Some(Proof {
                     factor: session.factor,
                     verified_at: session.verified_at,
-                    pause_secs: session.longest_pause_secs,
+                    pause_secs: self.pause_secs(&session),
                 });
                 return Ok(Found::Known { holder, proof });
             }
@@ -153,15 +157,10 @@ impl Gate {
             }))
     }
 
-    /// The session, once this request has been seen: how long there was none before it counts from now on.
-    fn seen_now(&self, session: Session) -> Session {
-        let now = self.moment().now;
-        let pause_secs = pause_secs(seconds(session.last_seen_at), now);
-        Session {
-            last_seen_at: Timestamp(i64::from(now)),
-            longest_pause_secs: session.longest_pause_secs.max(pause_secs),
-            ..session
-        }
+    /// The longest time without a request to the session, up to now.
+    fn pause_secs(&self, session: &Session) -> u32 {
+        let last_seen = seconds(session.last_seen_at);
+        pause_secs(last_seen, self.moment().now).max(session.longest_pause_secs)
     }
 
     /// Puts a session that was found under `pair` into the map under the pair that was presented.
@@ -179,7 +178,7 @@ impl Gate {
             false => as_alias(fresh_for),
         };
         let kept = shortened(session, now, at_most);
-        self.map.insert(presented, &kept, true, at);
+        self.map.insert(presented, &kept, at);
     }
 
     /// Whether the session, just kept, was revoked while it was on its way; then it is kept no more.

@@ -103,7 +103,24 @@ struct Hot {
 }
 
 impl Hot {
-    fn new(session: &Session, unsaved: bool) -> Self {
+    /// The same, in place of what was held under its key: of one session, no sighting is lost.
+    fn instead_of(held: Option<&Self>, session: &Session) -> Self {
+        let new = Self::new(session);
+        if let Some(held) = held.filter(|held| held.id == new.id) {
+            // First the time, then the pause up to then: see `Hot::see`.
+            let seen = held.last_seen.load(Ordering::Acquire);
+            let pause_secs = held.longest_pause_secs.load(Ordering::Relaxed);
+            if seen > new.last_seen.fetch_max(seen, Ordering::Relaxed) {
+                new.longest_pause_secs
+                    .fetch_max(pause_secs, Ordering::Relaxed);
+            }
+            let unsaved = held.unsaved.load(Ordering::Acquire);
+            new.unsaved.store(unsaved, Ordering::Release);
+        }
+        new
+    }
+
+    fn new(session: &Session) -> Self {
         Self {
             id: session.id,
             user: session.holder.user,
@@ -114,7 +131,7 @@ impl Hot {
             last_seen: AtomicU32::new(seconds(session.last_seen_at)),
             longest_pause_secs: AtomicU32::new(session.longest_pause_secs),
             factor: session.factor,
-            unsaved: AtomicBool::new(unsaved),
+            unsaved: AtomicBool::new(false),
         }
     }
 
@@ -155,8 +172,9 @@ impl Hot {
         })
     }
 
-    /// Once it has been seen: its pause is then the longest up to now.
-    fn verified(&self) -> Verified {
+    fn verified(&self, now: u32) -> Verified {
+        // First the time, then the pause up to then: see `Hot::see`.
+        let pause_secs = pause_secs(self.last_seen.load(Ordering::Acquire), now);
         Verified {
             holder: Holder {
                 user: self.user,
@@ -166,7 +184,7 @@ impl Hot {
             proof: Proof {
                 factor: self.factor,
                 verified_at: Timestamp(i64::from(self.verified_at)),
-                pause_secs: self.longest_pause_secs.load(Ordering::Relaxed),
+                pause_secs: pause_secs.max(self.longest_pause_secs.load(Ordering::Relaxed)),
             },
         }
     }
@@ -191,17 +209,24 @@ impl HotMap {
         }
     }
 
-    /// The live session under `key`, which has been seen now.
-    pub(super) fn get(&self, key: &SessionKey, at: Moment) -> Option<Verified> {
+    /// The live session under `key`; `is_use` says that it is seen now.
+    pub(super) fn get(&self, key: &SessionKey, at: Moment, is_use: bool) -> Option<Verified> {
         let entries = self.entries.pin();
         let hot = entries.get(key).filter(|hot| hot.is_live(at))?;
-        hot.see(at.now);
-        Some(hot.verified())
+        if is_use {
+            hot.see(at.now);
+        }
+        Some(hot.verified(at.now))
     }
 
-    /// Puts a session under `key`, unless a later verification is there already or there is no room.
-    /// `unsaved` says that its `last_seen_at` is news to the store.
-    pub(super) fn insert(&self, key: SessionKey, session: &Session, unsaved: bool, at: Moment) {
+    /// The session under `key`, if there is a live one, is seen now.
+    pub(super) fn see(&self, key: &SessionKey, at: Moment) {
+        let _ = self.get(key, at, true);
+    }
+
+    /// Puts a session, as the store has it, under `key`, unless a later verification is there already or
+    /// there is no room.
+    pub(super) fn insert(&self, key: SessionKey, session: &Session, at: Moment) {
         let guard = self.entries.guard();
         let is_new = !self.entries.contains_key(&key, &guard);
         if is_new && self.len() >= self.max && !self.make_room(at) {
@@ -212,7 +237,7 @@ impl HotMap {
             Some((_, held)) if held.verified_at > verified_at && held.is_live(at) => {
                 Operation::Abort(())
             }
-            _ => Operation::Insert(Hot::new(session, unsaved)),
+            held => Operation::Insert(Hot::instead_of(held.map(|(_, held)| held), session)),
         };
         self.entries.compute(key, renew, &guard);
         // As in `retain`: an outgrown table alone is a tenth of the map's memory.
@@ -342,7 +367,7 @@ mod tests {
 
     fn pause(map: &HotMap, n: u64, now: u32) -> Option<u32> {
         let at = Moment { now, ..AT };
-        map.get(&key(n), at).map(|held| held.proof.pause_secs)
+        map.get(&key(n), at, true).map(|held| held.proof.pause_secs)
     }
 
     #[test]
@@ -363,25 +388,23 @@ mod tests {
     fn a_flood_stays_within_the_bound_and_throws_out_the_longest_unseen() {
         let map = HotMap::new(1_600);
         for n in 0..1_600 {
-            map.insert(
-                key(n),
-                &session(n as i64, 900, 900 + n as i64 / 16),
-                false,
-                AT,
-            );
+            map.insert(key(n), &session(n as i64, 900, 900 + n as i64 / 16), AT);
         }
         assert_eq!((map.len(), map.evicted()), (1_600, 0));
-        map.insert(key(1_600), &session(1_600, 1_000, 1_000), false, AT);
+        map.insert(key(1_600), &session(1_600, 1_000, 1_000), AT);
         let evicted = map.evicted();
         assert!((50..=200).contains(&evicted), "{evicted}");
         assert_eq!(map.len() as u64, 1_601 - evicted);
-        assert!(map.get(&key(0), AT).is_none(), "the oldest has gone");
-        assert!(map.get(&key(1_599), AT).is_some(), "the newest has stayed");
+        assert!(map.get(&key(0), AT, true).is_none(), "the oldest has gone");
+        assert!(
+            map.get(&key(1_599), AT, true).is_some(),
+            "the newest has stayed"
+        );
         for n in 1_601..20_000 {
-            map.insert(key(n), &session(n as i64, 1_000, 1_000), false, AT);
+            map.insert(key(n), &session(n as i64, 1_000, 1_000), AT);
             assert!(map.len() <= 1_600);
         }
-        assert!(map.get(&key(19_999), AT).is_some());
+        assert!(map.get(&key(19_999), AT, true).is_some());
     }
 
     #[test]
@@ -390,9 +413,9 @@ mod tests {
         for n in 0..160 {
             // One in four idled out long ago, though the others were seen earlier than the newcomer.
             let seen = if n % 4 == 0 { 100 } else { 900 };
-            map.insert(key(n), &session(n as i64, 50, seen), false, AT);
+            map.insert(key(n), &session(n as i64, 50, seen), AT);
         }
-        map.insert(key(999), &session(999, 1_000, 1_000), false, AT);
+        map.insert(key(999), &session(999, 1_000, 1_000), AT);
         assert_eq!((map.len(), map.evicted()), (121, 0));
     }
 
@@ -400,14 +423,14 @@ mod tests {
     fn a_full_map_under_one_inserter_is_left_alone_by_the_others() {
         let map = HotMap::new(16);
         for n in 0..16 {
-            map.insert(key(n), &session(n as i64, 900, 900), false, AT);
+            map.insert(key(n), &session(n as i64, 900, 900), AT);
         }
         map.making_room.store(true, Ordering::SeqCst);
-        map.insert(key(99), &session(99, 900, 900), false, AT);
-        assert!(map.get(&key(99), AT).is_none());
+        map.insert(key(99), &session(99, 900, 900), AT);
+        assert!(map.get(&key(99), AT, true).is_none());
         assert_eq!(map.len(), 16);
         // A renewal needs no room.
-        map.insert(key(3), &session(77, 950, 950), false, AT);
+        map.insert(key(3), &session(77, 950, 950), AT);
         map.forget(Which::Session(SessionId(77)));
         assert_eq!(map.len(), 15);
     }
@@ -415,16 +438,18 @@ mod tests {
     #[test]
     fn a_map_of_no_size_holds_nothing() {
         let map = HotMap::new(0);
-        map.insert(key(1), &session(1, 900, 900), false, AT);
+        map.insert(key(1), &session(1, 900, 900), AT);
         assert_eq!(map.len(), 0);
     }
 
     #[test]
     fn an_older_verification_does_not_displace_a_later_one() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(2, 950, 950), false, AT);
-        map.insert(key(1), &session(1, 900, 990), false, AT);
-        let held = map.get(&key(1), AT).map(|held| held.proof.verified_at);
+        map.insert(key(1), &session(2, 950, 950), AT);
+        map.insert(key(1), &session(1, 900, 990), AT);
+        let held = map
+            .get(&key(1), AT, true)
+            .map(|held| held.proof.verified_at);
         assert_eq!(held, Some(Timestamp(950)));
     }
 
@@ -433,46 +458,99 @@ mod tests {
         let map = HotMap::new(10);
         let mut ended = session(2, 950, 950);
         ended.expires_at = Timestamp(1_000);
-        map.insert(key(1), &ended, false, AT);
-        map.insert(key(1), &session(1, 900, 990), false, AT);
-        let held = map.get(&key(1), AT).map(|held| held.proof.verified_at);
+        map.insert(key(1), &ended, AT);
+        map.insert(key(1), &session(1, 900, 990), AT);
+        let held = map
+            .get(&key(1), AT, true)
+            .map(|held| held.proof.verified_at);
         assert_eq!(held, Some(Timestamp(900)));
     }
 
     #[test]
     fn each_sighting_is_taken_once() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(1, 900, 990), false, AT);
+        map.insert(key(1), &session(1, 900, 990), AT);
         assert_eq!(map.take_seen(), []);
-        assert!(map.get(&key(1), AT).is_some());
+        assert!(map.get(&key(1), AT, true).is_some());
         assert_eq!(map.take_seen(), [seen(1, 1_000, 10)]);
-        assert!(map.get(&key(1), AT).is_some(), "within the same second");
+        assert!(
+            map.get(&key(1), AT, true).is_some(),
+            "within the same second"
+        );
         assert_eq!(map.take_seen(), []);
-        map.insert(key(2), &session(2, 1_000, 1_000), true, AT);
-        assert_eq!(map.take_seen(), [seen(2, 1_000, 0)]);
+        assert!(map.get(&key(1), AT, false).is_some());
+    }
+
+    #[test]
+    fn what_is_no_use_keeps_nothing_from_idling_out() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 600), AT);
+        for now in [1_000, 1_099] {
+            let at = Moment { now, ..AT };
+            assert!(map.get(&key(1), at, false).is_some(), "{now}");
+        }
+        let at = Moment { now: 1_100, ..AT };
+        assert!(map.get(&key(1), at, false).is_none());
+        assert_eq!(map.take_seen(), []);
+    }
+
+    #[test]
+    fn a_sighting_is_not_lost_to_an_older_word_about_the_same_session() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 950), AT);
+        map.see(&key(1), AT);
+        map.insert(key(1), &session(1, 900, 950), AT);
+        assert_eq!(map.take_seen(), [seen(1, 1_000, 50)]);
+        // Another session of the pair begins with its own.
+        map.insert(key(1), &session(2, 960, 960), AT);
+        assert_eq!(map.take_seen(), []);
+        let late = Moment { now: 1_470, ..AT };
+        assert!(map.get(&key(1), late, false).is_none());
     }
 
     #[test]
     fn a_long_pause_is_not_forgotten_by_asking_again() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(1, 900, 990), false, AT);
+        map.insert(key(1), &session(1, 900, 990), AT);
         assert_eq!(pause(&map, 1, 1_000), Some(10));
         assert_eq!(pause(&map, 1, 1_000), Some(10), "within the same second");
+        // What is no use of it neither ends a pause nor hides one.
+        for now in [1_300, 1_399] {
+            let at = Moment { now, ..AT };
+            let held = map.get(&key(1), at, false);
+            let pause_secs = held.map(|held| held.proof.pause_secs);
+            assert_eq!(pause_secs, Some(now - 1_000));
+        }
         assert_eq!(pause(&map, 1, 1_400), Some(400));
         assert_eq!(pause(&map, 1, 1_400), Some(400));
         assert_eq!(pause(&map, 1, 1_401), Some(400));
         assert_eq!(map.take_seen(), [seen(1, 1_401, 400)]);
         // Verified anew, it begins again.
-        map.insert(key(1), &session(1, 1_401, 1_401), false, AT);
+        map.insert(key(1), &session(2, 1_401, 1_401), AT);
         assert_eq!(pause(&map, 1, 1_403), Some(2));
+    }
+
+    #[test]
+    fn a_pause_that_the_store_has_not_heard_of_outlives_its_word() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 1_000), AT);
+        assert_eq!(pause(&map, 1, 1_400), Some(400));
+        let at = Moment { now: 1_400, ..AT };
+        map.insert(key(1), &session(1, 900, 1_000), at);
+        assert_eq!(pause(&map, 1, 1_401), Some(400));
+        // One that knows of later requests, under another key, knows better.
+        let mut later = session(1, 900, 1_402);
+        later.longest_pause_secs = 30;
+        map.insert(key(1), &later, at);
+        assert_eq!(pause(&map, 1, 1_410), Some(30));
     }
 
     #[test]
     fn the_pause_before_a_clock_that_went_back_is_unknown() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(1, 900, 1_060), false, AT);
+        map.insert(key(1), &session(1, 900, 1_060), AT);
         assert_eq!(pause(&map, 1, 1_000), Some(0), "another node's clock");
-        map.insert(key(2), &session(2, 900, 1_061), false, AT);
+        map.insert(key(2), &session(2, 900, 1_061), AT);
         assert_eq!(pause(&map, 2, 1_000), Some(u32::MAX));
     }
 
@@ -480,7 +558,7 @@ mod tests {
     #[test]
     fn fifty_requests_at_once_after_a_pause_all_see_it() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(1, 900, 1_000), false, AT);
+        map.insert(key(1), &session(1, 900, 1_000), AT);
         for round in 1..=20u32 {
             let now = 1_000 + round * 300;
             let start = std::sync::Barrier::new(50);
@@ -501,10 +579,10 @@ mod tests {
     #[test]
     fn a_session_from_the_future_is_not_live_but_a_skewed_clock_is_forgiven() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(1, 1_060, 1_060), false, AT);
-        map.insert(key(2), &session(2, 1_061, 1_061), false, AT);
-        assert!(map.get(&key(1), AT).is_some());
-        assert!(map.get(&key(2), AT).is_none());
+        map.insert(key(1), &session(1, 1_060, 1_060), AT);
+        map.insert(key(2), &session(2, 1_061, 1_061), AT);
+        assert!(map.get(&key(1), AT, true).is_some());
+        assert!(map.get(&key(2), AT, true).is_none());
     }
 
     #[test]
@@ -514,12 +592,12 @@ mod tests {
         let map = HotMap::new(10);
         let mut endless = session(1, 900, 900);
         endless.expires_at = Timestamp(i64::MAX);
-        map.insert(key(1), &endless, false, AT);
+        map.insert(key(1), &endless, AT);
         let at = |now| Moment {
             now,
             idle_secs: u32::MAX,
         };
-        assert!(map.get(&key(1), at(u32::MAX - 1)).is_some());
-        assert!(map.get(&key(1), at(u32::MAX)).is_none());
+        assert!(map.get(&key(1), at(u32::MAX - 1), true).is_some());
+        assert!(map.get(&key(1), at(u32::MAX), true).is_none());
     }
 }

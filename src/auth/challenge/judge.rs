@@ -1,6 +1,7 @@
 //! One attempt, with its audit.
 
 use super::{VerifyError, to_its_end};
+use crate::auth::failures::{FailedAt, tell_if_delayed};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{Attempt, Attempted, FactorKind, Passed, Store, Try};
 use crate::auth::{Asker, Auth};
@@ -39,27 +40,30 @@ struct Judge {
 
 impl Judge {
     async fn run(self, attempt: Attempt, now: Timestamp) -> Result<Passed, VerifyError> {
-        let user = attempt.subjects.user.0;
+        let (user, address) = (attempt.subjects.user.0, attempt.subjects.address.0);
         let meant = self.meant(&attempt.tries, now).await;
         // Backup codes are judged in the locked state too, which is then no news.
         let was_locked = self.is_locked(user, now).await;
         let disabled = attempt.then.disable;
         let is_for_client = attempt.grant.is_some();
+        let is_to_remember = attempt.then.remember.is_some();
         let usual = usual_of(&attempt);
         let wrong = wrong_of(&attempt.tries);
         match self.store.attempt(attempt, now).await? {
             Attempted::Right(passed) => {
-                self.passed(&passed, disabled, is_for_client);
+                self.passed(&passed, disabled, (is_for_client, is_to_remember));
                 Ok(passed)
             }
             Attempted::Wrong { left } => {
                 self.refused(meant, &wrong);
                 self.perhaps_locked(was_locked, user, now).await;
+                self.perhaps_delayed(address, now).await;
                 Err(VerifyError::Wrong { left })
             }
             Attempted::WentBack => {
                 self.refused(meant, "wrong: counter went back");
                 self.perhaps_locked(was_locked, user, now).await;
+                self.perhaps_delayed(address, now).await;
                 Err(VerifyError::Copied)
             }
             Attempted::Gone => {
@@ -83,16 +87,23 @@ impl Judge {
         }
     }
 
-    fn passed(&self, passed: &Passed, disabled: Option<FactorKind>, is_for_client: bool) {
+    fn passed(
+        &self,
+        passed: &Passed,
+        disabled: Option<FactorKind>,
+        (is_for_client, is_to_remember): (bool, bool),
+    ) {
         let emit = |kind, detail: &str| self.asker.emit(&*self.events, kind, detail);
         let factor = passed.factor.as_str();
         if passed.has_enrolled {
             emit(EventKind::Enrolled, factor);
         }
-        match is_for_client {
-            true => emit(EventKind::Verified, &format!("{factor} for a client")),
-            false => emit(EventKind::Verified, factor),
-        }
+        let what_for = match is_for_client {
+            true => " for a client",
+            false if is_to_remember && passed.factor.can_be_remembered() => " and remembered",
+            false => "",
+        };
+        emit(EventKind::Verified, &format!("{factor}{what_for}"));
         if let Some(disabled) = disabled {
             emit(EventKind::Disabled, disabled.as_str());
         }
@@ -144,6 +155,14 @@ impl Judge {
             self.asker
                 .emit(&*self.events, EventKind::Locked, "wrong codes");
         }
+    }
+
+    async fn perhaps_delayed(&self, address: SubjectDigest, now: Timestamp) {
+        let failed_at = FailedAt {
+            route: &self.asker.route,
+            address: self.asker.address,
+        };
+        tell_if_delayed(&*self.store, &*self.events, address, failed_at, now).await;
     }
 
     async fn is_locked(&self, user: SubjectDigest, now: Timestamp) -> bool {

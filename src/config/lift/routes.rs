@@ -26,6 +26,7 @@ impl Lift<'_> {
             self.warn_of_no_success_tokens(raw, route, at);
             self.warn_of_rules(raw, route, at);
             self.takes_passwords(raw, route, at);
+            self.remembers_own(raw, route, at);
             let is_own = is_of_accounts(raw, route);
             let route = self.route(route, raw.tokens.algorithm, at);
             lifted.push(
@@ -59,6 +60,7 @@ impl Lift<'_> {
         let credentials = self.credentials(&raw.credentials, at.key("credentials"));
         let dialects = self.dialects(&raw.dialects, at.key("dialects"));
         let rules = self.rules(&raw.rules, at.key("rules"));
+        let background = self.background(&raw.background, at.key("background"));
         let at_region = at.key("phone_region");
         let region = raw.phone_region.as_deref();
         let phone_region = region.and_then(|text| self.checked(syntax::country(text), at_region));
@@ -81,6 +83,8 @@ impl Lift<'_> {
             rules: rules?,
             require: require?,
             line: self.line(at),
+            background: background?,
+            remember: self.remember(raw.remember, at.key("remember")),
             self_enrolment: raw.self_enrolment,
             phone_region,
             forward: forward?,
@@ -393,7 +397,7 @@ impl Lift<'_> {
 }
 
 /// Whether the route's users sign in at Vestibule's own page.
-fn is_of_accounts(raw: &raw::Config, route: &raw::Route) -> bool {
+pub(super) fn is_of_accounts(raw: &raw::Config, route: &raw::Route) -> bool {
     let identities = raw.identities.as_ref();
     let identity = route.identity.as_ref().zip(identities);
     let identity = identity.and_then(|(name, all)| all.get(name));

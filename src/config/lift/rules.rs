@@ -89,7 +89,7 @@ impl Lift<'_> {
     }
 
     /// Every item of a list that may be left out (it then matches everything), but not left empty.
-    fn each<T>(
+    pub(super) fn each<T>(
         &mut self,
         raw: Option<&[String]>,
         at: At<'_>,
@@ -111,7 +111,7 @@ impl Lift<'_> {
         lifted.into_iter().collect()
     }
 
-    fn rule_path(&mut self, text: &str, at: At<'_>) -> Option<String> {
+    pub(super) fn rule_path(&mut self, text: &str, at: At<'_>) -> Option<String> {
         if text.contains('*') {
             self.error(
                 at,

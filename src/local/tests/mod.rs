@@ -8,6 +8,7 @@ mod pages;
 mod passkey;
 mod portal;
 mod refusal;
+mod remember;
 mod share;
 mod sign_in;
 mod tokens;
@@ -103,6 +104,8 @@ impl Site {
             rules: Vec::new(),
             require: Requirement::TWO_FACTOR,
             line: 0,
+            background: Vec::new(),
+            remember: crate::config::model::Remember::Never,
             self_enrolment: false,
             phone_region: None,
             forward: Forward {
