@@ -490,7 +490,7 @@ impl World {
         SignInContext {
             realm: ACCOUNTS,
             keys,
-            device,
+            device: Some(device),
             route: "files",
             address: ADDRESS,
         }
@@ -793,6 +793,7 @@ impl World {
             route: "files".to_owned(),
             address: ADDRESS,
             client: "rclone".to_owned(),
+            words: Default::default(),
         })
     }
 

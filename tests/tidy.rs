@@ -14,7 +14,9 @@ const FN_LINES_MAX: usize = 70;
 /// `ARCHITECTURE.md`; change all three in one commit, with the reason.
 const ARROWS: &[(&[&str], &[&str])] = &[
     (
-        &["clock", "digest", "entropy", "id", "secret", "steps"],
+        &[
+            "clock", "digest", "entropy", "id", "secret", "steps", "words",
+        ],
         &[],
     ),
     (&["event"], &["id"]),
@@ -29,6 +31,7 @@ const ARROWS: &[(&[&str], &[&str])] = &[
     (&["auth"], &["config", "factor", "identity", "gate"]),
     (&["local"], REQUEST_TO_AUTH),
     (&["operator"], REQUEST_TO_AUTH),
+    (&["operator"], &["observe"]),
     (
         &["store", "delivery", "observe"],
         &[
@@ -54,7 +57,7 @@ const ARROWS_OF_FILES: &[(&str, &[&str])] = &[
 ];
 
 const LEAVES: &[&str] = &[
-    "clock", "digest", "entropy", "event", "id", "secret", "steps",
+    "clock", "digest", "entropy", "event", "id", "secret", "steps", "words",
 ];
 const REQUEST_TO_AUTH: &[&str] = &[
     "config", "request", "route", "identity", "policy", "factor", "gate", "auth",
@@ -86,8 +89,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("listenfd", &["src/edge/sockets.rs"]),
     ("sd_notify", &["src/edge/sockets.rs", "src/cli/serve.rs"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/manual.rs"]),
+    ("rustix", &["src/cli/"]),
     ("askama", &["src/local/"]),
-    ("fluent_bundle", &["src/local/portal/language.rs"]),
+    ("fluent_bundle", &["src/words.rs"]),
     ("totp_rs", &["src/factor/totp.rs"]),
     ("webauthn_rs_core", &["src/factor/passkey.rs"]),
     ("url", &["src/factor/passkey.rs"]),

@@ -5,9 +5,11 @@
 
 use super::body::Meter;
 use super::forward::Outgoing;
+use super::forward_auth::Unfit;
 use super::harden::BadHead;
 use super::proxy::{Gateway, Snapshot, TRIES_MAX};
 use super::stall::Pulse;
+use super::tunnel::Tunnel;
 use super::upstream::{Flow, Upstream};
 use super::watch::Watch;
 use super::{failure, forward, head, headers};
@@ -43,9 +45,14 @@ pub(crate) struct Ctx {
     pub(super) user: Option<UserId>,
     /// For the log, where the path that was sent must not or cannot be shown.
     pub(super) shown_path: Option<String>,
+    /// What a proxy has asked about, as it would have been forwarded.
+    pub(super) original: Option<Box<RequestHeader>>,
+    /// Why its question was none that can be answered.
+    pub(super) unfit: Option<Unfit>,
     pub(super) outcome: Outcome,
     pub(super) meter: Meter,
     pub(super) pulse: Option<Arc<Pulse>>,
+    pub(super) tunnel: Option<Box<Tunnel>>,
     /// Servers asked so far.
     pub(super) tries: usize,
     pub(super) began: Instant,
@@ -89,8 +96,11 @@ impl Ctx {
             origin: None,
             user: None,
             shown_path: None,
+            original: None,
+            unfit: None,
             outcome: Outcome::Failed,
             pulse: None,
+            tunnel: None,
             tries: 0,
             began: Instant::now(),
             asked_upstream: None,

@@ -4,19 +4,22 @@
 //! upstream gives out no address without one. What may pass is decided in `admit`.
 
 use super::access::Ended;
-use super::admit::Verdict;
+use super::admit::{self, Verdict};
 use super::body::{self, Meter};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
+use super::forward_auth::Complaints;
 use super::harden;
 use super::lane::Lane;
+use super::listen::Apps;
 use super::stall::{Pulse, Watched};
+use super::tunnel::{self, Opener, Tunnel};
 use super::upstream::Upstreams;
 use super::watch::Learner;
 use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::digest::DigestKeys;
-use crate::gate::Gate;
+use crate::gate::{Gate, Grant};
 use crate::local::{Local, Reply};
 use crate::observe::metrics::{Metrics, Outcome};
 use crate::observe::traces::Tracer;
@@ -80,30 +83,37 @@ pub struct Gateway {
     pub metrics: Metrics,
 }
 
-/// The application for the accept loop, and the lane beside it. `h2_options` and `server_options` are read once: a reload
-/// does not change them.
+/// The applications for the accept loop, and the lane beside the clients' one. `h2_options` and `server_options` are
+/// read once: a reload does not change them.
 #[must_use]
 pub fn build(
     gateway: Gateway,
     h2_options: H2Options,
     server_options: HttpServerOptions,
-) -> (Arc<Watched>, Lane) {
+) -> Apps<Watched> {
     let threads = match gateway.snapshots.load().config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let conf = ServerConf {
+    let conf = Arc::new(ServerConf {
         threads,
         max_retries: TRIES_MAX,
         ..ServerConf::default()
-    };
+    });
     let gateway = Arc::new(gateway);
-    let lane = Lane::new(Arc::clone(&gateway));
-    let mut proxy = HttpProxy::new(Phases(gateway), Arc::new(conf));
-    proxy.h2_options = Some(h2_options);
-    proxy.server_options = Some(server_options);
-    proxy.handle_init_modules();
-    (Arc::new(Watched::new(Arc::new(proxy))), lane)
+    let app = |door| {
+        let gateway = Arc::clone(&gateway);
+        let mut proxy = HttpProxy::new(Phases { gateway, door }, Arc::clone(&conf));
+        proxy.h2_options = Some(h2_options.clone());
+        proxy.server_options = Some(server_options.clone());
+        proxy.handle_init_modules();
+        Arc::new(Watched::new(Arc::new(proxy)))
+    };
+    Apps {
+        clients: app(Door::Clients),
+        lane: Some(Lane::new(Arc::clone(&gateway))),
+        proxies: app(Door::Proxies(Complaints::default())),
+    }
 }
 
 impl Gateway {
@@ -145,13 +155,40 @@ impl Gateway {
 }
 
 /// The gateway in Pingora's phases.
-pub(crate) struct Phases(Arc<Gateway>);
+pub(crate) struct Phases {
+    gateway: Arc<Gateway>,
+    door: Door,
+}
+
+/// Who comes in, by the listener.
+enum Door {
+    Clients,
+    /// Other proxies, with their questions.
+    Proxies(Complaints),
+}
+
+impl Phases {
+    /// Watches over what an answer opens, if somebody had to be let through for it.
+    fn open_tunnel(&self, session: &Session, status: StatusCode, ctx: &Ctx) -> Option<Box<Tunnel>> {
+        let permit = ctx.permit.as_ref()?;
+        if matches!(permit.grant(), Grant::Open) {
+            return None;
+        }
+        let opener = Opener {
+            request: session.req_header().clone(),
+            address: admit::address(session)?,
+            tls: admit::is_tls(session),
+        };
+        let (gateway, snapshot) = (Arc::clone(&self.gateway), Arc::clone(&ctx.snapshot));
+        Some(Tunnel::open(gateway, snapshot, opener, status))
+    }
+}
 
 impl Deref for Phases {
     type Target = Gateway;
 
     fn deref(&self) -> &Gateway {
-        &self.0
+        &self.gateway
     }
 }
 
@@ -176,6 +213,10 @@ impl ProxyHttp for Phases {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        if let Door::Proxies(complaints) = &self.door {
+            self.consult(session, ctx, complaints).await?;
+            return Ok(true);
+        }
         match self.judge(session, ctx).await {
             Verdict::Forward => {
                 let timeouts = &ctx.snapshot.config.timeouts;
@@ -231,6 +272,9 @@ impl ProxyHttp for Phases {
         ctx: &mut Ctx,
     ) -> Result<()> {
         if session.was_upgraded() {
+            if let (Some(tunnel), Some(piece)) = (&mut ctx.tunnel, body) {
+                tunnel.bytes_in += piece.len();
+            }
             return Ok(());
         }
         if let Some(piece) = body {
@@ -264,7 +308,11 @@ impl ProxyHttp for Phases {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(None);
         }
-        self.hear_upstream(response, ctx)
+        self.hear_upstream(response, ctx)?;
+        if tunnel::is_opened_by(response) {
+            ctx.tunnel = self.open_tunnel(session, response.status, ctx);
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -274,6 +322,9 @@ impl ProxyHttp for Phases {
         end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
+        if let (Some(tunnel), Some(piece)) = (&mut ctx.tunnel, &body) {
+            tunnel.bytes_out += piece.len();
+        }
         if let Some(watch) = &mut ctx.watch
             && let Some(exchange) = watch.response(body, end_of_stream)
         {
@@ -347,6 +398,7 @@ impl ProxyHttp for Phases {
             error,
         };
         self.log(&ended, ctx);
+        ctx.tunnel = None;
     }
 
     /// Pingora's own lines hold targets and headers as they came: the access line says it all.

@@ -182,9 +182,11 @@ impl Hot {
                 terms: self.terms.clone(),
             },
             proof: Proof {
+                id: self.id,
                 factor: self.factor,
                 verified_at: Timestamp(i64::from(self.verified_at)),
                 pause_secs: pause_secs.max(self.longest_pause_secs.load(Ordering::Relaxed)),
+                good_until: Timestamp(i64::from(self.expires_at)),
             },
         }
     }

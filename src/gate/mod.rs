@@ -11,6 +11,7 @@
 mod admit;
 pub(crate) mod flight;
 mod forgotten;
+mod look;
 mod map;
 mod negative;
 mod once;
@@ -21,6 +22,7 @@ mod tests;
 use crate::clock::{Clock, Timestamp};
 use crate::config::model::Requirement;
 use crate::digest::{RealmKeys, SessionKey, TokenDigest};
+use crate::id::SessionId;
 use crate::policy::Demand;
 use admit::{Asked, Found};
 use flight::Flights;
@@ -31,6 +33,7 @@ use session::{Factor, Holder, Seen, Session, Which, in_scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::broadcast;
 
 /// Leave to forward one request. It says who asked, for the headers that the upstream is told.
 ///
@@ -52,9 +55,12 @@ pub enum Grant {
     Token(Holder),
     /// The pair is verified.
     Session {
+        id: SessionId,
         holder: Holder,
         factor: Factor,
         verified_at: Timestamp,
+        /// When it must be asked about again: at its end, or when the word about its token is too old.
+        good_until: Timestamp,
     },
 }
 
@@ -178,13 +184,19 @@ const STEP_BACK_SECS_MAX: u32 = 3_600;
 /// Different questions asked of the store at once; more are refused as [`Refusal::Unavailable`].
 const FLIGHTS_MAX: usize = 4_096;
 
+/// Ends of sessions that [`Gate::endings`] holds for a listener that is slow; one that has missed some
+/// is told so.
+const ENDINGS_MAX: usize = 256;
+
 /// How a pair was verified, as far as a decision needs it.
 #[derive(Clone, Copy, Debug)]
 struct Proof {
+    id: SessionId,
     factor: Factor,
     verified_at: Timestamp,
     /// The longest time without a request since then, up to this one.
     pause_secs: u32,
+    good_until: Timestamp,
 }
 
 /// The gate itself: the hot map, the negative cache and the port behind them.
@@ -195,6 +207,7 @@ pub struct Gate {
     negative: Negative,
     flights: Flights<Asked, Result<Found, Unavailable>>,
     forgotten: Forgotten,
+    endings: broadcast::Sender<Which>,
     /// Counts what makes an answer of the store that is under way out of date: a token issued, a
     /// pair verified, a session ended.
     changes: AtomicU64,
@@ -219,6 +232,7 @@ impl Gate {
             negative: Negative::new(),
             flights: Flights::new(FLIGHTS_MAX),
             forgotten: Forgotten::default(),
+            endings: broadcast::Sender::new(ENDINGS_MAX),
             changes: AtomicU64::new(0),
             latest: AtomicU32::new(0),
             idle_secs: AtomicU32::new(whole_seconds(idle)),
@@ -327,6 +341,15 @@ impl Gate {
         // Noted before the scan: see `forgotten`.
         self.forgotten.note(when, which);
         self.map.forget(which);
+        // Told when memory permits none of them any more. An error says that nobody listens.
+        let _ = self.endings.send(which);
+    }
+
+    /// From now on, which sessions have ended: for what goes on under a session after it was let
+    /// through. Who listens and then asks with [`Gate::look`] misses no end.
+    #[must_use]
+    pub fn endings(&self) -> broadcast::Receiver<Which> {
+        self.endings.subscribe()
     }
 
     /// Sessions seen since the last call, for the store. Scans the map, as `forget`.
@@ -432,9 +455,11 @@ fn decide(
                 });
             }
             permit(Grant::Session {
+                id: proof.id,
                 holder,
                 factor: proof.factor,
                 verified_at: proof.verified_at,
+                good_until: proof.good_until,
             })
         }
     }

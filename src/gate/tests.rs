@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use tokio::sync::Semaphore;
 
 mod idle;
+mod look;
 mod many;
 mod model;
 mod once;

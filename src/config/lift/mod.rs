@@ -35,6 +35,8 @@ pub(super) struct Lifted {
     pub(super) admin: Option<model::Admin>,
     pub(super) errors: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// Files that a secret was read from.
+    pub(super) secret_files: Vec<PathBuf>,
 }
 
 /// Lifts the whole file.
@@ -53,6 +55,7 @@ pub(super) fn lift(
         files,
         errors: Vec::new(),
         warnings: Vec::new(),
+        secret_files: Vec::new(),
     };
     let admin = lift.admin(&raw.admin, At::Root.key("admin"));
     let config = lift.config(raw, admin.clone());
@@ -61,6 +64,7 @@ pub(super) fn lift(
         admin,
         errors: lift.errors,
         warnings: lift.warnings,
+        secret_files: lift.secret_files,
     }
 }
 
@@ -74,6 +78,7 @@ struct Lift<'a> {
     files: Files,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    secret_files: Vec<PathBuf>,
 }
 
 impl Lift<'_> {
@@ -81,6 +86,7 @@ impl Lift<'_> {
         let root = At::Root;
         let listeners = self.listeners(raw.listeners.as_deref(), root.key("listeners"));
         self.port_clashes(raw);
+        self.forward_auth(raw);
         let trusted_proxies =
             self.trusted_proxies(&raw.trusted_proxies, root.key("trusted_proxies"));
         let timeouts = self.timeouts(&raw.timeouts, root.key("timeouts"));
@@ -244,6 +250,7 @@ impl Lift<'_> {
             }
             SecretSource::File(path) => {
                 let (path, content) = self.content(path, at.key("file"))?;
+                self.secret_files.push(path.clone());
                 let Ok(text) = String::from_utf8(content) else {
                     self.error(at.key("file"), format!("{} is not a text", path.display()));
                     return None;
