@@ -102,6 +102,7 @@ fn check_alone(gate: &Gate, realm: &RealmKeys) -> Vec<Vec<String>> {
             success_token: None,
             path: "/files/report.pdf",
             destination: None,
+            is_background: false,
         });
     };
     let hit = |question: Question<'_>| permitted(gate.check(&question));
@@ -248,6 +249,7 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
         success_token,
         path: &head.path,
         destination,
+        is_background: policy::is_background(&route.config, head.method, &head.path),
     })
 }
 
@@ -375,6 +377,8 @@ fn config() -> model::Config {
             ),
         ],
         require: Requirement::TwoFactor { within: None },
+        background: Vec::new(),
+        remember: vestibule::config::model::Remember::Never,
         self_enrolment: false,
         phone_region: None,
         forward: Forward {

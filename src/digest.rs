@@ -52,6 +52,8 @@ digest_type! {
     SubjectDigest,
     /// The identifier of a passkey, of one identity.
     PasskeyDigest,
+    /// The secret of a browser that is remembered.
+    BrowserDigest,
     /// What a form of a page must send back: it shows that the page was shown to this browser.
     FormDigest,
 }
@@ -120,6 +122,7 @@ pub struct DigestKeys {
     success: [u8; 32],
     pepper: [u8; 32],
     passkey: [u8; 32],
+    browser: [u8; 32],
     form: [u8; 32],
 }
 
@@ -149,6 +152,7 @@ impl DigestKeys {
             success: key("success token"),
             pepper: key("backup code pepper"),
             passkey: key("passkey"),
+            browser: key("remembered browser"),
             form: key("form of a page"),
         }
     }
@@ -212,6 +216,12 @@ impl DigestKeys {
     #[must_use]
     pub fn user_handle(&self, user: i64) -> [u8; 32] {
         keyed(&self.passkey, &[b"user", &user.to_be_bytes()])
+    }
+
+    /// The digest of the secret by which a browser is remembered.
+    #[must_use]
+    pub fn browser(&self, secret: &str) -> BrowserDigest {
+        BrowserDigest(keyed(&self.browser, &[secret.as_bytes()]))
     }
 
     /// What backup codes are hashed with besides their salt.

@@ -36,4 +36,6 @@ integer_id! {
     PasskeyId,
     /// One registration of a passkey, or one question to a passkey.
     CeremonyId,
+    /// A browser that is remembered for a user.
+    BrowserId,
 }

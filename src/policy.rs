@@ -25,6 +25,16 @@ pub fn required(
     }
 }
 
+/// Whether a request is one that programs make by themselves, and so no use of a session. Judged by the
+/// path as it is forwarded: another spelling of it counts as use, which any client can have anyway.
+#[must_use]
+pub fn is_background(route: &Route, method: &Method, path: &str) -> bool {
+    route.background.iter().any(|one| {
+        (one.methods.is_empty() || is_one_of(&one.methods, method))
+            && one.paths.iter().any(|wanted| covers(wanted, path))
+    })
+}
+
 /// The strictest requirement of every reading of a canonical path.
 fn of_path(route: &Route, method: &Method, path: &str) -> Requirement {
     if !has_other_readings(path) {
@@ -55,11 +65,13 @@ fn of_reading(route: &Route, method: &Method, path: &str) -> Requirement {
         .map_or(route.require, |rule| rule.require)
 }
 
-/// HEAD shows what GET shows (RFC 9110 section 9.3.2), so a rule for GET is one for HEAD.
 fn matches_method(rule: &Rule, method: &Method) -> bool {
-    rule.methods.is_empty()
-        || rule.methods.contains(method)
-        || (*method == Method::HEAD && rule.methods.contains(&Method::GET))
+    rule.methods.is_empty() || is_one_of(&rule.methods, method)
+}
+
+/// HEAD shows what GET shows (RFC 9110 section 9.3.2), so a rule for GET is one for HEAD.
+fn is_one_of(methods: &[Method], method: &Method) -> bool {
+    methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
 }
 
 fn matches_path(rule: &Rule, path: &str) -> bool {
@@ -113,7 +125,7 @@ fn strictness(requirement: Requirement) -> (u8, std::cmp::Reverse<Duration>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::config::model::{Forward, ForwardToken};
+    use crate::config::model::{Background, Forward, ForwardToken};
     use proptest::prelude::*;
 
     const FRESH: Requirement = Requirement::TwoFactor {
@@ -132,6 +144,8 @@ pub(crate) mod tests {
             dialects: Vec::new(),
             rules,
             require: TWO_FACTOR,
+            background: Vec::new(),
+            remember: crate::config::model::Remember::Never,
             self_enrolment: false,
             phone_region: None,
             forward: Forward {
@@ -193,6 +207,35 @@ pub(crate) mod tests {
             ("OPTIONS", "*", TWO_FACTOR),
         ] {
             assert_eq!(asked(&route, method, path, None), wanted, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_polled_is_no_use_of_a_session() {
+        let background = |methods: &[&str], paths: &[&str]| Background {
+            methods: rule(methods, paths, TWO_FACTOR).methods,
+            paths: rule(methods, paths, TWO_FACTOR).paths,
+        };
+        let route = Route {
+            background: vec![
+                background(&["GET"], &["/api/poll", "/api/news/"]),
+                background(&[], &["/beat"]),
+            ],
+            ..route(Vec::new())
+        };
+        for (method, path, wanted) in [
+            ("GET", "/api/poll", true),
+            ("HEAD", "/api/poll", true),
+            ("POST", "/api/poll", false),
+            ("GET", "/api/poll/1", false),
+            ("GET", "/api/p%6Fll", true),
+            ("GET", "/api/news/1", true),
+            ("GET", "/api/news", true),
+            ("POST", "/beat", true),
+            ("GET", "/", false),
+        ] {
+            let found = is_background(&route, &method.parse().unwrap(), path);
+            assert_eq!(found, wanted, "{method} {path}");
         }
     }
 

@@ -761,6 +761,7 @@ impl World {
             success_token: None,
             path: known.scope.unwrap_or("/"),
             destination: None,
+            is_background: false,
         };
         let decision = self.nodes[node].gate.admit(&question).await;
         let is_live = self.model.is_live(token, self.now());
@@ -1148,6 +1149,7 @@ impl World {
             success_token: None,
             path,
             destination: None,
+            is_background: false,
         };
         let gate = &self.nodes[node].gate;
         let decision = match gate.check(&question) {

@@ -1,7 +1,6 @@
 challenge-choose-title = Bekræft, at det er dig
 challenge-code-title = Indtast din kode
 challenge-backup-title = Indtast en reservekode
-challenge-error = Fejl: { $title }
 challenge-why = { $service } beder om endnu et bevis, før du kan komme ind.
 challenge-program = Det bekræfter det program eller den enhed, som linket kommer fra, ikke kun denne browser. Fortsæt kun, hvis du selv har åbnet det lige nu.
 challenge-how = Vælg, hvordan du vil bekræfte det.
@@ -27,3 +26,6 @@ challenge-other = Bekræft på en anden måde
 challenge-wrong-backup = Det er ikke en af dine reservekoder, eller også er den brugt før.
 challenge-no-backup = En reservekode har otte cifre. Indtast dem alle.
 challenge-locked-backup = Du kan stadig komme ind med en reservekode.
+challenge-remember = Husk denne browser i { $span }
+challenge-remember-forever = Husk denne browser
+challenge-remember-about = Når du logger ind her igen, er din adgangskode nok. Ikke på en computer, som andre også bruger.

@@ -21,7 +21,6 @@ device-network = Alle, der kender denne adgangskode og er på samme netværk som
 device-refuse = Det er ikke mit
 device-allow = Det er mit: giv det adgang
 device-why = Bekræft en gang til, at det er dig, så får programmet adgang.
-device-passkey = Du bekræfter med en adgangsnøgle, at det er dig, og den kan ikke give et program adgang. Tilføj en anden faktor på din kontoside, for eksempel en godkendelsesapp, og kom så tilbage.
 device-in-title = Programmet har fået adgang
 device-in = Gå tilbage til det, og prøv igen der. Du kan lukke denne side.
 device-refused-title = Programmet blev afvist

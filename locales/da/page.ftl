@@ -12,3 +12,8 @@ page-hours = { $count ->
     [one] { $count } time
    *[other] { $count } timer
 }
+page-days = { $count ->
+    [one] { $count } dag
+   *[other] { $count } dage
+}
+page-error = Fejl: { $title }

@@ -1,7 +1,6 @@
 challenge-choose-title = Bestätigen Sie, dass Sie es sind
 challenge-code-title = Code eingeben
 challenge-backup-title = Ersatzcode eingeben
-challenge-error = Fehler: { $title }
 challenge-why = { $service } verlangt noch einen zweiten Nachweis, bevor Sie hineinkommen.
 challenge-program = Damit bestätigen Sie das Programm oder Gerät, von dem dieser Link kommt, nicht nur diesen Browser. Machen Sie nur weiter, wenn Sie ihn gerade selbst geöffnet haben.
 challenge-how = Wählen Sie, wie Sie bestätigen möchten.
@@ -27,3 +26,6 @@ challenge-other = Anders bestätigen
 challenge-wrong-backup = Das ist keiner Ihrer Ersatzcodes, oder er wurde schon benutzt.
 challenge-no-backup = Ein Ersatzcode hat acht Ziffern. Geben Sie alle ein.
 challenge-locked-backup = Mit einem Ersatzcode kommen Sie trotzdem hinein.
+challenge-remember = Diesen Browser { $span } lang merken
+challenge-remember-forever = Diesen Browser merken
+challenge-remember-about = Wenn Sie sich hier wieder anmelden, genügt Ihr Passwort. Nicht auf einem Computer, den auch andere benutzen.

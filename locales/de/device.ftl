@@ -21,7 +21,6 @@ device-network = Mit dem Programm wird jeder zugelassen, der dieses Passwort ken
 device-refuse = Das ist nicht meins
 device-allow = Das ist meins: zulassen
 device-why = Bestätigen Sie noch einmal, dass Sie es sind; dann ist das Programm zugelassen.
-device-passkey = Sie bestätigen mit einem Passkey, dass Sie es sind; der kann kein Programm zulassen. Richten Sie auf Ihrer Kontoseite einen weiteren zweiten Faktor ein, etwa eine Authenticator-App, und kommen Sie dann zurück.
 device-in-title = Das Programm ist zugelassen
 device-in = Gehen Sie dorthin zurück und versuchen Sie es dort noch einmal. Diese Seite können Sie schließen.
 device-refused-title = Das Programm wurde abgewiesen

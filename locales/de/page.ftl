@@ -12,3 +12,8 @@ page-hours = { $count ->
     [one] { $count } Stunde
    *[other] { $count } Stunden
 }
+page-days = { $count ->
+    [one] { $count } Tag
+   *[other] { $count } Tage
+}
+page-error = Fehler: { $title }

@@ -1,7 +1,6 @@
 challenge-choose-title = Confirm that it is you
 challenge-code-title = Enter your code
 challenge-backup-title = Enter a backup code
-challenge-error = Error: { $title }
 challenge-why = { $service } asks for one more proof before it lets you in.
 challenge-program = This confirms the program or device that this link came from, not only this browser. Go on only if you opened it yourself just now.
 challenge-how = Choose how you want to give it.
@@ -27,3 +26,6 @@ challenge-other = Confirm in another way
 challenge-wrong-backup = This is not one of your backup codes, or it has been used before.
 challenge-no-backup = A backup code has eight digits. Type all of them.
 challenge-locked-backup = You can still get in with a backup code.
+challenge-remember = Remember this browser for { $span }
+challenge-remember-forever = Remember this browser
+challenge-remember-about = When you sign in here again, your password is enough. Not for a computer that others use.

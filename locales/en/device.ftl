@@ -21,7 +21,6 @@ device-network = Everybody who knows this password and is on the program’s net
 device-refuse = This is not mine
 device-allow = It is mine: let it in
 device-why = Give one more proof, and the program is in.
-device-passkey = You confirm that it is you with a passkey, which cannot let a program in. Add another second factor on your account page, such as an authenticator app, then come back.
 device-in-title = The program is in
 device-in = Go back to it and try again there. You can close this page.
 device-refused-title = The program was refused

@@ -12,3 +12,8 @@ page-hours = { $count ->
     [one] { $count } hour
    *[other] { $count } hours
 }
+page-days = { $count ->
+    [one] { $count } day
+   *[other] { $count } days
+}
+page-error = Error: { $title }

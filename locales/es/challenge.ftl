@@ -1,7 +1,6 @@
 challenge-choose-title = Confirme que es usted
 challenge-code-title = Introduzca su código
 challenge-backup-title = Introduzca un código de respaldo
-challenge-error = Error: { $title }
 challenge-why = { $service } pide una prueba más antes de dejarle entrar.
 challenge-program = Así confirma el programa o dispositivo del que viene este enlace, no solo este navegador. Continúe únicamente si acaba de abrirlo usted mismo.
 challenge-how = Elija cómo quiere darla.
@@ -27,3 +26,6 @@ challenge-other = Confirmar de otra manera
 challenge-wrong-backup = No es ninguno de sus códigos de respaldo, o ya se ha usado.
 challenge-no-backup = Un código de respaldo tiene ocho cifras. Escríbalas todas.
 challenge-locked-backup = Todavía puede entrar con un código de respaldo.
+challenge-remember = Recordar este navegador durante { $span }
+challenge-remember-forever = Recordar este navegador
+challenge-remember-about = Cuando vuelva a iniciar sesión aquí, bastará con su contraseña. No lo marque en un ordenador que usen otras personas.

@@ -21,7 +21,6 @@ device-network = Con el programa tendrá acceso cualquiera que sepa esta contras
 device-refuse = Esto no es mío
 device-allow = Es mío: darle acceso
 device-why = Dé una prueba más de que es usted y el programa tendrá acceso.
-device-passkey = Usted confirma que es usted con una llave de acceso, y esta no puede dar acceso a un programa. Añada otro segundo factor en la página de su cuenta, por ejemplo una aplicación de autenticación, y vuelva después.
 device-in-title = El programa ya tiene acceso
 device-in = Vuelva a él e inténtelo de nuevo. Puede cerrar esta página.
 device-refused-title = Se ha rechazado el programa

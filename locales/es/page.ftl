@@ -12,3 +12,8 @@ page-hours = { $count ->
     [one] { $count } hora
    *[other] { $count } horas
 }
+page-days = { $count ->
+    [one] { $count } día
+   *[other] { $count } días
+}
+page-error = Error: { $title }

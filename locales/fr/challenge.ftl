@@ -1,7 +1,6 @@
 challenge-choose-title = Confirmez que c’est bien vous
 challenge-code-title = Saisissez votre code
 challenge-backup-title = Saisissez un code de secours
-challenge-error = Erreur : { $title }
 challenge-why = { $service } demande une preuve de plus avant de vous laisser entrer.
 challenge-program = Vous confirmez ainsi le programme ou l’appareil d’où vient ce lien, et pas seulement ce navigateur. Ne continuez que si vous venez de l’ouvrir vous-même.
 challenge-how = Choisissez comment la donner.
@@ -27,3 +26,6 @@ challenge-other = Confirmer autrement
 challenge-wrong-backup = Ce n’est pas l’un de vos codes de secours, ou il a déjà servi.
 challenge-no-backup = Un code de secours a huit chiffres. Saisissez-les tous.
 challenge-locked-backup = Vous pouvez encore entrer avec un code de secours.
+challenge-remember = Mémoriser ce navigateur pendant { $span }
+challenge-remember-forever = Mémoriser ce navigateur
+challenge-remember-about = À votre prochaine connexion ici, votre mot de passe suffira. À ne pas cocher sur un ordinateur que d’autres utilisent.

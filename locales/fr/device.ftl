@@ -21,7 +21,6 @@ device-network = Toute personne qui connaît ce mot de passe et se trouve sur le
 device-refuse = Ce n’est pas le mien
 device-allow = C’est le mien : l’autoriser
 device-why = Donnez une preuve de plus que c’est vous, et le programme sera autorisé.
-device-passkey = Vous confirmez que c’est vous avec une clé d’accès, qui ne peut pas autoriser un programme. Ajoutez un autre second facteur sur la page de votre compte, par exemple une application d’authentification, puis revenez.
 device-in-title = Le programme est autorisé
 device-in = Retournez-y et réessayez. Vous pouvez fermer cette page.
 device-refused-title = Le programme a été refusé

@@ -12,3 +12,8 @@ page-hours = { $count ->
     [one] { $count } heure
    *[other] { $count } heures
 }
+page-days = { $count ->
+    [one] { $count } jour
+   *[other] { $count } jours
+}
+page-error = Erreur : { $title }

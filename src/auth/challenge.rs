@@ -12,6 +12,7 @@ mod tries;
 pub use outlook::{Outlook, Sent};
 pub(super) use send::Message;
 
+use super::browsers::ToRemember;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, NewSession, Passed, Purpose, StoreError, Subjects, Try,
@@ -121,6 +122,8 @@ pub struct Typed<'a> {
 pub struct Becomes {
     pub pair: SessionKey,
     pub device_label: Option<String>,
+    /// The browser that is remembered for it.
+    pub remember: Option<ToRemember>,
 }
 
 /// A right code, and what came of it.
@@ -161,13 +164,25 @@ impl Auth {
 
     /// Verifies a code that the caller typed, and with it the pair.
     pub async fn verify(&self, caller: &Caller, typed: Typed<'_>) -> Result<Verified, VerifyError> {
-        let tries = self.tries(caller, &typed).await?;
+        let tries = self.tries(caller, typed.accept, typed.code).await?;
         let becomes = Becomes {
             pair: typed.pair,
             device_label: typed.device_label,
+            remember: None,
         };
         self.verify_by(caller, tries, becomes, typed.issue.as_ref())
             .await
+    }
+
+    /// Verifies a code that the caller typed on a page, and with it what the caller's pair becomes.
+    pub async fn verify_on_page(
+        &self,
+        caller: &Caller,
+        (accept, code): (Accept, &str),
+        becomes: Becomes,
+    ) -> Result<Verified, VerifyError> {
+        let tries = self.tries(caller, accept, code).await?;
+        self.verify_by(caller, tries, becomes, None).await
     }
 
     /// Verifies the caller's pair by what it tries.
@@ -179,6 +194,8 @@ impl Auth {
         issue: Option<&IssueTo<'_>>,
     ) -> Result<Verified, VerifyError> {
         let now = self.clock.now();
+        let remember = becomes.remember.as_ref();
+        let remember = remember.and_then(|new| self.new_browser(caller, new));
         let session = NewSession {
             key: becomes.pair,
             device_label: becomes.device_label,
@@ -207,6 +224,7 @@ impl Auth {
             then: Deeds {
                 issue: drawn.as_ref().map(|drawn| drawn.issue.clone()),
                 sessions: [Some(session), of_access].into_iter().flatten().collect(),
+                remember,
                 ..Deeds::default()
             },
         };

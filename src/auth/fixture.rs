@@ -20,7 +20,9 @@ use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
 use crate::gate::session::{Holder, Session};
-use crate::id::{CeremonyId, ChallengeId, ChangeId, PasskeyId, SendId, SessionId, ShareId, UserId};
+use crate::id::{
+    BrowserId, CeremonyId, ChallengeId, ChangeId, PasskeyId, SendId, SessionId, ShareId, UserId,
+};
 use crate::secret::{Sealed, Secret};
 use crate::store::memory::Memory;
 use arc_swap::ArcSwap;

@@ -228,6 +228,16 @@ impl Auth {
         from: IpAddr,
     ) -> Result<Passed, VerifyError> {
         let tries = self.tries_of(grant, typed, from).await?;
+        self.approve_by(grant, tries, from).await
+    }
+
+    /// The same by what its user tries.
+    pub(super) async fn approve_by(
+        &self,
+        grant: &Grant,
+        tries: Vec<Try>,
+        from: IpAddr,
+    ) -> Result<Passed, VerifyError> {
         let now = self.clock.now();
         let live = self.store.token(grant.token, now).await?;
         let (token, _) = live.ok_or(VerifyError::Gone)?;

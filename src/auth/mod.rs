@@ -3,6 +3,7 @@
 pub mod assertion;
 pub mod backend;
 pub mod basic;
+pub mod browsers;
 pub mod challenge;
 pub mod confirm;
 pub mod crowd;

@@ -12,7 +12,8 @@ use super::challenge::{Becomes, Verified, VerifyError};
 use super::enrol::EnrolError;
 use super::lockout::Blocked;
 use super::ports::{
-    Answer, Answers, NewCeremony, NewPasskey, Passkey, Proof, Purpose, StoreError, Try,
+    Answer, Answers, Grant, NewCeremony, NewPasskey, Passed, Passkey, Proof, Purpose, StoreError,
+    Try,
 };
 use super::{Auth, Caller, subject};
 use crate::digest::{Binding, SubjectDigest};
@@ -21,6 +22,7 @@ use crate::id::{PasskeyId, UserId};
 use crate::identity::budget::Budgets;
 use crate::secret::Secret;
 use serde_json::Value;
+use std::net::IpAddr;
 
 /// Ceremonies that one network begins for one user while the first of them can wait for its answer:
 /// they push each other out of the store, and who has the token alone is not to push out its owner's.
@@ -70,6 +72,34 @@ impl From<StoreError> for PasskeyError {
     }
 }
 
+/// Whose passkey is asked for, from where, and what its answer is bound to.
+#[derive(Clone, Copy)]
+struct Asking {
+    user: UserId,
+    address: IpAddr,
+    bound_to: Binding,
+}
+
+impl Asking {
+    /// A caller's, for the pair that asks.
+    fn of(caller: &Caller) -> Self {
+        Self {
+            user: caller.holder.user,
+            address: caller.address,
+            bound_to: caller.pair.into(),
+        }
+    }
+
+    /// That of a waiting client's user, who is at a page.
+    fn about(grant: &Grant, from: IpAddr) -> Self {
+        Self {
+            user: grant.user,
+            address: from,
+            bound_to: grant.code.into(),
+        }
+    }
+}
+
 impl Auth {
     /// Asks for a new passkey: what the browser is to be told (`{"publicKey": …}`). `sudo`: as in
     /// [`Auth::may_enrol`].
@@ -80,7 +110,7 @@ impl Auth {
         sudo: bool,
     ) -> Result<Value, PasskeyError> {
         self.may_enrol(caller, sudo).await?;
-        let passkeys = self.passkeys(caller).await?;
+        let passkeys = self.passkeys(caller.holder.user).await?;
         if passkeys.len() >= OF_USER_MAX {
             return Err(PasskeyError::TooMany);
         }
@@ -91,7 +121,7 @@ impl Auth {
         let known = credentials(&passkeys, site.host);
         let begun = site.register(account, &known);
         let begun = begun.filter(|_| site.has_passkeys());
-        self.begin(caller, Purpose::Enrol, begun).await
+        self.begin(Asking::of(caller), Purpose::Enrol, begun).await
     }
 
     /// Takes a new passkey, the JSON of a `PublicKeyCredential`, under a name. The caller's pair is
@@ -109,7 +139,7 @@ impl Auth {
             return Err(VerifyError::Forbidden.into());
         }
         let realm = self.realm_of(caller).await?;
-        let (answers, state) = self.begun(caller, Purpose::Enrol).await?;
+        let (answers, state) = self.begun(Asking::of(caller), Purpose::Enrol).await?;
         let passkey: Answer<NewPasskey> = site.registered(answer, &state).map(|new| {
             Box::new(NewPasskey {
                 digest: self.keys.passkey(&realm, &new.id),
@@ -130,21 +160,36 @@ impl Auth {
         caller: &Caller,
         site: Site<'_>,
     ) -> Result<Value, PasskeyError> {
+        self.ask_for(Asking::of(caller), site).await
+    }
+
+    /// The same of the user of a client that waits, at a page that lets it in. Its answer is bound to that
+    /// client's user code.
+    pub async fn ask_passkey_for_grant(
+        &self,
+        grant: &Grant,
+        site: Site<'_>,
+        from: IpAddr,
+    ) -> Result<Value, PasskeyError> {
+        self.ask_for(Asking::about(grant, from), site).await
+    }
+
+    async fn ask_for(&self, asking: Asking, site: Site<'_>) -> Result<Value, PasskeyError> {
         let subjects = [
-            subject::user(&self.keys, caller.holder.user),
-            subject::address(&self.keys, caller.address),
+            subject::user(&self.keys, asking.user),
+            subject::address(&self.keys, asking.address),
         ];
         let blocked = self.store.blocked(&subjects, self.clock.now()).await?;
         if let Some(blocked) = blocked {
             return Err(PasskeyError::Blocked(blocked));
         }
-        let passkeys = self.passkeys(caller).await?;
+        let passkeys = self.passkeys(asking.user).await?;
         let known = credentials(&passkeys, site.host);
         if known.is_empty() {
             return Err(PasskeyError::None);
         }
         let begun = site.ask(&known).filter(|_| site.has_passkeys());
-        self.begin(caller, Purpose::Verify, begun).await
+        self.begin(asking, Purpose::Verify, begun).await
     }
 
     /// Verifies the caller's pair by the answer of a passkey, the JSON of a `PublicKeyCredential`.
@@ -155,10 +200,33 @@ impl Auth {
         answer: &Value,
         becomes: Becomes,
     ) -> Result<Verified, PasskeyError> {
-        let (answers, state) = self.begun(caller, Purpose::Verify).await?;
-        let passkeys = self.passkeys(caller).await?;
+        let tries = vec![self.try_passkey(Asking::of(caller), site, answer).await?];
+        Ok(self.verify_by(caller, tries, becomes, None).await?)
+    }
+
+    /// Lets a client in by the answer of one of its user's passkeys, once.
+    pub async fn approve_grant_by_passkey(
+        &self,
+        grant: &Grant,
+        site: Site<'_>,
+        answer: &Value,
+        from: IpAddr,
+    ) -> Result<Passed, PasskeyError> {
+        let asking = Asking::about(grant, from);
+        let tries = vec![self.try_passkey(asking, site, answer).await?];
+        Ok(self.approve_by(grant, tries, from).await?)
+    }
+
+    async fn try_passkey(
+        &self,
+        asking: Asking,
+        site: Site<'_>,
+        answer: &Value,
+    ) -> Result<Try, PasskeyError> {
+        let (answers, state) = self.begun(asking, Purpose::Verify).await?;
+        let passkeys = self.passkeys(asking.user).await?;
         let known = of_host(&passkeys, site.host).map(|one| (one.id, &one.credential));
-        let handle = self.keys.user_handle(caller.holder.user.0);
+        let handle = self.keys.user_handle(asking.user.0);
         let proof: Answer<Proof> = site.answered(answer, &state, &handle, known).map(|right| {
             Box::new(Proof {
                 passkey: right.passkey,
@@ -166,8 +234,7 @@ impl Auth {
                 sign_count: right.sign_count,
             })
         });
-        let tries = vec![Try::Passkey { answers, proof }];
-        Ok(self.verify_by(caller, tries, becomes, None).await?)
+        Ok(Try::Passkey { answers, proof })
     }
 
     /// Gives one of the caller's passkeys another name. `sudo`: as in [`Auth::may_enrol`].
@@ -187,8 +254,8 @@ impl Auth {
         }
     }
 
-    async fn passkeys(&self, caller: &Caller) -> Result<Vec<Passkey>, StoreError> {
-        let factors = self.store.factors(caller.holder.user).await?;
+    async fn passkeys(&self, user: UserId) -> Result<Vec<Passkey>, StoreError> {
+        let factors = self.store.factors(user).await?;
         Ok(factors.passkeys)
     }
 
@@ -199,19 +266,19 @@ impl Auth {
 
     async fn begin(
         &self,
-        caller: &Caller,
+        asking: Asking,
         purpose: Purpose,
         begun: Option<Begun>,
     ) -> Result<Value, PasskeyError> {
         let begun = begun.ok_or(PasskeyError::NotHere)?;
-        let network = subject::address(&self.keys, caller.address);
-        let whose = (caller.holder.user, network);
+        let network = subject::address(&self.keys, asking.address);
+        let whose = (asking.user, network);
         let taken = self.ceremonies.0.take(whose, self.clock.now());
         taken.map_err(|retry_after_secs| PasskeyError::TooOften { retry_after_secs })?;
         let ceremony = NewCeremony {
-            bound_to: caller.pair.into(),
+            bound_to: asking.bound_to,
             purpose,
-            user: caller.holder.user,
+            user: asking.user,
             state: begun.state,
             expires_at: self.clock.now().after(CEREMONY_LIFETIME),
         };
@@ -219,16 +286,16 @@ impl Auth {
         Ok(begun.options)
     }
 
-    /// The ceremony that the caller's pair is to answer.
+    /// The ceremony that is to be answered.
     async fn begun(
         &self,
-        caller: &Caller,
+        asking: Asking,
         purpose: Purpose,
     ) -> Result<(Answers, Secret), PasskeyError> {
-        let bound_to = Binding::from(caller.pair);
+        let bound_to = asking.bound_to;
         let now = self.clock.now();
         let found = self.store.ceremony(bound_to, purpose, now).await?;
-        let own = found.filter(|ceremony| ceremony.user == caller.holder.user);
+        let own = found.filter(|ceremony| ceremony.user == asking.user);
         let own = own.ok_or(VerifyError::Gone)?;
         let ceremony = own.id;
         Ok((Answers { bound_to, ceremony }, own.state))

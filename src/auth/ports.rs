@@ -6,6 +6,7 @@
 //! - nothing but keyed digests of tokens, codes and numbers, and sealed phones, addresses and secrets,
 //!   is written.
 
+mod browsers;
 mod codes;
 mod factors;
 mod grants;
@@ -15,6 +16,7 @@ mod shares;
 mod verbs;
 mod wizards;
 
+pub use browsers::*;
 pub use codes::*;
 pub use factors::*;
 pub use grants::*;
@@ -186,7 +188,8 @@ pub trait Sessions: Send + Sync {
     async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>>;
     /// Notes when sessions were last seen; never moves a time back.
     async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()>;
-    /// Ends sessions and puts one line into the feed, in one step. Returns how many ended.
+    /// Ends sessions and puts one line into the feed, in one step. Returns how many ended. The browsers
+    /// of these sessions are remembered no more ([`Browsers`]).
     /// [`Which::UserBut`] does nothing, and is not told, unless the session that it spares is a live
     /// one of that user: of two that end each other, one stays.
     async fn revoke(&self, which: Which, now: Timestamp) -> Stored<u64>;
@@ -241,11 +244,12 @@ pub trait Upkeep: Send + Sync {
     /// Whether the store can be written to.
     async fn ping(&self) -> Stored<()>;
     /// Removes what has expired and is not asked for again (tokens, sessions, challenges, sends,
-    /// wizards, ceremonies, success tokens, grants). Returns rows removed.
+    /// wizards, ceremonies, success tokens, grants, remembered browsers). Returns rows removed.
     async fn purge(&self, now: Timestamp) -> Stored<u64>;
     /// Forgets a user's second factor state: enrolled factors and those turned off (what the
     /// operator or the profile gave holds again; the log of changes says what that turns on or off),
     /// passkeys, backup codes, pending challenges and ceremonies, open wizards, success tokens, grants,
+    /// remembered browsers,
     /// counters of `subject`, and
     /// sessions with a line in the feed, in one step.
     async fn reset_user(&self, user: UserId, subject: SubjectDigest, now: Timestamp) -> Stored<()>;
@@ -260,6 +264,7 @@ pub trait Store:
     + Factors
     + Codes
     + Passkeys
+    + Browsers
     + Wizards
     + Grants
     + Families
@@ -280,6 +285,7 @@ impl<T> Store for T where
         + Factors
         + Codes
         + Passkeys
+        + Browsers
         + Wizards
         + Grants
         + Families

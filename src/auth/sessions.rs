@@ -91,7 +91,11 @@ impl Auth {
     }
 
     /// Whether the caller has shown enough. Who has no factor cannot show more than the token.
-    async fn may_look_after(&self, caller: &Caller, asked: Standing) -> Result<(), SessionsError> {
+    pub(super) async fn may_look_after(
+        &self,
+        caller: &Caller,
+        asked: Standing,
+    ) -> Result<(), SessionsError> {
         if caller.standing >= asked || !self.has_factor(caller).await? {
             return Ok(());
         }

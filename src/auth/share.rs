@@ -178,6 +178,7 @@ impl Auth {
             token,
             user,
             expires_at: share.expires_at,
+            session: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Sign-in with Vestibule's own accounts.
 
+use super::browsers::KnownBrowser;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{StoreError, Token, User};
 use super::{Auth, subject};
@@ -7,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::digest::{RealmKeys, SubjectDigest};
 use crate::entropy;
 use crate::event::{Event, EventKind};
+use crate::gate::session::Session;
 use crate::id::{SessionId, UserId};
 use crate::identity::accounts;
 use crate::secret::Secret;
@@ -23,6 +25,8 @@ pub struct SignedIn {
     pub token: Secret,
     pub user: super::ports::User,
     pub expires_at: Option<Timestamp>,
+    /// Of its pair, if the browser is remembered for the user.
+    pub session: Option<Session>,
 }
 
 /// Why no token was issued.
@@ -81,12 +85,14 @@ impl Auth {
     }
 
     /// Signs in on a page: with a name or an email address, whichever it is. The token lives no longer than
-    /// a session, since nobody asks for it again once a browser has lost it.
+    /// a session, since nobody asks for it again once a browser has lost it. In a browser that is
+    /// remembered for this user, the pair is verified at once.
     pub async fn sign_in_on_page(
         &self,
         at: SignInContext<'_>,
         typed: &str,
         password: &Secret,
+        browser: Option<&KnownBrowser>,
     ) -> Result<SignedIn, SignInError> {
         let (counted, user) = self.account_of(at.realm, typed).await?;
         let user = self.judge_password(at, &counted, user, password).await?;
@@ -95,7 +101,38 @@ impl Auth {
             expires_at: Some(self.clock.now().after(lifetime)),
             ..Grant::default()
         };
-        self.issue(at, user, grant, "password").await
+        match browser {
+            Some(browser) => self.issue_in(at, user, grant, browser).await,
+            None => self.issue(at, user, grant, "password").await,
+        }
+    }
+
+    /// Issues a token to a browser that may be remembered.
+    async fn issue_in(
+        &self,
+        at: SignInContext<'_>,
+        user: User,
+        grant: Grant,
+        browser: &KnownBrowser,
+    ) -> Result<SignedIn, SignInError> {
+        let token = entropy::token(&*self.entropy).map_err(|_| SignInError::Unavailable)?;
+        let (token, expires_at) = (Secret::new(token), grant.expires_at);
+        let new = self.token_for(at, &token, &user, grant);
+        let recall = self.recall(&new, browser, at.device);
+        let recall = recall.ok_or(SignInError::Unavailable)?;
+        let now = self.clock.now();
+        let session = self.store.put_token_in(new, recall, now).await?;
+        let detail = match session {
+            Some(_) => "password in a remembered browser",
+            None => "password",
+        };
+        self.emit_sign_in(at, EventKind::SignedIn, Some(user.id), detail);
+        Ok(SignedIn {
+            token,
+            user,
+            expires_at,
+            session,
+        })
     }
 
     /// Ends what [`Auth::sign_in_on_page`] has begun: the token with its sessions, which it returns for
@@ -211,6 +248,7 @@ impl Auth {
             token,
             user,
             expires_at,
+            session: None,
         })
     }
 

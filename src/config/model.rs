@@ -3,8 +3,10 @@
 //! Every value here has been checked by `lift`; nothing downstream parses text again.
 //! Durations are `std::time::Duration`, paths are absolute or relative to the config file.
 
+mod background;
 mod portal;
 
+pub use background::{Background, Remember};
 pub use portal::{Color, Colors, Logo, LogoKind, OwnCookie, Palette, Portal, Support};
 
 use crate::secret::Secret;
@@ -459,6 +461,10 @@ pub struct Route {
     pub rules: Vec<Rule>,
     /// For what no rule matches.
     pub require: Requirement,
+    /// What does not count as use of a session.
+    pub background: Vec<Background>,
+    /// Never anything but [`Remember::Never`] where users sign in elsewhere.
+    pub remember: Remember,
     pub self_enrolment: bool,
     /// ISO 3166 alpha-2: how a phone without `+` is read.
     pub phone_region: Option<String>,

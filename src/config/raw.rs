@@ -14,7 +14,7 @@ pub(super) use identities::{Claims, Client, Identity, Introspection, Jwks, Jwt, 
 pub(super) use portal::{Palette, Portal};
 pub(super) use tokens::{Forward, ForwardToken, SigningAlgorithm, Tokens};
 
-use super::values::{Credential, Period, SecretSource, UpstreamTls};
+use super::values::{Credential, Period, Remember, SecretSource, UpstreamTls};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,8 +47,7 @@ pub(super) struct Config {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) lockout: Lockout,
-    /// For how long after a verification the most sensitive settings may be changed. Nothing in this
-    /// version asks for it yet.
+    /// For how long after a verification the most sensitive settings may be changed.
     #[serde(default = "sudo")]
     pub(super) sudo: Period,
     #[serde(default)]
@@ -363,6 +362,15 @@ pub(super) struct Route {
     /// What the other paths ask.
     #[serde(default)]
     pub(super) require: Require,
+    /// Requests that do not count as use of a session (an app that polls): they are let through by it, and it
+    /// idles out all the same.
+    #[serde(default)]
+    pub(super) background: Vec<Background>,
+    /// Whether a browser in which somebody has passed the second factor, and has ticked that it be remembered,
+    /// is asked for it when the same user signs in there anew: `never` is remembered, or for a time like `30d`,
+    /// or `forever`. Where users are Vestibule's own (`accounts`).
+    #[serde(default)]
+    pub(super) remember: Remember,
     /// Whether a user without a second factor may set the first one up with the token alone. Without
     /// it, such users wait for the operator.
     #[serde(default)]
@@ -428,6 +436,17 @@ pub(super) struct Rule {
     pub(super) require: Option<Require>,
     /// With `two_factor`: the verification must not be older than this.
     pub(super) within: Option<Period>,
+}
+
+/// Requests that programs make by themselves. Without `methods`, all of them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Background {
+    #[schemars(extend("examples" = [["GET"]]))]
+    pub(super) methods: Option<Vec<String>>,
+    /// A path that ends in `/` matches everything below it, another matches itself alone.
+    #[schemars(required, extend("examples" = [["/api/notifications"]]))]
+    pub(super) paths: Option<Vec<String>>,
 }
 
 /// What a path asks.

@@ -84,6 +84,56 @@ impl JsonSchema for Period {
     }
 }
 
+/// For how long a browser is remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Remember {
+    #[default]
+    Never,
+    For(Period),
+    Forever,
+}
+
+impl<'de> Deserialize<'de> for Remember {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "never" => Ok(Self::Never),
+            "forever" => Ok(Self::Forever),
+            _ => Period::parse(&text).map(Self::For).ok_or_else(|| {
+                D::Error::custom(format!(
+                    "{text:?} is neither `never`, `forever` nor a time like 12h or 30d \
+                     (at most {DAYS_MAX}d)"
+                ))
+            }),
+        }
+    }
+}
+
+impl Serialize for Remember {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Never => serializer.serialize_str("never"),
+            Self::For(period) => period.serialize(serializer),
+            Self::Forever => serializer.serialize_str("forever"),
+        }
+    }
+}
+
+impl JsonSchema for Remember {
+    fn schema_name() -> Cow<'static, str> {
+        "Remember".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "`never`, `forever`, or a time: a whole number and `s`, `m`, `h` or `d`.",
+            "type": "string",
+            "pattern": "^(never|forever|[0-9]+[smhd])$",
+            "examples": ["never", "30d", "forever"],
+        })
+    }
+}
+
 /// Where a secret is. `Debug` masks one that is written out.
 #[derive(Clone, Debug)]
 pub(super) enum SecretSource {

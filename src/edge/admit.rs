@@ -70,6 +70,7 @@ pub(super) struct Case<'h> {
     token: Option<Cow<'h, str>>,
     success_token: Option<&'h str>,
     requirement: Requirement,
+    is_background: bool,
     sign_in: Option<&'h Learn>,
 }
 
@@ -92,6 +93,7 @@ impl Case<'_> {
             }),
             path: &self.head.path,
             destination: self.head.destination.as_deref(),
+            is_background: self.is_background,
         }
     }
 
@@ -283,6 +285,7 @@ impl Gateway {
             token,
             success_token,
             requirement,
+            is_background: policy::is_background(&route.config, head.method, &head.path),
             sign_in,
         })
     }
@@ -394,14 +397,16 @@ impl Gateway {
         let Some((token, rest)) = behind else {
             return (self.decide(question, case).await, None);
         };
-        // A success token is spent on the path that is meant, not on the link.
+        // A success token is spent on the path that is meant, not on the link, and that path says whether
+        // the session is used.
         let spends = question.requirement == Requirement::SuccessToken;
-        let link = match spends {
-            true => Question {
-                requirement: Requirement::TwoFactor { within: None },
-                ..*question
+        let link = Question {
+            requirement: match spends {
+                true => Requirement::TwoFactor { within: None },
+                false => question.requirement,
             },
-            false => *question,
+            is_background: true,
+            ..*question
         };
         let decision = self.decide(&link, case).await;
         let scope = match &decision {
@@ -420,7 +425,7 @@ impl Gateway {
         };
         let Some(scope) = scope else {
             return match decision {
-                Decision::Permit(_) if spends => (self.decide(question, case).await, None),
+                Decision::Permit(_) => (self.decide(question, case).await, None),
                 decision => (decision, None),
             };
         };
@@ -432,6 +437,7 @@ impl Gateway {
         let inside = Question {
             requirement: required,
             path: &path,
+            is_background: policy::is_background(&route.config, head.method, &path),
             ..*question
         };
         (self.decide(&inside, case).await, Some(path))

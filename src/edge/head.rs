@@ -290,6 +290,8 @@ pub(super) mod tests {
                 dialects: Vec::new(),
                 rules: Vec::new(),
                 require: model::Requirement::TwoFactor { within: None },
+                background: Vec::new(),
+                remember: crate::config::model::Remember::Never,
                 self_enrolment: false,
                 phone_region: None,
                 forward: model::Forward {

@@ -76,7 +76,12 @@ impl Gate {
         let ask = || self.ask(question, presented, asked);
         match self.flights.share(asked, ask).await {
             Ok(Ok(Found::Known { holder, proof })) => {
-                decide(question, holder, proof, self.moment())
+                let at = self.moment();
+                // By whoever shares the flight and counts: the one who flew may have been background.
+                if !question.is_background {
+                    self.map.see(&key, at);
+                }
+                decide(question, holder, proof, at)
             }
             Ok(Ok(Found::Unknown)) => Decision::Refuse(Refusal::UnknownToken),
             Ok(Err(Unavailable)) | Err(super::flight::TooMany) => {
@@ -163,11 +168,8 @@ impl Gate {
             true => fresh_for,
             false => as_alias(fresh_for),
         };
-        let kept = Session {
-            last_seen_at: now,
-            ..shortened(session, now, at_most)
-        };
-        self.map.insert(presented, &kept, true, at);
+        let kept = shortened(session, now, at_most);
+        self.map.insert(presented, &kept, at);
     }
 
     /// Whether the session, just kept, was revoked while it was on its way; then it is kept no more.

@@ -90,7 +90,19 @@ struct Hot {
 }
 
 impl Hot {
-    fn new(session: &Session, unsaved: bool) -> Self {
+    /// The same, in place of what was held under its key: of one session, no sighting is lost.
+    fn instead_of(held: Option<&Self>, session: &Session) -> Self {
+        let new = Self::new(session);
+        if let Some(held) = held.filter(|held| held.id == new.id) {
+            let seen = held.last_seen.load(Ordering::Relaxed);
+            new.last_seen.fetch_max(seen, Ordering::Relaxed);
+            let unsaved = held.unsaved.load(Ordering::Acquire);
+            new.unsaved.store(unsaved, Ordering::Release);
+        }
+        new
+    }
+
+    fn new(session: &Session) -> Self {
         Self {
             id: session.id,
             user: session.holder.user,
@@ -100,7 +112,7 @@ impl Hot {
             expires_at: seconds(session.expires_at),
             last_seen: AtomicU32::new(seconds(session.last_seen_at)),
             factor: session.factor,
-            unsaved: AtomicBool::new(unsaved),
+            unsaved: AtomicBool::new(false),
         }
     }
 
@@ -161,17 +173,24 @@ impl HotMap {
         }
     }
 
-    /// The live session under `key`, which has been seen now.
-    pub(super) fn get(&self, key: &SessionKey, at: Moment) -> Option<Verified> {
+    /// The live session under `key`; `is_use` says that it is seen now.
+    pub(super) fn get(&self, key: &SessionKey, at: Moment, is_use: bool) -> Option<Verified> {
         let entries = self.entries.pin();
         let hot = entries.get(key).filter(|hot| hot.is_live(at))?;
-        hot.see(at.now);
+        if is_use {
+            hot.see(at.now);
+        }
         Some(hot.verified())
     }
 
-    /// Puts a session under `key`, unless a later verification is there already or there is no room.
-    /// `unsaved` says that its `last_seen_at` is news to the store.
-    pub(super) fn insert(&self, key: SessionKey, session: &Session, unsaved: bool, at: Moment) {
+    /// The session under `key`, if there is a live one, is seen now.
+    pub(super) fn see(&self, key: &SessionKey, at: Moment) {
+        let _ = self.get(key, at, true);
+    }
+
+    /// Puts a session, as the store has it, under `key`, unless a later verification is there already or
+    /// there is no room.
+    pub(super) fn insert(&self, key: SessionKey, session: &Session, at: Moment) {
         let guard = self.entries.guard();
         let is_new = !self.entries.contains_key(&key, &guard);
         if is_new && self.len() >= self.max && !self.make_room(at) {
@@ -182,7 +201,7 @@ impl HotMap {
             Some((_, held)) if held.verified_at > verified_at && held.is_live(at) => {
                 Operation::Abort(())
             }
-            _ => Operation::Insert(Hot::new(session, unsaved)),
+            held => Operation::Insert(Hot::instead_of(held.map(|(_, held)| held), session)),
         };
         self.entries.compute(key, renew, &guard);
         // As in `retain`: an outgrown table alone is a tenth of the map's memory.
@@ -319,25 +338,23 @@ mod tests {
     fn a_flood_stays_within_the_bound_and_throws_out_the_longest_unseen() {
         let map = HotMap::new(1_600);
         for n in 0..1_600 {
-            map.insert(
-                key(n),
-                &session(n as i64, 900, 900 + n as i64 / 16),
-                false,
-                AT,
-            );
+            map.insert(key(n), &session(n as i64, 900, 900 + n as i64 / 16), AT);
         }
         assert_eq!((map.len(), map.evicted()), (1_600, 0));
-        map.insert(key(1_600), &session(1_600, 1_000, 1_000), false, AT);
+        map.insert(key(1_600), &session(1_600, 1_000, 1_000), AT);
         let evicted = map.evicted();
         assert!((50..=200).contains(&evicted), "{evicted}");
         assert_eq!(map.len() as u64, 1_601 - evicted);
-        assert!(map.get(&key(0), AT).is_none(), "the oldest has gone");
-        assert!(map.get(&key(1_599), AT).is_some(), "the newest has stayed");
+        assert!(map.get(&key(0), AT, true).is_none(), "the oldest has gone");
+        assert!(
+            map.get(&key(1_599), AT, true).is_some(),
+            "the newest has stayed"
+        );
         for n in 1_601..20_000 {
-            map.insert(key(n), &session(n as i64, 1_000, 1_000), false, AT);
+            map.insert(key(n), &session(n as i64, 1_000, 1_000), AT);
             assert!(map.len() <= 1_600);
         }
-        assert!(map.get(&key(19_999), AT).is_some());
+        assert!(map.get(&key(19_999), AT, true).is_some());
     }
 
     #[test]
@@ -346,9 +363,9 @@ mod tests {
         for n in 0..160 {
             // One in four idled out long ago, though the others were seen earlier than the newcomer.
             let seen = if n % 4 == 0 { 100 } else { 900 };
-            map.insert(key(n), &session(n as i64, 50, seen), false, AT);
+            map.insert(key(n), &session(n as i64, 50, seen), AT);
         }
-        map.insert(key(999), &session(999, 1_000, 1_000), false, AT);
+        map.insert(key(999), &session(999, 1_000, 1_000), AT);
         assert_eq!((map.len(), map.evicted()), (121, 0));
     }
 
@@ -356,14 +373,14 @@ mod tests {
     fn a_full_map_under_one_inserter_is_left_alone_by_the_others() {
         let map = HotMap::new(16);
         for n in 0..16 {
-            map.insert(key(n), &session(n as i64, 900, 900), false, AT);
+            map.insert(key(n), &session(n as i64, 900, 900), AT);
         }
         map.making_room.store(true, Ordering::SeqCst);
-        map.insert(key(99), &session(99, 900, 900), false, AT);
-        assert!(map.get(&key(99), AT).is_none());
+        map.insert(key(99), &session(99, 900, 900), AT);
+        assert!(map.get(&key(99), AT, true).is_none());
         assert_eq!(map.len(), 16);
         // A renewal needs no room.
-        map.insert(key(3), &session(77, 950, 950), false, AT);
+        map.insert(key(3), &session(77, 950, 950), AT);
         map.forget(Which::Session(SessionId(77)));
         assert_eq!(map.len(), 15);
     }
@@ -371,16 +388,16 @@ mod tests {
     #[test]
     fn a_map_of_no_size_holds_nothing() {
         let map = HotMap::new(0);
-        map.insert(key(1), &session(1, 900, 900), false, AT);
+        map.insert(key(1), &session(1, 900, 900), AT);
         assert_eq!(map.len(), 0);
     }
 
     #[test]
     fn an_older_verification_does_not_displace_a_later_one() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(2, 950, 950), false, AT);
-        map.insert(key(1), &session(1, 900, 990), false, AT);
-        let held = map.get(&key(1), AT).map(|held| held.verified_at);
+        map.insert(key(1), &session(2, 950, 950), AT);
+        map.insert(key(1), &session(1, 900, 990), AT);
+        let held = map.get(&key(1), AT, true).map(|held| held.verified_at);
         assert_eq!(held, Some(Timestamp(950)));
     }
 
@@ -389,32 +406,61 @@ mod tests {
         let map = HotMap::new(10);
         let mut ended = session(2, 950, 950);
         ended.expires_at = Timestamp(1_000);
-        map.insert(key(1), &ended, false, AT);
-        map.insert(key(1), &session(1, 900, 990), false, AT);
-        let held = map.get(&key(1), AT).map(|held| held.verified_at);
+        map.insert(key(1), &ended, AT);
+        map.insert(key(1), &session(1, 900, 990), AT);
+        let held = map.get(&key(1), AT, true).map(|held| held.verified_at);
         assert_eq!(held, Some(Timestamp(900)));
     }
 
     #[test]
     fn each_sighting_is_taken_once() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(1, 900, 990), false, AT);
+        map.insert(key(1), &session(1, 900, 990), AT);
         assert_eq!(map.take_seen(), []);
-        assert!(map.get(&key(1), AT).is_some());
+        assert!(map.get(&key(1), AT, true).is_some());
         assert_eq!(map.take_seen(), [(SessionId(1), Timestamp(1_000))]);
-        assert!(map.get(&key(1), AT).is_some(), "within the same second");
+        assert!(
+            map.get(&key(1), AT, true).is_some(),
+            "within the same second"
+        );
         assert_eq!(map.take_seen(), []);
-        map.insert(key(2), &session(2, 1_000, 1_000), true, AT);
-        assert_eq!(map.take_seen(), [(SessionId(2), Timestamp(1_000))]);
+        assert!(map.get(&key(1), AT, false).is_some());
+    }
+
+    #[test]
+    fn what_is_no_use_keeps_nothing_from_idling_out() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 600), AT);
+        for now in [1_000, 1_099] {
+            let at = Moment { now, ..AT };
+            assert!(map.get(&key(1), at, false).is_some(), "{now}");
+        }
+        let at = Moment { now: 1_100, ..AT };
+        assert!(map.get(&key(1), at, false).is_none());
+        assert_eq!(map.take_seen(), []);
+    }
+
+    #[test]
+    fn a_sighting_is_not_lost_to_an_older_word_about_the_same_session() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 950), AT);
+        map.see(&key(1), AT);
+        map.insert(key(1), &session(1, 900, 950), AT);
+        assert_eq!(map.take_seen(), [(SessionId(1), Timestamp(1_000))]);
+        // Another session of the pair begins with its own.
+        map.insert(key(1), &session(2, 960, 960), AT);
+        assert_eq!(map.take_seen(), []);
+        let late = Moment { now: 1_470, ..AT };
+        assert!(map.get(&key(1), late, false).is_none());
     }
 
     #[test]
     fn a_session_from_the_future_is_not_live_but_a_skewed_clock_is_forgiven() {
         let map = HotMap::new(10);
-        map.insert(key(1), &session(1, 1_060, 1_060), false, AT);
-        map.insert(key(2), &session(2, 1_061, 1_061), false, AT);
-        assert!(map.get(&key(1), AT).is_some());
-        assert!(map.get(&key(2), AT).is_none());
+        map.insert(key(1), &session(1, 1_060, 1_060), AT);
+        map.insert(key(2), &session(2, 1_061, 1_061), AT);
+        assert!(map.get(&key(1), AT, true).is_some());
+        assert!(map.get(&key(2), AT, true).is_none());
     }
 
     #[test]
@@ -424,12 +470,12 @@ mod tests {
         let map = HotMap::new(10);
         let mut endless = session(1, 900, 900);
         endless.expires_at = Timestamp(i64::MAX);
-        map.insert(key(1), &endless, false, AT);
+        map.insert(key(1), &endless, AT);
         let at = |now| Moment {
             now,
             idle_secs: u32::MAX,
         };
-        assert!(map.get(&key(1), at(u32::MAX - 1)).is_some());
-        assert!(map.get(&key(1), at(u32::MAX)).is_none());
+        assert!(map.get(&key(1), at(u32::MAX - 1), true).is_some());
+        assert!(map.get(&key(1), at(u32::MAX), true).is_none());
     }
 }

@@ -154,6 +154,8 @@ pub struct Question<'a> {
     /// Canonical; a scoped token must cover both.
     pub path: &'a str,
     pub destination: Option<&'a str>,
+    /// A session lets it through, and idles on.
+    pub is_background: bool,
 }
 
 /// The fast path's answer.
@@ -273,7 +275,7 @@ impl Gate {
         self.changes.fetch_add(1, Ordering::SeqCst);
         let at = self.moment();
         let kept = admit::shortened(session, self.clock.now(), at_most);
-        self.map.insert(key, &kept, false, at);
+        self.map.insert(key, &kept, at);
         // It may have been revoked between the store's word and this call.
         let since = Since::Second(seconds(session.verified_at));
         if self
@@ -333,7 +335,7 @@ impl Gate {
 
     fn recall(&self, question: &Question<'_>, key: &SessionKey) -> Option<Decision> {
         let at = self.moment();
-        let hot = self.map.get(key, at)?;
+        let hot = self.map.get(key, at, !question.is_background)?;
         let proof = Proof {
             factor: hot.factor,
             verified_at: hot.verified_at,

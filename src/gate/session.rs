@@ -30,6 +30,13 @@ impl Factor {
         }
     }
 
+    /// Whether a browser may be remembered by it. A backup code stands in for a factor that is out of
+    /// reach, and in whose hands that is nobody knows: its user is asked again.
+    #[must_use]
+    pub fn can_be_remembered(self) -> bool {
+        self != Self::BackupCode
+    }
+
     /// The factor of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -201,6 +201,7 @@ impl World {
             success_token: None,
             path: "/a/b",
             destination: None,
+            is_background: false,
         }
     }
 

@@ -59,8 +59,17 @@ pub fn find_elsewhere<'h>(
 /// Our own cookie. Twice, it was put there by somebody else too (a sibling domain, a plain-text
 /// connection), and nobody can tell which one is ours.
 pub fn own_cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
+    once(head, OwnCookie::DEVICE)
+}
+
+/// The cookie by which a browser is remembered.
+pub fn browser_cookie<'h>(head: &'h RequestHead<'_>) -> Result<Option<&'h str>, BadDevice> {
+    once(head, OwnCookie::BROWSER)
+}
+
+fn once<'h>(head: &'h RequestHead<'_>, cookie: OwnCookie) -> Result<Option<&'h str>, BadDevice> {
     // A browser that was here over plain HTTP sends that cookie over TLS too: it is not ours there.
-    let name = OwnCookie::DEVICE.name(head.client.tls);
+    let name = cookie.name(head.client.tls);
     let mut first = None;
     cookies::each(head, name, |value| match first.replace(value) {
         Some(_) => Err(BadDevice::CookieTwice),

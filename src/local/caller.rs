@@ -9,6 +9,7 @@ use crate::gate::session::{Factor, Holder, Session, Which};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
 use crate::identity::client;
+use crate::policy;
 use crate::request::{Client, RequestHead, Signs};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,7 @@ impl Local {
             success_token: None,
             path: holder.scope().unwrap_or("/"),
             destination: None,
+            is_background: policy::is_background(&call.route.config, &call.method, &call.path),
         };
         match self.gate.admit(&question).await {
             Decision::Permit(_) => Ok(Standing::Sudo),

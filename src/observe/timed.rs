@@ -10,7 +10,9 @@ use crate::digest::{
 };
 use crate::event::Event;
 use crate::gate::session::{Holder, Session};
-use crate::id::{CeremonyId, ChallengeId, ChangeId, PasskeyId, SendId, SessionId, ShareId, UserId};
+use crate::id::{
+    BrowserId, CeremonyId, ChallengeId, ChangeId, PasskeyId, SendId, SessionId, ShareId, UserId,
+};
 use crate::secret::{Sealed, Secret};
 use async_trait::async_trait;
 use std::sync::Arc;

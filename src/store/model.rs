@@ -2,24 +2,27 @@
 //!
 //! A failure prints the seed; put it into [`SEEDS`] to live that life again.
 
-use super::fixture::{Fixture, NOW, POLICY, REALM, WIDE, mail, proof, sms, totp};
+use super::fixture::{Fixture, NOW, POLICY, REALM, WIDE, mail, proof, sms, totp, whence};
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
     Advance, Answers, Attempt, Authority, BackupCodes, ChangeQuery, Contact, Deeds, Disable,
-    FactorKind, FactorValue, LearnedUser, NewChallenge, NewPasskey, NewShare, NewSuccess, Purpose,
-    Stage, Try, Which,
+    FactorKind, FactorValue, LearnedUser, NewBrowser, NewChallenge, NewPasskey, NewSession,
+    NewShare, NewSuccess, Purpose, Recall, Stage, Try, Which,
 };
 use crate::clock::Timestamp;
+use crate::config::model::Remember;
 use crate::entropy::{self, OsEntropy};
 use crate::event::{Event, EventKind};
 use crate::factor::passkey::Unfit;
 use crate::factor::phone::Phone;
-use crate::id::{CeremonyId, ChallengeId, FactorId, PasskeyId, SendId, SessionId, ShareId, UserId};
+use crate::id::{
+    BrowserId, CeremonyId, ChallengeId, FactorId, PasskeyId, SendId, SessionId, ShareId, UserId,
+};
 use crate::secret::Secret;
 use std::fmt::Debug;
 use std::time::Duration;
 
-const SEEDS: [u64; 5] = [2, 5, 9, 10, 11];
+const SEEDS: [u64; 5] = [2, 3, 4, 8, 9];
 const STEPS: u32 = 1_500;
 /// Steps between two full looks at both.
 const LOOK_EVERY: u32 = 5;
@@ -61,6 +64,15 @@ enum Step {
     Register(UserId, &'static str, &'static str, u32, bool),
     Answer(UserId, &'static str, PasskeyId, u32),
     Rename(UserId, PasskeyId, &'static str),
+    Remember(
+        UserId,
+        &'static str,
+        (&'static str, Option<&'static str>),
+        Option<i64>,
+    ),
+    SignIn(UserId, &'static str, &'static str, Remember),
+    Forget(UserId, BrowserId),
+    DropToken(&'static str),
     GiveBackup(UserId, u8),
     OpenWizard(&'static str, Option<UserId>, bool),
     AdvanceWizard(&'static str, Stage, Stage, Option<FactorKind>),
@@ -107,6 +119,7 @@ const WIZARDS: [&str; 2] = ["w1", "w2"];
 const WITH_VALUE: [FactorKind; 3] = [FactorKind::Sms, FactorKind::Totp, FactorKind::Email];
 const PASSKEYS: [&str; 3] = ["phone", "laptop", "key"];
 const LENGTHS: [i64; 3] = [100, 5_000, 200_000];
+const BROWSERS: [&str; 3] = ["kitchen", "desk", "library"];
 
 fn step(dice: &mut Dice) -> Step {
     // Mostly the same people with the same tokens, or no code would ever be right.
@@ -118,7 +131,7 @@ fn step(dice: &mut Dice) -> Step {
     let (user, code) = (UserId(user), dice.pick(&CODES));
     let length = [None, Some(dice.pick(&LENGTHS))][usize::from(dice.roll(2) == 0)];
     let passkey = PasskeyId(dice.small_id());
-    match dice.roll(76) {
+    match dice.roll(86) {
         0 => Step::Create(dice.pick(&NAMES)),
         1 | 2 => Step::Learn(dice.pick(&NAMES), None),
         3 | 4 => Step::PutToken(user, token, length, None),
@@ -201,6 +214,17 @@ fn step(dice: &mut Dice) -> Step {
             Step::TurnOff(user, own)
         }
         75 => Step::Rename(user, passkey, dice.pick(&PASSKEYS)),
+        76..=79 => {
+            let before = [None, Some(dice.pick(&BROWSERS))][usize::from(dice.roll(3) == 0)];
+            Step::Remember(user, token, (dice.pick(&BROWSERS), before), length)
+        }
+        80..=83 => {
+            let short = Remember::For(Duration::from_secs(3_000));
+            let remember = dice.pick(&[Remember::Forever, Remember::Forever, short]);
+            Step::SignIn(user, token, dice.pick(&BROWSERS), remember)
+        }
+        84 if dice.roll(3) == 0 => Step::Forget(user, BrowserId(dice.small_id())),
+        84 | 85 => Step::DropToken(token),
         _ => Step::Learn(dice.pick(&NAMES), Some(dice.pick(&PHONES))),
     }
 }
@@ -374,6 +398,51 @@ async fn take_passkey_step(f: &Fixture, step: Step, now: Timestamp) -> String {
     }
 }
 
+/// The steps about browsers that are remembered.
+async fn take_browser_step(f: &Fixture, step: Step, now: Timestamp) -> String {
+    let long = now.after(Duration::from_secs(20_000));
+    match step {
+        Step::Remember(user, token, (secret, before), length) => {
+            let mut challenge = f.challenge(user, token, CODES[0]);
+            challenge.expires_at = long;
+            let _ = f.store.put_challenge(challenge).await;
+            let mut attempt = f.attempt(user, token, CODES[0]);
+            for session in &mut attempt.then.sessions {
+                session.verified_at = now;
+                session.expires_at = long;
+            }
+            let until = |secs| now.after(Duration::from_secs(u64::try_from(secs).unwrap()));
+            attempt.then.remember = Some(NewBrowser {
+                digest: f.keys.browser(secret),
+                instead_of: before.map(|before| f.keys.browser(before)),
+                token: f.digest(token),
+                whence: whence(),
+                until: length.map(until),
+            });
+            said(f.store.attempt(attempt, now).await)
+        }
+        Step::SignIn(user, token, secret, remember) => {
+            let mut token = f.token(user, token);
+            token.issued_at = now;
+            let recall = Recall {
+                browser: f.keys.browser(secret),
+                remember,
+                session: NewSession {
+                    key: f.pair("signed in"),
+                    token: token.digest,
+                    user,
+                    expires_at: long,
+                    ..f.new_session(user, "")
+                },
+            };
+            said(f.store.put_token_in(token, recall, now).await)
+        }
+        Step::Forget(user, id) => said(f.store.forget_browser(user, id).await),
+        Step::DropToken(token) => said(f.store.drop_token(f.digest(token), now).await),
+        step => take_passkey_step(f, step, now).await,
+    }
+}
+
 /// The steps about factors and wizards.
 async fn take_factor_step(f: &Fixture, step: Step, now: Timestamp) -> String {
     let soon = now.after(Duration::from_secs(600));
@@ -439,7 +508,7 @@ async fn take_factor_step(f: &Fixture, step: Step, now: Timestamp) -> String {
             let digest = f.keys.success(name);
             said(f.store.spend_success(REALM, digest, token, now).await)
         }
-        step => take_passkey_step(f, step, now).await,
+        step => take_browser_step(f, step, now).await,
     }
 }
 
@@ -574,6 +643,7 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
         seen.extend(passkeys.map(|one| one.credential.expose().to_owned()));
         seen.push(format!("{factors:?}"));
         seen.push(said(f.store.backup_salt(user).await));
+        seen.push(said(f.store.browsers(user, now).await));
         let query = ChangeQuery {
             kinds: FactorKind::ALL.to_vec(),
             is_enabled: None,
@@ -598,7 +668,7 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
 }
 
 /// Answers that a life must have heard to prove anything.
-const TELLING: [&str; 12] = [
+const TELLING: [&str; 13] = [
     "has_enrolled: true",
     "factor: Totp, has_enrolled: false",
     "factor: BackupCode",
@@ -611,6 +681,7 @@ const TELLING: [&str; 12] = [
     "Wrong { left: None }",
     "Blocked(Locked)",
     "Some(Holder",
+    "Some(Session",
 ];
 
 /// Lives with this seed; returns how often each of [`TELLING`] was heard.

@@ -181,6 +181,22 @@ async function withoutScript(open) {
   await person.sees('no-script', /Error/);
 }
 
+/** Lets a program in that cannot show a page: by nothing but the passkey, and once. */
+async function letsAProgramIn(person, machine, usb) {
+  const page = `/.vestibule/device?code=${await ask('client')}`;
+  await person.goto(page);
+  await person.sees('program', 'Let this program in?');
+  await machine.verifies(usb, false);
+  await person.button('Passkey').click();
+  await says(person, 'Nothing was confirmed');
+  await machine.verifies(usb, true);
+  await person.leads(() => person.button('Passkey').click());
+  await person.sees('program-in', 'The program is in');
+  same(await ask('is-in'), true, 'the program is let in');
+  await person.goto(page);
+  await person.page.getByRole('alert').waitFor();
+}
+
 /** Takes one away: the other goes on. */
 async function removes(person) {
   await person.goto(PAGE);
@@ -199,6 +215,7 @@ await walk('passkeys', async (open) => {
   await passes(person);
   await unverified(person, machine, usb);
   await copied(person, machine, usb);
+  await letsAProgramIn(person, machine, usb);
   await removes(person);
   await passes(person);
   await elsewhere(open);

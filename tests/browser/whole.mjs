@@ -149,7 +149,7 @@ async function firstFactor(person) {
   await person.sees('20-phone', 'Set up text messages');
   await person.field('Mobile number').fill('12');
   await person.leads(() => person.button('Send code').click());
-  await person.sees('21-no-phone');
+  await person.sees('21-no-phone', 'Error: Set up text messages');
   await person.field('Mobile number').fill('+45 20 65 43 21');
   await person.leads(() => person.button('Send code').click());
   await person.sees('22-phone-code', 'Set up text messages');

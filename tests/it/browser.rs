@@ -29,15 +29,71 @@ async fn the_second_factor_is_passed_on_the_challenge_page() {
         .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passkeys_are_registered_used_and_removed() {
     let site = Site::accounts_with(|setup| setup).await;
-    site.gateway.add_user("anna", PASSWORD, PHONE);
+    let gateway = &site.gateway;
+    gateway.add_user("anna", PASSWORD, PHONE);
+    let token = gateway.sign_in("anna", PASSWORD, "sync").await;
+    let asks = || gateway.get("/hello.txt", &token, "sync");
     Walk::new("passkeys", &site)
+        .fact("phone", PHONE)
+        .fact("password", secret(PASSWORD))
+        .answer("client", |_| json!(now(user_code(asks()))))
+        .answer("is-in", |_| {
+            let answer = now(asks().send()).expect("answer");
+            json!(answer.status() == 200)
+        })
+        .run()
+        .await;
+}
+
+#[tokio::test]
+async fn a_browser_is_remembered_until_it_is_forgotten() {
+    let site = Site::accounts_with(|setup| {
+        setup.with(
+            "require: two_factor",
+            "require: two_factor\n    remember: 30d",
+        )
+    })
+    .await;
+    site.gateway.add_user("anna", PASSWORD, PHONE);
+    Walk::new("remember", &site)
         .fact("phone", PHONE)
         .fact("password", secret(PASSWORD))
         .run()
         .await;
+}
+
+#[tokio::test]
+async fn factors_are_set_up_by_message_and_mail_and_changed_by_whoever_passes_again() {
+    let mails = Smtpd::start(&[]);
+    let email = format!(
+        "sudo: 6s\ndelivery:\n  email: {{smtp: \"smtp://127.0.0.1:{}\", from: files@files.example}}",
+        mails.port
+    );
+    let site = Site::accounts_with(|setup| {
+        setup.with("delivery:", &email).with(
+            "dialects: [iogates]",
+            "dialects: [iogates]\n    self_enrolment: true",
+        )
+    })
+    .await;
+    let mut walk = Walk::new("enrol", &site)
+        .fact("password", secret(PASSWORD))
+        .fact("sudo", 6)
+        .mail(&mails);
+    for (user, number) in [("nora", "+45 20 65 43 21"), ("otto", "+45 20 65 43 22")] {
+        site.gateway.add_user_with(user, PASSWORD, &[]);
+        let mail = format!("{user}@example.org");
+        walk = walk.fact(user, json!({"user": user, "to": number, "mail": mail}));
+    }
+    walk.run().await;
+}
+
+/// What comes of it, for an answer of a walk.
+fn now<T>(work: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }
 
 /// The code that a refused client is told.

@@ -26,6 +26,7 @@ mod packages;
 mod pages;
 mod protocols;
 mod races;
+mod remember;
 mod rules;
 mod shares;
 mod timing;

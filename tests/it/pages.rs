@@ -6,20 +6,20 @@ use std::collections::HashSet;
 use tokio::task::JoinSet;
 
 /// A browser, as far as pages can tell: it keeps cookies, and says that it navigates.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     gateway: &'a Gateway,
-    cookies: Vec<(String, String)>,
+    pub(crate) cookies: Vec<(String, String)>,
 }
 
 impl<'a> Browser<'a> {
-    fn new(gateway: &'a Gateway) -> Self {
+    pub(crate) fn new(gateway: &'a Gateway) -> Self {
         Self {
             gateway,
             cookies: Vec::new(),
         }
     }
 
-    fn cookie(&self, name: &str) -> Option<&str> {
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         let mut all = self.cookies.iter();
         let (_, value) = all.find(|(known, _)| known == name)?;
         Some(value)
@@ -45,13 +45,13 @@ impl<'a> Browser<'a> {
         answer
     }
 
-    async fn get(&mut self, path: &str) -> Response {
+    pub(crate) async fn get(&mut self, path: &str) -> Response {
         let request = self.gateway.http.get(self.gateway.url(path));
         self.send(request).await
     }
 
     /// Sends a form of the page at this address.
-    async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
+    pub(crate) async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
         let page = self.get(path).await.text().await.expect("a page");
         let digest = form_of(&page);
         let mut all = vec![("form", digest.as_str())];
@@ -75,7 +75,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-fn location(answer: &Response) -> String {
+pub(crate) fn location(answer: &Response) -> String {
     assert_eq!(answer.status(), 303);
     let location = answer.headers()["location"].to_str();
     location.expect("text").to_owned()

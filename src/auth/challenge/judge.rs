@@ -45,11 +45,12 @@ impl Judge {
         let was_locked = self.is_locked(user, now).await;
         let disabled = attempt.then.disable;
         let is_for_client = attempt.grant.is_some();
+        let is_to_remember = attempt.then.remember.is_some();
         let usual = usual_of(&attempt);
         let wrong = wrong_of(&attempt.tries);
         match self.store.attempt(attempt, now).await? {
             Attempted::Right(passed) => {
-                self.passed(&passed, disabled, is_for_client);
+                self.passed(&passed, disabled, (is_for_client, is_to_remember));
                 Ok(passed)
             }
             Attempted::Wrong { left } => {
@@ -83,16 +84,23 @@ impl Judge {
         }
     }
 
-    fn passed(&self, passed: &Passed, disabled: Option<FactorKind>, is_for_client: bool) {
+    fn passed(
+        &self,
+        passed: &Passed,
+        disabled: Option<FactorKind>,
+        (is_for_client, is_to_remember): (bool, bool),
+    ) {
         let emit = |kind, detail: &str| self.asker.emit(&*self.events, kind, detail);
         let factor = passed.factor.as_str();
         if passed.has_enrolled {
             emit(EventKind::Enrolled, factor);
         }
-        match is_for_client {
-            true => emit(EventKind::Verified, &format!("{factor} for a client")),
-            false => emit(EventKind::Verified, factor),
-        }
+        let what_for = match is_for_client {
+            true => " for a client",
+            false if is_to_remember && passed.factor.can_be_remembered() => " and remembered",
+            false => "",
+        };
+        emit(EventKind::Verified, &format!("{factor}{what_for}"));
         if let Some(disabled) = disabled {
             emit(EventKind::Disabled, disabled.as_str());
         }

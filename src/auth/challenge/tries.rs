@@ -1,6 +1,6 @@
 //! What a typed code may be.
 
-use super::{Accept, Typed, VerifyError};
+use super::{Accept, VerifyError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{FactorValue, Purpose, StoreError, Try};
 use crate::auth::{Auth, Caller, subject};
@@ -20,12 +20,13 @@ impl Auth {
     pub(super) async fn tries(
         &self,
         caller: &Caller,
-        typed: &Typed<'_>,
+        accept: Accept,
+        typed: &str,
     ) -> Result<Vec<Try>, VerifyError> {
-        let (enrolment, factor) = match typed.accept {
+        let (enrolment, factor) = match accept {
             Accept::Backup => {
                 return Ok(vec![
-                    self.try_backup(caller.holder.user, caller.address, typed.code)
+                    self.try_backup(caller.holder.user, caller.address, typed)
                         .await?,
                 ]);
             }
@@ -34,7 +35,7 @@ impl Auth {
             Accept::FactorOrEnrolment => (caller.may_confirm(), true),
             Accept::Factor => (false, true),
         };
-        let code = one_time::normalise(typed.code).ok_or(VerifyError::Malformed)?;
+        let code = one_time::normalise(typed).ok_or(VerifyError::Malformed)?;
         let bound_to = Binding::from(caller.pair);
         let mut tries = Vec::new();
         if enrolment {

@@ -1,5 +1,7 @@
 //! Passkeys through the use cases: whose they are, where they count, and what their answers do.
 
+mod clients;
+
 use super::*;
 use crate::auth::Standing;
 use crate::auth::challenge::{Accept, StartError, Typed};
@@ -27,6 +29,7 @@ fn becomes(caller: &Caller) -> Becomes {
     Becomes {
         pair: caller.pair,
         device_label: None,
+        remember: None,
     }
 }
 

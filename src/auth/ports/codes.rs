@@ -1,6 +1,7 @@
 //! Challenges, the limits on sending them, and the one step that judges a code and does what it is
 //! good for.
 
+use super::browsers::NewBrowser;
 use super::factors::{FactorKind, FactorValue};
 use super::passkeys::{Answer, Answers, NewPasskey, Proof};
 use super::{Stored, Subjects, Token, async_trait};
@@ -229,6 +230,9 @@ pub struct Deeds {
     pub disable: Option<FactorKind>,
     /// A success token to be issued.
     pub success: Option<NewSuccess>,
+    /// A browser to be remembered for the user, if the factor whose code was right can be
+    /// ([`Factor::can_be_remembered`]).
+    pub remember: Option<NewBrowser>,
 }
 
 /// What a person recognises a session by. Sealed in the store.

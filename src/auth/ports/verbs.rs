@@ -70,6 +70,11 @@ macro_rules! store_verbs {
                 fn ceremony(bound_to: Binding, purpose: Purpose, now: Timestamp) -> Option<Ceremony>;
                 fn rename_passkey(user: UserId, id: PasskeyId, name: &str) -> bool;
             }
+            Browsers {
+                fn put_token_in(token: Token, recall: Recall, now: Timestamp) -> Option<Session>;
+                fn browsers(user: UserId, now: Timestamp) -> Vec<Browser>;
+                fn forget_browser(user: UserId, id: BrowserId) -> bool;
+            }
             Wizards {
                 fn open_wizard(wizard: Wizard, opener: SubjectDigest, now: Timestamp) -> ();
                 fn wizard(digest: WizardDigest, now: Timestamp) -> Option<Wizard>;

@@ -3,6 +3,7 @@
 //! A lifter returns `None` for what it has reported; the caller goes on with the rest. Nothing that
 //! [`super::de`] has reported is reported again.
 
+mod background;
 mod delivery;
 mod identities;
 mod issuers;

@@ -25,6 +25,7 @@ impl Lift<'_> {
             self.references(raw, route, at);
             self.warn_of_no_success_tokens(raw, route, at);
             self.takes_passwords(raw, route, at);
+            self.remembers_own(raw, route, at);
             let is_own = is_of_accounts(raw, route);
             let route = self.route(route, raw.tokens.algorithm, at);
             lifted.push(
@@ -58,6 +59,7 @@ impl Lift<'_> {
         let credentials = self.credentials(&raw.credentials, at.key("credentials"));
         let dialects = self.dialects(&raw.dialects, at.key("dialects"));
         let rules = self.rules(raw, at);
+        let background = self.background(&raw.background, at.key("background"));
         let at_region = at.key("phone_region");
         let region = raw.phone_region.as_deref();
         let phone_region = region.and_then(|text| self.checked(syntax::country(text), at_region));
@@ -78,6 +80,8 @@ impl Lift<'_> {
             dialects,
             rules: rules?,
             require,
+            background: background?,
+            remember: self.remember(raw.remember, at.key("remember")),
             self_enrolment: raw.self_enrolment,
             phone_region,
             forward: forward?,
@@ -408,7 +412,11 @@ impl Lift<'_> {
     }
 
     /// The items of a list that may be left out (it then matches everything), but not left empty.
-    fn some<'r>(&mut self, raw: Option<&'r [String]>, at: At<'_>) -> Option<&'r [String]> {
+    pub(super) fn some<'r>(
+        &mut self,
+        raw: Option<&'r [String]>,
+        at: At<'_>,
+    ) -> Option<&'r [String]> {
         match raw {
             Some([]) if self.is_incomplete(at) => None,
             Some([]) => {
@@ -423,7 +431,7 @@ impl Lift<'_> {
         }
     }
 
-    fn rule_path(&mut self, text: &str, at: At<'_>) -> Option<String> {
+    pub(super) fn rule_path(&mut self, text: &str, at: At<'_>) -> Option<String> {
         if text.contains('*') {
             self.error(
                 at,
@@ -481,7 +489,7 @@ impl Lift<'_> {
 }
 
 /// Whether the route's users sign in at Vestibule's own page.
-fn is_of_accounts(raw: &raw::Config, route: &raw::Route) -> bool {
+pub(super) fn is_of_accounts(raw: &raw::Config, route: &raw::Route) -> bool {
     let identities = raw.identities.as_ref();
     let identity = route.identity.as_ref().zip(identities);
     let identity = identity.and_then(|(name, all)| all.get(name));

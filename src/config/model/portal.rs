@@ -206,12 +206,19 @@ impl OwnCookie {
         tls: "__Host-vestibule_token",
         plain: "vestibule_token",
     };
+    /// By which a browser is remembered.
+    pub const BROWSER: Self = Self {
+        tls: "__Host-vestibule_browser",
+        plain: "vestibule_browser",
+    };
     /// All their names.
-    pub const NAMES: [&str; 4] = [
+    pub const NAMES: [&str; 6] = [
         Self::DEVICE.tls,
         Self::DEVICE.plain,
         Self::TOKEN.tls,
         Self::TOKEN.plain,
+        Self::BROWSER.tls,
+        Self::BROWSER.plain,
     ];
 
     /// Its name: over TLS one that a browser takes from this very host alone (RFC 6265bis, `__Host-`).

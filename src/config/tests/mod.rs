@@ -1,5 +1,6 @@
 //! Whole files: the environment of the tests, and the smallest good file to break.
 
+mod background;
 mod faults;
 mod files;
 mod good;

@@ -34,6 +34,52 @@ async fn a_session_idles_out_unless_it_is_seen() {
 }
 
 #[tokio::test]
+async fn polling_is_let_through_and_keeps_no_session_from_idling_out() {
+    let world = World::new();
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    let used = world.asks("t", None);
+    let polled = Question {
+        is_background: true,
+        ..used
+    };
+    assert!(is_session(world.decide(&polled).await), "from the store");
+    world.clock.advance(999);
+    assert!(is_session(world.decide(&polled).await), "from memory");
+    assert_eq!(world.gate.take_seen(), []);
+    world.clock.advance(1);
+    assert!(needs_second_factor(world.decide(&polled).await, false));
+    assert!(needs_second_factor(world.decide(&used).await, false));
+}
+
+#[tokio::test]
+async fn use_beside_polling_counts() {
+    let world = Arc::new(World::new());
+    world.holds("t", ANN, None, None);
+    world.session(1, "t", None, ANN);
+    world.clock.advance(900);
+    // Whoever flies to the store for all of them may be one that polls.
+    let asking: Vec<_> = (0..50)
+        .map(|n| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move {
+                let question = Question {
+                    is_background: n != 30,
+                    ..world.asks("t", None)
+                };
+                assert!(is_session(world.decide(&question).await));
+            })
+        })
+        .collect();
+    for asked in asking {
+        asked.await.unwrap();
+    }
+    world.clock.advance(999);
+    assert!(world.asks_memory("t", None));
+    assert_eq!(world.gate.take_seen().len(), 1);
+}
+
+#[tokio::test]
 async fn what_idled_here_but_was_seen_elsewhere_is_live() {
     let world = World::new();
     world.holds("t", ANN, None, None);
@@ -203,6 +249,8 @@ async fn the_last_sighting_under_a_short_word_is_not_lost() {
     *world.script.fresh_for.lock().unwrap() = Some(Duration::from_secs(1));
     world.holds("t", ANN, None, None);
     world.session(1, "t", None, ANN);
+    // In the second of its verification, it is no news.
+    world.clock.advance(1);
     assert!(is_session(world.decide(&world.asks("t", None)).await));
     let seen_at = world.now();
     world.clock.advance(2);

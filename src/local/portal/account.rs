@@ -11,13 +11,15 @@ use super::page::{self, Frame, Moment};
 use super::said::{self, Alert, Halt, Stop};
 use super::visitor::{here, step_up};
 use super::{enrol_url, with_return};
+use crate::auth::browsers::OwnBrowser;
 use crate::auth::enrol::{EnrolError, Removed};
 use crate::auth::ports::{FactorKind, FactorSet};
 use crate::auth::sessions::{OwnSession, SessionsError};
 use crate::auth::{Caller, Settings, Standing};
 use crate::clock::Timestamp;
 use crate::gate::session::Factor;
-use crate::id::SessionId;
+use crate::id::{BrowserId, SessionId};
+use crate::secret::Secret;
 use askama::Template;
 use http::{Method, StatusCode};
 
@@ -33,6 +35,7 @@ struct Page<'a> {
     done: Option<Sentence>,
     alert: Option<Sentence>,
     sessions: Vec<Row>,
+    browsers: Vec<BrowserRow>,
     factors: Vec<FactorLine>,
     /// There is a factor, in the list or a passkey.
     has_factor: bool,
@@ -54,6 +57,17 @@ struct Row {
     address: Option<String>,
     verified_at: Moment,
     last_seen_at: Moment,
+}
+
+/// A browser that is remembered.
+struct BrowserRow {
+    id: BrowserId,
+    client: String,
+    is_current: bool,
+    factor: Sentence,
+    address: String,
+    verified_at: Moment,
+    until: Option<Moment>,
 }
 
 /// A second factor.
@@ -82,6 +96,7 @@ fn done_key(name: &str) -> Option<&'static str> {
     Some(match name {
         "session" => "account-done-session",
         "others" => "account-done-others",
+        "forgotten" => "account-done-forgotten",
         "removed" => "account-done-removed",
         _ => return None,
     })
@@ -125,9 +140,10 @@ impl Local {
         let done = match visit.field("action")?.as_str() {
             "end" => self.end_one(visit, &member).await,
             "end-others" => self.end_others(visit, &member).await,
+            "forget" => self.forget_one(visit, &member).await,
             "remove" => self.remove_factor(visit, &member).await,
             _ => {
-                let text = "`action` must be `end`, `end-others` or `remove`";
+                let text = "`action` must be `end`, `end-others`, `forget` or `remove`";
                 return Err(Stop::malformed(&text));
             }
         };
@@ -157,6 +173,16 @@ impl Local {
         Ok("others")
     }
 
+    async fn forget_one(&self, visit: &Visit<'_>, member: &Caller) -> Result<&'static str, Halt> {
+        // What is no number is nobody's browser.
+        let id = visit.field("browser")?.parse().unwrap_or(-1);
+        match self.auth.forget_browser(member, BrowserId(id)).await {
+            // Whoever asks twice has what they want.
+            Ok(()) | Err(SessionsError::NotFound) => Ok("forgotten"),
+            Err(error) => Err(session_halt(error, visit)),
+        }
+    }
+
     async fn remove_factor(
         &self,
         visit: &Visit<'_>,
@@ -178,11 +204,15 @@ impl Local {
         member: &Caller,
         alert: Option<Alert>,
     ) -> Result<Reply, Stop> {
-        let own = self.auth.own_sessions(member).await;
-        let own = own.map_err(|error| match error {
+        let unseen = |error| match error {
             SessionsError::NotVerified => step_up(visit.call, false),
             SessionsError::NotFound | SessionsError::Unavailable => Stop::Unavailable,
-        })?;
+        };
+        let own = self.auth.own_sessions(member).await.map_err(unseen)?;
+        let secret = cookie::browser(visit.call);
+        let secret = secret.as_ref().map(Secret::expose);
+        let browsers = self.auth.own_browsers(member, secret).await;
+        let browsers = browsers.map_err(unseen)?;
         let factors = self.auth.factors(member.holder.user).await?;
         let (words, now) = (visit.frame.words(), self.auth.clock.now());
         let done = Fields::query(visit.call);
@@ -198,6 +228,7 @@ impl Local {
                 .and_then(|name| Some(words.say(done_key(&name)?))),
             alert: alert.map(|alert| alert.text(words)),
             sessions: own.iter().map(|own| row(words, own, now)).collect(),
+            browsers: browsers.iter().map(|own| browser(words, own)).collect(),
             missing: FactorKind::ALL
                 .into_iter()
                 .any(|kind| factors.of(kind).is_none() && can_be_sent(kind, &settings)),
@@ -241,6 +272,19 @@ fn row(words: Words, own: &OwnSession, now: Timestamp) -> Row {
             true => now,
             false => session.last_seen_at,
         }),
+    }
+}
+
+fn browser(words: Words, own: &OwnBrowser) -> BrowserRow {
+    let browser = &own.browser;
+    BrowserRow {
+        id: browser.id,
+        client: client_words(words, Some(&browser.whence.client)),
+        is_current: own.is_current,
+        factor: words.say(factor_key(browser.factor)),
+        address: browser.whence.address.to_string(),
+        verified_at: Moment(browser.verified_at),
+        until: browser.until.map(Moment),
     }
 }
 

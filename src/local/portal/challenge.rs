@@ -13,6 +13,7 @@ use super::challenge_url;
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
+use super::pass::{asks_to_remember, can_be_remembered};
 use super::passkey::Place;
 use super::said::{self, Alert, Halt, Stop};
 use super::visitor::{Arrival, Device};
@@ -20,6 +21,7 @@ use crate::auth::challenge::{Accept, Outlook, Sent, VerifyError};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::FactorKind;
 use crate::auth::{Caller, Standing};
+use crate::config::model::Remember;
 use crate::factor::{backup, totp};
 use askama::Template;
 use http::{Method, StatusCode};
@@ -45,7 +47,16 @@ struct Page<'a> {
     ways: &'a [Way],
     /// What is said to whoever has passkeys, but none for this host.
     elsewhere: Option<Sentence>,
+    /// What is offered to whoever wants the browser to be remembered.
+    remember: Option<Tick>,
     view: View<'a>,
+}
+
+/// A box that can be ticked.
+pub(super) struct Tick {
+    pub(super) label: Sentence,
+    /// It was, when the form was sent before.
+    pub(super) is_on: bool,
 }
 
 /// What the visitor can pass with.
@@ -175,7 +186,7 @@ pub(super) fn ways(outlook: &Outlook, place: &Place) -> Vec<Way> {
 }
 
 /// The other hosts that the visitor has passkeys for.
-fn elsewhere(outlook: &Outlook, place: &Place) -> Option<String> {
+pub(super) fn elsewhere(outlook: &Outlook, place: &Place) -> Option<String> {
     let passkeys = outlook.factors.passkeys.iter();
     let others = passkeys.filter(|one| !place.offers(one));
     let hosts: BTreeSet<_> = others.map(|one| one.host.as_str()).collect();
@@ -248,9 +259,27 @@ impl Local {
     async fn confirm_code(&self, asked: &Asked<'_>, accept: Accept) -> Result<Reply, Halt> {
         let (call, arrival) = (asked.visit.call, &asked.arrival);
         let code = asked.visit.field("code")?;
-        let passed = self.pass(call, arrival, &asked.caller, &code, accept).await;
+        let onward = self.goes_on_remembered(asked.visit, arrival, &asked.caller)?;
+        let typed = (accept, code.as_str());
+        let passed = self.pass(call, arrival, &asked.caller, onward, typed).await;
         let passed = passed.map_err(|error| alert(accept, error))?;
         Ok(self.renamed(call, said::go_to(&arrival.return_to), &passed))
+    }
+
+    /// What is said of remembering, where it can be asked for.
+    fn remembering(&self, asked: &Asked<'_>) -> Option<Tick> {
+        let (visit, frame) = (asked.visit, &asked.visit.frame);
+        let can_be = can_be_remembered(visit.call, &asked.arrival, &asked.caller);
+        let label = match visit.call.route.config.remember {
+            Remember::Never => return None,
+            Remember::For(span) => {
+                let span = frame.words().period(span.as_secs());
+                frame.say("challenge-remember").with("span", span)
+            }
+            Remember::Forever => frame.say("challenge-remember-forever"),
+        };
+        let is_on = asks_to_remember(visit).unwrap_or(false);
+        can_be.then_some(Tick { label, is_on })
     }
 
     fn shown(&self, asked: &Asked<'_>, outlook: &Outlook, alert: Option<Alert>) -> Reply {
@@ -274,6 +303,7 @@ impl Local {
             why: frame.say("challenge-why").with("service", frame.name()),
             ways: &passing.ways,
             elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
+            remember: self.remembering(asked),
             view: passing.view,
         };
         page::shown(asked.visit, alert, page::STEP_UP, &page)
@@ -398,6 +428,10 @@ mod tests {
                 why: frame.say("challenge-why").with("service", frame.name()),
                 ways: &[message.clone(), Way::Backup, Way::Passkey],
                 elsewhere: None,
+                remember: Some(Tick {
+                    label: frame.say("challenge-remember-forever"),
+                    is_on: true,
+                }),
                 view,
             };
             let html = page.render().unwrap();

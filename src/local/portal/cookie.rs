@@ -1,12 +1,15 @@
-//! The two cookies of the pages: the device, which tells browsers apart, and the token of whoever has
-//! signed in here. Neither is readable by scripts, neither is forwarded.
+//! The cookies of the pages: the device, which tells browsers apart, the token of whoever has signed in
+//! here, and the secret by which a browser is remembered. None is readable by scripts, none is forwarded.
 
 use super::super::{Call, Local, Reply, encode};
 use super::said::Stop;
-use crate::config::model::OwnCookie;
+use crate::auth::ports::COOKIE_LIFETIME_MAX;
+use crate::config::model::{OwnCookie, Remember};
 use crate::entropy;
 use crate::identity::{credential, device};
+use crate::secret::Secret;
 use http::header::SET_COOKIE;
+use std::time::Duration;
 
 impl Local {
     /// The name of a browser that has none yet.
@@ -49,7 +52,30 @@ pub(super) fn set_token(reply: Reply, call: &Call, token: &str, secs: u64) -> Re
     set(reply, call, OwnCookie::TOKEN, token, secs)
 }
 
-/// Takes both away.
+/// The secret by which this browser is remembered; `None` too if it is there twice, or is none of ours.
+pub(super) fn browser(call: &Call) -> Option<Secret> {
+    let head = call.head();
+    let secret = device::browser_cookie(&head).ok()??;
+    device::is_device(secret).then(|| Secret::new(secret))
+}
+
+/// Leaves the secret of a browser that is remembered with it.
+pub(super) fn set_browser(reply: Reply, call: &Call, secret: &Secret) -> Reply {
+    let kept = match call.route.config.remember {
+        Remember::Never => Duration::ZERO,
+        Remember::For(span) => span.min(COOKIE_LIFETIME_MAX),
+        Remember::Forever => COOKIE_LIFETIME_MAX,
+    };
+    set(
+        reply,
+        call,
+        OwnCookie::BROWSER,
+        secret.expose(),
+        kept.as_secs(),
+    )
+}
+
+/// Takes away what belongs to a sign-in. A browser stays remembered.
 pub(super) fn clear(reply: Reply, call: &Call) -> Reply {
     let reply = set_device(reply, call, "", 0);
     set_token(reply, call, "", 0)

@@ -9,10 +9,11 @@ use super::super::decode::Fields;
 use super::super::offer::PAGE;
 use super::super::{Local, Reply};
 use super::account::client_words;
-use super::challenge::{Passing, View, Way, alert, ways};
+use super::challenge::{Passing, Tick, View, Way, alert, elsewhere, ways};
 use super::form::Visit;
 use super::language::Sentence;
 use super::page::{self, Frame};
+use super::passkey;
 use super::said::{self, Alert, Halt, Notice, Stop};
 use crate::auth::challenge::Accept;
 use crate::auth::grants::{self, GrantError};
@@ -45,8 +46,10 @@ struct Page<'a> {
     way_out: Option<Sentence>,
     why: Sentence,
     ways: &'a [Way],
-    /// Where there is nothing but passkeys: they are not taken here.
+    /// What is said to whoever has passkeys, but none for this host.
     elsewhere: Option<Sentence>,
+    /// Of the browser itself, nothing is remembered here.
+    remember: Option<Tick>,
     view: View<'a>,
 }
 
@@ -133,6 +136,8 @@ impl Local {
             "send" => self.send_for_client(asked).await,
             "verify" => self.let_client_in(asked, Accept::Factor).await,
             "recover" => self.let_client_in(asked, Accept::Backup).await,
+            passkey::ASK => Ok(self.ask_for_client(asked).await),
+            "passkey" => self.let_client_in_by_passkey(asked).await,
             "refuse" => self.keep_client_out(asked).await,
             _ => Err(Stop::malformed(&"`action` must be one of the page's").into()),
         }
@@ -155,6 +160,27 @@ impl Local {
         Ok(said::go_to(&done_at(asked.visit, "in")))
     }
 
+    /// What the browser in front of the user is to ask for.
+    async fn ask_for_client(&self, asked: &Asked<'_>) -> Reply {
+        let (visit, place) = (asked.visit, self.passkey_place(asked.visit));
+        let from = visit.call.address;
+        let asking = self
+            .auth
+            .ask_passkey_for_grant(&asked.grant, place.site(), from);
+        passkey::answer(visit, asking.await)
+    }
+
+    async fn let_client_in_by_passkey(&self, asked: &Asked<'_>) -> Result<Reply, Halt> {
+        let (visit, place) = (asked.visit, self.passkey_place(asked.visit));
+        let said = passkey::said(visit)?.ok_or_else(passkey::no_script)?;
+        let from = visit.call.address;
+        let approved = self
+            .auth
+            .approve_grant_by_passkey(&asked.grant, place.site(), &said, from);
+        approved.await?;
+        Ok(said::go_to(&done_at(visit, "in")))
+    }
+
     async fn keep_client_out(&self, asked: &Asked<'_>) -> Result<Reply, Halt> {
         let from = asked.visit.call.address;
         self.auth.refuse_grant(&asked.grant, from).await?;
@@ -172,10 +198,9 @@ impl Local {
         let digits = self.auth.settings.load().codes.length;
         let by = Fields::query(call);
         let by = by.text("by").ok().flatten().unwrap_or_default();
-        // A passkey answers for the browser that it is asked in.
-        let mut ways = ways(&outlook, &self.passkey_place(asked.visit));
-        ways.retain(|way| *way != Way::Passkey);
-        let has_passkeys_alone = ways.is_empty() && !outlook.factors.passkeys.is_empty();
+        let place = self.passkey_place(asked.visit);
+        let ways = ways(&outlook, &place);
+        let elsewhere = elsewhere(&outlook, &place).filter(|_| !ways.contains(&Way::Passkey));
         let passing = Passing::new(&by, ways, &outlook, (digits, alert));
         let frame = &asked.visit.frame;
         let page = Page {
@@ -186,7 +211,8 @@ impl Local {
             way_out: passing.way_out(frame),
             why: frame.say("device-why"),
             ways: &passing.ways,
-            elsewhere: has_passkeys_alone.then(|| frame.say("device-passkey")),
+            elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
+            remember: None,
             view: passing.view,
         };
         Ok(page::shown(asked.visit, alert, page::STEP_UP, &page))

@@ -313,8 +313,10 @@ impl Local {
             let alert = Alert::new(StatusCode::NOT_FOUND, "enrol-over");
             return self.setup_page(setup, Some(alert), "").await;
         }
-        let accept = Accept::Enrolment;
-        match self.pass(call, &setup.arrival, caller, &code, accept).await {
+        let onward_as = self.goes_on_as(call, &setup.arrival)?;
+        let typed = (Accept::Enrolment, code.as_str());
+        let passing = self.pass(call, &setup.arrival, caller, onward_as, typed);
+        match passing.await {
             Ok(passed) => {
                 let onward = onward(setup.visit);
                 let onward = match passed.verified.passed.backup_codes_left {

@@ -105,6 +105,15 @@ impl Words {
         }
     }
 
+    /// A time as it was set: `30 days`. What is no whole number of days is told as [`Words::span`] does.
+    pub(super) fn period(self, secs: u64) -> Sentence {
+        const DAY: u64 = 24 * 60 * 60;
+        match secs {
+            DAY.. if secs.is_multiple_of(DAY) => self.say("page-days").with("count", secs / DAY),
+            _ => self.span(secs),
+        }
+    }
+
     /// A time to wait: whole minutes and hours are rounded up, since too early would be refused.
     pub(super) fn span(self, secs: u64) -> Sentence {
         let (key, count) = match secs {

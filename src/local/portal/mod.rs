@@ -10,7 +10,8 @@
 //!    and its line in [`Local::portal_page`]. A [`Visit`] has the call, the frame and the form's fields;
 //!    a POST is checked (origin, CSRF) before it gets there. `self.member(visit, Standing::Sudo)` says
 //!    who visits, or leads them to where they can show more.
-//! 3. A template that extends `base.html`, with the [`Frame`] as its field `t`. Each form posts to
+//! 3. A template that extends `base.html`, with the [`Frame`] as its field `t`; where it can show an alert, its
+//!    title is `{{ t.titled(t.say("…"), alert.is_some()) }}`. Each form posts to
 //!    `t.at("/.vestibule/…")` with `<input type="hidden" name="form" value="{{ t.form }}">`. After a
 //!    change: `said::go_to(…)` (303), not a page. [`page::html`] makes the answer.
 //! 4. `locales/*/<page>.ftl` in all five languages, keys `<page>-…`, its name in `language.rs`. Words are

@@ -68,6 +68,15 @@ impl<'a> Frame<'a> {
         self.words.say(key)
     }
 
+    /// A page's title, which says so where something went wrong: it is what is read out first.
+    pub(super) fn titled(&self, title: impl std::fmt::Display, is_wrong: bool) -> String {
+        let title = title.to_string();
+        match is_wrong {
+            true => self.say("page-error").with("title", title).to_string(),
+            false => title,
+        }
+    }
+
     /// The language's tag.
     pub(super) fn language(&self) -> &'static str {
         self.words.tag()

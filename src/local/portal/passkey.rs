@@ -121,7 +121,7 @@ impl Local {
     ) -> Result<Reply, Halt> {
         let (place, said) = (self.passkey_place(visit), said(visit)?);
         let said = said.ok_or_else(no_script)?;
-        let onward = self.goes_on_as(visit.call, arrival)?;
+        let onward = self.goes_on_remembered(visit, arrival, caller)?;
         let becomes = onward.becomes.clone();
         let verifying = self
             .auth
@@ -263,7 +263,7 @@ fn passkey_id(visit: &Visit<'_>) -> Result<PasskeyId, Stop> {
 }
 
 /// What the browser has answered; `None` if no script has asked it.
-fn said(visit: &Visit<'_>) -> Result<Option<Value>, Stop> {
+pub(super) fn said(visit: &Visit<'_>) -> Result<Option<Value>, Stop> {
     let said = visit.field("answer")?;
     if said.is_empty() {
         return Ok(None);
@@ -272,12 +272,12 @@ fn said(visit: &Visit<'_>) -> Result<Option<Value>, Stop> {
     said.map(Some).map_err(|error| Stop::malformed(&error))
 }
 
-fn no_script() -> Alert {
+pub(super) fn no_script() -> Alert {
     Alert::new(StatusCode::BAD_REQUEST, "passkey-no-script")
 }
 
 /// The question for a script, or a sentence for it to show.
-fn answer(visit: &Visit<'_>, asked: Result<Value, PasskeyError>) -> Reply {
+pub(super) fn answer(visit: &Visit<'_>, asked: Result<Value, PasskeyError>) -> Reply {
     match asked {
         Ok(question) => encode::json(StatusCode::OK, &question),
         Err(error) => {

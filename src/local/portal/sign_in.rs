@@ -10,9 +10,12 @@ use super::page::{self, Frame};
 use super::said::{self, Alert, Stop};
 use super::visitor::return_to;
 use super::{challenge_url, cookie, sign_in_url};
+use crate::auth::browsers::KnownBrowser;
+use crate::auth::ports::Whence;
 use crate::auth::sign_in::{SignInContext, SignedIn};
-use crate::config::model::Requirement;
+use crate::config::model::{Remember, Requirement};
 use crate::gate::Presented;
+use crate::identity::client;
 use crate::policy;
 use crate::secret::Secret;
 use askama::Template;
@@ -67,8 +70,19 @@ impl Local {
         }
         let device = self.new_device()?;
         let at = context(call, &device);
-        match self.auth.sign_in_on_page(at, username, &password).await {
-            Ok(signed_in) => Ok(self.signed_in(call, &device, &signed_in).await),
+        let known = known_browser(call);
+        let signing_in = self
+            .auth
+            .sign_in_on_page(at, username, &password, known.as_ref());
+        match signing_in.await {
+            Ok(signed_in) => {
+                let reply = self.signed_in(call, &device, &signed_in).await;
+                // Its cookie is kept anew, or it would be gone before it is forgotten.
+                Ok(match known.filter(|_| signed_in.session.is_some()) {
+                    Some(known) => cookie::set_browser(reply, call, &known.secret),
+                    None => reply,
+                })
+            }
             Err(error) => Ok(shown(visit, username, Some(error.into()))),
         }
     }
@@ -82,10 +96,28 @@ impl Local {
         if let Some(before) = cookie::token(call) {
             let _ = self.end_token(call, &before).await;
         }
-        let reply = said::go_to(&next(call));
+        let to = match signed_in.session {
+            Some(_) => return_to(call),
+            None => next(call),
+        };
+        let reply = said::go_to(&to);
         let reply = cookie::set_device(reply, call, device, self.cookie_secs());
         cookie::set_token(reply, call, token, self.cookie_secs())
     }
+}
+
+/// The browser as it may be remembered, where any is.
+fn known_browser(call: &Call) -> Option<KnownBrowser> {
+    let remember = call.route.config.remember;
+    let secret = cookie::browser(call).filter(|_| remember != Remember::Never)?;
+    Some(KnownBrowser {
+        secret,
+        remember,
+        whence: Whence {
+            address: call.address,
+            client: client::words(&call.headers),
+        },
+    })
 }
 
 /// Where the token comes from, and what it is for.

@@ -121,6 +121,7 @@ impl Site {
             success_token: None,
             path,
             destination: None,
+            is_background: false,
         };
         matches!(self.local.gate.admit(&question).await, Decision::Permit(_))
     }

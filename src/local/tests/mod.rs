@@ -8,6 +8,7 @@ mod pages;
 mod passkey;
 mod portal;
 mod refusal;
+mod remember;
 mod share;
 mod sign_in;
 mod tokens;
@@ -102,6 +103,8 @@ impl Site {
             dialects: vec![Dialect::IoGates],
             rules: Vec::new(),
             require: Requirement::TwoFactor { within: None },
+            background: Vec::new(),
+            remember: crate::config::model::Remember::Never,
             self_enrolment: false,
             phone_region: None,
             forward: Forward {

@@ -25,6 +25,7 @@ async fn of_bob_with_passkey() -> (Site, String) {
     let becomes = Becomes {
         pair: caller.pair,
         device_label: None,
+        remember: None,
     };
     let taken = world
         .auth

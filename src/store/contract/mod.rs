@@ -1,5 +1,6 @@
 //! What every engine must do: one suite, run for each of them.
 
+mod browsers;
 mod codes;
 mod enrolment;
 mod factors;

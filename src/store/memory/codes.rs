@@ -252,6 +252,11 @@ impl State {
         if let Some(success) = &then.success {
             self.success.insert(success.digest, success.clone());
         }
+        if let Some(browser) = &then.remember
+            && factor.can_be_remembered()
+        {
+            self.remember((user, factor), browser, now);
+        }
         Ok(sessions)
     }
 }

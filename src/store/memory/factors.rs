@@ -45,6 +45,7 @@ impl State {
         let row = FactorRow { id, kind, value };
         self.factors
             .insert((user, kind), KeptFactor { row, last_step });
+        self.forget_browsers_by(user, kind);
         // Codes on their way to what the kind stood on are good for nothing any more.
         for challenge in self.challenges.values_mut() {
             let is_of_kind = challenge.user == Some(user) && challenge.factor == kind;
@@ -112,6 +113,7 @@ impl State {
 
     fn forget_steps(&mut self, user: UserId) {
         self.forget_ceremonies(user);
+        self.forget_browsers(user);
         self.wizards
             .retain(|_, opened| opened.wizard.user != Some(user));
         self.success.retain(|_, success| success.user != user);

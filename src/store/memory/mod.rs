@@ -2,6 +2,7 @@
 //!
 //! One lock around plain maps; each verb takes it once, so each is one atomic step.
 
+mod browsers;
 mod codes;
 mod factors;
 mod failures;
@@ -192,6 +193,7 @@ impl Sessions for Memory {
                 return Ok(0);
             }
         }
+        state.forget_browsers_of(which);
         Ok(state.end(which, now))
     }
 

@@ -96,6 +96,10 @@ impl State {
 
     /// Removes passkeys of a user, with a line in the log for each.
     pub(super) fn remove_passkeys(&mut self, user: UserId, ids: &[PasskeyId], now: Timestamp) {
+        if !ids.is_empty() {
+            // Which of them was used, nobody knows.
+            self.forget_browsers_by(user, FactorKind::Passkey);
+        }
         for id in ids {
             self.passkeys.remove(id);
             self.log_change(user, FactorKind::Passkey, false, now);

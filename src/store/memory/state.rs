@@ -1,5 +1,6 @@
 //! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
 
+use super::browsers::KeptBrowser;
 use super::families::Kept;
 use super::grants::Waiting;
 use super::no_such;
@@ -18,7 +19,7 @@ use crate::digest::{
 };
 use crate::event::Event;
 use crate::gate::session::{Factor, Holder, Session, Terms};
-use crate::id::{PasskeyId, SendId, SessionId, ShareId, UserId};
+use crate::id::{BrowserId, PasskeyId, SendId, SessionId, ShareId, UserId};
 use crate::store::rules::{self, Ceremony, Challenge, Cutoffs, FactorRow, Window};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -34,6 +35,7 @@ pub(super) struct State {
     pub(super) factors: BTreeMap<(UserId, FactorKind), KeptFactor>,
     pub(super) passkeys: BTreeMap<PasskeyId, KeptPasskey>,
     pub(super) ceremonies: HashMap<(Binding, Purpose), Ceremony>,
+    pub(super) browsers: BTreeMap<BrowserId, KeptBrowser>,
     pub(super) backup: BTreeMap<UserId, BackupCodes>,
     /// Oldest first.
     pub(super) changes: Vec<(UserId, Change)>,
@@ -63,6 +65,7 @@ pub(super) struct LastIds {
     pub(super) wizard: i64,
     pub(super) passkey: i64,
     pub(super) ceremony: i64,
+    pub(super) browser: i64,
 }
 
 #[derive(Debug)]
@@ -314,6 +317,7 @@ impl State {
             + self.challenges.len()
             + self.wizards.len()
             + self.ceremonies.len()
+            + self.browsers.len()
             + self.grants.len()
             + self.success.len()
             + self.sends.len()
@@ -347,6 +351,7 @@ impl State {
         self.wizards
             .retain(|_, opened| opened.wizard.expires_at > now);
         self.ceremonies.retain(|_, one| one.is_open(now));
+        self.purge_browsers(now);
         self.grants
             .retain(|_, waiting| waiting.grant.expires_at > now);
         self.success.retain(|_, success| success.expires_at > now);

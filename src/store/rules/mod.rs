@@ -1,9 +1,11 @@
 //! The decisions that every engine must take alike. Pure: engines fetch the facts and act.
 
+mod browsers;
 mod factors;
 mod grants;
 mod judge;
 
+pub(super) use browsers::{BROWSERS_OF_USER_MAX, Remembered};
 pub(super) use factors::{FactorRow, changed_kinds, enrolled, may_enrol, turned_off};
 pub(super) use grants::Shown;
 pub(super) use judge::{
@@ -77,7 +79,8 @@ pub(super) fn is_whole(challenge: &NewChallenge) -> bool {
 
 /// Whether a wizard may end with these deeds without a code: it issues tokens and does nothing else.
 pub(super) fn asks_no_code(deeds: &Deeds) -> bool {
-    deeds.sessions.is_empty() && deeds.disable.is_none() && deeds.success.is_none()
+    let changes_nothing = deeds.sessions.is_empty() && deeds.disable.is_none();
+    changes_nothing && deeds.success.is_none() && deeds.remember.is_none()
 }
 
 /// Of the sessions made with a family of tokens, the one that ends last: as long is the family

@@ -1,8 +1,8 @@
 //! The step that judges a code and does what it is good for.
 
 use super::{
-    Sqlite, challenges, digest, failures, families, grants, passkeys, sessions, shares, tokens,
-    wizards,
+    Sqlite, browsers, challenges, digest, failures, families, grants, passkeys, sessions, shares,
+    tokens, wizards,
 };
 use crate::auth::lockout::{Blocked, longer};
 use crate::auth::ports::{
@@ -335,7 +335,12 @@ async fn act(
         store.turn_off(&mut *conn, user, which, now).await?;
     }
     if let Some(success) = &then.success {
-        put_success(conn, success).await?;
+        put_success(&mut *conn, success).await?;
+    }
+    if let Some(browser) = &then.remember
+        && factor.can_be_remembered()
+    {
+        browsers::remember(conn, &store.vault, (user, factor), browser, now).await?;
     }
     Ok(made)
 }

@@ -1,7 +1,7 @@
 //! The audit trail, health and housekeeping.
 
 use super::{Sqlite, failures, families, sessions};
-use crate::auth::ports::{AuditTrail, StoreError, Stored, Upkeep, Which};
+use crate::auth::ports::{AuditTrail, COOKIE_LIFETIME_MAX, StoreError, Stored, Upkeep, Which};
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
 use crate::event::Event;
@@ -77,6 +77,11 @@ impl Upkeep for Sqlite {
             ("DELETE FROM ceremonies WHERE expires_at <= ?1", now),
             ("DELETE FROM grants WHERE expires_at <= ?1", now),
             ("DELETE FROM success_tokens WHERE expires_at <= ?1", now),
+            ("DELETE FROM remembered WHERE until <= ?1", now),
+            (
+                "DELETE FROM remembered WHERE used_at <= ?1",
+                now.before(COOKIE_LIFETIME_MAX),
+            ),
             ("DELETE FROM sends WHERE at < ?1", keep.sends),
             // The newest line stays, so that the head of the feed never goes back.
             (

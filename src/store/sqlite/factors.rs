@@ -1,6 +1,6 @@
 //! The second factors of users, their backup codes, and the log of their changes.
 
-use super::{Sqlite, challenges, count, passkeys};
+use super::{Sqlite, browsers, challenges, count, passkeys};
 use crate::auth::ports::{
     BackupCodes, Change, ChangePage, ChangeQuery, Disable, Enrolled, FactorKind, FactorSet,
     FactorValue, Factors, StoreError, Stored,
@@ -102,6 +102,7 @@ impl Sqlite {
         .execute(&mut *conn)
         .await?;
         log_change(&mut *conn, user, (kind, value.is_some()), now).await?;
+        browsers::forget_kind(&mut *conn, user, kind).await?;
         challenges::void_kind(conn, user, kind).await
     }
 
@@ -142,6 +143,7 @@ impl Sqlite {
             "DELETE FROM success_tokens WHERE user_id = ?1",
             "DELETE FROM ceremonies WHERE user_id = ?1",
             "DELETE FROM grants WHERE user_id = ?1",
+            "DELETE FROM remembered WHERE user_id = ?1",
         ] {
             forget(&mut *conn, step, user).await?;
         }

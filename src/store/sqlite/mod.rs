@@ -7,6 +7,7 @@
 
 mod attempt;
 mod audit;
+mod browsers;
 mod challenges;
 mod factors;
 mod failures;

@@ -1,7 +1,7 @@
 //! Passkeys, and the ceremonies that register and ask for them.
 
 use super::factors::log_change;
-use super::{Sqlite, count, digest, hex};
+use super::{Sqlite, browsers, count, digest, hex};
 use crate::auth::ports::{
     Ceremony, FactorKind, NewCeremony, NewPasskey, Passkey, Passkeys, Proof, Purpose, StoreError,
     Stored,
@@ -187,6 +187,10 @@ pub(super) async fn remove(
     ids: &[PasskeyId],
     now: Timestamp,
 ) -> Stored<()> {
+    if !ids.is_empty() {
+        // Which of them was used, nobody knows.
+        browsers::forget_kind(&mut *conn, user, FactorKind::Passkey).await?;
+    }
     for id in ids {
         sqlx::query("DELETE FROM passkeys WHERE id = ?1 AND user_id = ?2")
             .bind(id.0)

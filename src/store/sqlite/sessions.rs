@@ -1,6 +1,6 @@
 //! Sessions and the feed of their ends.
 
-use super::{Sqlite, families};
+use super::{Sqlite, browsers, families};
 use crate::auth::ports::{
     NewSession, Revocation, SessionRow, Sessions, StoreError, Stored, Whence, Which,
 };
@@ -75,13 +75,13 @@ fn place(user: UserId) -> String {
 }
 
 /// `192.0.2.1 Firefox on Linux`, sealed: when somebody was where is nobody else's business.
-fn sealed(vault: &Vault, user: UserId, whence: &Whence) -> Stored<Vec<u8>> {
+pub(super) fn sealed(vault: &Vault, user: UserId, whence: &Whence) -> Stored<Vec<u8>> {
     let text = format!("{} {}", whence.address, whence.client);
     let sealed = vault.seal(&place(user), text.as_bytes());
     sealed.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-fn opened(vault: &Vault, user: UserId, sealed: &[u8]) -> Stored<Whence> {
+pub(super) fn opened(vault: &Vault, user: UserId, sealed: &[u8]) -> Stored<Whence> {
     const DAMAGED: StoreError = StoreError::Damaged("mark of a session");
     let plain = vault.open(&place(user), sealed).ok_or(DAMAGED)?;
     let text = std::str::from_utf8(&plain).map_err(|_| DAMAGED)?;
@@ -284,6 +284,7 @@ impl Sessions for Sqlite {
         {
             return Ok(0);
         }
+        browsers::forget_of(&mut tx, which).await?;
         let ended = end(&mut tx, which, now).await?;
         tx.commit().await?;
         Ok(ended)
