@@ -459,6 +459,7 @@ fn config() -> model::Config {
             route("rest", "*.example.net"),
         ],
         portal: model::Portal::default(),
+        traces: None,
         log: model::Log {
             json: false,
             level: "info".to_owned(),

@@ -7,6 +7,7 @@ mod issuers;
 mod jobs;
 mod learner;
 mod probe;
+mod upstreams;
 
 use crate::auth::basic::Passwords;
 use crate::auth::ports::{Store, StoreError};
@@ -19,7 +20,6 @@ use crate::digest::DigestKeys;
 use crate::edge::listen::{self, Listeners};
 use crate::edge::proxy::{Gateway, Snapshot};
 use crate::edge::sockets::{PassedError, Sockets};
-use crate::edge::upstream::RESOLVE_EVERY;
 use crate::edge::{h2, proxy};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::gate::{Gate, Witness};
@@ -30,6 +30,7 @@ use crate::observe::admin::{self, Health};
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
 use crate::observe::timed::Timed;
+use crate::observe::traces::{self, Tracer};
 use crate::operator::Operator;
 use crate::store;
 use arc_swap::ArcSwap;
@@ -40,6 +41,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use upstreams::{keep_checking, keep_resolving, unresolved};
 
 /// Why the gateway does not start. Each is a message for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,8 @@ pub enum StartError {
     Issuers(#[from] issuers::SetupError),
     #[error("the store does not answer: {0}")]
     StoreDown(#[from] StoreError),
+    #[error(transparent)]
+    Traces(#[from] traces::SetupError),
 }
 
 /// Why a new config is not taken over. Nothing has changed.
@@ -78,6 +82,8 @@ pub enum ReloadError {
     Delivery(#[from] crate::delivery::SetupError),
     #[error(transparent)]
     Issuers(#[from] issuers::SetupError),
+    #[error(transparent)]
+    Traces(#[from] traces::SetupError),
 }
 
 /// What everything else stands on.
@@ -135,7 +141,8 @@ impl App {
         )?;
         let control = listeners.control();
         let listening = listeners.local_addrs().unwrap_or_default();
-        let snapshot = Snapshot::new(config.clone(), &base.keys, None);
+        let mut snapshot = Snapshot::new(config.clone(), &base.keys, None);
+        snapshot.tracer = base.tracer(&config, None)?;
         unresolved(&snapshot).await;
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         let (proxy, lane) = proxy::build(
@@ -149,13 +156,13 @@ impl App {
         let mut beside = vec![
             tokio::spawn(jobs.clone().run(feed_from)),
             tokio::spawn(keep_resolving(Arc::clone(&snapshots))),
+            tokio::spawn(keep_checking(Arc::clone(&snapshots), base.metrics.clone())),
         ];
         let health = Arc::new(Health::new(Arc::clone(&base.store) as _));
         let admin = match config.admin.address {
             Some(at) => {
-                let stopped = stopped.clone();
                 let admin = (&base.metrics, &health);
-                Some(serve_admin(at, &mut sockets, admin, stopped, &mut beside)?)
+                Some(serve_admin(at, &mut sockets, admin, &mut beside)?)
             }
             None => None,
         };
@@ -231,11 +238,9 @@ impl App {
         let providers = providers(&config, &self.base.metrics)?;
         let before = self.issuers.load_full();
         let issuers = Issuers::new(&self.base.issuers(), &config, Some(&before))?;
-        let snapshot = Snapshot::new(
-            config.clone(),
-            &self.base.keys,
-            Some(&self.snapshots.load()),
-        );
+        let running = self.snapshots.load_full();
+        let mut snapshot = Snapshot::new(config.clone(), &self.base.keys, Some(&running));
+        snapshot.tracer = self.base.tracer(&config, running.tracer.as_ref())?;
         unresolved(&snapshot).await;
 
         listeners.apply();
@@ -261,8 +266,12 @@ impl App {
     /// Stops accepting, lets requests in flight finish, and saves what is only in memory.
     pub async fn shutdown(self) {
         self.health.drain();
+        self.base.metrics.draining();
         self.stop.send_replace(true);
         let _ = self.serving.await;
+        if let Some(tracer) = &self.snapshots.load().tracer {
+            tracer.flush().await;
+        }
         for task in &self.beside {
             task.abort();
         }
@@ -374,6 +383,22 @@ impl Base {
         }
     }
 
+    /// The tracer of a config: the running one, if nothing about it has changed.
+    fn tracer(
+        &self,
+        config: &Config,
+        running: Option<&Tracer>,
+    ) -> Result<Option<Tracer>, traces::SetupError> {
+        let Some(wanted) = &config.traces else {
+            return Ok(None);
+        };
+        if let Some(running) = running.filter(|running| running.config() == wanted) {
+            return Ok(Some(running.clone()));
+        }
+        let (clock, entropy) = (Arc::clone(&self.clock), Arc::clone(&self.entropy));
+        Tracer::start(wanted, clock, entropy, self.metrics.clone()).map(Some)
+    }
+
     fn issuers(&self) -> issuers::Base {
         issuers::Base {
             clock: Arc::clone(&self.clock),
@@ -420,9 +445,13 @@ fn providers(
     config: &Config,
     metrics: &Metrics,
 ) -> Result<Box<dyn Deliver>, crate::delivery::SetupError> {
-    let metrics = metrics.clone();
-    let observer = Arc::new(move |provider, outcome| metrics.message(provider, outcome));
-    Ok(Box::new(Providers::new(&config.delivery, observer)?))
+    let told = metrics.clone();
+    let observer = Arc::new(move |provider, outcome| told.message(provider, outcome));
+    let providers = Providers::new(&config.delivery, observer)?;
+    providers
+        .names()
+        .for_each(|name| metrics.provider_named(name));
+    Ok(Box::new(providers))
 }
 
 fn settings(config: &Config) -> Settings {
@@ -454,40 +483,19 @@ fn serve_admin(
     address: SocketAddr,
     sockets: &mut Sockets,
     (metrics, health): (&Metrics, &Arc<Health>),
-    mut stopped: watch::Receiver<bool>,
     beside: &mut Vec<JoinHandle<()>>,
 ) -> Result<SocketAddr, StartError> {
     let failed = |source| StartError::Admin { address, source };
     let listener = sockets.listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let router = admin::router(metrics.clone(), Arc::clone(health));
-    let stop = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
+    // It ends with the process: while requests in flight finish, it says that this one is draining.
     beside.push(tokio::spawn(async move {
-        if let Err(error) = admin::serve(listener, router, stop).await {
+        if let Err(error) = admin::serve(listener, router, std::future::pending()).await {
             tracing::error!(%error, "the admin listener ended");
         }
     }));
     Ok(bound)
-}
-
-/// Resolves the upstreams' names and tells which ones have no address yet.
-async fn unresolved(snapshot: &Snapshot) {
-    for name in snapshot.upstreams.resolve().await {
-        tracing::warn!(
-            server = name,
-            "the upstream's name has no address now; it is asked for again"
-        );
-    }
-}
-
-async fn keep_resolving(snapshots: Arc<ArcSwap<Snapshot>>) {
-    loop {
-        tokio::time::sleep(RESOLVE_EVERY).await;
-        let snapshot = snapshots.load_full();
-        unresolved(&snapshot).await;
-    }
 }
 
 /// Makes the config's names known to the metrics, whose labels are a closed set.
@@ -498,6 +506,7 @@ fn name_metrics(config: &Config, control: &listen::Control, metrics: &Metrics) {
     for upstream in config.upstreams.keys() {
         let _ = metrics.upstream_named(upstream);
     }
+    metrics.connections_max(config.connections.max);
     let expiries = control.expiries();
     let named: Vec<_> = expiries
         .iter()

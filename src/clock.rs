@@ -72,6 +72,13 @@ impl Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;
+
+    /// The current time in nanoseconds since the Unix epoch, for what is shown beside other programs'
+    /// times and decides nothing. By itself it is exact to the second.
+    fn unix_nanos(&self) -> u64 {
+        let secs = u64::try_from(self.now().0).unwrap_or(0);
+        secs.saturating_mul(1_000_000_000)
+    }
 }
 
 /// The system's clock.
@@ -79,16 +86,23 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the clock"
-    )]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        Timestamp(i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX))
     }
+
+    fn unix_nanos(&self) -> u64 {
+        u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
+fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// A clock that stands still until it is moved, for tests and simulation.

@@ -17,7 +17,7 @@ pub enum EventKind {
     Verified,
     /// A code, password or link was refused.
     Refused,
-    /// A counter met its lock.
+    /// A user's counter met its lock, or an address was delayed.
     Locked,
     /// Sessions were ended.
     Revoked,

@@ -15,7 +15,7 @@
 //!
 //! Beside that way stands [`operator`], the API that the command line and the admin socket share.
 //!
-//! [`clock`], [`entropy`], [`id`], [`secret`], [`digest`] and [`event`] are leaves. [`app`] puts
+//! [`clock`], [`entropy`], [`id`], [`secret`], [`digest`], [`event`] and [`steps`] are leaves. [`app`] puts
 //! concrete types together; [`cli`] starts it. `tests/tidy.rs` holds the arrows.
 //!
 //! | may use → | leaves | config | request … gate | auth | local | store, delivery, observe | edge |
@@ -66,3 +66,4 @@ pub mod entropy;
 pub mod event;
 pub mod id;
 pub mod secret;
+pub mod steps;

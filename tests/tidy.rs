@@ -13,7 +13,10 @@ const FN_LINES_MAX: usize = 70;
 /// itself, and all but the leaves may name leaves. The rows are those of `src/lib.rs` and
 /// `ARCHITECTURE.md`; change all three in one commit, with the reason.
 const ARROWS: &[(&[&str], &[&str])] = &[
-    (&["clock", "digest", "entropy", "id", "secret"], &[]),
+    (
+        &["clock", "digest", "entropy", "id", "secret", "steps"],
+        &[],
+    ),
     (&["event"], &["id"]),
     (&["config"], &[]),
     (&["factor", "request", "route"], &["config"]),
@@ -50,7 +53,9 @@ const ARROWS_OF_FILES: &[(&str, &[&str])] = &[
     ("src/identity/witness.rs", &["gate", "auth::ports"]),
 ];
 
-const LEAVES: &[&str] = &["clock", "digest", "entropy", "event", "id", "secret"];
+const LEAVES: &[&str] = &[
+    "clock", "digest", "entropy", "event", "id", "secret", "steps",
+];
 const REQUEST_TO_AUTH: &[&str] = &[
     "config", "request", "route", "identity", "policy", "factor", "gate", "auth",
 ];
@@ -87,6 +92,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("webauthn_rs_core", &["src/factor/passkey.rs"]),
     ("url", &["src/factor/passkey.rs"]),
     ("lettre", &["src/delivery/"]),
+    ("opentelemetry_proto", &["src/observe/traces/otlp.rs"]),
+    ("prost", &["src/observe/traces/otlp.rs"]),
     (
         "reqwest",
         &[
@@ -94,6 +101,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "src/app.rs",
             "src/app/",
             "src/cli/client.rs",
+            "src/observe/traces/otlp.rs",
         ],
     ),
 ];

@@ -5,6 +5,7 @@
 //! rest must meet the delay which the first ones earn.
 
 use super::crowd::Seat;
+use super::failures::FailedAt;
 use super::lockout::LockoutPolicy;
 use super::sign_in::SignInError;
 use super::{Auth, subject};
@@ -76,7 +77,11 @@ impl Auth {
     pub async fn backend_refused(&self, guess: Guess) -> Result<(), SignInError> {
         let lockout = self.settings.load().lockout;
         let failed = counted(&guess.accounts, guess.address, &lockout);
-        self.store.failed(&failed, self.clock.now()).await?;
+        let failed_at = FailedAt {
+            route: &guess.route,
+            address: guess.from,
+        };
+        self.count_failure(&failed, failed_at).await?;
         self.events.emit(Event {
             kind: EventKind::Refused,
             user: None,

@@ -23,6 +23,7 @@ use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::event::{Event, EventKind, Events};
 use crate::gate::session::Session;
+use crate::steps;
 
 /// A code is on its way.
 #[derive(Clone, Debug)]
@@ -303,7 +304,7 @@ impl Asker {
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    tokio::spawn(work).await.ok()
+    tokio::spawn(steps::carried(work)).await.ok()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! An unknown, an expired and a used user code are never told apart, and guessing them is throttled.
 
 use super::challenge::{Accept, Message, Outlook, StartError, Started, VerifyError};
+use super::failures::FailedAt;
 use super::lockout::LockoutPolicy;
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, Room, StoreError,
@@ -185,7 +186,11 @@ impl Auth {
         }
         self.look_ups.0.take(now);
         let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-        self.store.failed(&[(address, policy)], now).await?;
+        let failed_at = FailedAt {
+            route: "-",
+            address: from,
+        };
+        self.count_failure(&[(address, policy)], failed_at).await?;
         Err(GrantError::Unknown)
     }
 

@@ -8,6 +8,7 @@ pub mod challenge;
 pub mod confirm;
 pub mod crowd;
 pub mod enrol;
+mod failures;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod grants;

@@ -5,6 +5,7 @@
 //! only this recipient gets.
 
 use super::challenge::{Message, StartError, Started};
+use super::failures::FailedAt;
 use super::lockout::LockoutPolicy;
 use super::ports::{FactorKind, Purpose, Recipient, Share};
 use super::sign_in::{Grant, SignInContext, SignInError, SignedIn};
@@ -76,7 +77,12 @@ impl Auth {
             return Ok(share);
         }
         let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-        self.store.failed(&[(address, policy)], now).await?;
+        let (route, from) = (at.route, at.address);
+        let failed_at = FailedAt {
+            route,
+            address: from,
+        };
+        self.count_failure(&[(address, policy)], failed_at).await?;
         self.emit_sign_in(at, EventKind::Refused, None, "unknown share");
         Err(SignInError::Wrong)
     }

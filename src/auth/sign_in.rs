@@ -1,6 +1,7 @@
 //! Sign-in with Vestibule's own accounts.
 
 use super::browsers::KnownBrowser;
+use super::failures::FailedAt;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{StoreError, Token, User};
 use super::{Auth, subject};
@@ -189,7 +190,9 @@ impl Auth {
                 (account, LockoutPolicy::for_account(&lockout)),
                 (address, LockoutPolicy::for_address(&lockout)),
             ];
-            self.store.failed(&failed, self.clock.now()).await?;
+            let (route, address) = (at.route, at.address);
+            self.count_failure(&failed, FailedAt { route, address })
+                .await?;
             self.emit_sign_in(at, EventKind::Refused, None, "wrong password");
             return Err(SignInError::Wrong);
         };

@@ -3,6 +3,7 @@
 //! What makes one good is its digest in the store: the signature is for others, and is never looked
 //! at here. A refresh token is stored as one, so that it never passes for an access token.
 
+use super::failures::FailedAt;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{
     Born, Issue, Refreshed, Rotation, SigningAlgorithm, StoreError, Stored, Token, Whence,
@@ -370,8 +371,11 @@ impl Auth {
     ) -> Result<Exchanged, RefreshError> {
         let address = subject::address(&self.keys, at.address);
         let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
-        let now = self.clock.now();
-        self.store.failed(&[(address, policy)], now).await?;
+        let failed_at = FailedAt {
+            route: at.route,
+            address: at.address,
+        };
+        self.count_failure(&[(address, policy)], failed_at).await?;
         self.emit_refresh(at, EventKind::Refused, user, detail);
         Err(RefreshError::Invalid)
     }

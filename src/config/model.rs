@@ -39,6 +39,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     pub portal: Portal,
     pub log: Log,
+    /// Where traces go; `None`: there are none.
+    pub traces: Option<Traces>,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
 }
@@ -550,6 +552,19 @@ pub enum ForwardToken {
     Vestibule,
     /// None: the credential is removed from the request.
     Remove,
+}
+
+/// Traces for an OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traces {
+    /// Where spans are posted to (OTLP over HTTP): absolute, http or https.
+    pub url: String,
+    /// The collector's own headers.
+    pub headers: Vec<(http::HeaderName, Secret)>,
+    /// The share of requests that are traced, 0 to 1.
+    pub sample: f64,
+    /// `service.name`.
+    pub service_name: String,
 }
 
 /// The log's shape.

@@ -8,11 +8,13 @@ mod delivery;
 mod identities;
 mod portal;
 mod tokens;
+mod traces;
 
 pub(super) use delivery::{Delivery, Email, HttpSms, SmsMethod, SmsProvider, Twilio};
 pub(super) use identities::{Claims, Client, Identity, Introspection, Jwks, Jwt, Learn, PemKey};
 pub(super) use portal::{Palette, Portal};
 pub(super) use tokens::{Forward, ForwardToken, SigningAlgorithm, Tokens};
+pub(super) use traces::Traces;
 
 use super::values::{Credential, Period, Remember, SecretSource, UpstreamTls};
 use schemars::JsonSchema;
@@ -67,6 +69,7 @@ pub(super) struct Config {
     pub(super) portal: Portal,
     #[serde(default)]
     pub(super) log: Log,
+    pub(super) traces: Option<Traces>,
     /// Worker threads; 0: one for each core.
     #[serde(default)]
     pub(super) threads: u16,

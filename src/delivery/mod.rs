@@ -19,11 +19,13 @@ use crate::factor::email::EmailAddress;
 use crate::factor::one_time::Mail;
 use crate::factor::phone::Phone;
 use crate::secret::Secret;
+use crate::steps::{self, Kind, Step};
 use async_trait::async_trait;
 use outbox::Outbox;
 use sms_http::SmsHttp;
 use smtp::Smtp;
 use std::sync::Arc;
+use std::time::Instant;
 use twilio::Twilio;
 
 /// Is told (provider, outcome) of every attempt. Outcomes: `accepted`, `refused`, `unreachable`,
@@ -112,6 +114,12 @@ impl Providers {
             observer,
         })
     }
+
+    /// The labels of all providers in the metrics.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        let mail = self.email.as_ref().map(|_| SMTP);
+        self.sms.iter().map(Sms::name).chain(mail)
+    }
 }
 
 #[async_trait]
@@ -120,6 +128,7 @@ impl Deliver for Providers {
         if self.sms.is_empty() {
             return Err(DeliveryError::NotConfigured);
         }
+        let began = Instant::now();
         let place = self.outbox.place().await?;
         let (sms, observer) = (Arc::clone(&self.sms), Arc::clone(&self.observer));
         let (to, text) = (to.clone(), text.clone());
@@ -128,12 +137,15 @@ impl Deliver for Providers {
             let _place = place;
             in_order(&sms, &to, &text, &observer).await
         });
-        sending.await.unwrap_or(Err(DeliveryError::NotAccepted))
+        let sent = sending.await.unwrap_or(Err(DeliveryError::NotAccepted));
+        note(began, "send sms", &sent);
+        sent
     }
 
     async fn email(&self, to: &Secret, message: &Mail) -> Result<&'static str, DeliveryError> {
         let smtp = self.email.clone().ok_or(DeliveryError::NotConfigured)?;
         let to = EmailAddress::parse(to.expose()).map_err(|_| DeliveryError::BadRecipient)?;
+        let began = Instant::now();
         let place = self.mail_outbox.place().await?;
         let (message, observer) = (message.clone(), Arc::clone(&self.observer));
         // A task of its own, as above.
@@ -149,8 +161,23 @@ impl Deliver for Providers {
                 }
             }
         });
-        sending.await.unwrap_or(Err(DeliveryError::NotAccepted))
+        let sent = sending.await.unwrap_or(Err(DeliveryError::NotAccepted));
+        note(began, "send email", &sent);
+        sent
     }
+}
+
+/// Tells whoever traces the request how long it waited for a message, and who took it.
+fn note(began: Instant, name: &'static str, sent: &Result<&'static str, DeliveryError>) {
+    steps::note(|| Step {
+        kind: Kind::Client,
+        failed: sent.is_err(),
+        facts: sent
+            .iter()
+            .map(|provider| ("vestibule.provider", (*provider).into()))
+            .collect(),
+        ..Step::since(began, name)
+    });
 }
 
 /// Asks one provider after the other until one accepts or it would no longer be safe to go on.

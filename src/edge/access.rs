@@ -27,6 +27,7 @@ impl Gateway {
             .as_ref()
             .map_or("-", |route| route.config.name.as_str());
         self.metrics.request(route, ctx.outcome, status);
+        ctx.end_trace(ended, status);
         let request = ended.request;
         let path = match (&ctx.shown_path, &ctx.route) {
             (Some(path), _) => path,

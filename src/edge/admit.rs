@@ -20,6 +20,7 @@ use crate::observe::metrics::Outcome;
 use crate::policy;
 use crate::request::{Line, Peer, RequestHead};
 use crate::route::Route;
+use crate::steps;
 use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
@@ -131,10 +132,12 @@ impl Gateway {
             tls,
             has_body,
         };
-        if let Err(verdict) = self.decide_slowly(&asked, ctx).await {
+        ctx.begin_trace(&asked);
+        let steps = ctx.steps();
+        if let Err(verdict) = steps::within(steps.clone(), self.decide_slowly(&asked, ctx)).await {
             return verdict;
         }
-        let allowed = self.allow_sign_in(session, ctx).await;
+        let allowed = steps::within(steps, self.allow_sign_in(session, ctx)).await;
         allowed.err().unwrap_or(Verdict::Forward)
     }
 
@@ -145,6 +148,7 @@ impl Gateway {
         let began = Instant::now();
         let (decision, mounted) = self.decide_with_share(&case.question(), &case).await;
         self.metrics.gate(began.elapsed());
+        ctx.note_decision(began);
         match decision {
             Decision::Refuse(refusal) => {
                 ctx.user = user(&refusal);
@@ -188,6 +192,7 @@ impl Gateway {
             return false;
         }
         self.metrics.gate(began.elapsed());
+        ctx.note_decision(began);
         self.permitted(&case, permit, None, Outgoing::default(), asked, ctx);
         true
     }

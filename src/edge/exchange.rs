@@ -15,6 +15,7 @@ use crate::gate::Permit;
 use crate::id::UserId;
 use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
+use crate::observe::traces::Trace;
 use crate::request::Client;
 use crate::route::Route;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, EXPECT, HOST};
@@ -50,6 +51,10 @@ pub(crate) struct Ctx {
     pub(super) began: Instant,
     pub(super) asked_upstream: Option<Instant>,
     pub(super) upstream_took: Option<Duration>,
+    /// Which of the upstream's servers was asked last.
+    pub(super) server: Option<SocketAddr>,
+    /// Where there are traces.
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 /// How a permitted request is forwarded.
@@ -90,6 +95,8 @@ impl Ctx {
             began: Instant::now(),
             asked_upstream: None,
             upstream_took: None,
+            server: None,
+            trace: None,
         }
     }
 }
@@ -142,6 +149,7 @@ impl Gateway {
             device: ctx.forward.device.as_deref(),
             assertion: ctx.forward.outgoing.header(&route.config),
         };
+        ctx.tell_trace(request)?;
         headers::rewrite_request(request, &told, &upstream.config().headers)
     }
 
@@ -162,6 +170,7 @@ impl Gateway {
             if let Some(upstream) = &ctx.upstream {
                 self.metrics.upstream(upstream.name(), took);
             }
+            ctx.note_upstream(Some(status));
         }
         headers::clean_response(response)
     }
@@ -171,6 +180,7 @@ impl Gateway {
         if let Some(upstream) = &ctx.upstream {
             self.metrics.upstream(upstream.name(), None);
         }
+        ctx.note_upstream(None);
     }
 
     /// A server could not be reached: whether another one is to be tried.

@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod sockets;
 pub mod stall;
 pub mod tls;
+mod trace;
 pub mod upstream;
 pub mod watch;
 

@@ -19,7 +19,9 @@ use crate::digest::DigestKeys;
 use crate::gate::Gate;
 use crate::local::{Local, Reply};
 use crate::observe::metrics::{Metrics, Outcome};
+use crate::observe::traces::Tracer;
 use crate::route::Routes;
+use crate::steps;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -45,6 +47,8 @@ pub struct Snapshot {
     pub config: Config,
     pub routes: Routes,
     pub upstreams: Upstreams,
+    /// Where there are traces. Whoever makes a snapshot sets it.
+    pub tracer: Option<Tracer>,
 }
 
 impl Snapshot {
@@ -56,6 +60,7 @@ impl Snapshot {
             routes: Routes::new(&config, keys),
             upstreams: Upstreams::new(&config, previous.map(|previous| &previous.upstreams)),
             config,
+            tracer: None,
         }
     }
 }
@@ -127,7 +132,8 @@ impl Gateway {
         match body::collect(downstream, body::LOCAL_BYTES_MAX, limit).await {
             Ok(body) => {
                 call.body = body;
-                let reply = self.local.answer(endpoint, call).await;
+                let answer = self.local.answer(endpoint, call);
+                let reply = steps::within(ctx.steps(), answer).await;
                 self.answer(session, ctx, Outcome::Local, reply).await
             }
             Err(bad) => {
@@ -200,9 +206,12 @@ impl ProxyHttp for Phases {
             .ok_or_else(|| internal("no upstream"))?;
         ctx.tries += 1;
         ctx.asked_upstream = Some(Instant::now());
-        upstream
-            .peer(permit, self.clock.now(), ctx.forward.flow)
-            .map_err(|none| Error::because(ErrorType::HTTPStatus(503), "choosing a server", none))
+        let peer = upstream.peer(permit, self.clock.now(), ctx.forward.flow);
+        let peer = peer.map_err(|none| {
+            Error::because(ErrorType::HTTPStatus(503), "choosing a server", none)
+        })?;
+        ctx.server = peer._address.as_inet().copied();
+        Ok(peer)
     }
 
     async fn upstream_request_filter(

@@ -286,6 +286,7 @@ fn config(identity: Identity, server: String) -> model::Config {
         upstreams: BTreeMap::new(),
         routes: vec![super::head::tests::route(identity, Vec::new()).config],
         portal: model::Portal::default(),
+        traces: None,
         log: model::Log {
             json: false,
             level: "info".to_owned(),

@@ -8,6 +8,7 @@ use super::upgrade::UpgradeConnect;
 use crate::clock::Timestamp;
 use crate::config::model;
 use crate::gate::Permit;
+use crate::observe::metrics::ServerState;
 use arc_swap::ArcSwap;
 use pingora::protocols::ALPN;
 use pingora::protocols::l4::ext::TcpKeepalive;
@@ -17,9 +18,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// How often names are asked for again.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How often servers are asked for a connection.
+pub const CHECK_EVERY: Duration = Duration::from_secs(15);
 /// How long one name may take; the others do not wait for it.
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
 /// How long a server that could not be reached is left alone while others are there.
@@ -92,6 +96,23 @@ impl Upstreams {
             missing.extend(upstream.resolve().await);
         }
         missing
+    }
+
+    /// Asks every server for a connection, which is closed at once: all at the same time, none for
+    /// longer than its `timeouts.connect`. A server is up if one of its addresses takes it.
+    pub async fn check(&self) -> Vec<ServerState> {
+        let mut asked = Vec::new();
+        for upstream in self.0.values() {
+            for server in &upstream.config.servers {
+                let (upstream, server) = (Arc::clone(upstream), server.clone());
+                asked.push(tokio::spawn(async move { upstream.check(server).await }));
+            }
+        }
+        let mut found = Vec::new();
+        for one in asked {
+            found.extend(one.await);
+        }
+        found
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Upstream>> {
@@ -190,6 +211,22 @@ impl Upstream {
                     .skipped_until
                     .store(now.after(SKIP).0, Ordering::Relaxed);
             }
+        }
+    }
+
+    async fn check(&self, server: String) -> ServerState {
+        let limit = self.config.timeouts.connect;
+        let mut is_up = false;
+        for target in self.targets.load_full().iter() {
+            if target.server == server && !is_up {
+                let connecting = TcpStream::connect(target.address);
+                is_up = matches!(tokio::time::timeout(limit, connecting).await, Ok(Ok(_)));
+            }
+        }
+        ServerState {
+            upstream: self.name.clone(),
+            server,
+            is_up,
         }
     }
 
@@ -377,6 +414,29 @@ mod tests {
             Some(&upstream),
         );
         assert_eq!(next(&elsewhere, NOW), Err(NoServer));
+    }
+
+    #[tokio::test]
+    async fn a_server_is_up_while_one_of_its_addresses_takes_a_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().to_string();
+        let nowhere = "no-such-name.invalid:1";
+        let upstream = Upstream::new("files", &config(&[&here, nowhere], false), None);
+        let upstreams = Upstreams([("files".to_owned(), Arc::new(upstream))].into());
+        let state = |server: &str, is_up| ServerState {
+            upstream: "files".to_owned(),
+            server: server.to_owned(),
+            is_up,
+        };
+        assert_eq!(
+            upstreams.check().await,
+            [state(&here, true), state(nowhere, false)]
+        );
+        drop(listener);
+        assert_eq!(
+            upstreams.check().await,
+            [state(&here, false), state(nowhere, false)]
+        );
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 //! answer, events wait here, up to a bound; beyond it they are in the log only, and counted. So are
 //! refusals that repeat without end: whoever holds one token could else fill the disk.
 
-use super::metrics::Metrics;
+use super::metrics::{Lost, Metrics};
 use crate::auth::ports::AuditTrail;
 use crate::clock::{Clock, Timestamp};
 use crate::event::{Event, EventKind, Events};
@@ -95,7 +95,7 @@ impl Events for Audit {
             && let Message::Event(_, event) = refused.into_inner()
         {
             log(&event);
-            self.metrics.event_lost();
+            self.metrics.event_lost(Lost::Full);
             tracing::error!("the audit trail is full: this event is in the log only");
         }
     }
@@ -148,7 +148,7 @@ impl Worker {
                     Some(Message::Event(at, event)) => {
                         log(&event);
                         if !self.refusals.admits(at, &event) {
-                            self.metrics.event_lost();
+                            self.metrics.event_lost(Lost::Repeated);
                             continue;
                         }
                         if self.pending.is_empty() {
@@ -170,7 +170,7 @@ impl Worker {
         }
         self.write().await;
         for _ in &self.pending {
-            self.metrics.event_lost();
+            self.metrics.event_lost(Lost::Unwritten);
         }
     }
 
@@ -348,7 +348,10 @@ mod tests {
             audit.emit(event("x"));
         }
         let text = metrics.render().unwrap();
-        assert!(text.contains("vestibule_events_lost_total 7"), "{text}");
+        assert!(
+            text.contains(r#"vestibule_events_lost_total{reason="full"} 7"#),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -5,14 +5,15 @@
 //! once, into a [`RouteMetrics`] or [`UpstreamMetrics`], so that counting is an atomic add.
 
 use super::families::Families;
+pub use super::families::{Described, Kind};
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::gate::session::Factor;
 use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounter, Registry, TextEncoder};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How a request ended, for metrics and the access line.
@@ -81,6 +82,74 @@ impl IssuerOutcome {
         }
     }
 }
+
+/// Why an event of the audit trail is in the log only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// A refusal like many others of the same minute: left out on purpose.
+    Repeated,
+    /// Too many events were waiting.
+    Full,
+    /// The store did not take it before the end.
+    Unwritten,
+}
+
+impl Lost {
+    const ALL: [Self; 3] = [Self::Repeated, Self::Full, Self::Unwritten];
+
+    /// The label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Repeated => "repeated",
+            Self::Full => "full",
+            Self::Unwritten => "unwritten",
+        }
+    }
+}
+
+/// What became of a trace's spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanOutcome {
+    /// The collector took them.
+    Exported,
+    /// Too many were waiting.
+    Dropped,
+    /// The collector refused them, or was not there.
+    Failed,
+}
+
+impl SpanOutcome {
+    const ALL: [Self; 3] = [Self::Exported, Self::Dropped, Self::Failed];
+
+    /// The label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One server of an upstream, and whether it took a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerState {
+    /// As the config names it.
+    pub upstream: String,
+    /// As the config names it, `host:port`.
+    pub server: String,
+    pub is_up: bool,
+}
+
+/// What can become of a code that is sent, and of one that is only typed.
+const SENT_OUTCOMES: [&str; 6] = ["sent", "verified", "wrong", "expired", "limited", "failed"];
+const TYPED_OUTCOMES: [&str; 2] = ["verified", "wrong"];
+/// What a provider can say to a message.
+const MESSAGE_OUTCOMES: [&str; 5] = ["accepted", "refused", "unreachable", "timeout", "lost"];
+/// How the detail of an event begins that says which address was delayed.
+const OF_ADDRESS: &str = "address";
 
 /// The label for a route or upstream that the config does not name.
 const UNNAMED: &str = "-";
@@ -161,6 +230,12 @@ pub struct Metrics {
     shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
 struct Shared {
     registry: Registry,
     families: Arc<Families>,
@@ -169,6 +244,8 @@ struct Shared {
     upstreams: Named<UpstreamMetrics>,
     /// The highest number of evictions reported: a counter must not go back.
     evictions: AtomicU64,
+    /// Upstreams' servers that have a series.
+    servers: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Metrics {
@@ -176,6 +253,7 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let families = Arc::new(Families::register(&registry)?);
+        begin_at_zero(&families);
         Ok(Self {
             shared: Arc::new(Shared {
                 unnamed_route: RouteMetrics::new(&families, UNNAMED),
@@ -184,8 +262,28 @@ impl Metrics {
                 routes: Named::default(),
                 upstreams: Named::default(),
                 evictions: AtomicU64::new(0),
+                servers: Mutex::default(),
             }),
         })
+    }
+
+    /// Every metric there is, in the order of its registration, with or without a series.
+    #[must_use]
+    pub fn described(&self) -> &[Described] {
+        &self.shared.families.described
+    }
+
+    /// Makes a provider of messages known: its series begin at zero.
+    pub fn provider_named(&self, name: &'static str) {
+        for outcome in MESSAGE_OUTCOMES {
+            let messages = &self.shared.families.messages;
+            messages.with_label_values(&[name, outcome]);
+        }
+    }
+
+    /// Makes a verb of the store known: its errors begin at zero.
+    pub fn verb_named(&self, verb: &'static str) {
+        self.shared.families.store_errors.with_label_values(&[verb]);
     }
 
     /// Makes a configured route's name known and returns its counters.
@@ -234,16 +332,51 @@ impl Metrics {
         let families = &self.shared.families;
         families.events.with_label_values(&[kind.as_str()]).inc();
         if kind == EventKind::Locked {
-            families.lockouts.inc();
+            let of = match detail.starts_with(OF_ADDRESS) {
+                true => "address",
+                false => "user",
+            };
+            families.lockouts.with_label_values(&[of]).inc();
         }
         if let Some((method, outcome)) = challenge_of(kind, detail) {
             self.challenge(method, outcome);
         }
     }
 
-    /// An event could not be kept for the audit trail.
-    pub fn event_lost(&self) {
-        self.shared.families.events_lost.inc();
+    /// An event is not kept in the audit trail.
+    pub fn event_lost(&self, why: Lost) {
+        let lost = &self.shared.families.events_lost;
+        lost.with_label_values(&[why.as_str()]).inc();
+    }
+
+    /// So many spans have met an outcome.
+    pub fn spans(&self, outcome: SpanOutcome, count: u64) {
+        let spans = &self.shared.families.spans;
+        spans.with_label_values(&[outcome.as_str()]).inc_by(count);
+    }
+
+    /// What the servers of all upstreams have just been found to be. Those that are not among them
+    /// are forgotten.
+    pub fn servers(&self, found: &[ServerState]) {
+        let family = &self.shared.families.upstream_up;
+        let mut now = BTreeSet::new();
+        for one in found {
+            let labels = [one.upstream.as_str(), one.server.as_str()];
+            family.with_label_values(&labels).set(one.is_up.into());
+            now.insert((one.upstream.clone(), one.server.clone()));
+        }
+        let known = self.shared.servers.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        for (upstream, server) in known.difference(&now) {
+            // It is there, and if it were not, nothing would have to be removed.
+            let _ = family.remove_label_values(&[upstream, server]);
+        }
+        *known = now;
+    }
+
+    /// This process is about to end.
+    pub fn draining(&self) {
+        self.shared.families.draining.set(1);
     }
 
     /// A challenge of a method has met an outcome (`sent`, `verified`, `wrong`, `expired`, `limited`, `failed`).
@@ -306,6 +439,11 @@ impl Metrics {
         self.shared.families.connections.set(open);
     }
 
+    /// How many may be open.
+    pub fn connections_max(&self, max: usize) {
+        self.shared.families.connections_max.set(gauge(max));
+    }
+
     /// A connection was closed because its address held too many.
     pub fn connection_refused(&self) {
         self.shared.families.connections_refused.inc();
@@ -324,17 +462,48 @@ impl Metrics {
     /// A reload of the config was applied or refused.
     pub fn config_reload(&self, applied: bool) {
         let outcome = if applied { "applied" } else { "refused" };
-        self.shared
-            .families
-            .config_reloads
-            .with_label_values(&[outcome])
-            .inc();
+        let families = &self.shared.families;
+        families.config_reloads.with_label_values(&[outcome]).inc();
+        families.config_is_current.set(applied.into());
     }
 
     /// The exposition text (version 0.0.4).
     pub fn render(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.shared.registry.gather())
     }
+}
+
+/// Gives series to what may happen rarely: the first time that it does is a rise only if there was a
+/// zero before it.
+fn begin_at_zero(families: &Families) {
+    for kind in EventKind::ALL {
+        families.events.with_label_values(&[kind.as_str()]);
+    }
+    for method in [Factor::Sms, Factor::Email] {
+        for outcome in SENT_OUTCOMES {
+            let labels = [method.as_str(), outcome];
+            families.challenges.with_label_values(&labels);
+        }
+    }
+    for method in [Factor::Totp, Factor::BackupCode, Factor::Passkey] {
+        for outcome in TYPED_OUTCOMES {
+            let labels = [method.as_str(), outcome];
+            families.challenges.with_label_values(&labels);
+        }
+    }
+    for why in Lost::ALL {
+        families.events_lost.with_label_values(&[why.as_str()]);
+    }
+    for outcome in SpanOutcome::ALL {
+        families.spans.with_label_values(&[outcome.as_str()]);
+    }
+    for of in ["user", "address"] {
+        families.lockouts.with_label_values(&[of]);
+    }
+    for outcome in ["applied", "refused"] {
+        families.config_reloads.with_label_values(&[outcome]);
+    }
+    families.config_is_current.set(1);
 }
 
 /// The entry of `name`, made if it is new. Copies the map: names come at start and reload only.
@@ -374,6 +543,14 @@ mod tests {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 
+    fn state(upstream: &str, server: &str, is_up: bool) -> ServerState {
+        ServerState {
+            upstream: upstream.to_owned(),
+            server: server.to_owned(),
+            is_up,
+        }
+    }
+
     fn busy() -> Metrics {
         let metrics = Metrics::new().unwrap();
         let files = metrics.route("files");
@@ -389,13 +566,17 @@ mod tests {
         for kind in EventKind::ALL {
             metrics.event(kind, "sms");
         }
-        metrics.event_lost();
+        metrics.event_lost(Lost::Full);
+        metrics.event(EventKind::Locked, "address: too many failures");
+        metrics.spans(SpanOutcome::Dropped, 3);
+        metrics.servers(&[state("nas", "10.0.0.1:80", true)]);
         metrics.message("twilio", "accepted");
         metrics.message("smtp", "refused");
         metrics.store("ping", Duration::from_micros(90), false);
         metrics.hot_map(3, 2);
         metrics.sessions(9);
         metrics.connections(4);
+        metrics.connections_max(16_384);
         metrics.certificates([("/tls/a.pem", Timestamp(1_800_000_000))]);
         metrics.config_reload(true);
         metrics
@@ -443,10 +624,17 @@ mod tests {
             "vestibule_hot_map_evictions_total 2",
             r#"vestibule_store_seconds_count{verb="ping"} 1"#,
             r#"vestibule_store_errors_total{verb="ping"} 1"#,
-            "vestibule_lockouts_total 1",
+            r#"vestibule_lockouts_total{of="user"} 1"#,
+            r#"vestibule_lockouts_total{of="address"} 1"#,
             r#"vestibule_events_total{kind="verified"} 1"#,
-            "vestibule_events_lost_total 1",
+            r#"vestibule_events_lost_total{reason="full"} 1"#,
+            r#"vestibule_events_lost_total{reason="repeated"} 0"#,
+            r#"vestibule_spans_total{outcome="dropped"} 3"#,
+            r#"vestibule_upstream_up{server="10.0.0.1:80",upstream="nas"} 1"#,
+            "vestibule_draining 0",
+            "vestibule_config_is_current 1",
             "vestibule_connections 4",
+            "vestibule_connections_max 16384",
             r#"vestibule_certificate_expiry_timestamp_seconds{certificate="/tls/a.pem"} 1800000000"#,
             r#"vestibule_config_reloads_total{outcome="applied"} 1"#,
             "vestibule_build_info{version=",
@@ -496,6 +684,48 @@ mod tests {
         assert_eq!(of(Refused, "wrong code"), None);
         assert_eq!(of(Refused, "wrong password"), None);
         assert_eq!(of(Revoked, "sms"), None);
+    }
+
+    #[test]
+    fn a_series_that_may_rise_rarely_is_there_before_it_does() {
+        let metrics = Metrics::new().unwrap();
+        metrics.provider_named("twilio");
+        metrics.verb_named("ping");
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"vestibule_config_reloads_total{outcome="refused"} 0"#,
+            r#"vestibule_challenges_total{method="sms",outcome="failed"} 0"#,
+            r#"vestibule_challenges_total{method="passkey",outcome="verified"} 0"#,
+            r#"vestibule_messages_total{outcome="unreachable",provider="twilio"} 0"#,
+            r#"vestibule_store_errors_total{verb="ping"} 0"#,
+            r#"vestibule_lockouts_total{of="user"} 0"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
+        assert!(!text.contains(r#"method="totp",outcome="sent""#));
+    }
+
+    #[test]
+    fn servers_that_the_config_no_longer_has_are_forgotten_and_the_others_stay() {
+        let metrics = Metrics::new().unwrap();
+        metrics.servers(&[state("nas", "a:1", true), state("nas", "b:1", false)]);
+        metrics.servers(&[state("nas", "b:1", true)]);
+        let text = metrics.render().unwrap();
+        assert!(text.contains(r#"vestibule_upstream_up{server="b:1",upstream="nas"} 1"#));
+        assert!(!text.contains("a:1"));
+    }
+
+    #[test]
+    fn a_refused_reload_shows_until_one_is_applied() {
+        let metrics = Metrics::new().unwrap();
+        let shows = |line| metrics.render().unwrap().contains(line);
+        metrics.config_reload(false);
+        assert!(shows("vestibule_config_is_current 0"));
+        metrics.config_reload(true);
+        assert!(shows("vestibule_config_is_current 1"));
+        assert!(!shows("vestibule_draining 1"));
+        metrics.draining();
+        assert!(shows("vestibule_draining 1"));
     }
 
     #[test]

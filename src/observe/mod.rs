@@ -6,3 +6,4 @@ mod families;
 pub mod log;
 pub mod metrics;
 pub mod timed;
+pub mod traces;

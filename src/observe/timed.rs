@@ -14,6 +14,7 @@ use crate::id::{
     BrowserId, CeremonyId, ChallengeId, ChangeId, PasskeyId, SendId, SessionId, ShareId, UserId,
 };
 use crate::secret::{Sealed, Secret};
+use crate::steps::{self, Step};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +30,7 @@ impl Timed {
     /// Times the verbs of `store` into `metrics`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Metrics) -> Self {
+        VERBS.iter().for_each(|verb| metrics.verb_named(verb));
         Self { store, metrics }
     }
 
@@ -40,6 +42,11 @@ impl Timed {
         let began = Instant::now();
         let answer = answer.await;
         self.metrics.store(verb, began.elapsed(), answer.is_ok());
+        steps::note(|| Step {
+            failed: answer.is_err(),
+            facts: vec![("db.operation.name", verb.into())],
+            ..Step::since(began, "store")
+        });
         answer
     }
 }
@@ -57,6 +64,16 @@ macro_rules! timed {
 }
 
 crate::auth::ports::store_verbs!(timed);
+
+/// Lists the verbs.
+macro_rules! names {
+    ($($port:ident { $(fn $verb:ident($($arg:ident: $of:ty),*) -> $out:ty;)+ })+) => {
+        &[$($(stringify!($verb)),+),+]
+    };
+}
+
+/// Every verb of the store.
+const VERBS: &[&str] = crate::auth::ports::store_verbs!(names);
 
 impl Originals for Timed {
     fn original(&self, digest: TokenDigest, sealed: &Sealed) -> Option<Secret> {

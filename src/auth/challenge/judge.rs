@@ -1,6 +1,7 @@
 //! One attempt, with its audit.
 
 use super::{VerifyError, to_its_end};
+use crate::auth::failures::{FailedAt, tell_if_delayed};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{Attempt, Attempted, FactorKind, Passed, Store, Try};
 use crate::auth::{Asker, Auth};
@@ -39,7 +40,7 @@ struct Judge {
 
 impl Judge {
     async fn run(self, attempt: Attempt, now: Timestamp) -> Result<Passed, VerifyError> {
-        let user = attempt.subjects.user.0;
+        let (user, address) = (attempt.subjects.user.0, attempt.subjects.address.0);
         let meant = self.meant(&attempt.tries, now).await;
         // Backup codes are judged in the locked state too, which is then no news.
         let was_locked = self.is_locked(user, now).await;
@@ -56,11 +57,13 @@ impl Judge {
             Attempted::Wrong { left } => {
                 self.refused(meant, &wrong);
                 self.perhaps_locked(was_locked, user, now).await;
+                self.perhaps_delayed(address, now).await;
                 Err(VerifyError::Wrong { left })
             }
             Attempted::WentBack => {
                 self.refused(meant, "wrong: counter went back");
                 self.perhaps_locked(was_locked, user, now).await;
+                self.perhaps_delayed(address, now).await;
                 Err(VerifyError::Copied)
             }
             Attempted::Gone => {
@@ -152,6 +155,14 @@ impl Judge {
             self.asker
                 .emit(&*self.events, EventKind::Locked, "wrong codes");
         }
+    }
+
+    async fn perhaps_delayed(&self, address: SubjectDigest, now: Timestamp) {
+        let failed_at = FailedAt {
+            route: &self.asker.route,
+            address: self.asker.address,
+        };
+        tell_if_delayed(&*self.store, &*self.events, address, failed_at, now).await;
     }
 
     async fn is_locked(&self, user: SubjectDigest, now: Timestamp) -> bool {

@@ -14,6 +14,7 @@ mod routes;
 mod sections;
 mod syntax;
 mod tokens;
+mod traces;
 mod upstreams;
 
 use super::error::{Place, Problem};
@@ -95,6 +96,7 @@ impl Lift<'_> {
         let tokens = self.tokens(&raw.tokens, routes.as_deref(), root.key("tokens"));
         let portal = self.portal(raw, root.key("portal"));
         let log = self.log(&raw.log, root.key("log"));
+        let traces = self.traces(raw.traces.as_ref(), root.key("traces"));
         self.unused(raw);
         Some(model::Config {
             listeners: listeners?,
@@ -115,6 +117,7 @@ impl Lift<'_> {
             routes: routes?,
             portal: portal?,
             log,
+            traces: traces?,
             threads: usize::from(raw.threads),
         })
     }

@@ -270,6 +270,17 @@ pub(super) fn url(text: &str) -> Checked<bool> {
     absolute(text, "https://sms.example.org/send")
 }
 
+/// The URL of a collector of traces, as [`url`].
+pub(super) fn collector_url(text: &str) -> Checked<bool> {
+    if text.contains(['?', '#', '@']) {
+        return Err(
+            "the URL has a `?`, `#` or `@`: put a user, a password or a key into `headers`"
+                .to_owned(),
+        );
+    }
+    absolute(text, "http://127.0.0.1:4318/v1/traces")
+}
+
 /// The URL of an issuer: https, or http on this machine. It may have a query, as some key sets do.
 pub(super) fn issuer_url(text: &str) -> Checked<()> {
     if text.contains('@') {

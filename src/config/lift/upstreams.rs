@@ -119,7 +119,7 @@ impl Lift<'_> {
         )
     }
 
-    fn headers(
+    pub(super) fn headers(
         &mut self,
         raw: &BTreeMap<String, SecretSource>,
         at: At<'_>,

@@ -283,6 +283,29 @@ fn the_references_values_are_the_defaults() {
 }
 
 #[test]
+fn traces_are_off_until_a_collector_is_named() {
+    assert_eq!(good(SMALL).traces, None);
+    let traces = |more: &str| {
+        let section =
+            format!("traces: {{otlp: \"http://127.0.0.1:4318/v1/traces\"{more}}}\nstore:");
+        good(&small("store:", &section)).traces.unwrap()
+    };
+    let default = traces("");
+    assert_eq!(default.url, "http://127.0.0.1:4318/v1/traces");
+    assert_eq!(
+        (default.sample, default.service_name.as_str()),
+        (0.1, "vestibule")
+    );
+    assert_eq!(default.headers, []);
+    let own = traces(
+        ", sample: 1, service_name: door, headers: {authorization: {env: TWILIO_AUTH_TOKEN}}",
+    );
+    assert_eq!((own.sample, own.service_name.as_str()), (1.0, "door"));
+    assert_eq!(own.headers[0].1.expose(), "twilio-token-hunter2");
+    assert!(!format!("{own:?}").contains("hunter2"));
+}
+
+#[test]
 fn no_secret_is_in_debug() {
     let text = small("{env: TWILIO_AUTH_TOKEN}", "plain-hunter2").replace(
         "[\"127.0.0.1:5000\"]",

@@ -33,6 +33,8 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("{accounts: {}}", "{introspection: {url: \"https://i.example/i\", client: {id: c, secret: {file: \"${CREDENTIALS_DIRECTORY}/oauth.secret\"}}, claims: {phone: p}}}", "10:26: identities.local.introspection", "without `audience`"),
     ("[\"127.0.0.1:5000\"]", "[\"127.0.0.1:5000\"], headers: {authorization: hunter2}", "12:65: upstreams.files.headers.authorization", "a file of its own"),
     ("upstreams:", "upstreams:\n  other: {servers: [\"127.0.0.1:1\"]}", "12:10: upstreams.other", "no route uses it"),
+    ("store:", "traces: {otlp: \"http://collector.example:4318/v1/traces\"}\nstore:", "3:16: traces.otlp", "in the clear"),
+    ("store:", "traces: {otlp: \"https://c.example/v1/traces\", headers: {authorization: hunter2}}\nstore:", "3:72: traces.headers.authorization", "a file of its own"),
     ("store:", "portal: {colors: {light: {accent: \"#ffff00\"}}}\nstore:", "3:26: portal.colors.light", "`accent` on `background` has a contrast of 1.0:1"),
     ("store:", "portal: {colors: {dark: {text: \"#444444\"}}}\nstore:", "3:25: portal.colors.dark", "4.5:1 is the least"),
     (ROUTE, "    identity: local\n    require: none\n", "18:14: routes[0].require", "open to all"),

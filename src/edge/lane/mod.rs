@@ -134,6 +134,7 @@ impl Lane {
             tls: conn.is_tls(),
             has_body: false,
         };
+        ctx.begin_trace(&asked);
         let is_permitted = self.gateway.decide_at_once(&asked, &mut ctx);
         is_permitted.then(|| {
             Box::new(Job {
@@ -194,6 +195,7 @@ impl Lane {
             let target = upstream
                 .target(permit, self.gateway.clock.now())
                 .or_err(ErrorType::HTTPStatus(503), "choosing a server")?;
+            ctx.server = Some(target.address);
             ctx.tries += 1;
             ctx.asked_upstream = Some(Instant::now());
             let kept = may_reuse.then(|| target.pool.take()).flatten();

@@ -1,6 +1,7 @@
 //! The parts of a test: the gateway's binary, a backend, an inbox for SMS, and a client.
 
 pub(crate) mod browser;
+pub(crate) mod collector;
 pub(crate) mod config;
 pub(crate) mod copyparty;
 pub(crate) mod gateway;
@@ -9,6 +10,7 @@ pub(crate) mod iogates;
 pub(crate) mod issuer;
 pub(crate) mod nginx;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod site;
 pub(crate) mod smtpd;
 pub(crate) mod tls;
