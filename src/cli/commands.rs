@@ -257,7 +257,6 @@ fn operate(
     config: &Path,
     work: impl AsyncFnOnce(&Client) -> Result<String, CliError>,
 ) -> Result<(), CliError> {
-    let config = config::load(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
