@@ -43,11 +43,13 @@ pub enum EventKind {
     Removed,
     /// An operator lifted a delay or lock.
     Freed,
+    /// A user was put into other groups.
+    Regrouped,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Enrolled,
         Self::SignedIn,
         Self::Challenged,
@@ -61,6 +63,7 @@ impl EventKind {
         Self::Changed,
         Self::Removed,
         Self::Freed,
+        Self::Regrouped,
     ];
 
     /// The name in the store, the log and the metrics.
@@ -80,6 +83,7 @@ impl EventKind {
             Self::Changed => "changed",
             Self::Removed => "removed",
             Self::Freed => "freed",
+            Self::Regrouped => "regrouped",
         }
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod factors;
+pub mod groups;
 pub mod keys;
 pub mod lockouts;
 pub mod openapi;

@@ -29,6 +29,7 @@ mod operator_api;
 mod outside;
 mod packages;
 mod pages;
+mod policy;
 mod protocols;
 mod races;
 mod remember;

@@ -12,6 +12,7 @@ macro_rules! store_verbs {
                 fn user_in_any_case(realm: &str, name: &str) -> Option<User>;
                 fn user_by_email(realm: &str, email: &str) -> Option<User>;
                 fn learn_user(user: LearnedUser, now: Timestamp) -> UserId;
+                fn set_groups(user: UserId, groups: Vec<String>, now: Timestamp) -> bool;
             }
             Tokens {
                 fn put_token(token: Token) -> ();
@@ -20,7 +21,7 @@ macro_rules! store_verbs {
             }
             Sessions {
                 fn session(key: SessionKey, now: Timestamp) -> Option<Session>;
-                fn touch(seen: &[(SessionId, Timestamp)]) -> ();
+                fn touch(seen: &[Seen]) -> ();
                 fn revoke(which: Which, now: Timestamp) -> u64;
                 fn sessions(user: Option<UserId>, now: Timestamp) -> Vec<SessionRow>;
                 fn live_sessions(now: Timestamp) -> u64;

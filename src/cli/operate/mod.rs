@@ -16,7 +16,6 @@ use super::args::{OneUser, OutputForm};
 use super::client::{self, Client};
 use super::error::CliError;
 use super::{say, tables};
-use crate::config;
 use crate::operator::keys::{KeyLine, Rotate};
 use http::Method;
 use serde::Serialize;
@@ -33,7 +32,6 @@ fn operate(
     config: &Path,
     work: impl AsyncFnOnce(&Client) -> Result<String, CliError>,
 ) -> Result<(), CliError> {
-    let config = config::load(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -7,6 +7,7 @@ use crate::cli::error::CliError;
 use crate::cli::secrets::read_password;
 use crate::cli::tables;
 use crate::operator::factors::{FactorRemoved, Factors};
+use crate::operator::groups::{GroupsLine, GroupsPut};
 use crate::operator::users::{NewUserLine, UserAdd, UserLine, UserRemoved, UserReset, UserSet};
 use crate::secret::Secret;
 use http::Method;
@@ -20,6 +21,7 @@ pub(in crate::cli) fn user(config: &Path, command: args::User) -> Result<(), Cli
             email,
             password_file,
             can_edit_users,
+            group,
             identity,
             output,
         } => {
@@ -30,10 +32,37 @@ pub(in crate::cli) fn user(config: &Path, command: args::User) -> Result<(), Cli
                 email: email.map(Secret::new),
                 password: password_file.map(|file| read_password(&file)).transpose()?,
                 can_edit_users,
+                groups: group,
             };
             operate(config, async |api| {
                 let made: NewUserLine = api.send(Method::POST, USERS, &[], &user).await?;
                 output.show(&made, |made| format!("{}\n", made.id))
+            })
+        }
+        args::User::Groups {
+            user,
+            group,
+            none,
+            identity,
+            output,
+        } => {
+            let is_shown = group.is_empty() && !none;
+            let set = GroupsPut { groups: group };
+            let user = OneUser {
+                name: user,
+                identity,
+            };
+            operate(config, async |api| {
+                let line = if is_shown {
+                    let (path, query) = user.place("");
+                    let user: UserLine = api.get(&path, &query).await?;
+                    let (id, groups) = (user.id, user.groups);
+                    GroupsLine { id, groups }
+                } else {
+                    let (path, query) = user.place("/groups");
+                    api.send(Method::PUT, &path, &query, &set).await?
+                };
+                output.show(&line, |line| tables::groups(&line.groups))
             })
         }
         args::User::List { output } => operate(config, async |api| {

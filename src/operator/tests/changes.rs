@@ -131,6 +131,7 @@ async fn a_patch_changes_what_it_names() {
         name: "dora".to_owned(),
         phone: None,
         email: None,
+        groups: None,
     };
     operator.store.learn_user(learned, NOW).await.unwrap();
     let elsewhere = set(&operator, "dora", json!({ "password": "correct horse" })).await;
