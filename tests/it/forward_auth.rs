@@ -19,7 +19,7 @@ fn setup(sms: &str) -> Setup {
         "    - http: {{url: \"http://{sms}/send\", method: GET, query: {{to: \"{{phone}}\", text: \"{{text}}\"}}}}\n"
     );
     let twilio = "    - twilio:\n        account_sid: AC00000000000000000000000000000000\n        \
-                  auth_token: {file: \"${CREDENTIALS_DIRECTORY}/twilio.token\"}\n        from: \"+15005550006\"\n";
+                  auth_token: {file: twilio.token}\n        from: \"+15005550006\"\n";
     let yaml = example(
         "forward-auth.yaml",
         &[
