@@ -25,6 +25,7 @@ use crate::id::{
 };
 use crate::secret::{Sealed, Secret};
 use crate::store::memory::Memory;
+use crate::words::Words;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
@@ -246,6 +247,7 @@ impl World {
             email: Some(Secret::new("ann@example.org")),
             password_hash: Some(cheap_hash(password)),
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()
@@ -260,6 +262,7 @@ impl World {
             email: None,
             password_hash: None,
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()
@@ -317,6 +320,7 @@ impl World {
             route: "files".to_owned(),
             address: "192.0.2.1".parse().unwrap(),
             client: "Firefox on Linux".to_owned(),
+            words: Words::default(),
         }
     }
 

@@ -33,7 +33,7 @@ impl Door {
         SignInContext {
             realm: REALM,
             keys: &self.keys,
-            device: "",
+            device: None,
             route: "files",
             address: address.parse().unwrap(),
         }
@@ -194,6 +194,7 @@ impl Probe for Backend {
             is_typed: self.is_silent,
             phone: None,
             email: Some(Secret::new("bob@example.org")),
+            groups: None,
             device: None,
             expires_at: None,
         }))
@@ -305,7 +306,7 @@ async fn many_at_once_ask_once() {
                 let at = SignInContext {
                     realm: REALM,
                     keys: &keys,
-                    device: "",
+                    device: None,
                     route: "files",
                     address: "192.0.2.1".parse().unwrap(),
                 };
