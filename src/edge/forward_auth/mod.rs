@@ -18,6 +18,7 @@ use super::proxy::Gateway;
 use crate::clock::Timestamp;
 use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
+use crate::observe::unanswered::Unanswered;
 use crate::secret::Secret;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION};
@@ -63,8 +64,6 @@ pub(crate) enum Unfit {
 }
 
 impl Unfit {
-    const KINDS: usize = 7;
-
     fn status(self) -> StatusCode {
         match self {
             Self::UntrustedPeer | Self::OwnPath | Self::SignIn => StatusCode::FORBIDDEN,
@@ -74,16 +73,15 @@ impl Unfit {
         }
     }
 
-    /// The metric's label and its place among [`Self::KINDS`].
-    fn reason(self) -> (&'static str, usize) {
+    fn reason(self) -> Unanswered {
         match self {
-            Self::UntrustedPeer => ("untrusted_peer", 0),
-            Self::Missing(_) => ("missing_header", 1),
-            Self::Conflict(_) => ("conflicting_headers", 2),
-            Self::Malformed(_) => ("malformed_header", 3),
-            Self::OwnPath => ("own_path", 4),
-            Self::SignIn => ("sign_in", 5),
-            Self::Rewritten => ("rewritten", 6),
+            Self::UntrustedPeer => Unanswered::UntrustedPeer,
+            Self::Missing(_) => Unanswered::MissingHeader,
+            Self::Conflict(_) => Unanswered::ConflictingHeaders,
+            Self::Malformed(_) => Unanswered::MalformedHeader,
+            Self::OwnPath => Unanswered::OwnPath,
+            Self::SignIn => Unanswered::SignIn,
+            Self::Rewritten => Unanswered::Rewritten,
         }
     }
 
@@ -102,15 +100,14 @@ impl Unfit {
 /// When each kind of unfit question was last logged, in seconds since 1970: a proxy that asks in a wrong way
 /// does so with every request.
 #[derive(Default)]
-pub(super) struct Complaints([AtomicI64; Unfit::KINDS]);
+pub(super) struct Complaints([AtomicI64; Unanswered::ALL.len()]);
 
 impl Complaints {
     const PAUSE_SECS: i64 = 60;
 
     /// Whether this one is to be logged.
-    fn is_due(&self, unfit: Unfit, now: Timestamp) -> bool {
-        let (_, at) = unfit.reason();
-        self.0.get(at).is_some_and(|last| {
+    fn is_due(&self, why: Unanswered, now: Timestamp) -> bool {
+        self.0.get(why as usize).is_some_and(|last| {
             let before = last.load(Ordering::Relaxed);
             let is_over = before == 0 || now.0.saturating_sub(before) >= Self::PAUSE_SECS;
             let relaxed = Ordering::Relaxed;
@@ -170,11 +167,11 @@ impl Gateway {
     }
 
     fn complain(&self, unfit: Unfit, peer: Option<IpAddr>, complaints: &Complaints) {
-        let (reason, _) = unfit.reason();
-        self.metrics.forward_auth_refused(reason);
-        if complaints.is_due(unfit, self.clock.now()) {
+        let why = unfit.reason();
+        self.metrics.forward_auth_refused(why);
+        if complaints.is_due(why, self.clock.now()) {
             let peer = peer.map(tracing::field::display);
-            tracing::warn!(peer, reason, why = %unfit, "a forward-auth question is refused; more of the kind are counted, not logged, for a minute");
+            tracing::warn!(peer, reason = why.as_str(), why = %unfit, "a forward-auth question is refused; more of the kind are counted, not logged, for a minute");
         }
     }
 
@@ -385,32 +382,13 @@ mod tests {
     #[test]
     fn the_log_is_told_of_each_kind_once_a_minute() {
         let complaints = Complaints::default();
-        let is_due = |unfit, at| complaints.is_due(unfit, Timestamp(at));
-        let missing = Unfit::Missing(Part::Host);
+        let is_due = |why, at| complaints.is_due(why, Timestamp(at));
+        let missing = Unanswered::MissingHeader;
         assert!(is_due(missing, 1_000) && !is_due(missing, 1_000));
-        assert!(
-            !is_due(Unfit::Missing(Part::Method), 1_059),
-            "the same kind"
-        );
-        assert!(is_due(Unfit::OwnPath, 1_001));
+        assert!(is_due(Unanswered::OwnPath, 1_001), "another kind");
+        assert!(!is_due(missing, 1_059));
         assert!(is_due(missing, 1_060) && !is_due(missing, 1_061));
-    }
-
-    #[test]
-    fn every_kind_has_a_label_of_its_own() {
-        let part = Part::Host;
-        let all = [
-            Unfit::UntrustedPeer,
-            Unfit::Missing(part),
-            Unfit::Conflict(part),
-            Unfit::Malformed(part),
-            Unfit::OwnPath,
-            Unfit::SignIn,
-            Unfit::Rewritten,
-        ];
-        let reasons: std::collections::BTreeSet<_> = all.iter().map(|it| it.reason()).collect();
-        let places: Vec<_> = all.iter().map(|it| it.reason().1).collect();
-        assert_eq!((reasons.len(), places.len()), (Unfit::KINDS, Unfit::KINDS));
-        assert!(places.into_iter().eq(0..Unfit::KINDS));
+        let mut all = Unanswered::ALL.into_iter();
+        assert!(all.all(|why| is_due(why, 2_000)), "each has its place");
     }
 }

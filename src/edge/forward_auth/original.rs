@@ -321,6 +321,20 @@ mod tests {
     }
 
     #[test]
+    fn the_authority_of_http2_is_the_host() {
+        let mut check = check("PUT", &ENVOY[1..]);
+        let uri = "http://files.example.org:8443/asked".parse().unwrap();
+        check.set_uri(uri);
+        let head = read(&check, SUFFIX).unwrap();
+        assert_eq!(head.headers["host"], "files.example.org:8443");
+        assert_eq!(head.raw_path(), b"/a%20b?c=d,e");
+        let other = HeaderValue::from_static("other.example.org");
+        check.insert_header(HOST, other).unwrap();
+        let asked = read(&check, SUFFIX);
+        assert_eq!(asked.err(), Some(Unfit::Conflict(Part::Host)));
+    }
+
+    #[test]
     fn what_a_client_sends_under_another_name_is_refused() {
         use Part::{Host, Method, Scheme, Target};
         let both = with(NGINX, &[("x-forwarded-proto", "https")]);
