@@ -17,10 +17,12 @@ pub enum Unanswered {
     SignIn,
     /// The request would have to be forwarded in another form.
     Rewritten,
+    /// A header of the request asks its server for another one.
+    Override,
 }
 
 impl Unanswered {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::UntrustedPeer,
         Self::MissingHeader,
         Self::ConflictingHeaders,
@@ -28,6 +30,7 @@ impl Unanswered {
         Self::OwnPath,
         Self::SignIn,
         Self::Rewritten,
+        Self::Override,
     ];
 
     /// The label.
@@ -41,6 +44,7 @@ impl Unanswered {
             Self::OwnPath => "own_path",
             Self::SignIn => "sign_in",
             Self::Rewritten => "rewritten",
+            Self::Override => "override",
         }
     }
 }

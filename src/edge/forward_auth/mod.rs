@@ -19,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
 use crate::observe::unanswered::Unanswered;
+use crate::request::RequestHead;
 use crate::secret::Secret;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION};
@@ -35,6 +36,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const PATH: &str = "/forward-auth";
 /// Of a proxy that can pass on 401 and 403 alone (nginx): a redirect is a 401 with its `Location`.
 const REDIRECT_AS_401: &[u8] = b"redirect=401";
+/// WebDAV's (RFC 4918 section 10.3).
+const DESTINATION: HeaderName = HeaderName::from_static("destination");
 /// What Envoy takes out of the request that it forwards. Others can be told to do the same.
 const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
@@ -61,15 +64,21 @@ pub(crate) enum Unfit {
         "this address must be written anew before it is forwarded, which the proxy that asks cannot do: ask for it in its plain form"
     )]
     Rewritten,
+    #[error(
+        "a header of this request asks its server for another request, which the proxy that asks would forward: leave out what overrides the method, the address or the user"
+    )]
+    Override,
 }
 
 impl Unfit {
     fn status(self) -> StatusCode {
         match self {
             Self::UntrustedPeer | Self::OwnPath | Self::SignIn => StatusCode::FORBIDDEN,
-            Self::Missing(_) | Self::Conflict(_) | Self::Malformed(_) | Self::Rewritten => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Missing(_)
+            | Self::Conflict(_)
+            | Self::Malformed(_)
+            | Self::Rewritten
+            | Self::Override => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -82,6 +91,7 @@ impl Unfit {
             Self::OwnPath => Unanswered::OwnPath,
             Self::SignIn => Unanswered::SignIn,
             Self::Rewritten => Unanswered::Rewritten,
+            Self::Override => Unanswered::Override,
         }
     }
 
@@ -222,6 +232,7 @@ impl Gateway {
             carrier: Carrier::Proxy,
         };
         self.decide_slowly(&asked, ctx).await?;
+        // A share's path, and a token's place, are known only now.
         if let Some(target) = &ctx.forward.target
             && !is_same_to_all(original.raw_path(), target)
         {
@@ -281,6 +292,31 @@ fn with_whole_location(mut reply: Reply, ctx: &Ctx) -> Reply {
     reply
 }
 
+/// Whether the other proxy forwards what is judged: it forwards the target and the `Destination` as they came.
+pub(super) fn is_forwarded_as_judged(sent: &str, head: &RequestHead<'_>) -> bool {
+    let is_destination_same = match (head.headers.get(DESTINATION), &head.destination) {
+        (Some(sent), Some(judged)) => {
+            is_same_to_all(behind_origin(sent.as_bytes()), judged.as_bytes())
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    is_destination_same && is_same_to_all(sent.as_bytes(), head.path.as_bytes())
+}
+
+/// The path of a URL, or of a path.
+fn behind_origin(url: &[u8]) -> &[u8] {
+    if url.starts_with(b"/") {
+        return url;
+    }
+    let authority = url.windows(3).position(|it| it == b"://").map(|at| at + 3);
+    let path = authority.and_then(|at| {
+        let rest = url.get(at..)?;
+        rest.get(rest.iter().position(|byte| *byte == b'/')?..)
+    });
+    path.unwrap_or_default()
+}
+
 /// Whether every server reads both targets as the same: escapes may be spelled differently, and nothing else.
 /// A canonical path has no second reading, so that decoding loses none.
 fn is_same_to_all(sent: &[u8], canonical: &[u8]) -> bool {
@@ -293,17 +329,18 @@ fn is_same_to_all(sent: &[u8], canonical: &[u8]) -> bool {
 }
 
 /// The answer that lets a request through: what its upstream is to be told, for the proxy to copy, and
-/// which of the client's headers (`sent`) it must not be sent.
+/// which of the client's headers (`sent`) it must not be sent. The upstream's own headers (`own`) are often its
+/// passwords: whoever may ask does not get them, and the proxy that forwards sets them itself.
 fn permitted(
     told: &RequestHeader,
     own: &[(HeaderName, Secret)],
     sent: &[HeaderName],
 ) -> Result<Reply, http::header::InvalidHeaderValue> {
+    let is_own = |name: &HeaderName| own.iter().any(|(own, _)| own == name);
     let is_told = |name: &HeaderName| {
-        name.as_str().starts_with("x-vestibule-")
-            || *name == AUTHORIZATION
-            || *name == COOKIE
-            || own.iter().any(|(own, _)| own == name)
+        let is_users =
+            name.as_str().starts_with("x-vestibule-") || *name == AUTHORIZATION || *name == COOKIE;
+        is_users && !is_own(name)
     };
     let mut reply = Reply::new(Bytes::new());
     let headers = reply.headers_mut();
@@ -313,7 +350,7 @@ fn permitted(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let gone: Vec<&str> = sent
         .iter()
-        .filter(|name| !told.headers.contains_key(*name))
+        .filter(|name| !told.headers.contains_key(*name) || is_own(name))
         .map(HeaderName::as_str)
         .collect();
     if !gone.is_empty() {
@@ -377,6 +414,39 @@ mod tests {
             let is_same = is_same_to_all(sent.as_bytes(), canonical.as_bytes());
             assert_eq!(is_same, same, "{sent} {canonical}");
         }
+    }
+
+    #[test]
+    fn a_destination_is_judged_behind_its_origin() {
+        for (url, path) in [
+            ("/a", "/a"),
+            ("/a://b/c", "/a://b/c"),
+            ("https://files.example.org/a/b", "/a/b"),
+            ("https://files.example.org//a/../b", "//a/../b"),
+            ("https://files.example.org", ""),
+            ("files.example.org/a", ""),
+        ] {
+            assert_eq!(behind_origin(url.as_bytes()), path.as_bytes(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_upstreams_own_headers_are_nobodys_to_know() {
+        let mut told = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in [
+            ("authorization", "Basic backends"),
+            ("x-api-key", "backends"),
+            ("x-vestibule-user", "ann"),
+        ] {
+            told.append_header(name, value).unwrap();
+        }
+        let own = ["authorization", "x-api-key"]
+            .map(|name| (HeaderName::from_static(name), Secret::new("backends")));
+        let sent = [AUTHORIZATION, HeaderName::from_static("x-other")];
+        let reply = permitted(&told, &own, &sent).unwrap();
+        assert_eq!(reply.headers()["x-vestibule-user"], "ann");
+        assert!(!format!("{:?}", reply.headers()).contains("backends"));
+        assert_eq!(reply.headers()[TO_REMOVE], "authorization, x-other");
     }
 
     #[test]

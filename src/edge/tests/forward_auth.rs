@@ -334,12 +334,29 @@ async fn what_would_have_to_be_written_anew_is_refused() {
         ("GET //a", &[GOOD]),
         ("GET /share/share/x", &[]),
         ("GET /a?token=good", &[]),
+        ("COPY /a", &[GOOD, "Destination: /public//../internal/x"]),
+        (
+            "COPY /a",
+            &[GOOD, "Destination: https://files.example.org/./b"],
+        ),
+        (
+            "COPY /a",
+            &[GOOD, "Destination: https://files.example.org/%2e%2e/b"],
+        ),
     ] {
         let answer = world.may(line, headers).await;
-        assert_eq!(status(&answer), 400, "{line}: {answer}");
+        assert_eq!(status(&answer), 400, "{line} {headers:?}: {answer}");
         assert_eq!(value(&answer, "x-vestibule-user"), None, "{line}");
     }
-    assert_eq!(world.refused_for("rewritten"), Some(6));
+    assert_eq!(world.refused_for("rewritten"), Some(9));
+    let plain = "Destination: https://files.example.org/a%20b";
+    let answer = world.may("COPY /a", &[GOOD, plain]).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    let cut_off = world.may("GET /public/x#/../../internal/x", &[]).await;
+    assert_eq!(status(&cut_off), 400, "{cut_off}");
+    let other = world.may("POST /a", &[GOOD, "X-HTTP-Method-Override: DELETE"]);
+    assert_eq!(status(&other.await), 400);
+    assert_eq!(world.refused_for("override"), Some(1));
 }
 
 #[tokio::test]
