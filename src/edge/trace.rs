@@ -1,8 +1,9 @@
 //! What a request's trace says: the request as a span, the decision and each server that was asked as
 //! spans below it. Where there are no traces, each of these functions is a branch.
 //!
-//! Names are of this program or of the config. A path can be a link that opens a folder, a query holds
-//! tokens, and an address is a person's: none of them is told.
+//! Names are of this program or of the config; a client chooses the host that it asks for, and no other
+//! word. A path can be a link that opens a folder, a query holds tokens, and an address is a person's:
+//! none of them is told.
 
 use super::access::Ended;
 use super::admit::Asked;
