@@ -4,10 +4,12 @@ SHELL  := /bin/bash
 TOOLS  := target/tools
 BROWSER:= $(TOOLS)/browser/node_modules/.package-lock.json
 # program:Debian's package of it. What is there from elsewhere (a newer node) is left alone.
-NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-light rclone:rclone cadaver:cadaver litmus:litmus bearerbox:kannel \
+NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-light caddy:caddy haproxy:haproxy rclone:rclone cadaver:cadaver litmus:litmus bearerbox:kannel \
           /usr/lib/kannel/test/fakesmsc:kannel-extras promtool:prometheus oathtool:oathtool ps:procps systemd-analyze:systemd wrk:wrk \
           /lib/systemd/systemd:systemd ip:iproute2 adduser:adduser unshare:util-linux dpkg-deb:dpkg dpkg-shlibdeps:dpkg-dev \
           zbarimg:zbar-tools chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
+# Packages that start a server of their own when they are installed: not wanted here, and not at the next start either.
+SERVICES := nginx-light caddy haproxy kannel prometheus
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
 # Changed here, it is installed anew.
@@ -50,7 +52,10 @@ tools: ## Debian packages, only those that are missing
 	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ]; then \
 	  echo "missing:$$missing"; SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
-	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends $$missing; \
+	  $$SUDO apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends $$missing || exit 1; \
+	  for service in $(SERVICES); do \
+	    case "$$missing " in *" $$service "*) $$SUDO systemctl disable --quiet --now $${service%-light} >/dev/null 2>&1 || true;; esac; \
+	  done; \
 	fi
 
 $(TOOLS)/bin/copyparty: tests/requirements.txt | tools

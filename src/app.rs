@@ -75,7 +75,7 @@ pub enum ReloadError {
     #[error(transparent)]
     Listeners(#[from] listen::ReloadError),
     #[error(
-        "store, admin, threads and sessions.hot_max cannot change while Vestibule runs: restart it"
+        "store, admin, threads, sessions.hot_max and listeners' forward_auth cannot change while Vestibule runs: restart it"
     )]
     NeedsRestart,
     #[error("codes cannot be sent: {0}")]
@@ -145,7 +145,7 @@ impl App {
         snapshot.tracer = base.tracer(&config, None)?;
         unresolved(&snapshot).await;
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        let (proxy, lane) = proxy::build(
+        let apps = proxy::build(
             base.gateway(&snapshots, &auth, &gate, &witness),
             h2::h2_options(&config.connections),
             h2::server_options(&config.timeouts),
@@ -181,7 +181,7 @@ impl App {
             health,
             jobs,
             stop,
-            serving: tokio::spawn(listeners.serve(proxy, Some(lane), stopped)),
+            serving: tokio::spawn(listeners.serve(apps, stopped)),
             beside,
         })
     }
@@ -425,6 +425,15 @@ fn needs_restart(old: &Config, new: &Config) -> bool {
         || old.admin.socket != new.admin.socket
         || old.threads != new.threads
         || old.sessions.hot_max != new.sessions.hot_max
+        || !asked(old).eq(asked(new))
+}
+
+/// Which listeners other proxies ask.
+fn asked(config: &Config) -> impl Iterator<Item = bool> {
+    config
+        .listeners
+        .iter()
+        .map(|listener| listener.forward_auth)
 }
 
 /// Where the gateway listens for TCP.

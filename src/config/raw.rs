@@ -88,8 +88,10 @@ pub(super) struct Listener {
     pub(super) address: Option<String>,
     /// Speak TLS here. Without it, only a proxy on the same machine should connect.
     pub(super) tls: Option<Tls>,
-    #[schemars(skip)]
-    pub(super) forward_auth: Option<bool>,
+    /// Answer other proxies that ask whether they may forward a request (nginx `auth_request`, Traefik `forwardAuth`,
+    /// Caddy `forward_auth`, Envoy `ext_authz`), and nothing else. Only those in `trusted_proxies` may ask.
+    #[serde(default)]
+    pub(super) forward_auth: bool,
 }
 
 /// TLS towards clients (1.2 and 1.3).

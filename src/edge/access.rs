@@ -28,7 +28,7 @@ impl Gateway {
             .map_or("-", |route| route.config.name.as_str());
         self.metrics.request(route, ctx.outcome, status);
         ctx.end_trace(ended, status);
-        let request = ended.request;
+        let request = ctx.original.as_deref().unwrap_or(ended.request);
         let path = match (&ctx.shown_path, &ctx.route) {
             (Some(path), _) => path,
             (None, Some(_)) => request.uri.path(),
@@ -49,6 +49,8 @@ impl Gateway {
             status,
             route,
             decision = ctx.outcome.as_str(),
+            // Another proxy forwards it, or does not.
+            forward_auth = ctx.original.as_ref().map(|_| true),
             user = ctx.user.map(|user| user.0),
             bytes_in = ended.bytes_in,
             bytes_out = ended.bytes_out,

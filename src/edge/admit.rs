@@ -4,6 +4,7 @@
 
 use super::exchange::{Ctx, Forward, problem};
 use super::forward::Outgoing;
+use super::forward_auth::Unfit;
 use super::proxy::Gateway;
 use super::upstream::Flow;
 use super::watch::{self, Watch};
@@ -58,6 +59,16 @@ pub(super) struct Asked<'a> {
     pub(super) address: IpAddr,
     pub(super) tls: bool,
     pub(super) has_body: bool,
+    pub(super) carrier: Carrier,
+}
+
+/// Who takes a permitted request to its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// Vestibule, which answers what is for itself.
+    Here,
+    /// Another proxy, which only asks whether it may: see [`super::forward_auth`].
+    Proxy,
 }
 
 /// What a request presents, and what it is asked for.
@@ -131,6 +142,7 @@ impl Gateway {
             address,
             tls,
             has_body,
+            carrier: Carrier::Here,
         };
         ctx.begin_trace(&asked);
         let steps = ctx.steps();
@@ -142,9 +154,16 @@ impl Gateway {
     }
 
     /// Asks whoever must be asked.
-    async fn decide_slowly(&self, asked: &Asked<'_>, ctx: &mut Ctx) -> Result<(), Verdict> {
+    pub(super) async fn decide_slowly(
+        &self,
+        asked: &Asked<'_>,
+        ctx: &mut Ctx,
+    ) -> Result<(), Verdict> {
         let (head, route) = self.read(asked, ctx)?;
         let case = self.case(&head, &route)?;
+        if case.sign_in.is_some() && asked.carrier == Carrier::Proxy {
+            return Err(Unfit::SignIn.verdict(ctx));
+        }
         let began = Instant::now();
         let (decision, mounted) = self.decide_with_share(&case.question(), &case).await;
         self.metrics.gate(began.elapsed());
@@ -245,7 +264,7 @@ impl Gateway {
         let upstream = ctx.snapshot.upstreams.get(&route.config.upstream);
         ctx.upstream = upstream.map(Arc::clone);
         ctx.origin = head::allowed_origin(head.headers, &route);
-        match place(&head, &route, ctx, uri.path()) {
+        match place(&head, &route, ctx, (uri.path(), asked.carrier)) {
             Some(verdict) => Err(verdict),
             None => Ok((head, route)),
         }
@@ -451,7 +470,12 @@ impl Gateway {
 
 /// What is settled without a token: methods, ambiguous paths, preflights, Vestibule's own paths,
 /// foreign WebSockets, service workers, bodies that are too large as announced.
-fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) -> Option<Verdict> {
+fn place(
+    head: &RequestHead<'_>,
+    route: &Arc<Route>,
+    ctx: &mut Ctx,
+    (sent, carrier): (&str, Carrier),
+) -> Option<Verdict> {
     let endpoint = table::find(route, &head.path);
     ctx.shown_path = head::shown_path(route, &head.path, endpoint, sent);
     if *head.method == Method::CONNECT || *head.method == Method::TRACE {
@@ -467,20 +491,16 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
     if let Err(malformed) = head.check_encoded_slashes(route.config.encoded_slashes) {
         return Some(refused(StatusCode::BAD_REQUEST, &malformed.to_string()));
     }
-    if let Some(reply) = head::preflight(head, ctx.origin.as_ref()) {
-        return Some(Verdict::Answer(Outcome::Local, Box::new(reply)));
-    }
-    if let Some(endpoint) = endpoint {
-        return Some(Verdict::Local(
-            endpoint,
-            Box::new(bridge::call(head, route)),
-        ));
-    }
-    if route.own_path(&head.path).is_some() {
-        return Some(refused(
-            StatusCode::NOT_FOUND,
-            "there is nothing at this address",
-        ));
+    let own = match carrier {
+        Carrier::Here => answered_here(head, route, ctx, endpoint),
+        // A preflight is a request like any other: an answer that a proxy takes for leave is none.
+        Carrier::Proxy => {
+            let is_own = endpoint.is_some() || route.own_path(&head.path).is_some();
+            is_own.then(|| Unfit::OwnPath.verdict(ctx))
+        }
+    };
+    if own.is_some() {
+        return own;
     }
     if head.is_websocket_upgrade() && !head::websocket_origin_is_ok(head, route) {
         let detail = "this page may not open a WebSocket here: its origin is not in cors.origins";
@@ -499,7 +519,28 @@ fn place(head: &RequestHead<'_>, route: &Arc<Route>, ctx: &mut Ctx, sent: &str) 
     None
 }
 
-fn address(session: &Session) -> Option<IpAddr> {
+/// Preflights, and Vestibule's own paths.
+fn answered_here(
+    head: &RequestHead<'_>,
+    route: &Arc<Route>,
+    ctx: &Ctx,
+    endpoint: Option<&'static Endpoint>,
+) -> Option<Verdict> {
+    if let Some(reply) = head::preflight(head, ctx.origin.as_ref()) {
+        return Some(Verdict::Answer(Outcome::Local, Box::new(reply)));
+    }
+    if let Some(endpoint) = endpoint {
+        return Some(Verdict::Local(
+            endpoint,
+            Box::new(bridge::call(head, route)),
+        ));
+    }
+    route
+        .own_path(&head.path)
+        .map(|_| refused(StatusCode::NOT_FOUND, "there is nothing at this address"))
+}
+
+pub(super) fn address(session: &Session) -> Option<IpAddr> {
     match session.client_addr()? {
         PeerAddr::Inet(address) => Some(address.ip().to_canonical()),
         PeerAddr::Unix(_) => None,

@@ -15,6 +15,8 @@
 
 use super::scan::{BadHead, HeadBounds, HeadScan, Scanned};
 use bytes::{Buf, BytesMut};
+use pingora::protocols::l4::ext::{TcpKeepalive, set_tcp_keepalive};
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
@@ -26,11 +28,13 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// Read at once while a head is awaited; lives on the stack, so that waiting costs nothing.
@@ -44,6 +48,14 @@ const SLICES_MAX: usize = 8;
 /// How long a closed connection still takes what the client sends.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// A client that has vanished is noticed after two to three minutes.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(120),
+    interval: Duration::from_secs(15),
+    count: 4,
+    user_timeout: Duration::ZERO,
+};
+
 /// What is known of a connection before its first request.
 pub(crate) struct About {
     pub(crate) peer: SocketAddr,
@@ -52,6 +64,29 @@ pub(crate) struct About {
     /// `None`: plain TCP.
     pub(crate) tls: Option<Arc<SslDigest>>,
     pub(crate) is_h2: bool,
+}
+
+impl About {
+    /// Of a connection that has just been accepted; the kernel is told to look whether its client is there.
+    pub(crate) fn of(stream: &TcpStream, peer: SocketAddr) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        // A WebSocket has no read timeout: a client that vanished is found by the kernel.
+        set_tcp_keepalive(stream, &KEEPALIVE).map_err(io::Error::other)?;
+        let fd = stream.as_raw_fd();
+        let socket = SocketDigest::from_raw_fd(fd);
+        // Set now: Pingora would ask the descriptor later, when it may belong to another connection.
+        let _ = socket.peer_addr.set(Some(PingoraAddr::Inet(peer)));
+        let _ = socket
+            .local_addr
+            .set(Some(PingoraAddr::Inet(stream.local_addr()?)));
+        Ok(Self {
+            peer,
+            fd,
+            socket: Arc::new(socket),
+            tls: None,
+            is_h2: false,
+        })
+    }
 }
 
 /// A connection over `S`, a TCP or a TLS stream.

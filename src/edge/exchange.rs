@@ -5,6 +5,7 @@
 
 use super::body::Meter;
 use super::forward::Outgoing;
+use super::forward_auth::Unfit;
 use super::harden::BadHead;
 use super::proxy::{Gateway, Snapshot, TRIES_MAX};
 use super::stall::Pulse;
@@ -43,6 +44,10 @@ pub(crate) struct Ctx {
     pub(super) user: Option<UserId>,
     /// For the log, where the path that was sent must not or cannot be shown.
     pub(super) shown_path: Option<String>,
+    /// What a proxy has asked about, as it would have been forwarded.
+    pub(super) original: Option<Box<RequestHeader>>,
+    /// Why its question was none that can be answered.
+    pub(super) unfit: Option<Unfit>,
     pub(super) outcome: Outcome,
     pub(super) meter: Meter,
     pub(super) pulse: Option<Arc<Pulse>>,
@@ -89,6 +94,8 @@ impl Ctx {
             origin: None,
             user: None,
             shown_path: None,
+            original: None,
+            unfit: None,
             outcome: Outcome::Failed,
             pulse: None,
             tries: 0,

@@ -21,15 +21,11 @@ use crate::observe::metrics::{Metrics, Outcome};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
-use pingora::protocols::SocketDigest;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::l4::ext::{TcpKeepalive, set_tcp_keepalive};
-use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::tls::SslDigest;
 use pingora::server::ShutdownWatch;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -40,21 +36,30 @@ use tokio::task::JoinSet;
 
 /// The pause after an accept that failed, mostly because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A client that has vanished is noticed after two to three minutes.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive {
-    idle: Duration::from_secs(120),
-    interval: Duration::from_secs(15),
-    count: 4,
-    user_timeout: Duration::ZERO,
-};
 /// RFC 9113 section 3.4.
 const H2_PREFACE_BYTES: usize = 24;
 
 /// Bound sockets with their certificates, not serving yet.
 #[derive(Debug)]
 pub struct Listeners {
-    sockets: Vec<(TcpListener, Option<ServerTls>)>,
+    sockets: Vec<Socket>,
     control: Control,
+}
+
+#[derive(Debug)]
+struct Socket {
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    forward_auth: bool,
+}
+
+/// What connections are handed to.
+pub struct Apps<A> {
+    pub clients: Arc<A>,
+    /// Asked first, for each HTTP/1 request of a client.
+    pub lane: Option<Lane>,
+    /// On listeners with `forward_auth`.
+    pub proxies: Arc<A>,
 }
 
 /// What may change, and be watched, while connections are served. Cheap to clone.
@@ -159,7 +164,11 @@ impl Listeners {
             let socket = passed
                 .listen(address)
                 .map_err(|error| BindError::new(address, error))?;
-            sockets.push((socket, tls.clone()));
+            sockets.push(Socket {
+                listener: socket,
+                tls: tls.clone(),
+                forward_auth: listener.forward_auth,
+            });
             configured.push((address, tls));
         }
         let shared = Arc::new(Shared {
@@ -178,7 +187,7 @@ impl Listeners {
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets
             .iter()
-            .map(|(socket, _)| socket.local_addr())
+            .map(|socket| socket.listener.local_addr())
             .collect()
     }
 
@@ -191,24 +200,29 @@ impl Listeners {
     /// Serves until `shutdown` turns true (or its sender is dropped), then until the last
     /// connection has ended or `timeouts.drain` is over. Idle connections close at once. Dropping
     /// the future drops all connections.
-    pub async fn serve<A>(self, app: Arc<A>, lane: Option<Lane>, mut shutdown: ShutdownWatch)
+    pub async fn serve<A>(self, apps: Apps<A>, mut shutdown: ShutdownWatch)
     where
         A: HttpServerApp + Send + Sync + 'static,
     {
         let mut loops = JoinSet::new();
-        for (socket, tls) in self.sockets {
+        for socket in self.sockets {
+            let (app, lane) = match socket.forward_auth {
+                true => (&apps.proxies, None),
+                false => (&apps.clients, apps.lane.clone()),
+            };
             let acceptor = Acceptor {
-                tls,
-                app: app.clone(),
-                lane: lane.clone(),
+                tls: socket.tls,
+                app: Arc::clone(app),
+                lane,
                 shared: self.control.shared.clone(),
                 shutdown: shutdown.clone(),
             };
-            loops.spawn(acceptor.run(socket));
+            loops.spawn(acceptor.run(socket.listener));
         }
         // An error means that the sender is gone, which ends serving just the same.
         let _ = shutdown.wait_for(|stop| *stop).await;
-        ServerApp::cleanup(app.as_ref()).await;
+        ServerApp::cleanup(apps.clients.as_ref()).await;
+        ServerApp::cleanup(apps.proxies.as_ref()).await;
         while loops.join_next().await.is_some() {}
     }
 }
@@ -434,7 +448,7 @@ where
 
     async fn connection(self, stream: TcpStream, peer: SocketAddr, _place: Place) {
         let limits = self.shared.limits.load_full();
-        let Ok(mut about) = about(&stream, peer) else {
+        let Ok(mut about) = About::of(&stream, peer) else {
             return;
         };
         let Some(tls) = &self.tls else {
@@ -559,26 +573,6 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-fn about(stream: &TcpStream, peer: SocketAddr) -> io::Result<About> {
-    stream.set_nodelay(true)?;
-    // A WebSocket has no read timeout: a client that vanished is found by the kernel.
-    set_tcp_keepalive(stream, &KEEPALIVE).map_err(io::Error::other)?;
-    let fd = stream.as_raw_fd();
-    let socket = SocketDigest::from_raw_fd(fd);
-    // Set now: Pingora would ask the descriptor later, when it may belong to another connection.
-    let _ = socket.peer_addr.set(Some(PingoraAddr::Inet(peer)));
-    let _ = socket
-        .local_addr
-        .set(Some(PingoraAddr::Inet(stream.local_addr()?)));
-    Ok(About {
-        peer,
-        fd,
-        socket: Arc::new(socket),
-        tls: None,
-        is_h2: false,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::h2;
@@ -599,6 +593,15 @@ mod tests {
 
     /// Far above anything a passing test needs, even on a busy machine.
     const GENEROUS: Duration = Duration::from_secs(30);
+
+    /// One application for whoever comes.
+    fn alone<A>(app: Arc<A>) -> Apps<A> {
+        Apps {
+            clients: Arc::clone(&app),
+            lane: None,
+            proxies: app,
+        }
+    }
 
     /// Answers by itself, after one permit of `gate` for `/wait`.
     struct Answer {
@@ -717,7 +720,7 @@ mod tests {
             let address = listeners.local_addrs().unwrap()[0];
             let control = listeners.control();
             let (stop, shutdown) = watch::channel(false);
-            let served = tokio::spawn(listeners.serve(Arc::new(app), None, shutdown));
+            let served = tokio::spawn(listeners.serve(alone(Arc::new(app)), shutdown));
             Self {
                 address,
                 control,
@@ -822,7 +825,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, peer) = accepted.unwrap();
-        about(&stream, peer).unwrap();
+        About::of(&stream, peer).unwrap();
         assert!(stream.nodelay().unwrap());
         assert!(
             tokio::net::TcpSocket::from_std_stream(stream.into_std().unwrap())
@@ -1127,14 +1130,15 @@ mod tests {
         .unwrap();
         let app = Arc::new(Told(AtomicUsize::new(0)));
         let (stop, shutdown) = watch::channel(false);
-        let served = tokio::spawn(listeners.serve(app.clone(), None, shutdown));
+        let served = tokio::spawn(listeners.serve(alone(app.clone()), shutdown));
         // The end of whoever could say stop is an end as well.
         drop(stop);
         tokio::time::timeout(GENEROUS, served)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(app.0.load(Ordering::SeqCst), 1);
+        // Once for clients, once for proxies.
+        assert_eq!(app.0.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]

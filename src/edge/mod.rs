@@ -4,7 +4,8 @@
 //! A request: [`lane`], if it is simple; else [`stall`] → [`proxy`] (phases) → `harden`. Both: `admit`
 //! (head to permit, with `head`) → `exchange` (what is told and heard), `headers`, [`upstream`];
 //! Pingora's alone: `body` and [`watch`] on the way through, or `bridge` to a local endpoint.
-//! `failure` and `access` at its end.
+//! `failure` and `access` at its end. A question of another proxy about a request, on a listener for
+//! such: [`stall`] → [`proxy`] → `forward_auth`, which asks `admit` as the others do.
 
 pub mod h2;
 pub mod lane;
@@ -25,6 +26,7 @@ mod conn;
 mod exchange;
 mod failure;
 mod forward;
+mod forward_auth;
 mod harden;
 mod head;
 mod headers;

@@ -8,8 +8,10 @@ use super::admit::Verdict;
 use super::body::{self, Meter};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
+use super::forward_auth::Complaints;
 use super::harden;
 use super::lane::Lane;
+use super::listen::Apps;
 use super::stall::{Pulse, Watched};
 use super::upstream::Upstreams;
 use super::watch::Learner;
@@ -80,30 +82,37 @@ pub struct Gateway {
     pub metrics: Metrics,
 }
 
-/// The application for the accept loop, and the lane beside it. `h2_options` and `server_options` are read once: a reload
-/// does not change them.
+/// The applications for the accept loop, and the lane beside the clients' one. `h2_options` and `server_options` are
+/// read once: a reload does not change them.
 #[must_use]
 pub fn build(
     gateway: Gateway,
     h2_options: H2Options,
     server_options: HttpServerOptions,
-) -> (Arc<Watched>, Lane) {
+) -> Apps<Watched> {
     let threads = match gateway.snapshots.load().config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let conf = ServerConf {
+    let conf = Arc::new(ServerConf {
         threads,
         max_retries: TRIES_MAX,
         ..ServerConf::default()
-    };
+    });
     let gateway = Arc::new(gateway);
-    let lane = Lane::new(Arc::clone(&gateway));
-    let mut proxy = HttpProxy::new(Phases(gateway), Arc::new(conf));
-    proxy.h2_options = Some(h2_options);
-    proxy.server_options = Some(server_options);
-    proxy.handle_init_modules();
-    (Arc::new(Watched::new(Arc::new(proxy))), lane)
+    let app = |door| {
+        let gateway = Arc::clone(&gateway);
+        let mut proxy = HttpProxy::new(Phases { gateway, door }, Arc::clone(&conf));
+        proxy.h2_options = Some(h2_options.clone());
+        proxy.server_options = Some(server_options.clone());
+        proxy.handle_init_modules();
+        Arc::new(Watched::new(Arc::new(proxy)))
+    };
+    Apps {
+        clients: app(Door::Clients),
+        lane: Some(Lane::new(Arc::clone(&gateway))),
+        proxies: app(Door::Proxies(Complaints::default())),
+    }
 }
 
 impl Gateway {
@@ -145,13 +154,23 @@ impl Gateway {
 }
 
 /// The gateway in Pingora's phases.
-pub(crate) struct Phases(Arc<Gateway>);
+pub(crate) struct Phases {
+    gateway: Arc<Gateway>,
+    door: Door,
+}
+
+/// Who comes in, by the listener.
+enum Door {
+    Clients,
+    /// Other proxies, with their questions.
+    Proxies(Complaints),
+}
 
 impl Deref for Phases {
     type Target = Gateway;
 
     fn deref(&self) -> &Gateway {
-        &self.0
+        &self.gateway
     }
 }
 
@@ -176,6 +195,10 @@ impl ProxyHttp for Phases {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        if let Door::Proxies(complaints) = &self.door {
+            self.consult(session, ctx, complaints).await?;
+            return Ok(true);
+        }
         match self.judge(session, ctx).await {
             Verdict::Forward => {
                 let timeouts = &ctx.snapshot.config.timeouts;

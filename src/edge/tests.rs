@@ -3,7 +3,7 @@
 mod lane;
 
 use super::h2::{h2_options, server_options};
-use super::listen::{Limits, Listeners};
+use super::listen::{Apps, Limits, Listeners};
 use super::proxy::{Gateway, Snapshot, build};
 use super::sockets::Sockets;
 use super::stall::Watched;
@@ -33,6 +33,7 @@ use tokio::sync::watch;
 
 mod backends;
 mod bodies;
+mod forward_auth;
 mod forwarding;
 mod origins;
 mod sign_in;
@@ -233,6 +234,8 @@ impl HttpServerApp for Nobody {
 /// A running gateway in front of an [`Origin`].
 struct World {
     address: SocketAddr,
+    /// A second listener, where a test has one.
+    asked: Option<SocketAddr>,
     origin: Origin,
     learned: Arc<Learned>,
     app: Arc<Watched>,
@@ -399,9 +402,10 @@ impl World {
         let mut options = server_options(&config.timeouts);
         // For the tests that speak HTTP/2 without TLS straight to the app.
         options.h2c = true;
-        let (app, lane) = build(gateway, h2_options(&config.connections), options);
+        let mut apps = build(gateway, h2_options(&config.connections), options);
+        let app = Arc::clone(&apps.clients);
         let limits = Limits {
-            trusted_proxies: Vec::new(),
+            trusted_proxies: config.trusted_proxies.clone(),
             timeouts: config.timeouts.clone(),
             connections: config.connections.clone(),
         };
@@ -413,23 +417,26 @@ impl World {
             SystemClock.now(),
         )
         .unwrap();
-        let address = listeners.local_addrs().unwrap()[0];
+        let addresses = listeners.local_addrs().unwrap();
         let (stop, stopped) = watch::channel(false);
         match ways {
-            Ways::Both => drop(tokio::spawn(listeners.serve(
-                Arc::clone(&app),
-                Some(lane),
-                stopped,
-            ))),
+            Ways::Both => drop(tokio::spawn(listeners.serve(apps, stopped))),
             Ways::PingoraOnly => {
-                tokio::spawn(listeners.serve(Arc::clone(&app), None, stopped));
+                apps.lane = None;
+                tokio::spawn(listeners.serve(apps, stopped));
             }
             Ways::LaneOnly => {
-                tokio::spawn(listeners.serve(Arc::new(Nobody), Some(lane), stopped));
+                let nobody = Apps {
+                    clients: Arc::new(Nobody),
+                    lane: apps.lane,
+                    proxies: Arc::new(Nobody),
+                };
+                tokio::spawn(listeners.serve(nobody, stopped));
             }
         }
         Self {
-            address,
+            address: addresses[0],
+            asked: addresses.get(1).copied(),
             origin,
             learned,
             app,
@@ -452,7 +459,11 @@ impl World {
     }
 
     async fn send(&self, request: &str) -> String {
-        let mut client = TcpStream::connect(self.address).await.unwrap();
+        self.send_to(self.address, request).await
+    }
+
+    async fn send_to(&self, address: SocketAddr, request: &str) -> String {
+        let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let read = client.read_to_end(&mut answer);

@@ -365,6 +365,16 @@ fn failure(status: StatusCode, frame: &portal::Frame<'_>) -> Notice {
     Notice::new(title, detail)
 }
 
+/// The same for a proxy that passes no redirect on: 401, with its `Location`. Others as they are.
+#[must_use]
+pub fn without_redirect(mut reply: Reply, route: &Route) -> Reply {
+    if !reply.status().is_redirection() {
+        return reply;
+    }
+    *reply.status_mut() = StatusCode::UNAUTHORIZED;
+    encode::www_authenticate(reply, route, None)
+}
+
 /// An answer of Vestibule's own that no refusal stands for: `status` with a problem+json body, e.g.
 /// 400 for a malformed head, 404 for a host without a route, 413, 502, 503, 504.
 #[must_use]

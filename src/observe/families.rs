@@ -71,6 +71,7 @@ pub(super) struct Families {
     pub(super) connections: IntGauge,
     pub(super) connections_max: IntGauge,
     pub(super) connections_refused: IntCounter,
+    pub(super) forward_auth_refused: IntCounterVec,
     pub(super) certificate_expiry: IntGaugeVec,
     pub(super) config_reloads: IntCounterVec,
     pub(super) config_is_current: IntGauge,
@@ -98,6 +99,7 @@ impl Families {
         let (store_seconds, store_errors) = (to.store_seconds()?, to.store_errors()?);
         let (lockouts, events, events_lost) = (to.lockouts()?, to.events()?, to.events_lost()?);
         let (connections, connections_max, connections_refused) = to.connections()?;
+        let forward_auth_refused = to.forward_auth_refused()?;
         let certificate_expiry = to.certificate_expiry()?;
         let (config_reloads, config_is_current) = to.config()?;
         let draining = to.gauge(
@@ -126,6 +128,7 @@ impl Families {
             connections,
             connections_max,
             connections_refused,
+            forward_auth_refused,
             certificate_expiry,
             config_reloads,
             config_is_current,
@@ -173,6 +176,14 @@ impl Registrar<'_> {
             "upstream_errors_total",
             "Requests that an upstream did not answer.",
             &["upstream"],
+        )
+    }
+
+    fn forward_auth_refused(&self) -> Result<IntCounterVec, prometheus::Error> {
+        self.counters(
+            "forward_auth_refused_total",
+            "Questions of other proxies that could not be answered as they were put, by reason.",
+            &["reason"],
         )
     }
 

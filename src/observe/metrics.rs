@@ -449,6 +449,12 @@ impl Metrics {
         self.shared.families.connections_refused.inc();
     }
 
+    /// Another proxy has asked in a way that cannot be answered.
+    pub fn forward_auth_refused(&self, reason: &'static str) {
+        let refused = &self.shared.families.forward_auth_refused;
+        refused.with_label_values(&[reason]).inc();
+    }
+
     /// The certificates in use, by their configured name (the file), with the end of their validity.
     /// Those of an earlier config are forgotten.
     pub fn certificates<'a>(&self, expiry: impl IntoIterator<Item = (&'a str, Timestamp)>) {

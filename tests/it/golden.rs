@@ -2,7 +2,8 @@
 //!
 //! The endpoints come from the program's own list, so a new one changes the table until its rows
 //! have been looked at. The route speaks every dialect. The calls have no body and no parameters:
-//! what an endpoint does with good ones is its own tests' business.
+//! what an endpoint does with good ones is its own tests' business. Forward-auth, which other proxies ask on a listener of
+//! its own, has a table by itself.
 
 use crate::support::{Gateway, Inbox, PASSWORD, Site};
 use std::fmt::Write as _;
@@ -165,5 +166,121 @@ async fn every_endpoint_and_every_kind_of_caller() {
         reached.is_empty(),
         "local endpoints were forwarded: {reached:?}"
     );
+    insta::assert_snapshot!(table);
+}
+
+/// How a proxy asks about a request.
+struct Question {
+    method: String,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// The ways in which proxies describe one request: as Traefik and Caddy do, nginx, Envoy.
+fn questions(method: &str, path: &str) -> [Question; 3] {
+    let text = str::to_owned;
+    let by_headers = |headers| Question {
+        // Of no meaning here: these proxies always send a GET.
+        method: text("GET"),
+        path: text("/.vestibule/forward-auth"),
+        headers,
+    };
+    [
+        by_headers(vec![
+            ("x-forwarded-method", text(method)),
+            ("x-forwarded-uri", text(path)),
+            ("x-forwarded-proto", text("http")),
+            ("x-forwarded-host", text("127.0.0.1")),
+        ]),
+        by_headers(vec![
+            ("x-original-method", text(method)),
+            ("x-original-url", format!("http://127.0.0.1{path}")),
+        ]),
+        Question {
+            method: text(method),
+            path: format!("/.vestibule/forward-auth{path}"),
+            headers: vec![("x-forwarded-proto", text("http"))],
+        },
+    ]
+}
+
+/// `status` and, where they are there, `WWW-Authenticate`'s errors and the names of what a backend is told.
+async fn answer(gateway: &Gateway, question: &Question, caller: &Caller) -> String {
+    let method = reqwest::Method::from_bytes(question.method.as_bytes()).expect("method");
+    let url = format!("http://{}{}", gateway.listeners[1], question.path);
+    let mut request = gateway.http.request(method, url);
+    request = request.header("x-device-id", caller.device);
+    for (name, value) in &question.headers {
+        request = request.header(*name, value);
+    }
+    if let Some(token) = &caller.token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.expect("answer");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let mut out = answer.status().as_u16().to_string();
+    if let Some(challenge) = answer.headers().get("www-authenticate") {
+        let text = challenge.to_str().expect("text");
+        let error = text
+            .split("error=\"")
+            .nth(1)
+            .and_then(|it| it.split('"').next());
+        let _ = write!(out, " www={}", error.unwrap_or("bare"));
+    }
+    let names = answer.headers().keys().map(|name| name.as_str());
+    let mut told: Vec<_> = names
+        .filter(|name| name.starts_with("x-vestibule-") || *name == "authorization")
+        .collect();
+    told.sort_unstable();
+    if !told.is_empty() {
+        let _ = write!(out, " [{}]", told.join(","));
+    }
+    out
+}
+
+#[tokio::test]
+async fn forward_auth_and_every_kind_of_caller() {
+    let Site {
+        backend,
+        gateway,
+        inbox,
+        ..
+    } = Site::accounts_with(|setup| {
+        let listeners = "  - address: 127.0.0.1:0\n  - {address: \"127.0.0.1:0\", forward_auth: true}\n\
+                         trusted_proxies: [127.0.0.1]\n";
+        setup.with("  - address: 127.0.0.1:0\n", listeners)
+    })
+    .await;
+    let callers = callers(&gateway, &inbox).await;
+    let client = ("x-forwarded-for", "192.0.2.7".to_owned());
+    let mut table = String::new();
+    for (method, path) in [
+        ("GET", "/file"),
+        ("DELETE", "/file"),
+        ("GET", "/public/file"),
+        ("GET", "/half/file"),
+        ("GET", "/closed/file"),
+        ("GET", "/.vestibule/account"),
+        ("GET", "/share/link/file"),
+    ] {
+        let _ = writeln!(table, "{method} {path}");
+        for caller in &callers {
+            let mut rows = Vec::new();
+            for mut question in questions(method, path) {
+                // Whoever leaves out who the client is, or says two things, is not answered.
+                let unsaid = answer(&gateway, &question, caller).await;
+                question.headers.push(client.clone());
+                rows.push(answer(&gateway, &question, caller).await);
+                let other = ("x-original-uri", "/public/other".to_owned());
+                question.headers.push(other);
+                let twofold = answer(&gateway, &question, caller).await;
+                assert_eq!((unsaid.as_str(), twofold.as_str()), ("400", "400"));
+            }
+            assert!(rows.iter().all(|row| *row == rows[0]), "{path}: {rows:?}");
+            let _ = writeln!(table, "  {:<13}{}", caller.kind, rows[0]);
+        }
+    }
+    let reached = backend.seen();
+    assert!(reached.is_empty(), "questions were forwarded: {reached:?}");
     insta::assert_snapshot!(table);
 }

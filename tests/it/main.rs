@@ -12,6 +12,7 @@ mod browser;
 mod conformance;
 mod demo;
 mod floods;
+mod forward_auth;
 mod golden;
 mod hygiene;
 mod kannel;

@@ -1,85 +1,9 @@
 //! Vestibule's own pages from outside: who signs in there reaches the files, and nobody else does.
 
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Site, form_of, secret};
-use reqwest::{RequestBuilder, Response};
+use crate::support::person::{Browser, location};
+use crate::support::{PASSWORD, PHONE, Site, form_of, secret};
 use std::collections::HashSet;
 use tokio::task::JoinSet;
-
-/// A browser, as far as pages can tell: it keeps cookies, and says that it navigates.
-pub(crate) struct Browser<'a> {
-    gateway: &'a Gateway,
-    pub(crate) cookies: Vec<(String, String)>,
-}
-
-impl<'a> Browser<'a> {
-    pub(crate) fn new(gateway: &'a Gateway) -> Self {
-        Self {
-            gateway,
-            cookies: Vec::new(),
-        }
-    }
-
-    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
-        let mut all = self.cookies.iter();
-        let (_, value) = all.find(|(known, _)| known == name)?;
-        Some(value)
-    }
-
-    async fn send(&mut self, request: RequestBuilder) -> Response {
-        let jar = self.cookies.iter();
-        let jar: Vec<_> = jar.map(|(name, value)| format!("{name}={value}")).collect();
-        let request = request
-            .header("cookie", jar.join("; "))
-            .header("sec-fetch-mode", "navigate")
-            .header("sec-fetch-site", "same-origin");
-        let answer = request.send().await.expect("answer");
-        for line in answer.headers().get_all("set-cookie") {
-            let line = line.to_str().expect("text");
-            let (pair, _) = line.split_once(';').expect("attributes");
-            let (name, value) = pair.split_once('=').expect("a pair");
-            self.cookies.retain(|(known, _)| known != name);
-            if !value.is_empty() {
-                self.cookies.push((name.to_owned(), secret(value)));
-            }
-        }
-        answer
-    }
-
-    pub(crate) async fn get(&mut self, path: &str) -> Response {
-        let request = self.gateway.http.get(self.gateway.url(path));
-        self.send(request).await
-    }
-
-    /// Sends a form of the page at this address.
-    pub(crate) async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
-        let page = self.get(path).await.text().await.expect("a page");
-        let digest = form_of(&page);
-        let mut all = vec![("form", digest.as_str())];
-        all.extend(fields);
-        let request = self.gateway.http.post(self.gateway.url(path)).form(&all);
-        self.send(request).await
-    }
-
-    /// Signs in, passes the second factor, and goes where it leads.
-    async fn comes_in(&mut self, inbox: &Inbox, sign_in: &str) -> Response {
-        let fields = [("username", "anna"), ("password", PASSWORD)];
-        let signed_in = self.fill(sign_in, &fields).await;
-        let challenge = location(&signed_in);
-        let fields = [("action", "send"), ("factor", "sms")];
-        let sent = self.fill(&challenge, &fields).await;
-        let page = location(&sent);
-        let code = inbox.code_for(PHONE);
-        let fields = [("action", "verify"), ("code", code.as_str())];
-        let verified = self.fill(&page, &fields).await;
-        self.get(&location(&verified)).await
-    }
-}
-
-pub(crate) fn location(answer: &Response) -> String {
-    assert_eq!(answer.status(), 303);
-    let location = answer.headers()["location"].to_str();
-    location.expect("text").to_owned()
-}
 
 #[tokio::test]
 async fn whoever_signs_in_on_the_page_reaches_the_files_until_they_sign_out() {

@@ -1,7 +1,7 @@
 //! How long a second factor holds: what polls keeps no session alive, and a browser that is remembered is
 //! not asked again, over restarts and however often it signs in at once.
 
-use crate::pages::{Browser, location};
+use crate::support::person::{Browser, location};
 use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Site};
 use reqwest::{Method, RequestBuilder};
 use std::time::{Duration, Instant};
@@ -87,13 +87,13 @@ async fn site() -> Site {
     site
 }
 
-async fn signs_in(browser: &mut Browser<'_>) -> String {
+async fn signs_in(browser: &mut Browser) -> String {
     let fields = [("username", "anna"), ("password", PASSWORD)];
     location(&browser.fill(SIGN_IN, &fields).await)
 }
 
 /// Passes the second factor with the box ticked.
-async fn is_remembered(browser: &mut Browser<'_>, inbox: &Inbox) {
+async fn is_remembered(browser: &mut Browser, inbox: &Inbox) {
     assert_eq!(signs_in(browser).await, CHALLENGE);
     let fields = [("action", "send"), ("factor", "sms")];
     browser.fill(CHALLENGE, &fields).await;

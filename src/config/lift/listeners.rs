@@ -29,9 +29,6 @@ impl Lift<'_> {
         let text = self.required(raw.address.as_ref(), at_address, mend);
         let address = text.and_then(|text| self.address(text, at_address));
         let tls = raw.tls.as_ref().map(|tls| self.tls(tls, at.key("tls")));
-        if raw.forward_auth == Some(true) {
-            self.later(at.key("forward_auth"), "a listener that other proxies ask");
-        }
         let has_no_tls = tls.is_none() && !self.is_pruned(at.key("tls"));
         if has_no_tls && address.is_some_and(|address| !address.ip().is_loopback()) {
             self.warn(
@@ -46,7 +43,7 @@ impl Lift<'_> {
                 Some(tls) => Some(tls?),
                 None => None,
             },
-            forward_auth: false,
+            forward_auth: raw.forward_auth,
         })
     }
 
@@ -138,6 +135,35 @@ impl Lift<'_> {
             at_admin.key("address"),
             &mut seen,
         );
+    }
+
+    /// What a listener that other proxies ask needs beside it.
+    pub(super) fn forward_auth(&mut self, raw: &raw::Config) {
+        let root = At::Root;
+        let at_listeners = root.key("listeners");
+        let listeners = raw.listeners.as_deref().unwrap_or_default();
+        let mut all = listeners.iter();
+        let Some(index) = all.position(|listener| listener.forward_auth) else {
+            return;
+        };
+        if raw.trusted_proxies.is_empty() {
+            let at = at_listeners.index(index);
+            let text = "nobody may ask here: name the proxies that do in `trusted_proxies`";
+            self.error(at.key("forward_auth"), text);
+        }
+        if listeners.iter().all(|listener| listener.forward_auth) {
+            let text = "add one without `forward_auth`: people need a place to sign in and to pass the second factor";
+            self.error(at_listeners, text);
+        }
+        let at_identities = root.key("identities");
+        for (name, identity) in raw.identities.iter().flatten() {
+            if identity.learn.is_some() {
+                let at = at_identities.key(name);
+                let text = "a sign-in that another proxy forwards after asking (`forward_auth`) is not seen, and refused: \
+                            have it send this path to Vestibule";
+                self.warn(at.key("learn").key("endpoint"), text);
+            }
+        }
     }
 
     fn port_clash(&mut self, text: Option<&str>, at: At<'_>, seen: &mut Vec<(SocketAddr, usize)>) {

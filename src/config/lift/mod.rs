@@ -80,6 +80,7 @@ impl Lift<'_> {
         let root = At::Root;
         let listeners = self.listeners(raw.listeners.as_deref(), root.key("listeners"));
         self.port_clashes(raw);
+        self.forward_auth(raw);
         let trusted_proxies =
             self.trusted_proxies(&raw.trusted_proxies, root.key("trusted_proxies"));
         let timeouts = self.timeouts(&raw.timeouts, root.key("timeouts"));

@@ -6,7 +6,7 @@ use super::*;
 fn all_errors_come_at_once_each_with_its_place_and_mend() {
     let text = r#"listeners:
   - address: :8080
-    forward_auth: true
+    forward_auth: maybe
 timeout: {head: 10s}
 timeouts: {head: 10, body: 0s}
 store:
@@ -38,7 +38,7 @@ tokens: {issuer: files.example.org, algorithm: HS256, access_lifetime: 0s}
 "#;
     let expected = [
         r#"c.yaml:2:14: listeners[0].address: ":8080" is not an IP address and a port: write it like 0.0.0.0:8080"#,
-        "c.yaml:3:19: listeners[0].forward_auth: a listener that other proxies ask: not supported by this version: remove it",
+        "c.yaml:3:19: listeners[0].forward_auth: expected `true` or `false`, found another word",
         "c.yaml:4:1: timeout: unknown key: did you mean `timeouts`?",
         r#"c.yaml:5:18: timeouts.head: "10" is not a time: write a whole number and s, m, h or d, like 30s, 10m, 12h or 90d (at most 3650d)"#,
         "c.yaml:5:28: timeouts.body: must be longer than 0s",

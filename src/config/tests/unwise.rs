@@ -57,6 +57,34 @@ fn passwords_of_a_backend_and_self_enrolment_are_warned_of() {
 }
 
 #[test]
+fn a_sign_in_that_another_proxy_would_forward_unseen_is_warned_of() {
+    let asked = "  - address: 127.0.0.1:8080\n  - {address: \"127.0.0.1:8081\", forward_auth: true}\n\
+                 trusted_proxies: [127.0.0.1]\n";
+    let text = small("  - address: 127.0.0.1:8080\n", asked);
+    assert!(good(&text).listeners[1].forward_auth && !good(&text).listeners[0].forward_auth);
+    assert_eq!(warned(&text), [""; 0]);
+    let learn = "{learn: {endpoint: /api, token: /t, user: /u, phone: /p}}";
+    let found = warned(&text.replace("{accounts: {}}", learn));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let place = "identities.local.learn.endpoint: a sign-in that another proxy forwards";
+    assert!(found[0].contains(place), "{found:?}");
+    // Nobody could ask, and nobody could sign in.
+    let errors = bad(&small(
+        "127.0.0.1:8080\n",
+        "127.0.0.1:8080\n    forward_auth: true\n",
+    ));
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(
+        errors[0].contains("listeners: add one without `forward_auth`"),
+        "{errors:#?}"
+    );
+    assert!(
+        errors[1].contains("listeners[0].forward_auth: nobody may ask here"),
+        "{errors:#?}"
+    );
+}
+
+#[test]
 fn what_is_unwise_is_warned_of() {
     let mut wrong = Vec::new();
     for (from, to, place, text) in UNWISE {

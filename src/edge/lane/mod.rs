@@ -22,7 +22,7 @@ pub(super) mod pool;
 mod request;
 
 use super::access::Ended;
-use super::admit::Asked;
+use super::admit::{Asked, Carrier};
 use super::bridge;
 use super::conn::Conn;
 use super::exchange::{Ctx, internal};
@@ -133,6 +133,7 @@ impl Lane {
             address: conn.peer().ip().to_canonical(),
             tls: conn.is_tls(),
             has_body: false,
+            carrier: Carrier::Here,
         };
         ctx.begin_trace(&asked);
         let is_permitted = self.gateway.decide_at_once(&asked, &mut ctx);

@@ -99,7 +99,7 @@ async fn a_websocket_goes_both_ways_and_may_be_silent() {
     let mut client = TcpStream::connect(world.address).await.unwrap();
     let request = format!(
         "GET /ws HTTP/1.1\r\nHost: {HOST}\r\n{GOOD}\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nOrigin: https://{HOST}\r\n\r\n"
+         Upgrade: websocket\r\nOrigin: http://{HOST}\r\n\r\n"
     );
     client.write_all(request.as_bytes()).await.unwrap();
     let head = read_head(&mut client).await.unwrap();

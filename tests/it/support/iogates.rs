@@ -50,6 +50,11 @@ impl Backend {
         self.seen.lock().expect("seen").clone()
     }
 
+    /// Every request since the last call.
+    pub(crate) fn forget(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().expect("seen"))
+    }
+
     /// A token that the backend knows and Vestibule has never seen issued.
     pub(crate) fn issue_unseen(&self, token: &str) {
         self.tokens

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How long a start may take on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Killed when it is dropped.
 pub(crate) struct Process(Child);
@@ -17,12 +17,7 @@ impl Process {
         url: &str,
         configure: impl FnOnce(&mut Command) -> &mut Command,
     ) -> Self {
-        let mut command = Command::new(program(name));
-        configure(&mut command)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let process = Self(command.spawn().expect(name));
+        let process = Self::spawn(name, configure);
         let http = client();
         wait_for(name, START_LIMIT, async || {
             let answer = http.get(url).send().await.ok();
@@ -30,6 +25,18 @@ impl Process {
         })
         .await;
         process
+    }
+}
+
+impl Process {
+    /// The same without a wait.
+    pub(crate) fn spawn(name: &str, configure: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mut command = Command::new(program(name));
+        configure(&mut command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().expect(name))
     }
 }
 

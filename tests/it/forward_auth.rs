@@ -1,0 +1,444 @@
+//! Forward-auth through the proxies that people have: the real ones, on the files of `config/examples`. Traefik
+//! and Envoy are not packaged by Debian: what they ask is asked in their words, in `src/edge/tests/forward_auth.rs`.
+
+use crate::support::gateway::Gateway;
+use crate::support::iogates::{Backend, Seen};
+use crate::support::person::{Browser, location};
+use crate::support::proxy::{Kind, Proxy, SITE, example};
+use crate::support::{Inbox, PASSWORD, PHONE, Setup, program, secret, wait_for};
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const DEVICE: &str = "laptop";
+
+/// What `config/examples/forward-auth.yaml` says, with places of a test's own. Vestibule itself has no file server: only
+/// the proxy that asks it reaches one.
+fn setup(sms: &str) -> Setup {
+    let provider = format!(
+        "    - http: {{url: \"http://{sms}/send\", method: GET, query: {{to: \"{{phone}}\", text: \"{{text}}\"}}}}\n"
+    );
+    let twilio = "    - twilio:\n        account_sid: AC00000000000000000000000000000000\n        \
+                  auth_token: {file: \"${CREDENTIALS_DIRECTORY}/twilio.token\"}\n        from: \"+15005550006\"\n";
+    let yaml = example(
+        "forward-auth.yaml",
+        &[
+            ("127.0.0.1:8080", "127.0.0.1:0"),
+            ("127.0.0.1:8081", "127.0.0.1:0"),
+            ("127.0.0.1:9180", "127.0.0.1:0"),
+            ("/run/vestibule/admin.sock", "admin/admin.sock"),
+            ("/var/lib/vestibule/vestibule.db", "vestibule.db"),
+            ("${CREDENTIALS_DIRECTORY}/store.key", "store.key"),
+            (twilio, &provider),
+            (
+                "dialects: [iogates]",
+                "dialects: [iogates]\n    forward: {assertion: true}",
+            ),
+            ("127.0.0.1:5000", "127.0.0.1:9"),
+        ],
+    );
+    let yaml = format!(
+        "{yaml}log: {{level: trace}}\ncodes: {{resend_after: 0s}}\nlimits: {{per_user_per_hour: 1000, per_number_per_hour: 1000}}\n"
+    );
+    Setup { yaml }
+}
+
+struct World {
+    backend: Backend,
+    inbox: Inbox,
+    gateway: Gateway,
+    proxy: Proxy,
+}
+
+impl World {
+    async fn start(kind: Kind) -> Self {
+        let (backend, inbox) = (Backend::start().await, Inbox::start().await);
+        let setup = setup(&inbox.address.to_string());
+        let gateway = Gateway::start(&setup);
+        gateway.add_user("anna", PASSWORD, PHONE);
+        let proxy = Proxy::start(kind, &gateway, backend.address).await;
+        backend.forget();
+        Self {
+            backend,
+            inbox,
+            gateway,
+            proxy,
+        }
+    }
+
+    fn request(&self, line: &str) -> RequestBuilder {
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("method");
+        self.proxy.http.request(method, self.proxy.url(path))
+    }
+
+    /// By somebody with a token.
+    fn by(&self, token: &str, line: &str) -> RequestBuilder {
+        self.request(line)
+            .bearer_auth(token)
+            .header("x-device-id", DEVICE)
+    }
+
+    /// Signs in through the proxy.
+    async fn sign_in(&self) -> String {
+        let account = json!({"username": "anna", "password": PASSWORD, "deviceId": DEVICE});
+        let request = self
+            .request("POST /api/authtoken")
+            .body(account.to_string());
+        let answer = request.send().await.expect("answer");
+        assert_eq!(answer.status(), 200, "sign-in");
+        let body: Value = answer.json().await.expect("JSON");
+        secret(body["token"].as_str().expect("token"))
+    }
+
+    /// Passes the second factor through the proxy.
+    async fn verify(&self, token: &str) {
+        let path = format!("GET /api/apiauth/twofactorsms/{token}");
+        let started = self.by(token, &path).send().await.expect("answer");
+        assert_eq!(started.status(), 200, "start");
+        let code = self.inbox.code_for(PHONE);
+        let request = self.by(token, &path).query(&[("authcode", code)]);
+        let verified = request.send().await.expect("answer");
+        assert_eq!(verified.status(), 200, "verify");
+    }
+
+    async fn verified(&self) -> String {
+        let token = self.sign_in().await;
+        self.verify(&token).await;
+        token
+    }
+
+    /// Sends what must be refused, and never reach the file server.
+    async fn refused(&self, request: RequestBuilder, status: u16) -> Response {
+        let shown = format!("{request:?}");
+        let answer = request.send().await.expect("answer");
+        let seen = self.backend.forget();
+        assert_eq!(answer.status(), status, "{shown}");
+        assert!(seen.is_empty(), "{shown} reached the backend: {seen:?}");
+        answer
+    }
+
+    /// Sends what must pass, and gives what the file server saw of it.
+    async fn passed(&self, request: RequestBuilder) -> (Seen, String) {
+        let shown = format!("{request:?}");
+        let answer = request.send().await.expect("answer");
+        let status = answer.status();
+        let body = answer.text().await.expect("text");
+        assert_eq!(status, 200, "{shown}: {body}");
+        let mut seen = self.backend.forget();
+        assert_eq!(seen.len(), 1, "{shown}: {seen:?}");
+        (seen.remove(0), body)
+    }
+
+    /// Sends a target as it is written, which no client library does.
+    async fn curl(&self, target: &str) -> u16 {
+        let port = self.proxy.address.port();
+        let output = tokio::process::Command::new(program("curl"))
+            .args(["-sk", "--path-as-is", "--max-time", "20", "-o", "/dev/null"])
+            .args(["-w", "%{http_code}", "--resolve"])
+            .arg(format!("{SITE}:{port}:127.0.0.1"))
+            .arg(format!("https://{SITE}:{port}{target}"))
+            .output()
+            .await
+            .expect("curl");
+        let code = String::from_utf8_lossy(&output.stdout);
+        code.parse().unwrap_or_else(|_| panic!("{code}: {target}"))
+    }
+}
+
+/// Whether a request brings to the file server what none must, whoever sends it.
+fn is_forgery(seen: &Seen) -> bool {
+    seen.headers.iter().any(|(name, value)| {
+        let is_name = name.as_str().contains('_') || name == "x-2fa-success-token";
+        is_name || value == "root" || value.is_empty()
+    })
+}
+
+async fn a_browser_is_led_to_the_sign_in_and_back(kind: Kind) {
+    let world = World::start(kind).await;
+    let mut browser = Browser::at(&world.proxy.http, &world.proxy.base);
+    let refused = browser.get("/docs/a?b=c").await;
+    let sign_in = location(&refused);
+    let page = "/.vestibule/sign-in?return_to=/docs/a%3Fb%3Dc";
+    assert!(sign_in.ends_with(page), "{sign_in}");
+    assert!(world.backend.forget().is_empty());
+    let file = browser.comes_in(&world.inbox, &sign_in).await;
+    assert_eq!(
+        (file.status().as_u16(), file.url().path()),
+        (200, "/docs/a")
+    );
+    let seen = world.backend.forget();
+    let [seen] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(seen.target, "/docs/a?b=c");
+    assert_eq!(seen.headers["x-vestibule-user"], "anna");
+    assert_eq!(seen.headers["x-vestibule-factor"], "sms");
+    let assertion = seen.headers["x-vestibule-assertion"]
+        .to_str()
+        .expect("text");
+    assert_eq!(assertion.split('.').count(), 3, "a signed token");
+    // The cookies of Vestibule's own pages are for nobody else, whoever forwards.
+    let text = format!("{:?}", seen.headers);
+    for cookie in &browser.cookies {
+        assert!(cookie.0.starts_with("__Host-vestibule_"), "{cookie:?}");
+        assert!(
+            !text.contains(&cookie.1) && !text.contains(&cookie.0),
+            "{text}"
+        );
+    }
+    let denied = browser.get("/internal/x").await;
+    assert_eq!(denied.status(), 403);
+    assert!(
+        denied.text().await.expect("page").starts_with("<!"),
+        "a page"
+    );
+    // A page of elsewhere changes nothing by that cookie.
+    let cookie = browser
+        .cookies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let cookie = cookie.collect::<Vec<_>>().join("; ");
+    let forged = world.request("DELETE /docs/a").header("cookie", &cookie);
+    world
+        .refused(forged.header("sec-fetch-site", "cross-site"), 403)
+        .await;
+}
+
+async fn a_program_is_told_how_to_go_on_and_let_in(kind: Kind) {
+    let world = World::start(kind).await;
+    let anonymous = world.refused(world.request("GET /docs/a"), 401).await;
+    let challenge = anonymous.headers()["www-authenticate"]
+        .to_str()
+        .expect("text");
+    assert!(
+        challenge.starts_with("Basic ") || challenge.starts_with("Bearer "),
+        "{challenge}"
+    );
+    let kind_of = anonymous.headers()["content-type"].to_str().expect("text");
+    assert_eq!(kind_of, "application/problem+json");
+
+    let token = world.sign_in().await;
+    let refused = world.refused(world.by(&token, "GET /docs/a"), 401).await;
+    let body: Value = refused.json().await.expect("JSON");
+    assert_eq!(body["auth_required"], true, "{body}");
+    let portal = body["portal_url"].as_str().expect("a URL");
+    assert!(portal.starts_with(&world.proxy.base), "{portal}");
+    world.verify(&token).await;
+    world.backend.forget();
+
+    let (seen, body) = world.passed(world.by(&token, "GET /docs/a?b=c")).await;
+    assert_eq!(
+        (seen.target.as_str(), body.as_str()),
+        ("/docs/a?b=c", "GET /docs/a 0 bytes\n")
+    );
+    assert_eq!(
+        seen.headers["authorization"],
+        format!("Bearer {token}").as_str()
+    );
+    // An upload, and what WebDAV adds.
+    let megabyte = vec![7_u8; 1 << 20];
+    let put = world.by(&token, "PUT /docs/big").body(megabyte.clone());
+    let (_, body) = world.passed(put).await;
+    assert_eq!(body, "PUT /docs/big 1048576 bytes\n");
+    let copy = |to: &str| {
+        let to = world.proxy.url(to);
+        world.by(&token, "COPY /docs/a").header("destination", to)
+    };
+    let (seen, _) = world.passed(copy("/docs/b")).await;
+    assert!(
+        seen.headers["destination"]
+            .to_str()
+            .expect("text")
+            .ends_with("/docs/b")
+    );
+    world.refused(copy("/internal/b"), 403).await;
+    world
+        .refused(world.by(&token, "GET /internal/x"), 403)
+        .await;
+    // Nobody's upload, and that of somebody who is not verified.
+    let put = world.request("PUT /docs/big").body(megabyte.clone());
+    world.refused(put, 401).await;
+    let put = world
+        .by(&token, "PUT /docs/big")
+        .header("x-device-id", "other");
+    world.refused(put.body(megabyte), 400).await;
+
+    let revoked = world.gateway.cli(&["session", "revoke", "--user", "anna"]);
+    assert!(revoked.status.success());
+    wait_for("the end", Duration::from_secs(1), async || {
+        let answer = world
+            .by(&token, "GET /docs/a")
+            .send()
+            .await
+            .expect("answer");
+        (answer.status() == 401).then_some(())
+    })
+    .await;
+}
+
+async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
+    let world = World::start(kind).await;
+    let token = world.verified().await;
+    world.backend.forget();
+    let forged = [
+        ("x-vestibule-user", "root"),
+        ("x-vestibule-assertion", "root"),
+        ("x-vestibule-device", "root"),
+        ("x_vestibule_user", "root"),
+        ("remote-user", "root"),
+        (
+            "x-2fa-success-token",
+            "00000000-0000-4000-8000-000000000000",
+        ),
+    ];
+    let with = |request: RequestBuilder, headers: &[(&str, &str)]| {
+        let add =
+            |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
+        headers.iter().fold(request, add)
+    };
+    let (seen, _) = world
+        .passed(with(world.by(&token, "GET /docs/a"), &forged))
+        .await;
+    assert_eq!(seen.headers["x-vestibule-user"], "anna");
+    assert_ne!(seen.headers["x-vestibule-device"], "root");
+    assert_ne!(seen.headers["x-vestibule-assertion"], "root");
+    assert!(!is_forgery(&seen), "{seen:?}");
+    let (seen, _) = world
+        .passed(with(world.request("GET /public/x"), &forged))
+        .await;
+    assert!(
+        !seen.headers.contains_key("x-vestibule-user") && !is_forgery(&seen),
+        "{seen:?}"
+    );
+    // An Authorization that nobody has looked at.
+    let link = world
+        .request("GET /docs/a")
+        .header("authorization", "Digest username=root");
+    world.refused(link, 401).await;
+
+    // Another request in the words of a proxy.
+    let url = world.proxy.url("/public/x");
+    for words in [
+        &[("x-forwarded-uri", "/public/x")][..],
+        &[("x-original-url", &*url), ("x-original-method", "GET")],
+        &[("x-original-uri", "/public/x")],
+        &[
+            ("x-forwarded-method", "OPTIONS"),
+            ("x-forwarded-uri", "/public/x"),
+        ],
+        &[("x-rewrite-url", "/public/x")],
+        &[("x-forwarded-host", "other.example.org")],
+        &[
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-proto", "http"),
+        ],
+    ] {
+        for line in ["GET /docs/a", "DELETE /docs/a", "GET /internal/x"] {
+            let answer = with(world.request(line), words)
+                .send()
+                .await
+                .expect("answer");
+            let status = answer.status().as_u16();
+            assert!(
+                matches!(status, 400 | 401 | 403),
+                "{line} {words:?}: {status}"
+            );
+            let seen = world.backend.forget();
+            assert!(seen.is_empty(), "{line} {words:?}: {seen:?}");
+        }
+    }
+    // The same paths, spelled otherwise.
+    for target in [
+        "/public/../docs/a",
+        "/public/%2e%2e/docs/a",
+        "/public/..%2fdocs/a",
+        "/public/x/..;/../docs/a",
+        "/.vestibule/../docs/a",
+        "/api/apiauth/..%2f..%2fdocs/a",
+        "/api/apiauth/../../docs/a",
+        "//docs/a",
+        "/docs%2fa",
+        "/%64ocs/a",
+        "/docs/a?/public/x",
+        "/docs\\a",
+        "/docs;/public/a",
+    ] {
+        let code = world.curl(target).await;
+        assert!(
+            matches!(code, 400 | 401 | 403 | 404 | 502),
+            "{target}: {code}"
+        );
+        let seen = world.backend.forget();
+        assert!(seen.is_empty(), "{target}: {seen:?}");
+    }
+    assert_eq!(world.curl("/public/x").await, 200, "curl works");
+    world.backend.forget();
+    // A WebSocket that a page of elsewhere opens.
+    let upgrade = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let open = |origin: &str| {
+        let request = world.proxy.http1().get(world.proxy.url("/docs/a"));
+        let request = request.bearer_auth(&token).header("x-device-id", DEVICE);
+        with(request, &upgrade).header("origin", origin)
+    };
+    world.refused(open("https://evil.example"), 403).await;
+    let (seen, _) = world.passed(open(&world.proxy.base)).await;
+    assert_eq!(seen.headers["upgrade"], "websocket");
+}
+
+async fn nothing_passes_while_vestibule_is_down(kind: Kind) {
+    let mut world = World::start(kind).await;
+    let token = world.verified().await;
+    world.backend.forget();
+    world.passed(world.by(&token, "GET /docs/a")).await;
+    world.gateway.child.kill().expect("kill");
+    world.gateway.child.wait().expect("wait");
+    for line in ["GET /public/x", "PUT /docs/a"] {
+        let answer = world.by(&token, line).send().await.expect("answer");
+        assert!(
+            answer.status().is_server_error(),
+            "{line}: {}",
+            answer.status()
+        );
+        assert!(world.backend.forget().is_empty(), "{line}");
+    }
+}
+
+macro_rules! through {
+    ($($name:ident: $kind:expr,)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn a_browser_is_led_to_the_sign_in_and_back() {
+                super::a_browser_is_led_to_the_sign_in_and_back($kind).await;
+            }
+
+            #[tokio::test]
+            async fn a_program_is_told_how_to_go_on_and_let_in() {
+                super::a_program_is_told_how_to_go_on_and_let_in($kind).await;
+            }
+
+            #[tokio::test]
+            async fn what_a_client_forges_comes_to_nothing() {
+                super::what_a_client_forges_comes_to_nothing($kind).await;
+            }
+
+            #[tokio::test]
+            async fn nothing_passes_while_vestibule_is_down() {
+                super::nothing_passes_while_vestibule_is_down($kind).await;
+            }
+        }
+    )*};
+}
+
+through! {
+    nginx: Kind::Nginx,
+    caddy: Kind::Caddy,
+    haproxy: Kind::HaProxy,
+}
