@@ -113,7 +113,8 @@ impl Ctx {
 
     /// The request's own span (OpenTelemetry semantic conventions, "HTTP server").
     fn root(&self, ended: &Ended<'_>, status: u16) -> Step {
-        let request = ended.request;
+        // Of a question, what was asked about.
+        let request = self.original.as_deref().unwrap_or(ended.request);
         let method = method(&request.method);
         let mut facts: Vec<Fact> = vec![
             ("http.request.method", method.into()),
@@ -123,6 +124,9 @@ impl Ctx {
             ("http.response.body.size", ended.bytes_out.into()),
             ("vestibule.decision", self.outcome.as_str().into()),
         ];
+        if self.original.is_some() {
+            facts.push(("vestibule.forwarded_by", "proxy".into()));
+        }
         if let Some(client) = self.client {
             let scheme = if client.tls { "https" } else { "http" };
             facts.push(("url.scheme", scheme.into()));

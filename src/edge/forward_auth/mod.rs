@@ -19,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
 use crate::secret::Secret;
+use crate::steps;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -224,7 +225,8 @@ impl Gateway {
             has_body: false,
             carrier: Carrier::Proxy,
         };
-        self.decide_slowly(&asked, ctx).await?;
+        ctx.begin_trace(&asked);
+        steps::within(ctx.steps(), self.decide_slowly(&asked, ctx)).await?;
         if let Some(target) = &ctx.forward.target
             && !is_same_to_all(original.raw_path(), target)
         {
@@ -232,7 +234,11 @@ impl Gateway {
             return Err(Unfit::Rewritten.verdict(ctx));
         }
         let names: Vec<HeaderName> = original.headers.keys().cloned().collect();
-        self.tell_upstream(original, ctx).map_err(|_| failed())?;
+        // Whoever forwards it says by itself which trace it belongs to.
+        let trace = ctx.trace.take();
+        let told = self.tell_upstream(original, ctx);
+        ctx.trace = trace;
+        told.map_err(|_| failed())?;
         let own = ctx.upstream.as_ref().map(|it| &*it.config().headers);
         permitted(original, own.unwrap_or_default(), &names).map_err(|_| failed())
     }
