@@ -7,6 +7,7 @@ mod issuers;
 mod jobs;
 mod learner;
 mod probe;
+pub mod reach;
 mod upstreams;
 
 use crate::auth::basic::Passwords;
@@ -210,6 +211,7 @@ impl App {
             events: Arc::new(self.base.audit.clone()),
             config: Arc::clone(&self.config),
             gate: Some(Arc::clone(&self.gate)),
+            metrics: Some(self.base.metrics.clone()),
         }
     }
 

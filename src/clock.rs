@@ -66,6 +66,16 @@ impl Timestamp {
         let at = time::OffsetDateTime::parse(text, rfc3339).ok()?;
         Some(Self(at.unix_timestamp()))
     }
+
+    /// Reads the `Date` of an HTTP message (RFC 9110 section 5.6.7, the one form that is sent today).
+    #[must_use]
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let format = time::macros::format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        let at = time::PrimitiveDateTime::parse(text, format).ok()?;
+        Some(Self(at.assume_utc().unix_timestamp()))
+    }
 }
 
 /// A source of the current time.
@@ -141,6 +151,20 @@ mod tests {
             Timestamp(1_795_317_694).iso8601(),
             "2026-11-22T03:21:34+00:00"
         );
+    }
+
+    #[test]
+    fn the_date_of_a_message_is_read() {
+        let read = Timestamp::from_http_date;
+        let at = Some(Timestamp(1_795_317_694));
+        assert_eq!(read("Sun, 22 Nov 2026 03:21:34 GMT"), at);
+        for wrong in [
+            "",
+            "Sun, 22 Nov 2026 03:21:34",
+            "Sunday, 22-Nov-26 03:21:34 GMT",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@
 //! | identity::witness | ✓ | ✓ | gate (its port) | ports | | | |
 //! | auth | ✓ | ✓ | gate, factor, identity | | | | |
 //! | local | ✓ | ✓ | ✓ | ✓ | | | |
-//! | operator | ✓ | ✓ | ✓ | ✓ | | | |
+//! | operator | ✓ | ✓ | ✓ | ✓ | | observe (the numbers it shows) | |
 //! | store, delivery, observe | ✓ | ✓ | factor, gate::session (types of ports) | ports, lockout, subject | | itself only | |
 //! | edge | ✓ | ✓ | ✓ | ✓ | ✓ | observe | |
 //! | app, cli | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ |

@@ -29,6 +29,7 @@ const ARROWS: &[(&[&str], &[&str])] = &[
     (&["auth"], &["config", "factor", "identity", "gate"]),
     (&["local"], REQUEST_TO_AUTH),
     (&["operator"], REQUEST_TO_AUTH),
+    (&["operator"], &["observe"]),
     (
         &["store", "delivery", "observe"],
         &[
@@ -86,6 +87,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("listenfd", &["src/edge/sockets.rs"]),
     ("sd_notify", &["src/edge/sockets.rs", "src/cli/serve.rs"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/manual.rs"]),
+    ("rustix", &["src/cli/"]),
     ("askama", &["src/local/"]),
     ("fluent_bundle", &["src/local/portal/language.rs"]),
     ("totp_rs", &["src/factor/totp.rs"]),

@@ -49,7 +49,7 @@ enum Owner {
 }
 
 /// Where a profile is asked for.
-struct Server {
+pub(super) struct Server {
     client: reqwest::Client,
     url: String,
     headers: HeaderMap,
@@ -58,7 +58,7 @@ struct Server {
 
 impl Server {
     /// `server` is `host:port`, `path` the profile's.
-    fn new(
+    pub(super) fn new(
         route: &Route,
         upstream: &Upstream,
         server: &str,
@@ -83,6 +83,11 @@ impl Server {
             headers: headers(route, upstream, server),
             phone_region: route.phone_region.clone(),
         })
+    }
+
+    /// Asks as anybody.
+    pub(super) fn question(&self) -> reqwest::RequestBuilder {
+        self.client.get(&self.url).headers(self.headers.clone())
     }
 }
 
@@ -155,7 +160,7 @@ impl UpstreamProbe {
         let (count, first) = (self.servers.len(), self.first.load(Ordering::Relaxed));
         for index in (first..).map(|n| n % count).take(count.min(TRIES_MAX)) {
             let server = self.servers.get(index)?;
-            let request = server.client.get(&server.url);
+            let request = server.question();
             let request = match token {
                 Some(token) if basic::is_basic(token) => {
                     let mut value = HeaderValue::from_str(token).ok()?;
@@ -165,7 +170,7 @@ impl UpstreamProbe {
                 Some(token) => request.bearer_auth(token),
                 None => request,
             };
-            match request.headers(server.headers.clone()).send().await {
+            match request.send().await {
                 Ok(answer) => {
                     self.first.store(index, Ordering::Relaxed);
                     return Some((server, answer));

@@ -2,6 +2,7 @@
 
 use crate::id::{SessionId, ShareId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +44,25 @@ pub(super) enum Command {
     /// The store's key, and those that tokens are signed with.
     #[command(subcommand)]
     Key(Key),
+    /// Watch a running gateway: requests, decisions, codes, slow backends. `q` quits.
+    Top(Top),
+    /// Look for what is wrong, or soon will be: config, certificates, store, providers, backends, clock,
+    /// files. Ends with 1 if anything fails. Sends no message and changes nothing.
+    Doctor {
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Print what a shell needs to complete this command's words.
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page.
+    Man {
+        /// Write a page for each command into this directory instead: vestibule.8, vestibule-user-add.8 and so on
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Copy the store to a new file, also while the gateway runs. The copy is checked, and of use only
     /// with the store key.
     Backup {
@@ -55,6 +75,18 @@ pub(super) enum Command {
     /// Ask the running gateway whether it can work, through `admin.address`: for a container's health
     /// check. Says so and exits with 0, or says why not and exits with 1.
     Health,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Top {
+    /// Print one view and end; so it is too where the output is no terminal.
+    #[arg(long)]
+    pub(super) once: bool,
+    /// How often to look.
+    #[arg(long, value_parser = span, default_value = "1s", value_name = "TIME")]
+    pub(super) interval: Duration,
+    #[command(flatten)]
+    pub(super) output: OutputForm,
 }
 
 #[derive(Debug, Args)]
@@ -251,7 +283,9 @@ impl Command {
             )
             | Self::Session(Session::List { output, .. } | Session::Revoke { output, .. })
             | Self::Key(Key::Rotate { output, .. } | Key::Replace { output, .. })
-            | Self::Backup { output, .. } => output.json,
+            | Self::Backup { output, .. }
+            | Self::Top(Top { output, .. })
+            | Self::Doctor { output } => output.json,
             _ => false,
         }
     }
@@ -345,6 +379,11 @@ mod tests {
             "vestibule session revoke --user anna",
             "vestibule session revoke --id 4",
             "vestibule session revoke --all --json",
+            "vestibule doctor --json",
+            "vestibule top --once --json",
+            "vestibule top --interval 5s",
+            "vestibule completions bash",
+            "vestibule man --dir target/man",
             "vestibule key generate",
             "vestibule key rotate",
             "vestibule key rotate --now --json --config c.yaml",

@@ -94,6 +94,7 @@ impl Client {
             events: Arc::new(audit.clone()),
             config: Arc::new(ArcSwap::from_pointee(config)),
             gate: None,
+            metrics: None,
         };
         Ok(Self(Transport::Here {
             router: Box::new(operator::router(operator)),
@@ -215,7 +216,7 @@ impl Client {
 
 /// Whether a gateway is behind the socket. A dead gateway's file is not, but one that must not be
 /// touched is an error: the store is not to be opened behind a running gateway's back.
-fn is_answered(socket: &Path) -> Result<bool, CliError> {
+pub(super) fn is_answered(socket: &Path) -> Result<bool, CliError> {
     match std::os::unix::net::UnixStream::connect(socket) {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {

@@ -32,6 +32,17 @@ pub(super) enum CliError {
          gateway's user", path.display()
     )]
     Socket { path: PathBuf, cause: String },
+    #[error("admin.socket is not set: a running gateway is watched through it")]
+    NoSocket,
+    #[error("{failed} of these must be mended")]
+    Unwell { failed: usize },
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(std::io::Error),
+    #[error("the manual pages cannot be written into {}: {cause}", path.display())]
+    Manual {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
     #[error(transparent)]
     AdminSocket(#[from] SocketError),
     #[error(
@@ -78,6 +89,7 @@ impl CliError {
             | Self::Log(_)
             | Self::BadPassword(_)
             | Self::MemoryStore
+            | Self::NoSocket
             | Self::NoAdminAddress
             | Self::KeyFile { .. }
             | Self::File(FileError::Memory | FileError::SameKey | FileError::Exists(_)) => true,

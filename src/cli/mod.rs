@@ -5,10 +5,13 @@ mod args;
 mod client;
 mod commands;
 mod demo;
+mod doctor;
 mod error;
+mod manual;
 mod serve;
 pub mod socket;
 mod tables;
+mod top;
 mod upkeep;
 
 use args::{Cli, Command};
@@ -45,6 +48,13 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::User(command) => commands::user(&cli.config, command),
         Command::Share(command) => commands::share(&cli.config, command),
         Command::Session(command) => commands::session(&cli.config, command),
+        Command::Top(args) => top::top(&cli.config, &args),
+        Command::Doctor { output } => doctor::doctor(&cli.config, output.json),
+        Command::Completions { shell } => {
+            manual::completions(shell);
+            Ok(())
+        }
+        Command::Man { dir } => manual::manual(dir.as_deref()),
     }
 }
 

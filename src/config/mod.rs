@@ -28,7 +28,7 @@ pub use sources::{Files, Sources, System};
 use lift::Lifted;
 use model::Admin;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of a config file at most.
 const TEXT_BYTES_MAX: u64 = 1024 * 1024;
@@ -44,6 +44,26 @@ pub fn load(path: &Path) -> Result<Config, Errors> {
 pub fn check(path: &Path, files: Files) -> Result<Vec<Warning>, Errors> {
     let lifted = read(&text(path)?, path, &System, files)?;
     Ok(warnings(lifted.warnings))
+}
+
+/// A config that is right, with what `doctor` wants to know beside it.
+#[derive(Debug)]
+pub struct Examined {
+    pub config: Config,
+    pub warnings: Vec<Warning>,
+    /// Files that a secret was read from.
+    pub secret_files: Vec<PathBuf>,
+}
+
+/// Reads the config at `path` like [`load`].
+pub fn examine(path: &Path) -> Result<Examined, Errors> {
+    let lifted = read(&text(path)?, path, &System, Files::MustExist)?;
+    let config = lifted.config;
+    Ok(Examined {
+        config: config.ok_or_else(|| Errors::new(path, Vec::new()))?,
+        warnings: warnings(lifted.warnings),
+        secret_files: lifted.secret_files,
+    })
 }
 
 /// The admin section alone, from a config that is right but whose secrets need not be readable: an

@@ -9,6 +9,7 @@
 
 mod client;
 mod outbox;
+pub mod reach;
 mod sms_http;
 mod smtp;
 mod twilio;

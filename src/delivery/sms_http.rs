@@ -49,6 +49,11 @@ impl SmsHttp {
         })
     }
 
+    /// Where messages go.
+    pub(super) fn address(&self) -> (&Client, &Url) {
+        (&self.client, &self.url)
+    }
+
     /// Asks the provider to take one message.
     pub(super) async fn send(&self, to: &Phone, text: &Secret) -> Attempt {
         let Some(request) = self.request(to.e164(), text.expose()) else {

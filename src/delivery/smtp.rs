@@ -6,6 +6,7 @@
 //! tell the two apart and has no time limits but for connecting, so its connections are led from here.
 //! Nothing of a mail, its address or the sign-in gets into the log.
 
+use super::reach::Unreached;
 use super::{Attempt, SMTP, SetupError};
 use crate::config::model;
 use crate::factor::email::EmailAddress;
@@ -112,6 +113,20 @@ impl Smtp {
                 None => Attempt::Lost,
             },
             Err(_) => Attempt::Timeout,
+        }
+    }
+
+    /// Does all that comes before a mail, and leaves.
+    pub(super) async fn reach(&self) -> Result<(), Unreached> {
+        let end = Instant::now() + self.timeout;
+        match timeout_at(end, self.connected()).await {
+            Ok(Ok(mut connection)) => {
+                // The server has answered all that matters.
+                let _ = timeout_at(end, connection.quit()).await;
+                Ok(())
+            }
+            Ok(Err(failure)) => Err(failure.told()),
+            Err(_) => Err(Unreached("no answer in time".to_owned())),
         }
     }
 
@@ -240,12 +255,32 @@ impl Failure {
         }
     }
 
+    /// A server may repeat an address or a password: its words are told only of the steps before.
+    fn is_harmless(&self) -> bool {
+        matches!(self.step, Step::Connect | Step::StartTls) || self.error.is_client()
+    }
+
+    fn told(&self) -> Unreached {
+        let step = match self.step {
+            Step::Connect => "the connection failed",
+            Step::StartTls => "STARTTLS failed",
+            Step::SignIn => "the sign-in failed",
+            Step::Sender | Step::Recipient | Step::Data => "the mail was refused",
+        };
+        let status = self.status().map(|status| format!(" with status {status}"));
+        let reason = self.is_harmless().then(|| Unreached::because(&self.error));
+        let reason = reason.map(|Unreached(reason)| format!(": {reason}"));
+        Unreached(format!(
+            "{step}{}{}",
+            status.unwrap_or_default(),
+            reason.unwrap_or_default()
+        ))
+    }
+
     fn log(&self) {
         let Self { step, error } = self;
         let status = self.status();
-        // A server may repeat an address or a password: its words are told only of the steps before.
-        let is_told = matches!(step, Step::Connect | Step::StartTls) || error.is_client();
-        let reason = is_told.then(|| error.to_string());
+        let reason = self.is_harmless().then(|| error.to_string());
         tracing::warn!(
             provider = SMTP,
             ?step,

@@ -50,6 +50,11 @@ impl Twilio {
         })
     }
 
+    /// Where messages go.
+    pub(super) fn address(&self) -> (&Client, &Url) {
+        (&self.client, &self.url)
+    }
+
     /// Asks Twilio to take one message.
     pub(super) async fn send(&self, to: &Phone, text: &Secret) -> Attempt {
         let (sender, from) = &self.sender;

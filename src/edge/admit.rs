@@ -5,7 +5,7 @@
 use super::exchange::{Ctx, Forward, problem};
 use super::forward::Outgoing;
 use super::forward_auth::Unfit;
-use super::proxy::Gateway;
+use super::proxy::{Gateway, Snapshot};
 use super::upstream::Flow;
 use super::watch::{self, Watch};
 use super::{body, bridge, forward, head, headers};
@@ -84,6 +84,8 @@ pub(super) struct Case<'h> {
     requirement: Requirement,
     is_background: bool,
     sign_in: Option<&'h Learn>,
+    /// Not a request, but a look after one that goes on.
+    is_look: bool,
 }
 
 impl Case<'_> {
@@ -134,9 +136,7 @@ impl Gateway {
         let Some(address) = address(session) else {
             return refused(StatusCode::BAD_REQUEST, "the connection has no address");
         };
-        let tls = session
-            .digest()
-            .is_some_and(|digest| digest.ssl_digest.is_some());
+        let tls = is_tls(session);
         let asked = Asked {
             request: session.req_header(),
             address,
@@ -311,7 +311,21 @@ impl Gateway {
             requirement,
             is_background: policy::is_background(&route.config, head.method, &head.path),
             sign_in,
+            is_look: false,
         })
+    }
+
+    /// Whether a request that goes on would be let through now; the permit is for nothing else. By
+    /// the config that it began with.
+    pub(super) async fn look(&self, asked: &Asked<'_>, config: &Arc<Snapshot>) -> Option<Permit> {
+        let mut ctx = Ctx::new(Arc::clone(config));
+        let (head, route) = self.read(asked, &mut ctx).ok()?;
+        let mut case = self.case(&head, &route).ok()?;
+        case.is_look = true;
+        match self.decide_with_share(&case.question(), &case).await {
+            (Decision::Permit(permit), _) => Some(permit),
+            (Decision::Refuse(_), _) => None,
+        }
     }
 
     /// Keeps what forwarding needs.
@@ -377,6 +391,12 @@ impl Gateway {
     }
 
     async fn decide(&self, question: &Question<'_>, case: &Case<'_>) -> Decision {
+        if case.is_look {
+            return match self.admit_password(case).await {
+                Ok(()) => self.gate.look(question).await,
+                Err(refusal) => Decision::Refuse(refusal),
+            };
+        }
         if let Checked::Decided(decision) = self.gate.check(question) {
             return decision;
         }
@@ -519,6 +539,12 @@ fn place(
     None
 }
 
+/// Whether the client's connection is under TLS.
+pub(super) fn is_tls(session: &Session) -> bool {
+    let digest = session.digest();
+    digest.is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
 /// Preflights, and Vestibule's own paths.
 fn answered_here(
     head: &RequestHead<'_>,
@@ -540,6 +566,7 @@ fn answered_here(
         .map(|_| refused(StatusCode::NOT_FOUND, "there is nothing at this address"))
 }
 
+/// Whose connection it is.
 pub(super) fn address(session: &Session) -> Option<IpAddr> {
     match session.client_addr()? {
         PeerAddr::Inet(address) => Some(address.ip().to_canonical()),

@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Conn<S> {
         self.input.get(..self.head_left).filter(|_| self.hold)
     }
 
-    /// The head has been read by [`Self::bodiless_head`].
+    /// The head that [`Self::bodiless_head`] shows is done with.
     pub(crate) fn skip_head(&mut self) {
         self.input.advance(self.head_left.min(self.input.len()));
         self.head_left = 0;
@@ -281,7 +281,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Conn<S> {
 
     /// Ready only when the client has gone: what it sends meanwhile is the next request's.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.input.len() < HELD_BYTES_MAX {
+        // The head that was read is not one of those bytes.
+        while self.input.len() < self.head_left + HELD_BYTES_MAX {
             if ready!(self.poll_fill(cx))? == 0 {
                 return Poll::Ready(Ok(()));
             }

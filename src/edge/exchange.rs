@@ -9,6 +9,7 @@ use super::forward_auth::Unfit;
 use super::harden::BadHead;
 use super::proxy::{Gateway, Snapshot, TRIES_MAX};
 use super::stall::Pulse;
+use super::tunnel::Tunnel;
 use super::upstream::{Flow, Upstream};
 use super::watch::Watch;
 use super::{failure, forward, head, headers};
@@ -51,6 +52,7 @@ pub(crate) struct Ctx {
     pub(super) outcome: Outcome,
     pub(super) meter: Meter,
     pub(super) pulse: Option<Arc<Pulse>>,
+    pub(super) tunnel: Option<Box<Tunnel>>,
     /// Servers asked so far.
     pub(super) tries: usize,
     pub(super) began: Instant,
@@ -98,6 +100,7 @@ impl Ctx {
             unfit: None,
             outcome: Outcome::Failed,
             pulse: None,
+            tunnel: None,
             tries: 0,
             began: Instant::now(),
             asked_upstream: None,

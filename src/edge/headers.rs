@@ -367,7 +367,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::gate::session::Factor;
-    use crate::id::UserId;
+    use crate::id::{SessionId, UserId};
 
     fn request(pairs: &[(&'static str, &'static str)]) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
@@ -379,6 +379,7 @@ mod tests {
 
     fn session(name: &str) -> Grant {
         Grant::Session {
+            id: SessionId(1),
             holder: Holder {
                 user: UserId(1),
                 name: name.into(),
@@ -386,6 +387,7 @@ mod tests {
             },
             factor: Factor::Sms,
             verified_at: Timestamp(1_795_317_694),
+            good_until: Timestamp(1_795_400_000),
         }
     }
 

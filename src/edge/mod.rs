@@ -5,7 +5,8 @@
 //! (head to permit, with `head`) → `exchange` (what is told and heard), `headers`, [`upstream`];
 //! Pingora's alone: `body` and [`watch`] on the way through, or `bridge` to a local endpoint.
 //! `failure` and `access` at its end. A question of another proxy about a request, on a listener for
-//! such: [`stall`] → [`proxy`] → `forward_auth`, which asks `admit` as the others do.
+//! such: [`stall`] → [`proxy`] → `forward_auth`, which asks `admit` as the others do. What goes on after it
+//! (WebSockets, event streams) is `tunnel`'s.
 
 pub mod h2;
 pub mod lane;
@@ -33,4 +34,5 @@ mod headers;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upgrade;

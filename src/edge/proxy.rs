@@ -4,7 +4,7 @@
 //! upstream gives out no address without one. What may pass is decided in `admit`.
 
 use super::access::Ended;
-use super::admit::Verdict;
+use super::admit::{self, Verdict};
 use super::body::{self, Meter};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
@@ -13,12 +13,13 @@ use super::harden;
 use super::lane::Lane;
 use super::listen::Apps;
 use super::stall::{Pulse, Watched};
+use super::tunnel::{self, Opener, Tunnel};
 use super::upstream::Upstreams;
 use super::watch::Learner;
 use crate::clock::Clock;
 use crate::config::model::Config;
 use crate::digest::DigestKeys;
-use crate::gate::Gate;
+use crate::gate::{Gate, Grant};
 use crate::local::{Local, Reply};
 use crate::observe::metrics::{Metrics, Outcome};
 use crate::observe::traces::Tracer;
@@ -166,6 +167,23 @@ enum Door {
     Proxies(Complaints),
 }
 
+impl Phases {
+    /// Watches over what an answer opens, if somebody had to be let through for it.
+    fn open_tunnel(&self, session: &Session, status: StatusCode, ctx: &Ctx) -> Option<Box<Tunnel>> {
+        let permit = ctx.permit.as_ref()?;
+        if matches!(permit.grant(), Grant::Open) {
+            return None;
+        }
+        let opener = Opener {
+            request: session.req_header().clone(),
+            address: admit::address(session)?,
+            tls: admit::is_tls(session),
+        };
+        let (gateway, snapshot) = (Arc::clone(&self.gateway), Arc::clone(&ctx.snapshot));
+        Some(Tunnel::open(gateway, snapshot, opener, status))
+    }
+}
+
 impl Deref for Phases {
     type Target = Gateway;
 
@@ -254,6 +272,9 @@ impl ProxyHttp for Phases {
         ctx: &mut Ctx,
     ) -> Result<()> {
         if session.was_upgraded() {
+            if let (Some(tunnel), Some(piece)) = (&mut ctx.tunnel, body) {
+                tunnel.bytes_in += piece.len();
+            }
             return Ok(());
         }
         if let Some(piece) = body {
@@ -287,7 +308,11 @@ impl ProxyHttp for Phases {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(None);
         }
-        self.hear_upstream(response, ctx)
+        self.hear_upstream(response, ctx)?;
+        if tunnel::is_opened_by(response) {
+            ctx.tunnel = self.open_tunnel(session, response.status, ctx);
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -297,6 +322,9 @@ impl ProxyHttp for Phases {
         end_of_stream: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
+        if let (Some(tunnel), Some(piece)) = (&mut ctx.tunnel, &body) {
+            tunnel.bytes_out += piece.len();
+        }
         if let Some(watch) = &mut ctx.watch
             && let Some(exchange) = watch.response(body, end_of_stream)
         {
@@ -370,6 +398,7 @@ impl ProxyHttp for Phases {
             error,
         };
         self.log(&ended, ctx);
+        ctx.tunnel = None;
     }
 
     /// Pingora's own lines hold targets and headers as they came: the access line says it all.

@@ -1,10 +1,12 @@
-//! Ends HTTP/2 requests whose body has stopped coming: Pingora has no timeout for them.
+//! Ends HTTP/2 requests whose body has stopped coming: Pingora has no timeout for them. Ends what a
+//! request has opened when it may not go on (`tunnel`).
 //!
 //! An HTTP/1 body has `set_read_timeout`. An HTTP/2 body that stalls after the upstream has
 //! answered would hold its stream and its upstream connection for ever, and nothing in Pingora's
 //! phases runs while nothing happens. So the request runs beside a watchdog that drops it.
 
 use super::proxy::Phases;
+use super::tunnel;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
@@ -97,11 +99,13 @@ impl HttpServerApp for Watched {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if !session.is_http2() || session.is_body_done() {
-            return self.0.process_new_http(session, shutdown).await;
+        let may_stall = session.is_http2() && !session.is_body_done();
+        let request = tunnel::while_allowed(self.0.process_new_http(session, shutdown));
+        let request = async { request.await.flatten() };
+        if !may_stall {
+            return request.await;
         }
         let pulse = Arc::new(Pulse::default());
-        let request = self.0.process_new_http(session, shutdown);
         tokio::select! {
             reused = PULSE.scope(Arc::clone(&pulse), request) => reused,
             () = pulse.stalled() => {

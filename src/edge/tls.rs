@@ -43,6 +43,36 @@ pub struct Expiry {
     pub not_after: Timestamp,
 }
 
+/// What a certificate that can be used says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Lower case; a wildcard as `*.example.org`.
+    pub names: Vec<String>,
+    pub not_after: Timestamp,
+}
+
+/// Reads a certificate and its key as a listener would.
+pub fn examine(certificate: &Certificate) -> Result<Leaf, TlsError> {
+    let key = load_one(certificate, &ring::default_provider())?;
+    let leaf = key.cert.first().map(AsRef::as_ref).unwrap_or_default();
+    let (names, not_after) = read_leaf(leaf, &certificate.cert)?;
+    Ok(Leaf { names, not_after })
+}
+
+impl Leaf {
+    /// Whether clients that ask for `host` (or `*.` and a parent, which is many hosts) believe it
+    /// (RFC 6125 section 6.4.3).
+    #[must_use]
+    pub fn covers(&self, host: &str) -> bool {
+        let wildcard = host
+            .split_once('.')
+            .map(|(_, parent)| format!("*.{parent}"));
+        self.names
+            .iter()
+            .any(|name| name == host || Some(name) == wildcard.as_ref())
+    }
+}
+
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

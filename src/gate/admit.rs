@@ -121,11 +121,13 @@ impl Gate {
             let Some(session) = self.live_session(pair, &holder).await? else {
                 return Ok(Found::Known { holder, proof });
             };
-            self.keep(asked.pair, pair, &session, fresh_for);
+            let good_until = self.keep(asked.pair, pair, &session, fresh_for);
             if !self.revoked_since(asked_at, asked.pair, &session) {
                 let proof = Some(Proof {
+                    id: session.id,
                     factor: session.factor,
                     verified_at: session.verified_at,
+                    good_until,
                 });
                 return Ok(Found::Known { holder, proof });
             }
@@ -154,14 +156,15 @@ impl Gate {
             }))
     }
 
-    /// Puts a session that was found under `pair` into the map under the pair that was presented.
+    /// Puts a session that was found under `pair` into the map under the pair that was presented; until
+    /// when it is good there.
     fn keep(
         &self,
         presented: SessionKey,
         pair: SessionKey,
         session: &Session,
         fresh_for: Option<Duration>,
-    ) {
+    ) -> Timestamp {
         let at = self.moment();
         let now = Timestamp(i64::from(at.now));
         let at_most = match presented == pair {
@@ -170,6 +173,7 @@ impl Gate {
         };
         let kept = shortened(session, now, at_most);
         self.map.insert(presented, &kept, at);
+        kept.expires_at
     }
 
     /// Whether the session, just kept, was revoked while it was on its way; then it is kept no more.

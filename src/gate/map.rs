@@ -4,8 +4,8 @@
 //! and an entry that has expired, idled out or seems to come from the future counts as not held.
 //! Reading never evicts and never scans; only an insertion into a full map does.
 
-use super::session::Which;
-use super::session::{Factor, Holder, Session, Terms};
+use super::Proof;
+use super::session::{Factor, Holder, Session, Terms, Which};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::id::{SessionId, UserId};
@@ -71,8 +71,7 @@ pub(super) struct Moment {
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
     pub(super) holder: Holder,
-    pub(super) factor: Factor,
-    pub(super) verified_at: Timestamp,
+    pub(super) proof: Proof,
 }
 
 /// One entry: 56 bytes, so that with its key (32 bytes) it uses 88 of a 96-byte allocation.
@@ -148,8 +147,12 @@ impl Hot {
                 name: Arc::clone(&self.name),
                 terms: self.terms.clone(),
             },
-            factor: self.factor,
-            verified_at: Timestamp(i64::from(self.verified_at)),
+            proof: Proof {
+                id: self.id,
+                factor: self.factor,
+                verified_at: Timestamp(i64::from(self.verified_at)),
+                good_until: Timestamp(i64::from(self.expires_at)),
+            },
         }
     }
 }
@@ -397,7 +400,9 @@ mod tests {
         let map = HotMap::new(10);
         map.insert(key(1), &session(2, 950, 950), AT);
         map.insert(key(1), &session(1, 900, 990), AT);
-        let held = map.get(&key(1), AT, true).map(|held| held.verified_at);
+        let held = map
+            .get(&key(1), AT, true)
+            .map(|held| held.proof.verified_at);
         assert_eq!(held, Some(Timestamp(950)));
     }
 
@@ -408,7 +413,9 @@ mod tests {
         ended.expires_at = Timestamp(1_000);
         map.insert(key(1), &ended, AT);
         map.insert(key(1), &session(1, 900, 990), AT);
-        let held = map.get(&key(1), AT, true).map(|held| held.verified_at);
+        let held = map
+            .get(&key(1), AT, true)
+            .map(|held| held.proof.verified_at);
         assert_eq!(held, Some(Timestamp(900)));
     }
 

@@ -11,6 +11,7 @@
 mod admit;
 pub(crate) mod flight;
 mod forgotten;
+mod look;
 mod map;
 mod negative;
 mod once;
@@ -31,6 +32,7 @@ use session::{Factor, Holder, Session, Which, in_scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::broadcast;
 
 /// Leave to forward one request. It says who asked, for the headers that the upstream is told.
 ///
@@ -52,9 +54,12 @@ pub enum Grant {
     Token(Holder),
     /// The pair is verified.
     Session {
+        id: SessionId,
         holder: Holder,
         factor: Factor,
         verified_at: Timestamp,
+        /// When it must be asked about again: at its end, or when the word about its token is too old.
+        good_until: Timestamp,
     },
 }
 
@@ -174,11 +179,17 @@ const STEP_BACK_SECS_MAX: u32 = 3_600;
 /// Different questions asked of the store at once; more are refused as [`Refusal::Unavailable`].
 const FLIGHTS_MAX: usize = 4_096;
 
+/// Ends of sessions that [`Gate::endings`] holds for a listener that is slow; one that has missed some
+/// is told so.
+const ENDINGS_MAX: usize = 256;
+
 /// How a pair was verified, as far as a decision needs it.
 #[derive(Clone, Copy, Debug)]
 struct Proof {
+    id: SessionId,
     factor: Factor,
     verified_at: Timestamp,
+    good_until: Timestamp,
 }
 
 /// The gate itself: the hot map, the negative cache and the port behind them.
@@ -189,6 +200,7 @@ pub struct Gate {
     negative: Negative,
     flights: Flights<Asked, Result<Found, Unavailable>>,
     forgotten: Forgotten,
+    endings: broadcast::Sender<Which>,
     /// Counts what makes an answer of the store that is under way out of date: a token issued, a
     /// pair verified, a session ended.
     changes: AtomicU64,
@@ -213,6 +225,7 @@ impl Gate {
             negative: Negative::new(),
             flights: Flights::new(FLIGHTS_MAX),
             forgotten: Forgotten::default(),
+            endings: broadcast::Sender::new(ENDINGS_MAX),
             changes: AtomicU64::new(0),
             latest: AtomicU32::new(0),
             idle_secs: AtomicU32::new(whole_seconds(idle)),
@@ -314,6 +327,15 @@ impl Gate {
         // Noted before the scan: see `forgotten`.
         self.forgotten.note(when, which);
         self.map.forget(which);
+        // Told when memory permits none of them any more. An error says that nobody listens.
+        let _ = self.endings.send(which);
+    }
+
+    /// From now on, which sessions have ended: for what goes on under a session after it was let
+    /// through. Who listens and then asks with [`Gate::look`] misses no end.
+    #[must_use]
+    pub fn endings(&self) -> broadcast::Receiver<Which> {
+        self.endings.subscribe()
     }
 
     /// Sessions seen since the last call, with the time, for the store. Scans the map, as `forget`.
@@ -336,13 +358,9 @@ impl Gate {
     fn recall(&self, question: &Question<'_>, key: &SessionKey) -> Option<Decision> {
         let at = self.moment();
         let hot = self.map.get(key, at, !question.is_background)?;
-        let proof = Proof {
-            factor: hot.factor,
-            verified_at: hot.verified_at,
-        };
         // The pair may have been verified anew on another node, or under its device's own key.
-        is_recent(question.requirement, proof, at)
-            .then(|| decide(question, hot.holder, Some(proof), at))
+        is_recent(question.requirement, hot.proof, at)
+            .then(|| decide(question, hot.holder, Some(hot.proof), at))
     }
 
     fn moment(&self) -> Moment {
@@ -405,9 +423,11 @@ fn decide(question: &Question<'_>, holder: Holder, proof: Option<Proof>, at: Mom
                 return Decision::Refuse(Refusal::SecondFactorRequired { holder, fresh });
             }
             permit(Grant::Session {
+                id: proof.id,
                 holder,
                 factor: proof.factor,
                 verified_at: proof.verified_at,
+                good_until: proof.good_until,
             })
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use tokio::sync::Semaphore;
 
+mod look;
 mod many;
 mod model;
 mod once;

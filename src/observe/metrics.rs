@@ -485,7 +485,12 @@ impl Metrics {
 
     /// The exposition text (version 0.0.4).
     pub fn render(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.shared.registry.gather())
+        TextEncoder::new().encode_to_string(&self.gather())
+    }
+
+    /// Every family with its series.
+    pub(super) fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.shared.registry.gather()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod problem;
 pub mod sessions;
 pub mod shares;
+pub mod stats;
 pub mod table;
 pub mod users;
 pub mod wire;
@@ -25,6 +26,7 @@ use crate::factor::email::masked_name;
 use crate::factor::phone::Phone;
 use crate::gate::Gate;
 use crate::id::UserId;
+use crate::observe::metrics::Metrics;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -48,6 +50,8 @@ pub struct Operator {
     pub config: Arc<ArcSwap<Config>>,
     /// The running gateway's gate, told at once of sessions that end; others read the feed.
     pub gate: Option<Arc<Gate>>,
+    /// Its numbers.
+    pub metrics: Option<Metrics>,
 }
 
 /// Answers the whole API. Every request must carry a [`Caller`] as an extension.

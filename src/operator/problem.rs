@@ -88,6 +88,8 @@ pub enum OperatorError {
         "say whose sessions end by one of `user`, `device`, `token` and `all`, and by no other"
     )]
     NotOneChoice,
+    #[error("no gateway runs here whose numbers could be shown: start it")]
+    NoGateway,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -111,6 +113,7 @@ impl OperatorError {
             }
             Self::UserExists { .. } => (StatusCode::CONFLICT, "Taken"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "The store does not answer"),
+            Self::NoGateway => (StatusCode::SERVICE_UNAVAILABLE, "No gateway"),
             Self::NoEntropy(_) | Self::Hash(HashError::NoEntropy) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "No random bytes")
             }

@@ -1,7 +1,7 @@
 //! Every endpoint of the operator's API, with what it takes and answers: the router is built from this
 //! table, and so is the OpenAPI document. A resource's own part stands in its file.
 
-use super::{Operator, keys, openapi, sessions, shares, users};
+use super::{Operator, keys, openapi, sessions, shares, stats, users};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -42,6 +42,7 @@ pub const RESOURCES: &[Resource] = &[
     sessions::RESOURCE,
     shares::RESOURCE,
     keys::RESOURCE,
+    stats::RESOURCE,
     openapi::RESOURCE,
 ];
 

@@ -43,6 +43,7 @@ pub(crate) fn operator() -> Operator {
         events: Arc::new(NoEvents),
         config: Arc::new(ArcSwap::from_pointee(config())),
         gate: None,
+        metrics: None,
     }
 }
 

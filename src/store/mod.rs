@@ -136,6 +136,26 @@ pub async fn open(
     }
 }
 
+/// A look at the store that changes nothing: whether the key opens it; `None` if there is none yet.
+pub async fn examine(
+    engine: &StoreEngine,
+    key: &Secret,
+) -> Result<Option<sqlite::examine::Examined>, OpenError> {
+    let key = store_key(key)?;
+    match engine {
+        StoreEngine::Memory => Ok(None),
+        StoreEngine::Sqlite(path) => sqlite::examine::examine(path, &key).await,
+    }
+}
+
+/// What the engine finds damaged, reading all of the store. Empty: nothing.
+pub async fn damage(engine: &StoreEngine) -> Result<Vec<String>, OpenError> {
+    match engine {
+        StoreEngine::Memory => Ok(Vec::new()),
+        StoreEngine::Sqlite(path) => sqlite::examine::damage(path).await,
+    }
+}
+
 /// The bytes of the operator's key.
 fn store_key(text: &Secret) -> Result<Zeroizing<[u8; 32]>, OpenError> {
     let bytes = base64::engine::general_purpose::STANDARD

@@ -207,6 +207,37 @@ async fn starttls_and_implicit_tls_with_a_ca_of_ones_own_and_a_password() {
 }
 
 #[tokio::test]
+async fn a_server_can_be_tried_without_a_mail() {
+    let dir = certificates("127.0.0.1");
+    let login = ["--user", "files", "--password", PASSWORD];
+    let server = Smtpd::with_tls("starttls", dir.path(), &login);
+    let url = format!("smtp+starttls://127.0.0.1:{}", server.port);
+    std::fs::write(dir.path().join("right"), secret(PASSWORD)).expect("password");
+    std::fs::write(dir.path().join("wrong"), "not-the-password").expect("password");
+    let reach = async |url: &str, more: &str| {
+        let post = Post::new(dir.path(), url, &format!(", timeout: 8s{more}"));
+        let reached = post.providers.reach_mail().await;
+        assert_eq!(post.outcomes(), [""; 0], "nothing was sent");
+        reached.map_err(|error| error.to_string())
+    };
+    let with = |file: &str| format!(", username: files, password: {{file: {file}}}, ca: ca.pem");
+    assert_eq!(reach(&url, &with("right")).await, Ok(()));
+    let refused = reach(&url, &with("wrong")).await;
+    let refused = refused.expect_err("refused");
+    assert!(
+        refused.starts_with("the sign-in failed with status 535"),
+        "{refused}"
+    );
+    let unknown = reach(&url, ", username: files, password: {file: right}").await;
+    let unknown = unknown.expect_err("an unknown certificate");
+    assert!(unknown.starts_with("STARTTLS failed: "), "{unknown}");
+    let dead = format!("smtp://127.0.0.1:{}", free_port());
+    let dead = reach(&dead, "").await.expect_err("nobody");
+    assert!(dead.contains("refused"), "{dead}");
+    assert_eq!(server.rest().len(), 0);
+}
+
+#[tokio::test]
 async fn a_server_that_nobody_vouches_for_gets_nothing() {
     for (tls, scheme) in [("starttls", "smtp+starttls"), ("implicit", "smtps")] {
         for (name, more) in [("127.0.0.1", ""), ("other.example", ", ca: ca.pem")] {

@@ -2,9 +2,9 @@
 //! real client.
 
 use crate::support::copyparty::Copyparty;
+use crate::support::live;
 use crate::support::tls::certificate;
 use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, program, secret};
-use axum::response::IntoResponse as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -344,92 +344,11 @@ async fn a_webdav_client_lists_uploads_and_downloads() {
     assert_eq!(String::from_utf8_lossy(&refused.stdout), "");
 }
 
-/// A backend with a WebSocket that echoes and a stream of events.
-async fn live_backend() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("backend");
-    let address = listener.local_addr().expect("address");
-    tokio::spawn(async move {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                return;
-            };
-            tokio::spawn(serve_live(stream));
-        }
-    });
-    address
-}
-
-async fn serve_live(stream: tokio::net::TcpStream) {
-    use futures_util::{SinkExt as _, StreamExt as _};
-    let mut head = [0; 16];
-    let read = stream.peek(&mut head).await.unwrap_or(0);
-    if head[..read].starts_with(b"GET /ws") {
-        let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else {
-            return;
-        };
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_close() || socket.send(message).await.is_err() {
-                return;
-            }
-        }
-        return;
-    }
-    let app = axum::Router::new().fallback(|| async {
-        let events = futures_util::stream::unfold(0_u8, |n| async move {
-            if n == 3 {
-                return None;
-            }
-            tokio::time::sleep(Duration::from_millis(1300)).await;
-            Some((Ok::<_, std::io::Error>(format!("data: {n}\n\n")), n + 1))
-        });
-        (
-            [("content-type", "text/event-stream")],
-            axum::body::Body::from_stream(events),
-        )
-            .into_response()
-    });
-    serve_one(stream, app).await;
-}
-
-async fn serve_one(stream: tokio::net::TcpStream, app: axum::Router) {
-    let (say, mut heard) = tokio::sync::mpsc::channel(1);
-    let _ = say.send(stream).await;
-    let listener = OneConnection {
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        next: heard.recv().await,
-    };
-    let _ = axum::serve(listener, app).await;
-}
-
-/// A listener that gives one connection and then none.
-struct OneConnection {
-    address: SocketAddr,
-    next: Option<tokio::net::TcpStream>,
-}
-
-impl axum::serve::Listener for OneConnection {
-    type Io = tokio::net::TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.next.take() {
-            Some(stream) => (stream, self.address),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        Ok(self.address)
-    }
-}
-
 #[tokio::test]
 async fn websockets_and_event_streams_pass_and_may_be_quiet() {
     use futures_util::{SinkExt as _, StreamExt as _};
     let inbox = Inbox::start().await;
-    let backend = live_backend().await;
+    let backend = live::backend().await;
     // Both are quiet for longer than a body or an upstream answer may be.
     let setup = Setup::accounts(backend, inbox.address)
         .with("body: 60s", "body: 1s")
@@ -443,22 +362,7 @@ async fn websockets_and_event_streams_pass_and_may_be_quiet() {
     let stream = tokio::net::TcpStream::connect(gateway.listeners[0])
         .await
         .expect("connect");
-    let request = http::Request::builder()
-        .uri("ws://files/ws")
-        .header("host", "files")
-        .header("connection", "Upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header(
-            "sec-websocket-key",
-            tokio_tungstenite::tungstenite::handshake::client::generate_key(),
-        )
-        .header("authorization", format!("Bearer {token}"))
-        .body(())
-        .expect("request");
-    let (mut socket, _) = tokio_tungstenite::client_async(request, stream)
-        .await
-        .expect("upgrade");
+    let mut socket = live::websocket(stream, &token, "").await.expect("upgrade");
     for text in ["first", "second, after a pause"] {
         socket.send(text.into()).await.expect("send");
         let echoed = socket.next().await.expect("message").expect("message");

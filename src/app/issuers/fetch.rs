@@ -12,14 +12,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The way to one identity's issuer.
 #[derive(Clone)]
-pub(super) struct Client {
-    pub(super) http: reqwest::Client,
+pub(in crate::app) struct Client {
+    pub(in crate::app) http: reqwest::Client,
     identity: String,
     metrics: Metrics,
 }
 
 impl Client {
-    pub(super) fn new(identity: &str, base: &Base) -> Result<Self, reqwest::Error> {
+    pub(in crate::app) fn new(identity: &str, base: &Base) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             // Wherever it led would be believed in the issuer's place.
             .redirect(reqwest::redirect::Policy::none())

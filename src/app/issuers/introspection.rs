@@ -10,8 +10,8 @@ use crate::identity::introspect;
 use crate::identity::witness::{LearnedToken, Probe};
 use crate::observe::metrics::IssuerOutcome;
 use async_trait::async_trait;
-use reqwest::StatusCode;
 use reqwest::header::ACCEPT;
+use reqwest::{RequestBuilder, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -55,19 +55,7 @@ impl Introspector {
         let Ok(Ok(_turn)) = turn else {
             return Err(self.client.unusable("too many questions are waiting"));
         };
-        // Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
-        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect();
-        let (id, secret): (String, String) = (
-            encoded(&self.rules.client_id),
-            encoded(self.rules.client_secret.expose()),
-        );
-        let request = self
-            .client
-            .http
-            .post(&self.rules.url)
-            .basic_auth(id, Some(secret))
-            .header(ACCEPT, "application/json")
-            .form(&[("token", token), ("token_type_hint", "access_token")]);
+        let request = question(&self.client.http, &self.rules, token);
         let answer = self.client.send(request).await?;
         match answer.status() {
             StatusCode::OK => self.client.body(answer, ANSWER_BYTES_MAX).await,
@@ -77,6 +65,24 @@ impl Introspector {
             status => Err(self.client.unusable(&format!("its status is {status}"))),
         }
     }
+}
+
+/// What an issuer is asked about a token.
+pub(in crate::app) fn question(
+    http: &reqwest::Client,
+    rules: &Introspection,
+    token: &str,
+) -> RequestBuilder {
+    // Both are form-encoded before they are joined (RFC 6749 section 2.3.1).
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let (id, secret): (String, String) = (
+        encoded(&rules.client_id),
+        encoded(rules.client_secret.expose()),
+    );
+    http.post(&rules.url)
+        .basic_auth(id, Some(secret))
+        .header(ACCEPT, "application/json")
+        .form(&[("token", token), ("token_type_hint", "access_token")])
 }
 
 #[async_trait]

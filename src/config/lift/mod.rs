@@ -34,6 +34,8 @@ pub(super) struct Lifted {
     pub(super) admin: Option<model::Admin>,
     pub(super) errors: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// Files that a secret was read from.
+    pub(super) secret_files: Vec<PathBuf>,
 }
 
 /// Lifts the whole file.
@@ -52,6 +54,7 @@ pub(super) fn lift(
         files,
         errors: Vec::new(),
         warnings: Vec::new(),
+        secret_files: Vec::new(),
     };
     let admin = lift.admin(&raw.admin, At::Root.key("admin"));
     let config = lift.config(raw, admin.clone());
@@ -60,6 +63,7 @@ pub(super) fn lift(
         admin,
         errors: lift.errors,
         warnings: lift.warnings,
+        secret_files: lift.secret_files,
     }
 }
 
@@ -73,6 +77,7 @@ struct Lift<'a> {
     files: Files,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    secret_files: Vec<PathBuf>,
 }
 
 impl Lift<'_> {
@@ -244,6 +249,7 @@ impl Lift<'_> {
             }
             SecretSource::File(path) => {
                 let (path, content) = self.content(path, at.key("file"))?;
+                self.secret_files.push(path.clone());
                 let Ok(text) = String::from_utf8(content) else {
                     self.error(at.key("file"), format!("{} is not a text", path.display()));
                     return None;

@@ -28,7 +28,9 @@ use super::conn::Conn;
 use super::exchange::{Ctx, internal};
 use super::harden;
 use super::proxy::Gateway;
+use super::tunnel::{self, Opener};
 use super::upstream::{Flow, Target};
+use crate::gate::{Grant, Permit};
 use answer::Answer;
 use bytes::{BufMut, BytesMut};
 use http::header::{CONNECTION, DATE};
@@ -92,11 +94,12 @@ impl Lane {
         let Some(mut job) = self.take(conn) else {
             return Served::Not;
         };
-        conn.skip_head();
         job.close |= *shutdown.borrow();
         let outcome = self.forward(conn, &mut job).await;
+        conn.skip_head();
         let is_whole = match &outcome {
             Ok(()) => true,
+            Err(error) if tunnel::is_session_ended(error) => false,
             Err(error) => {
                 job.close = true;
                 self.fail(conn, &mut job, error).await
@@ -162,14 +165,44 @@ impl Lane {
             keep,
         } = answer;
         self.gateway.hear_upstream(&mut header, &mut job.ctx)?;
+        let opener = self.opener(conn, &header, &job.ctx);
         write_head(conn, header, job.close).await?;
         job.sent.status = link.status;
-        let passed = link.pass(conn, &mut body, &mut job.sent.body_bytes).await;
+        let pass = link.pass(conn, &mut body, &mut job.sent.body_bytes);
+        let passed = match opener {
+            None => pass.await,
+            Some(opener) => tokio::select! {
+                biased;
+                passed = pass => passed,
+                // Boxed: other exchanges should not carry the room for it.
+                () = Box::pin(opener.allowed(&self.gateway, &job.ctx.snapshot)) => {
+                    Err(tunnel::session_ended())
+                }
+            },
+        };
         self.count(passed, &job.ctx)?;
         if keep && link.is_clean() {
             target.pool.put(link.into_stream());
         }
         conn.flush().await.map_err(down)
+    }
+
+    /// Of an answer that goes on: who asked for it, if somebody had to be let through.
+    fn opener<S>(&self, conn: &Conn<S>, answer: &ResponseHeader, ctx: &Ctx) -> Option<Box<Opener>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync,
+    {
+        let is_open = |permit: &Permit| matches!(permit.grant(), Grant::Open);
+        if !tunnel::is_opened_by(answer) || ctx.permit.as_ref().is_none_or(is_open) {
+            return None;
+        }
+        // The request is what the upstream was told by now; the head lies where it was read.
+        let request::Plain { request, .. } = request::read(conn.bodiless_head()?)?;
+        Some(Box::new(Opener {
+            request,
+            address: conn.peer().ip().to_canonical(),
+            tls: conn.is_tls(),
+        }))
     }
 
     /// Asks one server after the other until there is the head of an answer.

@@ -17,6 +17,7 @@ async fn a_miss_is_asked_once_and_then_memory_knows() {
         holder,
         factor,
         verified_at,
+        ..
     } = grant(decision)
     else {
         panic!("no session");

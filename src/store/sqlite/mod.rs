@@ -9,6 +9,7 @@ mod attempt;
 mod audit;
 mod browsers;
 mod challenges;
+pub(crate) mod examine;
 mod factors;
 mod failures;
 mod families;

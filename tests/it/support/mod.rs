@@ -8,6 +8,7 @@ pub(crate) mod gateway;
 pub(crate) mod inbox;
 pub(crate) mod iogates;
 pub(crate) mod issuer;
+pub(crate) mod live;
 pub(crate) mod nginx;
 pub(crate) mod person;
 pub(crate) mod process;
