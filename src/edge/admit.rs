@@ -8,7 +8,7 @@ use super::forward_auth::Unfit;
 use super::proxy::{Gateway, Snapshot};
 use super::upstream::Flow;
 use super::watch::{self, Watch};
-use super::{body, bridge, forward, head, headers};
+use super::{access, body, bridge, forward, head, headers};
 use crate::auth::sign_in::{SignInContext, SignInError};
 use crate::config::model::{Learn, Requirement};
 use crate::gate::session::in_scope;
@@ -170,7 +170,7 @@ impl Gateway {
         ctx.note_decision(began);
         match decision {
             Decision::Refuse(refusal) => {
-                ctx.user = user(&refusal);
+                ctx.user = access::user(&refusal);
                 let methods = match ctx.user {
                     Some(user) => self.local.methods(user).await,
                     None => Vec::new(),
@@ -178,7 +178,7 @@ impl Gateway {
                 let presented = case.question().presented;
                 let offer = self.local.offer(&refusal, &head, &route, presented).await;
                 let reply = self.refusal(&refusal, &head, &route, (&methods, offer.as_ref()));
-                Err(Verdict::Answer(outcome(&refusal), Box::new(reply)))
+                Err(Verdict::Answer(access::outcome(&refusal), Box::new(reply)))
             }
             Decision::Permit(permit) => {
                 let outgoing = self.outgoing_of(&case, permit.grant()).await?;
@@ -571,34 +571,5 @@ pub(super) fn address(session: &Session) -> Option<IpAddr> {
     match session.client_addr()? {
         PeerAddr::Inet(address) => Some(address.ip().to_canonical()),
         PeerAddr::Unix(_) => None,
-    }
-}
-
-fn outcome(refusal: &Refusal) -> Outcome {
-    match refusal {
-        Refusal::NoToken | Refusal::UnknownToken | Refusal::TooManyTries { .. } => {
-            Outcome::Unauthenticated
-        }
-        Refusal::SecondFactorRequired { .. } | Refusal::SuccessTokenRequired { .. } => {
-            Outcome::Challenged
-        }
-        Refusal::Denied | Refusal::OutOfScope => Outcome::Denied,
-        Refusal::Unavailable => Outcome::Failed,
-    }
-}
-
-fn user(refusal: &Refusal) -> Option<crate::id::UserId> {
-    match refusal {
-        Refusal::SecondFactorRequired { holder, .. }
-        | Refusal::SuccessTokenRequired {
-            holder: Some(holder),
-        } => Some(holder.user),
-        Refusal::NoToken
-        | Refusal::UnknownToken
-        | Refusal::TooManyTries { .. }
-        | Refusal::SuccessTokenRequired { holder: None }
-        | Refusal::Denied
-        | Refusal::OutOfScope
-        | Refusal::Unavailable => None,
     }
 }
