@@ -68,7 +68,7 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// As what a refusal counts.
+/// What a refusal counts as.
 pub(super) fn outcome(refusal: &Refusal) -> Outcome {
     match refusal {
         Refusal::NoToken | Refusal::UnknownToken | Refusal::TooManyTries { .. } => {
@@ -82,7 +82,7 @@ pub(super) fn outcome(refusal: &Refusal) -> Outcome {
     }
 }
 
-/// Who was refused, where that is known.
+/// Whom a refusal concerns.
 pub(super) fn user(refusal: &Refusal) -> Option<UserId> {
     match refusal {
         Refusal::SecondFactorRequired { holder, .. }
