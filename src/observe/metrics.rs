@@ -6,6 +6,7 @@
 
 use super::families::Families;
 pub use super::families::{Described, Kind};
+use super::unanswered::Unanswered;
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::gate::session::Factor;
@@ -148,16 +149,6 @@ const SENT_OUTCOMES: [&str; 6] = ["sent", "verified", "wrong", "expired", "limit
 const TYPED_OUTCOMES: [&str; 2] = ["verified", "wrong"];
 /// What a provider can say to a message.
 const MESSAGE_OUTCOMES: [&str; 5] = ["accepted", "refused", "unreachable", "timeout", "lost"];
-/// Why a question of another proxy cannot be answered.
-const UNFIT_REASONS: [&str; 7] = [
-    "untrusted_peer",
-    "missing_header",
-    "conflicting_headers",
-    "malformed_header",
-    "own_path",
-    "sign_in",
-    "rewritten",
-];
 /// How the detail of an event begins that says which address was delayed.
 const OF_ADDRESS: &str = "address";
 
@@ -460,9 +451,9 @@ impl Metrics {
     }
 
     /// Another proxy has asked in a way that cannot be answered.
-    pub fn forward_auth_refused(&self, reason: &'static str) {
+    pub fn forward_auth_refused(&self, why: Unanswered) {
         let refused = &self.shared.families.forward_auth_refused;
-        refused.with_label_values(&[reason]).inc();
+        refused.with_label_values(&[why.as_str()]).inc();
     }
 
     /// The certificates in use, by their configured name (the file), with the end of their validity.
@@ -515,15 +506,15 @@ fn begin_at_zero(families: &Families) {
     for why in Lost::ALL {
         families.events_lost.with_label_values(&[why.as_str()]);
     }
+    for why in Unanswered::ALL {
+        let refused = &families.forward_auth_refused;
+        refused.with_label_values(&[why.as_str()]);
+    }
     for outcome in SpanOutcome::ALL {
         families.spans.with_label_values(&[outcome.as_str()]);
     }
     for of in ["user", "address"] {
         families.lockouts.with_label_values(&[of]);
-    }
-    for reason in UNFIT_REASONS {
-        let refused = &families.forward_auth_refused;
-        refused.with_label_values(&[reason]);
     }
     for outcome in ["applied", "refused"] {
         families.config_reloads.with_label_values(&[outcome]);
