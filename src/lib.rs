@@ -15,7 +15,7 @@
 //!
 //! Beside that way stands [`operator`], the API that the command line and the admin socket share.
 //!
-//! [`clock`], [`entropy`], [`id`], [`secret`], [`digest`], [`event`] and [`steps`] are leaves. [`app`] puts
+//! [`clock`], [`entropy`], [`id`], [`secret`], [`digest`], [`event`], [`steps`] and [`words`] are leaves. [`app`] puts
 //! concrete types together; [`cli`] starts it. `tests/tidy.rs` holds the arrows.
 //!
 //! | may use → | leaves | config | request … gate | auth | local | store, delivery, observe | edge |
@@ -67,3 +67,4 @@ pub mod event;
 pub mod id;
 pub mod secret;
 pub mod steps;
+pub mod words;

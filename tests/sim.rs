@@ -490,7 +490,7 @@ impl World {
         SignInContext {
             realm: ACCOUNTS,
             keys,
-            device,
+            device: Some(device),
             route: "files",
             address: ADDRESS,
         }
@@ -791,6 +791,7 @@ impl World {
             route: "files".to_owned(),
             address: ADDRESS,
             client: "rclone".to_owned(),
+            words: Default::default(),
         })
     }
 

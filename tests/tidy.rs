@@ -14,7 +14,9 @@ const FN_LINES_MAX: usize = 70;
 /// `ARCHITECTURE.md`; change all three in one commit, with the reason.
 const ARROWS: &[(&[&str], &[&str])] = &[
     (
-        &["clock", "digest", "entropy", "id", "secret", "steps"],
+        &[
+            "clock", "digest", "entropy", "id", "secret", "steps", "words",
+        ],
         &[],
     ),
     (&["event"], &["id"]),
@@ -55,7 +57,7 @@ const ARROWS_OF_FILES: &[(&str, &[&str])] = &[
 ];
 
 const LEAVES: &[&str] = &[
-    "clock", "digest", "entropy", "event", "id", "secret", "steps",
+    "clock", "digest", "entropy", "event", "id", "secret", "steps", "words",
 ];
 const REQUEST_TO_AUTH: &[&str] = &[
     "config", "request", "route", "identity", "policy", "factor", "gate", "auth",
@@ -91,7 +93,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["src/cli/manual.rs"]),
     ("rustix", &["src/cli/"]),
     ("askama", &["src/local/"]),
-    ("fluent_bundle", &["src/local/portal/language.rs"]),
+    ("fluent_bundle", &["src/words.rs"]),
     ("totp_rs", &["src/factor/totp.rs"]),
     ("webauthn_rs_core", &["src/factor/passkey.rs"]),
     ("url", &["src/factor/passkey.rs"]),

@@ -53,7 +53,7 @@ impl Auth {
         &self,
         token: &Token,
         from: &KnownBrowser,
-        device: &str,
+        device: Option<&str>,
     ) -> Option<Recall> {
         let now = self.clock.now();
         let longest = now.after(self.settings.load().sessions.lifetime);
@@ -64,7 +64,7 @@ impl Auth {
                 key: token.issued_pair?,
                 token: token.digest,
                 user: token.user,
-                device_label: Some(self.keys.device_label(device)),
+                device_label: device.map(|device| self.keys.device_label(device)),
                 whence: from.whence.clone(),
                 instead_of: None,
                 verified_at: now,

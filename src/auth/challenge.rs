@@ -154,6 +154,7 @@ impl Auth {
         let enrolled = factors.of(kind).ok_or(StartError::NoRecipient)?;
         let message = Message {
             is_for_program,
+            words: caller.words,
             user: caller.holder.user,
             to: enrolled.value.clone(),
             bound_to: caller.pair.into(),

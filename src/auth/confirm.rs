@@ -19,6 +19,7 @@ use crate::factor::one_time;
 use crate::gate::session::Session;
 use crate::id::UserId;
 use crate::secret::Secret;
+use crate::words::Words;
 use std::time::Duration;
 
 /// How long a success token is good.
@@ -232,6 +233,7 @@ fn asker(at: Place<'_>, user: Option<UserId>, subject: SubjectDigest) -> Asker {
 fn to_confirm(user: UserId, to: Secret, bound_to: Binding) -> Message {
     Message {
         is_for_program: false,
+        words: Words::default(),
         user,
         to: FactorValue::Email(to),
         bound_to,

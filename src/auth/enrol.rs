@@ -187,6 +187,7 @@ impl Auth {
         self.may_enrol(caller, new.sudo).await?;
         let message = Message {
             is_for_program: false,
+            words: caller.words,
             user: caller.holder.user,
             to: new.value,
             bound_to: new.bound_to,

@@ -25,6 +25,7 @@ use crate::id::{
 };
 use crate::secret::{Sealed, Secret};
 use crate::store::memory::Memory;
+use crate::words::Words;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
@@ -317,6 +318,7 @@ impl World {
             route: "files".to_owned(),
             address: "192.0.2.1".parse().unwrap(),
             client: "Firefox on Linux".to_owned(),
+            words: Words::default(),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::factor::one_time;
 use crate::id::UserId;
 use crate::identity::budget::Budget;
 use crate::secret::Secret;
+use crate::words::Words;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -209,12 +210,13 @@ impl Auth {
         &self,
         grant: &Grant,
         kind: FactorKind,
-        from: IpAddr,
+        (from, words): (IpAddr, Words),
     ) -> Result<Started, StartError> {
         let factors = self.factors(grant.user).await?;
         let enrolled = factors.of(kind).ok_or(StartError::NoRecipient)?;
         let message = Message {
             is_for_program: true,
+            words: words,
             user: grant.user,
             to: enrolled.value.clone(),
             bound_to: grant.code.into(),

@@ -33,6 +33,7 @@ use crate::factor::phone::Phone;
 use crate::gate::session::Holder;
 use crate::id::UserId;
 use crate::secret::Secret;
+use crate::words::Words;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::net::IpAddr;
@@ -141,6 +142,8 @@ pub struct Caller {
     pub address: IpAddr,
     /// What the client calls itself ([`crate::identity::client`]).
     pub client: String,
+    /// In which language it asks to be answered.
+    pub words: Words,
 }
 
 impl Caller {

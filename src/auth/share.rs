@@ -16,6 +16,7 @@ use crate::event::EventKind;
 use crate::id::ShareId;
 use crate::identity::budget::Budgets;
 use crate::secret::Secret;
+use crate::words::Words;
 use std::time::Duration;
 
 /// What the tokens of guests begin with: of one that is not known any more, it can still be told that a
@@ -124,7 +125,7 @@ impl Auth {
         at: SignInContext<'_>,
         share: &Share,
         nth: usize,
-        kind: FactorKind,
+        (kind, words): (FactorKind, Words),
     ) -> Result<(SignedIn, Started), OpenShareError> {
         let recipient = share.recipients.get(nth);
         let recipient = recipient.ok_or(OpenShareError::NoSuchRecipient)?;
@@ -137,9 +138,10 @@ impl Auth {
         let token = self.new_token()?;
         let message = Message {
             is_for_program: false,
+            words: words,
             user: recipient.user,
             to: enrolled.value.clone(),
-            bound_to: at.keys.session(token.expose(), Some(at.device)).into(),
+            bound_to: at.keys.session(token.expose(), at.device).into(),
             purpose: Purpose::Verify,
             replaces_others: false,
         };

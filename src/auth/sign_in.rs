@@ -55,8 +55,8 @@ pub struct SignInContext<'a> {
     /// The identity's name.
     pub realm: &'a str,
     pub keys: &'a RealmKeys,
-    /// The device the token is issued to.
-    pub device: &'a str,
+    /// The device that a token is issued to, where one is to be.
+    pub device: Option<&'a str>,
     pub route: &'a str,
     pub address: IpAddr,
 }
@@ -266,7 +266,9 @@ impl Auth {
         Token {
             digest: at.keys.token(token.expose()),
             user: user.id,
-            issued_pair: Some(at.keys.session(token.expose(), Some(at.device))),
+            issued_pair: at
+                .device
+                .map(|device| at.keys.session(token.expose(), Some(device))),
             scope: grant.scope,
             share: grant.share,
             born: None,

@@ -458,7 +458,12 @@ async fn a_mail_server_that_hangs_holds_up_neither_much_mail_nor_sms() {
     providers.mail_outbox = Outbox::new(1, Duration::from_millis(10));
     let providers = Arc::new(providers);
     let to = Secret::new("anna@example.org");
-    let mail = one_time::mail("123456", "Files", Duration::from_secs(600));
+    let wording = one_time::Wording {
+        words: crate::words::Words::default(),
+        service: "Files",
+        lifetime: Duration::from_secs(600),
+    };
+    let mail = wording.mail("123456");
     let first = {
         let (providers, to, mail) = (Arc::clone(&providers), to.clone(), mail.clone());
         tokio::spawn(async move { providers.email(&to, &mail).await })

@@ -414,7 +414,7 @@ impl Gateway {
         let at = SignInContext {
             realm: &case.route.config.identity,
             keys: &case.route.keys,
-            device: case.device().unwrap_or_default(),
+            device: case.device(),
             route: &case.route.config.name,
             address: case.head.client.address,
         };

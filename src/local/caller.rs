@@ -11,6 +11,7 @@ use crate::id::UserId;
 use crate::identity::client;
 use crate::policy;
 use crate::request::{Client, RequestHead, Signs};
+use crate::words::Words;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,7 @@ impl Local {
             route: call.route.config.name.clone(),
             address: call.address,
             client: client::words(&call.headers),
+            words: Words::of(&call.headers),
         }))
     }
 

@@ -107,7 +107,7 @@ impl Local {
         let at = SignInContext {
             realm: &call.route.config.identity,
             keys: &call.route.keys,
-            device: &device,
+            device: Some(&device),
             route: &call.route.config.name,
             address: call.address,
         };

@@ -70,7 +70,12 @@ impl Post {
 }
 
 fn code() -> Mail {
-    one_time::mail(&secret(CODE), "Sørens Filer", Duration::from_secs(600))
+    let wording = one_time::Wording {
+        words: vestibule::words::Words::default(),
+        service: "Sørens Filer",
+        lifetime: Duration::from_secs(600),
+    };
+    wording.mail(&secret(CODE))
 }
 
 /// A CA (`ca.pem`) and a certificate for `name` that it has signed.

@@ -33,7 +33,7 @@ impl Door {
         SignInContext {
             realm: REALM,
             keys: &self.keys,
-            device: "",
+            device: None,
             route: "files",
             address: address.parse().unwrap(),
         }
@@ -305,7 +305,7 @@ async fn many_at_once_ask_once() {
                 let at = SignInContext {
                     realm: REALM,
                     keys: &keys,
-                    device: "",
+                    device: None,
                     route: "files",
                     address: "192.0.2.1".parse().unwrap(),
                 };

@@ -63,7 +63,7 @@ async fn sign_in_as(
     let at = SignInContext {
         realm: REALM,
         keys: &keys,
-        device: "new",
+        device: Some("new"),
         route: "files",
         address: "192.0.2.9".parse().unwrap(),
     };
@@ -250,7 +250,7 @@ async fn ending_sessions_and_resets_forget_it_and_signing_out_does_not() {
     let at = SignInContext {
         realm: REALM,
         keys: &keys,
-        device: "",
+        device: None,
         route: "files",
         address: "192.0.2.9".parse().unwrap(),
     };

@@ -9,10 +9,11 @@ use crate::clock::Clock;
 use crate::digest::{Binding, DigestKeys};
 use crate::entropy;
 use crate::event::{EventKind, Events};
-use crate::factor::one_time;
+use crate::factor::one_time::Wording;
 use crate::factor::phone::Phone;
 use crate::id::UserId;
 use crate::secret::Secret;
+use crate::words::Words;
 use std::sync::Arc;
 
 /// What the limit by prefix counts for mail.
@@ -30,6 +31,8 @@ pub(in crate::auth) struct Message {
     pub(in crate::auth) replaces_others: bool,
     /// It lets a program in, perhaps another's: the message says so.
     pub(in crate::auth) is_for_program: bool,
+    /// Of who asks for it, and so reads it.
+    pub(in crate::auth) words: Words,
 }
 
 impl Auth {
@@ -195,20 +198,24 @@ impl Sending {
     }
 
     async fn deliver(&self) -> Result<&'static str, DeliveryError> {
-        let (code, service) = (self.code.expose(), &self.settings.service_name);
-        let lifetime = self.settings.codes.lifetime;
+        let code = self.code.expose();
+        let wording = Wording {
+            words: self.message.words,
+            service: &self.settings.service_name,
+            lifetime: self.settings.codes.lifetime,
+        };
         match &self.recipient {
             Recipient::Phone { to, .. } => {
                 let text = match self.message.is_for_program {
-                    true => one_time::client_message(code, service, lifetime),
-                    false => one_time::message(code, service, lifetime),
+                    true => wording.client_message(code),
+                    false => wording.message(code),
                 };
                 self.deliver.sms(to, &text).await
             }
             Recipient::Mail { to } => {
                 let mail = match self.message.is_for_program {
-                    true => one_time::client_mail(code, service, lifetime),
-                    false => one_time::mail(code, service, lifetime),
+                    true => wording.client_mail(code),
+                    false => wording.mail(code),
                 };
                 self.deliver.email(to, &mail).await
             }

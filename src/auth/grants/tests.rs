@@ -75,7 +75,10 @@ impl Desk {
 
     async fn send(&self, grant: &Grant) -> String {
         let from = HOME.parse().unwrap();
-        let sent = self.world.auth.send_for_grant(grant, FactorKind::Sms, from);
+        let sent = self
+            .world
+            .auth
+            .send_for_grant(grant, FactorKind::Sms, (from, Words::default()));
         sent.await.unwrap();
         self.world.inbox.code()
     }

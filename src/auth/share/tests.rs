@@ -43,7 +43,7 @@ impl Door {
         SignInContext {
             realm: REALM,
             keys: &self.keys,
-            device,
+            device: Some(device),
             route: "files",
             address: "192.0.2.1".parse().unwrap(),
         }
@@ -81,7 +81,10 @@ impl Door {
     ) -> Result<(SignedIn, Started), OpenShareError> {
         let share = self.find("link").await?;
         let at = self.at(device);
-        self.world.auth.ask_recipient(at, &share, nth, kind).await
+        self.world
+            .auth
+            .ask_recipient(at, &share, nth, (kind, Words::default()))
+            .await
     }
 
     async fn stored(&self, signed_in: &SignedIn) -> Option<Token> {
@@ -104,6 +107,7 @@ impl Door {
             route: "files".to_owned(),
             address: "192.0.2.1".parse().unwrap(),
             client: String::new(),
+            words: Words::default(),
         }
     }
 
@@ -325,7 +329,9 @@ async fn a_share_revoked_between_page_and_press_opens_nothing() {
     door.world.store.revoke_share(share.id, now).await.unwrap();
     let at = door.at("d");
     let auth = &door.world.auth;
-    let asked = auth.ask_recipient(at, &share, 0, FactorKind::Sms).await;
+    let asked = auth
+        .ask_recipient(at, &share, 0, (FactorKind::Sms, Words::default()))
+        .await;
     assert!(asked.is_err());
     for follows in [Follows::Code, Follows::Nothing] {
         let opened = auth.open_share_as(at, &share, &share.recipients[0], follows);

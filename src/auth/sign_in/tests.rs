@@ -22,7 +22,7 @@ impl Door {
         SignInContext {
             realm: REALM,
             keys: &self.keys,
-            device: "phone",
+            device: Some("phone"),
             route: "files",
             address: address.parse().unwrap(),
         }
@@ -145,7 +145,7 @@ async fn guesses_sent_at_once_meet_the_delay_that_the_first_ones_earn() {
             let at = SignInContext {
                 realm: REALM,
                 keys: &keys,
-                device: "phone",
+                device: Some("phone"),
                 route: "files",
                 address: "192.0.2.1".parse().unwrap(),
             };

@@ -52,6 +52,7 @@ async fn caller(world: &World, token: &str) -> Caller {
         route: "files".to_owned(),
         address: at().address,
         client: at().client.to_owned(),
+        words: Default::default(),
     }
 }
 

@@ -82,6 +82,7 @@ impl Auth {
         if let Some(phone) = factors.phone().filter(|_| kind == FactorKind::Sms) {
             let message = Message {
                 is_for_program: false,
+                words: caller.words,
                 user: caller.holder.user,
                 to: FactorValue::Sms(phone.clone()),
                 bound_to,

@@ -12,6 +12,7 @@ use crate::event::EventKind;
 use crate::gate::session::{Holder, Session};
 use crate::id::UserId;
 use crate::secret::Secret;
+use crate::words::Words;
 
 /// What a sign-in asks next.
 #[derive(Clone, Debug)]
@@ -71,7 +72,7 @@ impl Auth {
         let context = SignInContext {
             realm: at.realm,
             keys: issue.keys,
-            device: issue.device.unwrap_or_default(),
+            device: issue.device,
             route: at.route,
             address: at.address,
         };
@@ -182,6 +183,7 @@ impl Auth {
             // Before the step: if it cannot be sent, the client may ask again.
             let message = Message {
                 is_for_program: false,
+                words: Words::default(),
                 user,
                 to: enrolled.value.clone(),
                 bound_to: wizard.digest.into(),

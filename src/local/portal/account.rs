@@ -6,7 +6,6 @@ use super::super::decode::Fields;
 use super::super::{Local, Reply};
 use super::cookie;
 use super::form::Visit;
-use super::language::{Sentence, Words};
 use super::page::{self, Frame, Moment};
 use super::said::{self, Alert, Halt, Stop};
 use super::visitor::{here, step_up};
@@ -20,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::gate::session::Factor;
 use crate::id::{BrowserId, SessionId};
 use crate::secret::Secret;
+use crate::words::{Sentence, Words};
 use askama::Template;
 use http::{Method, StatusCode};
 

@@ -5,12 +5,12 @@ use super::super::{Local, Reply};
 use super::account::enrol_halt;
 use super::enrol::{onward, own_address};
 use super::form::Visit;
-use super::language::Sentence;
 use super::page::{self, Frame};
 use super::said::Stop;
 use super::visitor::step_up;
 use crate::auth::Standing;
 use crate::secret::Secret;
+use crate::words::Sentence;
 use askama::Template;
 use http::Method;
 

@@ -11,7 +11,6 @@ use super::super::{Local, Reply};
 use super::account::client_words;
 use super::challenge::{Passing, Tick, View, Way, alert, elsewhere, ways};
 use super::form::Visit;
-use super::language::Sentence;
 use super::page::{self, Frame};
 use super::passkey;
 use super::said::{self, Alert, Halt, Notice, Stop};
@@ -21,6 +20,7 @@ use crate::auth::ports::{FactorKind, Grant, User};
 use crate::auth::subject;
 use crate::factor::email::masked_name;
 use crate::identity::network::NetworkName;
+use crate::words::Sentence;
 use askama::Template;
 use http::{Method, StatusCode};
 
@@ -147,7 +147,8 @@ impl Local {
         let kind = FactorKind::from_name(&asked.visit.field("factor")?);
         let kind = kind.ok_or_else(|| Stop::malformed(&"`factor` must be one of the page's"))?;
         let from = asked.visit.call.address;
-        self.auth.send_for_grant(&asked.grant, kind, from).await?;
+        let reader = (from, asked.visit.frame.words());
+        self.auth.send_for_grant(&asked.grant, kind, reader).await?;
         Ok(said::go_to(&asked.address()))
     }
 

@@ -14,7 +14,7 @@
 //!    title is `{{ t.titled(t.say("…"), alert.is_some()) }}`. Each form posts to
 //!    `t.at("/.vestibule/…")` with `<input type="hidden" name="form" value="{{ t.form }}">`. After a
 //!    change: `said::go_to(…)` (303), not a page. [`page::html`] makes the answer.
-//! 4. `locales/*/<page>.ftl` in all five languages, keys `<page>-…`, its name in `language.rs`. Words are
+//! 4. `locales/*/<page>.ftl` in all five languages, keys `<page>-…`, its name in `words.rs`. Words are
 //!    `{{ t.say("page-skip") }}`, with variables `{{ t.say("…").with("name", value) }}`. In tables of
 //!    keys write the literal, so that the test finds it. What goes wrong is a [`said::Stop`] (no page)
 //!    or a [`said::Alert`] (on the page).
@@ -27,7 +27,6 @@ mod cookie;
 mod device;
 mod enrol;
 mod form;
-mod language;
 mod page;
 mod pass;
 mod passkey;

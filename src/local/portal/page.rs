@@ -3,11 +3,11 @@
 
 use super::super::{Call, Local, Reply, encode};
 use super::form::Visit;
-use super::language::{Sentence, Words};
 use super::said::{Alert, Notice};
 use crate::clock::Timestamp;
 use crate::config::model::{Portal, Support};
 use crate::route::Route;
+use crate::words::{Sentence, Words};
 use askama::Template;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderMap, HeaderName, StatusCode};

@@ -2,7 +2,6 @@
 //! whether a user exists, never what the client sent.
 
 use super::super::{Reply, encode};
-use super::language::{Sentence, Words};
 use super::page::{self, Frame};
 use crate::auth::challenge::{StartError, VerifyError};
 use crate::auth::lockout::Blocked;
@@ -10,6 +9,7 @@ use crate::auth::ports::StoreError;
 use crate::auth::sign_in::SignInError;
 use crate::gate::Unavailable;
 use crate::route::Route;
+use crate::words::{Sentence, Words};
 use http::StatusCode;
 use http::header::LOCATION;
 

@@ -73,7 +73,7 @@ impl Local {
     /// `GET|POST /share/{token}`.
     pub(super) async fn share(&self, visit: &Visit<'_>) -> Result<Reply, Stop> {
         let link = Secret::new(target::last_segment(&visit.call.path));
-        let found = self.auth.find_share(context(visit.call, ""), &link).await;
+        let found = self.auth.find_share(context(visit.call, None), &link).await;
         let share = match found {
             Ok(share) => share,
             Err(error) => return refused(visit, error),
@@ -114,7 +114,7 @@ impl Local {
 
     async fn open(&self, visit: &Visit<'_>, share: &Share, guest: Guest) -> Result<Reply, Stop> {
         let device = self.new_device()?;
-        let at = context(visit.call, &device);
+        let at = context(visit.call, Some(&device));
         if follows(visit.call, share) == Follows::Nothing {
             let opened = match share.recipients.first() {
                 Some(first) => {
@@ -146,7 +146,11 @@ impl Local {
                 Err(error) => self.shared(visit, share, Some(error.into())).await,
             };
         }
-        match self.auth.ask_recipient(at, share, nth, kind).await {
+        match self
+            .auth
+            .ask_recipient(at, share, nth, (kind, visit.frame.words()))
+            .await
+        {
             Ok((signed_in, _)) => Ok(self.let_in(visit.call, to_code, &signed_in, &device).await),
             Err(error) => self.not_opened(visit, share, error).await,
         }

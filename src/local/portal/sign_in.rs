@@ -69,7 +69,7 @@ impl Local {
             return Ok(shown(visit, username, Some(alert)));
         }
         let device = self.new_device()?;
-        let at = context(call, &device);
+        let at = context(call, Some(&device));
         let known = known_browser(call);
         let signing_in = self
             .auth
@@ -120,8 +120,8 @@ fn known_browser(call: &Call) -> Option<KnownBrowser> {
     })
 }
 
-/// Where the token comes from, and what it is for.
-pub(super) fn context<'a>(call: &'a Call, device: &'a str) -> SignInContext<'a> {
+/// Where a token comes from, and what it is for: for this device, if one is to be issued.
+pub(super) fn context<'a>(call: &'a Call, device: Option<&'a str>) -> SignInContext<'a> {
     SignInContext {
         realm: &call.route.config.identity,
         keys: &call.route.keys,

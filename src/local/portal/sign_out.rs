@@ -43,7 +43,7 @@ impl Local {
 
     /// Ends a token of this route's realm with its sessions, here and in the store.
     pub(super) async fn end_token(&self, call: &Call, token: &str) -> Result<(), Stop> {
-        let ended = self.auth.sign_out(context(call, ""), token).await?;
+        let ended = self.auth.sign_out(context(call, None), token).await?;
         for session in ended {
             self.forget(Which::Session(session)).await;
         }

@@ -249,6 +249,25 @@ async fn a_page_speaks_the_browsers_language() {
 }
 
 #[tokio::test]
+async fn a_message_is_in_the_language_of_the_page_that_asks_for_it() {
+    for (asked, says) in [
+        (
+            "da, en;q=0.5",
+            " er din kode til Files. Den udløber om 10 minutter.",
+        ),
+        ("es", " es su clave para Files. Caduca en 10 minutos."),
+        ("nl", " is your code for Files. It expires in 10 minutes."),
+    ] {
+        let site = site().await;
+        let send = post(&site, "abc", "action=send&factor=sms");
+        let sent = site.answer(send.header("accept-language", asked)).await;
+        assert_eq!(sent.status(), 303, "{}", sent.text());
+        let (_, text) = site.world().inbox.last();
+        assert!(text.ends_with(says), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_look_is_served_to_everybody() {
     let site = site().await;
     let ask = |name: &str| site.call(Method::GET, &format!("/.vestibule/assets/{name}"));

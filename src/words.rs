@@ -1,4 +1,5 @@
-//! The words of the pages: Fluent messages, in the language that a browser asks for.
+//! The words that people read, on pages and in messages: Fluent messages, in the language that a browser asks
+//! for. Knows no page and no request, and says nothing to programs.
 //!
 //! `locales/<language>/<page>.ftl` are embedded; the messages of `<page>.ftl` begin with `<page>-`. A
 //! test holds that every language has the same messages with the same variables, that every key
@@ -14,7 +15,7 @@ use std::sync::LazyLock;
 /// The files of one language, by its tag.
 macro_rules! language {
     ($tag:literal: $($page:literal)+) => {
-        Language::new($tag, &[$(include_str!(concat!("../../../locales/", $tag, "/", $page, ".ftl"))),+])
+        Language::new($tag, &[$(include_str!(concat!("../locales/", $tag, "/", $page, ".ftl"))),+])
     };
 }
 
@@ -33,6 +34,7 @@ macro_rules! languages {
 static LANGUAGES: LazyLock<[Language; 5]> = LazyLock::new(|| {
     languages!(
         "page"
+        "message"
         "said"
         "notice"
         "failure"
@@ -72,7 +74,15 @@ impl Language {
 
 /// The words of one language.
 #[derive(Clone, Copy)]
-pub(super) struct Words(&'static Language);
+pub struct Words(&'static Language);
+
+impl Default for Words {
+    /// English.
+    fn default() -> Self {
+        let [english, ..] = &*LANGUAGES;
+        Self(english)
+    }
+}
 
 impl fmt::Debug for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,21 +93,29 @@ impl fmt::Debug for Words {
 impl Words {
     /// In the language that a browser likes best (RFC 9110 section 12.5.4); English if it asks for
     /// none that is here.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let [english, ..] = &*LANGUAGES;
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(ACCEPT_LANGUAGE).iter();
         let lines = lines.filter_map(|line| line.to_str().ok());
         let asked = lines.flat_map(|line| line.split(','));
-        Self(preferred(asked).unwrap_or(english))
+        preferred(asked).map_or_else(Self::default, Self)
+    }
+
+    /// In the language of an `Accept-Language` of one line.
+    #[must_use]
+    pub fn preferred(asked: &str) -> Self {
+        preferred(asked.split(',')).map_or_else(Self::default, Self)
     }
 
     /// The tag (BCP 47), for `lang`.
-    pub(super) fn tag(self) -> &'static str {
+    #[must_use]
+    pub fn tag(self) -> &'static str {
         self.0.tag
     }
 
     /// The message of this key. What it has variables for is added by [`Sentence::with`].
-    pub(super) fn say(self, key: &'static str) -> Sentence {
+    #[must_use]
+    pub fn say(self, key: &'static str) -> Sentence {
         Sentence {
             words: self,
             key,
@@ -106,7 +124,8 @@ impl Words {
     }
 
     /// A time as it was set: `30 days`. What is no whole number of days is told as [`Words::span`] does.
-    pub(super) fn period(self, secs: u64) -> Sentence {
+    #[must_use]
+    pub fn period(self, secs: u64) -> Sentence {
         const DAY: u64 = 24 * 60 * 60;
         match secs {
             DAY.. if secs.is_multiple_of(DAY) => self.say("page-days").with("count", secs / DAY),
@@ -114,8 +133,18 @@ impl Words {
         }
     }
 
+    /// How long something lasts: whole minutes are rounded down, since nobody is to be promised more.
+    #[must_use]
+    pub fn lasting(self, secs: u64) -> Sentence {
+        match secs {
+            60 | 120.. => self.say("page-minutes").with("count", secs / 60),
+            _ => self.say("page-seconds").with("count", secs),
+        }
+    }
+
     /// A time to wait: whole minutes and hours are rounded up, since too early would be refused.
-    pub(super) fn span(self, secs: u64) -> Sentence {
+    #[must_use]
+    pub fn span(self, secs: u64) -> Sentence {
         let (key, count) = match secs {
             ..120 => ("page-seconds", secs.max(1)),
             120..7200 => ("page-minutes", secs.div_ceil(60)),
@@ -147,7 +176,7 @@ fn preferred<'a>(asked: impl Iterator<Item = &'a str>) -> Option<&'static Langua
 }
 
 /// A message with what fills its variables; it is text once it is displayed.
-pub(super) struct Sentence {
+pub struct Sentence {
     words: Words,
     key: &'static str,
     args: FluentArgs<'static>,
@@ -155,7 +184,8 @@ pub(super) struct Sentence {
 
 impl Sentence {
     /// Fills a variable.
-    pub(super) fn with(mut self, name: &'static str, value: impl Arg) -> Self {
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Arg) -> Self {
         self.args.set(name, value.value());
         self
     }
@@ -179,7 +209,7 @@ impl fmt::Display for Sentence {
 }
 
 /// What fills a variable: a text as it is, a number so that a message can depend on it.
-pub(super) trait Arg {
+pub trait Arg {
     fn value(&self) -> FluentValue<'static>;
 }
 
