@@ -294,7 +294,7 @@ fn histogram(metric: &Metric) -> Histogram {
 mod tests {
     use super::*;
     use crate::event::EventKind;
-    use crate::observe::metrics::Outcome;
+    use crate::observe::metrics::{Outcome, ServerState};
     use std::time::Duration;
 
     #[test]
@@ -308,6 +308,12 @@ mod tests {
         let nas = metrics.upstream_named("nas");
         nas.answered(Some(Duration::from_millis(2)));
         nas.answered(None);
+        let server = |server: &str, is_up| ServerState {
+            upstream: "nas".to_owned(),
+            server: server.to_owned(),
+            is_up,
+        };
+        metrics.servers(&[server("10.0.0.1:80", true), server("10.0.0.2:80", false)]);
         metrics.event(EventKind::Challenged, "sms");
         metrics.event(EventKind::Locked, "");
         metrics.message("twilio", "accepted");
@@ -341,6 +347,8 @@ mod tests {
             (stats.store[0].name.as_str(), stats.store[0].errors),
             ("ping", 1)
         );
+        let down = stats.servers_down.iter().map(|it| it.server.as_str());
+        assert_eq!(down.collect::<Vec<_>>(), ["10.0.0.2:80"]);
         let by = |all: &[Outcomes], name: &str| {
             let found = all.iter().find(|it| it.name == name);
             found.unwrap().counts.clone()
