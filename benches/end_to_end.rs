@@ -284,6 +284,7 @@ fn verified_token(folder: &Path) -> Result<String, String> {
             email: None,
             password_hash: None,
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let user = store
             .create_user(user, now)

@@ -23,7 +23,7 @@ use vestibule::gate::{
 };
 use vestibule::id::{SessionId, UserId};
 use vestibule::identity::{credential, device, success};
-use vestibule::policy;
+use vestibule::policy::{self, Target};
 use vestibule::request::{Peer, RequestHead};
 use vestibule::route::Routes;
 
@@ -94,7 +94,7 @@ fn check_alone(gate: &Gate, realm: &RealmKeys) -> Vec<Vec<String>> {
         run(Question {
             realm: "local",
             keys: realm,
-            requirement: Requirement::TwoFactor { within: None },
+            demand: Requirement::TWO_FACTOR.into(),
             presented: Some(Presented {
                 token: asked.token(),
                 device: Some(asked.device()),
@@ -110,7 +110,7 @@ fn check_alone(gate: &Gate, realm: &RealmKeys) -> Vec<Vec<String>> {
         assert!(matches!(gate.check(&question), Checked::Ask));
     };
     let open = |mut question: Question<'_>| {
-        question.requirement = Requirement::Nothing;
+        question.demand = Requirement::Nothing.into();
         permitted(gate.check(&question));
     };
     let digest = |question: Question<'_>| {
@@ -230,7 +230,13 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
         return no();
     };
     let destination = head.destination.as_deref();
-    let requirement = policy::required(&route.config, head.method, &head.path, destination);
+    let demand = policy::required(Target {
+        route: &route.config,
+        method: head.method,
+        path: &head.path,
+        destination,
+        address: head.client.address,
+    });
     let (Ok(token), Ok(device), Ok(success_token)) = (
         credential::find(&route.config.credentials, &head),
         device::find(&head, None),
@@ -241,7 +247,7 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
     gate.check(&Question {
         realm: &route.config.identity,
         keys: &route.keys,
-        requirement,
+        demand,
         presented: token.as_deref().map(|token| Presented {
             token,
             device: device.as_deref(),
@@ -319,6 +325,7 @@ fn session(n: u64) -> Session {
         verified_at: now,
         expires_at: Timestamp(now.0 + 1_000_000),
         last_seen_at: now,
+        longest_pause_secs: 0,
     }
 }
 
@@ -376,7 +383,8 @@ fn config() -> model::Config {
                 Requirement::SuccessToken,
             ),
         ],
-        require: Requirement::TwoFactor { within: None },
+        require: Requirement::TWO_FACTOR,
+        line: 0,
         background: Vec::new(),
         remember: vestibule::config::model::Remember::Never,
         self_enrolment: false,
@@ -470,12 +478,13 @@ fn config() -> model::Config {
 
 const TWO_FACTOR_FRESH: Requirement = Requirement::TwoFactor {
     within: Some(Duration::from_secs(600)),
+    max_idle: None,
 };
 
 fn rule(methods: &[Method], paths: &[&str], require: Requirement) -> Rule {
     Rule {
         methods: methods.to_vec(),
         paths: paths.iter().map(|path| (*path).to_owned()).collect(),
-        require,
+        ..Rule::of(require)
     }
 }

@@ -127,6 +127,7 @@ fn session(n: i64) -> Session {
         verified_at: now,
         expires_at: Timestamp(now.0 + 1_000_000),
         last_seen_at: now,
+        longest_pause_secs: 0,
     }
 }
 

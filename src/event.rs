@@ -27,11 +27,13 @@ pub enum EventKind {
     Disabled,
     /// A key that tokens are signed with was replaced.
     Rotated,
+    /// A user was put into other groups.
+    Regrouped,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Enrolled,
         Self::SignedIn,
         Self::Challenged,
@@ -42,6 +44,7 @@ impl EventKind {
         Self::Reset,
         Self::Disabled,
         Self::Rotated,
+        Self::Regrouped,
     ];
 
     /// The name in the store, the log and the metrics.
@@ -58,6 +61,7 @@ impl EventKind {
             Self::Reset => "reset",
             Self::Disabled => "disabled",
             Self::Rotated => "rotated",
+            Self::Regrouped => "regrouped",
         }
     }
 }

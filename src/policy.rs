@@ -1,27 +1,138 @@
-//! (Route, method, path) → what the path asks. Pure; first matching rule wins.
+//! (Route, method, path, address, who) → what is asked. Pure; first matching rule wins.
 //!
 //! Rules are compared with the decoded path, so that `/a+b` and `/a%2Bb` fall under one rule. Where a
 //! backend could read a path in two ways (an encoded slash, `;` parameters), every reading is put to
 //! the rules and the strictest answer holds.
+//!
+//! A rule for users or groups can be judged only where it is known whose the token is. Where one could
+//! match, [`required`] gives a [`Demand`] that the gate settles with the token's holder. A token is asked
+//! for in any case: nobody counts as "in no group" for being unknown.
 
-use crate::config::model::{Requirement, Route, Rule};
+mod trace;
+
+pub use trace::{Decided, Reading, trace};
+
+use crate::config::model::{People, Requirement, Route, Rule};
 use crate::request::{ENCODED_SLASH, canonical_path, has_other_readings, without_parameters};
 use http::Method;
 use percent_encoding::percent_decode_str;
+use std::net::IpAddr;
 use std::time::Duration;
 
-/// The requirement of a request; of two paths (WebDAV's COPY and MOVE), the stricter one.
+/// What of a request the rules look at, but for who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub route: &'a Route,
+    pub method: &'a Method,
+    /// Canonical, like the other.
+    pub path: &'a str,
+    /// WebDAV's COPY and MOVE have two paths.
+    pub destination: Option<&'a str>,
+    /// The client's, after trusted proxies have been believed, and not IPv4-mapped.
+    pub address: IpAddr,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Person<'a> {
+    /// The user's name in the route's identity.
+    pub name: &'a str,
+    pub groups: &'a [String],
+}
+
+/// What is asked of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Demand<'a> {
+    /// Of everybody.
+    Fixed(Requirement),
+    /// A token, and more of some.
+    ByPerson(ByPerson<'a>),
+}
+
+/// What only [`Demand::of`] can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct ByPerson<'a> {
+    target: Target<'a>,
+    /// Whether the success token is somebody else's business.
+    is_spent_later: bool,
+}
+
+impl From<Requirement> for Demand<'_> {
+    fn from(requirement: Requirement) -> Self {
+        Self::Fixed(requirement)
+    }
+}
+
+impl Demand<'_> {
+    /// What is asked of `person`.
+    #[must_use]
+    pub fn of(&self, person: Person<'_>) -> Requirement {
+        let by_person = match self {
+            Self::Fixed(requirement) => return *requirement,
+            Self::ByPerson(by_person) => by_person,
+        };
+        // Rules that know the person leave nothing open; closed if they do.
+        let asked = judged(&by_person.target, Some(person)).unwrap_or(Requirement::Deny);
+        match stricter(Requirement::Token, asked) {
+            Requirement::SuccessToken if by_person.is_spent_later => Requirement::TWO_FACTOR,
+            asked => asked,
+        }
+    }
+
+    /// The same, but the verified pair alone where a success token is asked for besides.
+    #[must_use]
+    pub fn without_spending(self) -> Self {
+        match self {
+            Self::Fixed(Requirement::SuccessToken) => Self::Fixed(Requirement::TWO_FACTOR),
+            Self::Fixed(requirement) => Self::Fixed(requirement),
+            Self::ByPerson(by_person) => Self::ByPerson(ByPerson {
+                is_spent_later: true,
+                ..by_person
+            }),
+        }
+    }
+}
+
+/// What is asked of a request; of two paths, what the stricter one asks.
 #[must_use]
-pub fn required(
-    route: &Route,
-    method: &Method,
-    path: &str,
-    destination: Option<&str>,
-) -> Requirement {
-    let asked = of_path(route, method, path);
-    match destination {
-        Some(destination) => stricter(asked, of_path(route, method, destination)),
-        None => asked,
+pub fn required(target: Target<'_>) -> Demand<'_> {
+    match judged(&target, None) {
+        Some(requirement) => Demand::Fixed(requirement),
+        None => Demand::ByPerson(ByPerson {
+            target,
+            is_spent_later: false,
+        }),
+    }
+}
+
+/// Whether any path of the route asks `person` at `address` for a second factor.
+#[must_use]
+pub fn asks_second_factor(route: &Route, person: Person<'_>, address: IpAddr) -> bool {
+    let asks = |requirement| match requirement {
+        Requirement::TwoFactor { .. } | Requirement::SuccessToken => true,
+        Requirement::Nothing | Requirement::Token | Requirement::Deny => false,
+    };
+    for rule in &route.rules {
+        if !is_within(rule, address) || !is_for(&rule.people, person) {
+            continue;
+        }
+        if asks(rule.require) {
+            return true;
+        }
+        if rule.methods.is_empty() && rule.paths.is_empty() {
+            // No later one is ever asked.
+            return false;
+        }
+    }
+    asks(route.require)
+}
+
+/// The strictest requirement of every path; `None`: it depends on who asks.
+fn judged(target: &Target<'_>, person: Option<Person<'_>>) -> Option<Requirement> {
+    let asked = of_path(target, target.path, person)?;
+    match target.destination {
+        Some(destination) => Some(stricter(asked, of_path(target, destination, person)?)),
+        None => Some(asked),
     }
 }
 
@@ -36,33 +147,79 @@ pub fn is_background(route: &Route, method: &Method, path: &str) -> bool {
 }
 
 /// The strictest requirement of every reading of a canonical path.
-fn of_path(route: &Route, method: &Method, path: &str) -> Requirement {
+fn of_path(target: &Target<'_>, path: &str, person: Option<Person<'_>>) -> Option<Requirement> {
     if !has_other_readings(path) {
-        return of_reading(route, method, path);
+        return of_reading(target, path, person);
     }
     let mut asked = Requirement::Nothing;
-    for whole in [path.to_owned(), without_parameters(path)] {
-        // The comparison decodes once more, so this keeps the slash apart.
-        let kept = whole.replace(ENCODED_SLASH, "%252F");
-        asked = stricter(asked, of_reading(route, method, &kept));
-        asked = stricter(
-            asked,
-            match canonical_path(&whole.replace(ENCODED_SLASH, "/")) {
-                Ok((decoded, _)) => of_reading(route, method, &decoded),
-                // Cannot come of a canonical path; closed if it does.
-                Err(_) => Requirement::Deny,
-            },
-        );
+    for reading in other_readings(path) {
+        let of_this = match reading {
+            Some(reading) => of_reading(target, &reading, person)?,
+            None => Requirement::Deny,
+        };
+        asked = stricter(asked, of_this);
     }
-    asked
+    Some(asked)
 }
 
-fn of_reading(route: &Route, method: &Method, path: &str) -> Requirement {
-    route
-        .rules
-        .iter()
-        .find(|rule| matches_method(rule, method) && matches_path(rule, path))
-        .map_or(route.require, |rule| rule.require)
+/// Every reading of a path that has several. `None`: what cannot come of a canonical path; closed if it
+/// does.
+fn other_readings(path: &str) -> [Option<String>; 4] {
+    // The comparison decodes once more, so this keeps the slash apart.
+    let kept = |whole: &str| Some(whole.replace(ENCODED_SLASH, "%252F"));
+    let decoded = |whole: &str| {
+        let decoded = whole.replace(ENCODED_SLASH, "/");
+        let canonical = canonical_path(&decoded).ok()?;
+        Some(canonical.0.into_owned())
+    };
+    let bare = without_parameters(path);
+    [kept(path), decoded(path), kept(&bare), decoded(&bare)]
+}
+
+fn of_reading(target: &Target<'_>, path: &str, person: Option<Person<'_>>) -> Option<Requirement> {
+    for rule in &target.route.rules {
+        match fit(rule, target, path, person) {
+            Fit::Yes => return Some(rule.require),
+            Fit::Depends => return None,
+            Fit::No(_) => {}
+        }
+    }
+    Some(target.route.require)
+}
+
+/// How a rule stands to a request.
+enum Fit {
+    Yes,
+    No(Miss),
+    /// It is for users or groups, and nobody has said who asks.
+    Depends,
+}
+
+/// Why a rule does not match: the first of its conditions that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    Method,
+    Path,
+    Network,
+    People,
+}
+
+fn fit(rule: &Rule, target: &Target<'_>, path: &str, person: Option<Person<'_>>) -> Fit {
+    if !matches_method(rule, target.method) {
+        return Fit::No(Miss::Method);
+    }
+    if !matches_path(rule, path) {
+        return Fit::No(Miss::Path);
+    }
+    if !is_within(rule, target.address) {
+        return Fit::No(Miss::Network);
+    }
+    match (&rule.people, person) {
+        (People::All, _) => Fit::Yes,
+        (_, None) => Fit::Depends,
+        (people, Some(person)) if is_for(people, person) => Fit::Yes,
+        _ => Fit::No(Miss::People),
+    }
 }
 
 fn matches_method(rule: &Rule, method: &Method) -> bool {
@@ -76,6 +233,19 @@ fn is_one_of(methods: &[Method], method: &Method) -> bool {
 
 fn matches_path(rule: &Rule, path: &str) -> bool {
     rule.paths.is_empty() || rule.paths.iter().any(|wanted| covers(wanted, path))
+}
+
+fn is_within(rule: &Rule, address: IpAddr) -> bool {
+    let has = |network: &ipnet::IpNet| network.contains(&address);
+    rule.networks.is_empty() || rule.networks.iter().any(has)
+}
+
+fn is_for(people: &People, person: Person<'_>) -> bool {
+    match people {
+        People::All => true,
+        People::Users(names) => names.iter().any(|name| name == person.name),
+        People::Groups(names) => names.iter().any(|name| person.groups.contains(name)),
+    }
 }
 
 /// Whether `wanted`, a path or a prefix that ends in `/`, covers `path`.
@@ -105,21 +275,40 @@ fn covers_decoded(wanted: &str, path: &str) -> bool {
     matches!(rest.next(), None | Some(b'/'))
 }
 
-/// Of two requirements, the one that is harder to meet.
+/// What meets both requirements, and no more than that.
 fn stricter(a: Requirement, b: Requirement) -> Requirement {
-    if strictness(b) > strictness(a) { b } else { a }
+    match (a, b) {
+        (
+            Requirement::TwoFactor { within, max_idle },
+            Requirement::TwoFactor {
+                within: other_within,
+                max_idle: other_idle,
+            },
+        ) => Requirement::TwoFactor {
+            within: shorter(within, other_within),
+            max_idle: shorter(max_idle, other_idle),
+        },
+        _ if rank(b) > rank(a) => b,
+        _ => a,
+    }
 }
 
-/// A total order: the kind, then how fresh the verification must be.
-fn strictness(requirement: Requirement) -> (u8, std::cmp::Reverse<Duration>) {
-    let (kind, within) = match requirement {
-        Requirement::Nothing => (0, None),
-        Requirement::Token => (1, None),
-        Requirement::TwoFactor { within } => (2, within),
-        Requirement::SuccessToken => (3, None),
-        Requirement::Deny => (4, None),
-    };
-    (kind, std::cmp::Reverse(within.unwrap_or(Duration::MAX)))
+fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// A success token is a proof of this moment: it stands above however fresh a verification.
+fn rank(requirement: Requirement) -> u8 {
+    match requirement {
+        Requirement::Nothing => 0,
+        Requirement::Token => 1,
+        Requirement::TwoFactor { .. } => 2,
+        Requirement::SuccessToken => 3,
+        Requirement::Deny => 4,
+    }
 }
 
 #[cfg(test)]
@@ -128,10 +317,21 @@ pub(crate) mod tests {
     use crate::config::model::{Background, Forward, ForwardToken};
     use proptest::prelude::*;
 
-    const FRESH: Requirement = Requirement::TwoFactor {
-        within: Some(Duration::from_secs(600)),
-    };
-    const TWO_FACTOR: Requirement = Requirement::TwoFactor { within: None };
+    const FRESH: Requirement = fresh(Some(600), None);
+    const TWO_FACTOR: Requirement = Requirement::TWO_FACTOR;
+
+    const fn fresh(within: Option<u64>, max_idle: Option<u64>) -> Requirement {
+        const fn secs(secs: Option<u64>) -> Option<Duration> {
+            match secs {
+                Some(secs) => Some(Duration::from_secs(secs)),
+                None => None,
+            }
+        }
+        Requirement::TwoFactor {
+            within: secs(within),
+            max_idle: secs(max_idle),
+        }
+    }
 
     /// A route that asks for two factors where no rule says otherwise.
     pub(crate) fn route(rules: Vec<Rule>) -> Route {
@@ -144,6 +344,7 @@ pub(crate) mod tests {
             dialects: Vec::new(),
             rules,
             require: TWO_FACTOR,
+            line: 0,
             background: Vec::new(),
             remember: crate::config::model::Remember::Never,
             self_enrolment: false,
@@ -162,6 +363,17 @@ pub(crate) mod tests {
         }
     }
 
+    /// A GET from somewhere.
+    pub(crate) fn target<'a>(route: &'a Route, path: &'a str) -> Target<'a> {
+        Target {
+            route,
+            method: &Method::GET,
+            path,
+            destination: None,
+            address: [192, 0, 2, 1].into(),
+        }
+    }
+
     fn rule(methods: &[&str], paths: &[&str], require: Requirement) -> Rule {
         Rule {
             methods: methods
@@ -169,12 +381,38 @@ pub(crate) mod tests {
                 .map(|method| method.parse().unwrap())
                 .collect(),
             paths: paths.iter().map(ToString::to_string).collect(),
-            require,
+            ..Rule::of(require)
+        }
+    }
+
+    fn texts(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    /// What is asked of somebody (`None`: nobody is known), from an address.
+    fn asked_of(
+        route: &Route,
+        (method, path, destination): (&str, &str, Option<&str>),
+        (person, address): (Option<Person<'_>>, &str),
+    ) -> Option<Requirement> {
+        let method = method.parse().unwrap();
+        let demand = required(Target {
+            route,
+            method: &method,
+            path,
+            destination,
+            address: address.parse().unwrap(),
+        });
+        match (demand, person) {
+            (Demand::Fixed(requirement), _) => Some(requirement),
+            (demand, Some(person)) => Some(demand.of(person)),
+            (Demand::ByPerson(_), None) => None,
         }
     }
 
     fn asked(route: &Route, method: &str, path: &str, destination: Option<&str>) -> Requirement {
-        required(route, &method.parse().unwrap(), path, destination)
+        let request = (method, path, destination);
+        asked_of(route, request, (None, "192.0.2.1")).expect("the same of everybody")
     }
 
     #[test]
@@ -320,15 +558,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn strictness_is_a_total_order() {
+    fn of_two_requirements_both_hold() {
         let rising = [
             Requirement::Nothing,
             Requirement::Token,
             TWO_FACTOR,
             FRESH,
-            Requirement::TwoFactor {
-                within: Some(Duration::from_secs(60)),
-            },
+            fresh(Some(60), None),
             Requirement::SuccessToken,
             Requirement::Deny,
         ];
@@ -337,6 +573,182 @@ pub(crate) mod tests {
                 assert_eq!(stricter(*weaker, *stronger), *stronger);
                 assert_eq!(stricter(*stronger, *weaker), *stronger);
             }
+        }
+        let (recent, busy) = (fresh(Some(600), Some(3_600)), fresh(Some(900), Some(60)));
+        assert_eq!(stricter(recent, busy), fresh(Some(600), Some(60)));
+        assert_eq!(
+            stricter(FRESH, fresh(None, Some(60))),
+            fresh(Some(600), Some(60))
+        );
+    }
+
+    const ROBOT: Option<Person<'static>> = Some(Person {
+        name: "robot",
+        groups: &[],
+    });
+
+    /// Somebody in these groups, for as long as the test runs.
+    fn member(groups: &[&str]) -> Option<Person<'static>> {
+        Some(Person {
+            name: "anna",
+            groups: texts(groups).leak(),
+        })
+    }
+
+    fn of_people(people: People, paths: &[&str], require: Requirement) -> Rule {
+        Rule {
+            people,
+            ..rule(&[], paths, require)
+        }
+    }
+
+    fn staff() -> People {
+        People::Groups(texts(&["staff", "admins"]))
+    }
+
+    #[test]
+    fn rules_for_people_wait_until_somebody_is_known() {
+        let mut route = route(vec![
+            rule(&[], &["/open/"], Requirement::Nothing),
+            of_people(
+                People::Users(texts(&["robot"])),
+                &["/in/"],
+                Requirement::Token,
+            ),
+            of_people(staff(), &["/in/"], FRESH),
+            of_people(staff(), &["/public/"], Requirement::Deny),
+            rule(&[], &["/public/"], Requirement::Nothing),
+        ]);
+        route.require = Requirement::Token;
+        let of = |person, path: &str| asked_of(&route, ("GET", path, None), (person, "192.0.2.1"));
+        // Before the first rule that names people, and where none could match, all is as ever.
+        assert_eq!(of(None, "/open/a"), Some(Requirement::Nothing));
+        assert_eq!(of(None, "/x"), Some(Requirement::Token));
+        // Nobody is "in no group" for being unknown.
+        assert_eq!(of(None, "/in/a"), None);
+        assert_eq!(of(None, "/public/a"), None);
+
+        assert_eq!(of(ROBOT, "/in/a"), Some(Requirement::Token));
+        assert_eq!(of(member(&["staff"]), "/in/a"), Some(FRESH));
+        assert_eq!(of(member(&["guests", "admins"]), "/in/a"), Some(FRESH));
+        for nobody in [member(&[]), member(&["Staff"]), member(&["staf", "staffx"])] {
+            assert_eq!(of(nobody, "/in/a"), Some(Requirement::Token));
+        }
+        // `none` behind a rule for people: a token was asked for to know that it does not match.
+        assert_eq!(of(ROBOT, "/public/a"), Some(Requirement::Token));
+        assert_eq!(of(member(&["staff"]), "/public/a"), Some(Requirement::Deny));
+    }
+
+    #[test]
+    fn names_are_no_groups_and_groups_are_no_names() {
+        let route = route(vec![
+            of_people(
+                People::Users(texts(&["staff"])),
+                &["/u/"],
+                Requirement::Token,
+            ),
+            of_people(
+                People::Groups(texts(&["anna"])),
+                &["/g/"],
+                Requirement::Token,
+            ),
+        ]);
+        for path in ["/u/a", "/g/a"] {
+            let asked = asked_of(
+                &route,
+                ("GET", path, None),
+                (member(&["staff"]), "192.0.2.1"),
+            );
+            assert_eq!(asked, Some(TWO_FACTOR), "{path}");
+        }
+    }
+
+    #[test]
+    fn of_two_paths_and_of_every_reading_the_strictest_holds_for_people_too() {
+        let mut route = route(vec![of_people(staff(), &["/in/"], FRESH)]);
+        route.require = Requirement::Token;
+        let of = |person, path: &str, to: Option<&str>| {
+            asked_of(&route, ("MOVE", path, to), (person, "192.0.2.1"))
+        };
+        for (path, to) in [
+            ("/in/a", Some("/out/b")),
+            ("/out/a", Some("/in/b")),
+            ("/in%2Fa", None),
+            ("/in;x/a", None),
+            ("/out/a", Some("/in%2Fa")),
+        ] {
+            assert_eq!(of(None, path, to), None, "{path}");
+            assert_eq!(of(member(&["staff"]), path, to), Some(FRESH), "{path}");
+            assert_eq!(of(ROBOT, path, to), Some(Requirement::Token), "{path}");
+        }
+        assert_eq!(of(None, "/out/a", Some("/out/b")), Some(Requirement::Token));
+    }
+
+    #[test]
+    fn a_success_token_is_asked_of_those_it_is_asked_of() {
+        let route = route(vec![of_people(staff(), &[], Requirement::SuccessToken)]);
+        let method = Method::POST;
+        let demand = required(Target {
+            route: &route,
+            method: &method,
+            path: "/x",
+            destination: None,
+            address: "192.0.2.1".parse().unwrap(),
+        });
+        let (anna, robot) = (member(&["staff"]).unwrap(), ROBOT.unwrap());
+        assert_eq!(demand.of(anna), Requirement::SuccessToken);
+        assert_eq!(demand.of(robot), TWO_FACTOR);
+        assert_eq!(demand.without_spending().of(anna), TWO_FACTOR);
+        let fixed = Demand::Fixed(Requirement::SuccessToken);
+        assert_eq!(fixed.without_spending().of(anna), TWO_FACTOR);
+    }
+
+    #[test]
+    fn networks_hold_addresses_of_their_own_family() {
+        let networks = ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"];
+        let route = route(vec![Rule {
+            networks: networks.iter().map(|it| it.parse().unwrap()).collect(),
+            ..Rule::of(Requirement::Token)
+        }]);
+        for (address, wanted) in [
+            ("10.255.0.1", Requirement::Token),
+            ("11.0.0.1", TWO_FACTOR),
+            ("192.0.2.7", Requirement::Token),
+            ("192.0.2.8", TWO_FACTOR),
+            ("fd12::1", Requirement::Token),
+            ("fe80::1", TWO_FACTOR),
+            ("::a00:1", TWO_FACTOR),
+        ] {
+            let asked = asked_of(&route, ("GET", "/", None), (None, address));
+            assert_eq!(asked, Some(wanted), "{address}");
+        }
+    }
+
+    #[test]
+    fn whether_anything_asks_for_a_second_factor_is_said_of_a_person() {
+        let here = "10.0.0.1".parse().unwrap();
+        let elsewhere = "192.0.2.1".parse().unwrap();
+        let inside = Rule {
+            networks: vec!["10.0.0.0/8".parse().unwrap()],
+            ..Rule::of(Requirement::Token)
+        };
+        let robot = of_people(People::Users(texts(&["robot"])), &[], Requirement::Token);
+        let mut lenient = route(vec![of_people(staff(), &["/in/"], TWO_FACTOR)]);
+        lenient.require = Requirement::Token;
+        let strict = route(vec![inside, robot]);
+        let (anna, robot) = (member(&["staff"]).unwrap(), ROBOT.unwrap());
+        for (route, person, address, wanted) in [
+            (&lenient, anna, here, true),
+            (&lenient, robot, here, false),
+            (&strict, anna, elsewhere, true),
+            (&strict, robot, elsewhere, false),
+            (&strict, anna, here, false),
+        ] {
+            assert_eq!(
+                asks_second_factor(route, person, address),
+                wanted,
+                "{person:?}"
+            );
         }
     }
 }

@@ -545,6 +545,7 @@ impl World {
             email: None,
             password_hash: Some(cheap_hash(&password)),
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let id = self.auth.store.create_user(new, self.clock.now()).await;
         self.model.people.push(Person {
@@ -619,6 +620,7 @@ impl World {
             is_typed: false,
             phone: phone.and_then(Phone::from_e164),
             email: None,
+            groups: None,
             device: device.map(str::to_owned),
             expires_at: lifetime.map(|secs| self.clock.now().after(Duration::from_secs(secs))),
         };
@@ -753,7 +755,7 @@ impl World {
         let question = Question {
             realm: self.realm_of(token),
             keys: &keys,
-            requirement: Requirement::Token,
+            demand: Requirement::Token.into(),
             presented: Some(Presented {
                 token: &known.text,
                 device,
@@ -1136,13 +1138,14 @@ impl World {
             0 => Requirement::Token,
             _ => Requirement::TwoFactor {
                 within: self.dice.pick(&within).map(Duration::from_secs),
+                max_idle: None,
             },
         };
         let keys = self.realm_keys(token);
         let question = Question {
             realm: self.realm_of(token),
             keys: &keys,
-            requirement,
+            demand: requirement.into(),
             presented: Some(Presented {
                 token: &self.model.tokens[token].text,
                 device,
@@ -1194,7 +1197,7 @@ impl World {
         if !in_scope(self.model.tokens[pair.0].scope, path) {
             return vec![Answer::OutOfScope];
         }
-        let Requirement::TwoFactor { within } = requirement else {
+        let Requirement::TwoFactor { within, .. } = requirement else {
             return vec![Answer::Permit];
         };
         let with_session = || {
@@ -1243,10 +1246,10 @@ impl Answer {
             Decision::Permit(_) => Self::Permit,
             Decision::Refuse(Refusal::UnknownToken) => Self::UnknownToken,
             Decision::Refuse(Refusal::OutOfScope) => Self::OutOfScope,
-            Decision::Refuse(Refusal::SecondFactorRequired { fresh: false, .. }) => {
-                Self::NotVerified
-            }
-            Decision::Refuse(Refusal::SecondFactorRequired { fresh: true, .. }) => Self::NotFresh,
+            Decision::Refuse(Refusal::SecondFactorRequired {
+                max_age_secs: None, ..
+            }) => Self::NotVerified,
+            Decision::Refuse(Refusal::SecondFactorRequired { .. }) => Self::NotFresh,
             Decision::Refuse(refusal) => panic!("nobody asked for {refusal:?}"),
         }
     }

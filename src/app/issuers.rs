@@ -142,6 +142,7 @@ fn learned(realm: &str, token: &str, word: Word, region: Option<&str>) -> Learne
             .as_deref()
             .and_then(|raw| super::learner::readable(raw, region)),
         email: word.profile.email,
+        groups: word.profile.groups,
         device: None,
         expires_at: word.expires_at,
     }

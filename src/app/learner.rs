@@ -61,6 +61,7 @@ impl Learner for UpstreamLearner {
                 .as_deref()
                 .and_then(|raw| readable(raw, region)),
             email: learned.email,
+            groups: learned.groups,
             device: exchange.device.or(learned.device),
             expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
         });

@@ -285,8 +285,13 @@ impl Probe for UpstreamProbe {
         let (profile, is_typed) = match owner {
             Owner::Told(profile) => (profile, false),
             Owner::Typed(user) => {
-                let (phone, email) = (None, None);
-                (LearnedProfile { user, phone, email }, true)
+                let typed = LearnedProfile {
+                    user,
+                    phone: None,
+                    email: None,
+                    groups: None,
+                };
+                (typed, true)
             }
         };
         let region = server.phone_region.as_deref();
@@ -301,6 +306,7 @@ impl Probe for UpstreamProbe {
                 .as_deref()
                 .and_then(|raw| super::learner::readable(raw, region)),
             email: profile.email,
+            groups: profile.groups,
             device: None,
             expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
         }))

@@ -160,6 +160,7 @@ impl Auth {
             name: known.map_or(learned.user, |user| user.name),
             phone: learned.phone,
             email: learned.email,
+            groups: learned.groups,
         };
         Ok(self.store.learn_user(user, self.clock.now()).await?)
     }

@@ -247,6 +247,7 @@ impl World {
             email: Some(Secret::new("ann@example.org")),
             password_hash: Some(cheap_hash(password)),
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()
@@ -261,6 +262,7 @@ impl World {
             email: None,
             password_hash: None,
             can_edit_users: false,
+            groups: Vec::new(),
         };
         let id = self.store.create_user(user, START).await.unwrap();
         id.unwrap()

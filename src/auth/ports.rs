@@ -31,8 +31,8 @@ use crate::clock::Timestamp;
 use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
 use crate::factor::phone::Phone;
-pub use crate::gate::session::Which;
 use crate::gate::session::{Holder, Session};
+pub use crate::gate::session::{Seen, Which};
 use crate::id::{SessionId, ShareId, UserId};
 use crate::secret::{Sealed, Secret};
 use async_trait::async_trait;
@@ -64,6 +64,8 @@ pub struct User {
     /// A PHC string (argon2id); `None` for learned users and share links.
     pub password_hash: Option<Secret>,
     pub can_edit_users: bool,
+    /// In order, each once. Who stands for a share's recipient is in none.
+    pub groups: Vec<String>,
     pub created_at: Timestamp,
 }
 
@@ -76,6 +78,7 @@ pub struct NewUser {
     pub email: Option<Secret>,
     pub password_hash: Option<Secret>,
     pub can_edit_users: bool,
+    pub groups: Vec<String>,
 }
 
 /// What a watched sign-in said of a user.
@@ -85,6 +88,8 @@ pub struct LearnedUser {
     pub name: String,
     pub phone: Option<Phone>,
     pub email: Option<Secret>,
+    /// All that the user is in; `None`: it is not for a sign-in to say.
+    pub groups: Option<Vec<String>>,
 }
 
 /// Users.
@@ -103,8 +108,13 @@ pub trait Users: Send + Sync {
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;
     /// All users, by id.
     async fn users(&self) -> Stored<Vec<User>>;
-    /// Makes the user or renews phone and address from a sign-in; a missing one keeps the old.
+    /// Makes the user or renews phone, address and groups from a sign-in; what is missing keeps the old.
+    /// New groups are told as in [`Users::set_groups`].
     async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId>;
+    /// Puts a user into these groups and no others; false if there is no such user, or it stands for a
+    /// share's recipient. If that is news, one line of the feed, in the same step, has everybody look at
+    /// the user's sessions anew: [`Which::User`], though they go on.
+    async fn set_groups(&self, user: UserId, groups: Vec<String>, now: Timestamp) -> Stored<bool>;
 }
 
 /// A first-factor token.
@@ -186,8 +196,9 @@ pub trait Sessions: Send + Sync {
     /// The session of a pair, if it has not ended (absolute end only; the gate judges idleness).
     /// It ends with its token at the latest; its scope is its token's.
     async fn session(&self, key: SessionKey, now: Timestamp) -> Stored<Option<Session>>;
-    /// Notes when sessions were last seen; never moves a time back.
-    async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()>;
+    /// Notes when sessions were last seen, and their longest pause up to then; never moves a time back
+    /// nor shortens a pause.
+    async fn touch(&self, seen: &[Seen]) -> Stored<()>;
     /// Ends sessions and puts one line into the feed, in one step. Returns how many ended. The browsers
     /// of these sessions are remembered no more ([`Browsers`]).
     /// [`Which::UserBut`] does nothing, and is not told, unless the session that it spares is a live

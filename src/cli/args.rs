@@ -3,7 +3,7 @@
 use crate::id::{SessionId, ShareId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub(super) enum Command {
     },
     /// Print the configuration's JSON Schema.
     Schema,
+    /// Say what the policy asks of a request, and why: the route, the rule with its line, and why those
+    /// before it do not match.
+    Explain(Explain),
     /// Users of Vestibule's own accounts (and those known by the tokens of others).
     #[command(subcommand)]
     User(User),
@@ -75,6 +78,29 @@ pub(super) enum Command {
     /// Ask the running gateway whether it can work, through `admin.address`: for a container's health
     /// check. Says so and exits with 0, or says why not and exits with 1.
     Health,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// As a client asks for it: https://files.example.org/dir/file
+    #[arg(long)]
+    pub(super) url: String,
+    #[arg(long, default_value = "GET")]
+    pub(super) method: String,
+    /// Who asks. Without --group, the groups are those that the store has.
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<String>,
+    /// A group that whoever asks is in; once for each.
+    #[arg(long, value_name = "NAME")]
+    pub(super) group: Vec<String>,
+    /// Where the client is, for rules about networks.
+    #[arg(long)]
+    pub(super) address: Option<IpAddr>,
+    /// WebDAV's Destination: a path or a URL of the same host.
+    #[arg(long, value_name = "URL")]
+    pub(super) destination: Option<String>,
+    #[command(flatten)]
+    pub(super) output: OutputForm,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +157,24 @@ pub(super) enum User {
         /// May reset other users' second factors.
         #[arg(long)]
         can_edit_users: bool,
+        /// A group that the user is in, for the policy's rules. Once for each.
+        #[arg(long, value_name = "NAME")]
+        group: Vec<String>,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Show a user's groups, or put the user into others: they hold at once.
+    Groups {
+        /// A name or an id (`id:12` is surely an id).
+        user: String,
+        /// A group that the user is in from now on; once for each. All others are left.
+        #[arg(long, value_name = "NAME")]
+        group: Vec<String>,
+        /// From now on in none.
+        #[arg(long, conflicts_with = "group")]
+        none: bool,
         #[command(flatten)]
         identity: Identity,
         #[command(flatten)]
@@ -276,7 +320,10 @@ impl Command {
     pub(super) fn is_json(&self) -> bool {
         match self {
             Self::User(
-                User::Add { output, .. } | User::List { output } | User::Reset2fa { output, .. },
+                User::Add { output, .. }
+                | User::Groups { output, .. }
+                | User::List { output }
+                | User::Reset2fa { output, .. },
             )
             | Self::Share(
                 Share::Add { output, .. } | Share::List { output } | Share::Revoke { output, .. },
@@ -285,7 +332,8 @@ impl Command {
             | Self::Key(Key::Rotate { output, .. } | Key::Replace { output, .. })
             | Self::Backup { output, .. }
             | Self::Top(Top { output, .. })
-            | Self::Doctor { output } => output.json,
+            | Self::Doctor { output }
+            | Self::Explain(Explain { output, .. }) => output.json,
             _ => false,
         }
     }
@@ -367,7 +415,13 @@ mod tests {
             "vestibule demo --listen 127.0.0.1:9000 --dir /srv --walk b2core",
             "vestibule check --without-files --config c.yaml",
             "vestibule schema",
+            "vestibule explain --config c.yaml --method PUT --url https://files.example.org/x/y",
+            "vestibule explain --url http://a.b/ --user anna --group staff --group x --address fd00::1 --destination /c --json",
             "vestibule user add anna --phone +4512345678 --email a@b.example --password-file - --can-edit-users --json",
+            "vestibule user add anna --group staff --group admins",
+            "vestibule user groups anna",
+            "vestibule user groups anna --group staff --group admins --json",
+            "vestibule user groups id:3 --none",
             "vestibule user list --json",
             "vestibule user reset-2fa anna --identity local",
             "vestibule share add --path /dir/ --phone +4512345678 --expires 7d --json",

@@ -5,6 +5,7 @@ use super::error::CliError;
 use super::socket;
 use crate::auth::signing::Signer;
 use crate::clock::SystemClock;
+use crate::config;
 use crate::config::model::{Config, StoreEngine};
 use crate::entropy::OsEntropy;
 use crate::observe::audit::Audit;
@@ -50,11 +51,11 @@ enum Transport {
 pub(super) type Query<'a> = [(&'a str, Option<String>)];
 
 impl Client {
-    /// Finds the running gateway, or opens the store.
-    pub(super) async fn open(config: Config) -> Result<Self, CliError> {
-        match &config.admin.socket {
-            Some(socket) if is_answered(socket)? => Self::of_gateway(socket),
-            _ => Self::of_store(config).await,
+    /// Finds the running gateway, for which none of the config's secrets is read, or opens the store.
+    pub(super) async fn open(path: &Path) -> Result<Self, CliError> {
+        match config::admin(path)?.socket {
+            Some(socket) if is_answered(&socket)? => Self::of_gateway(&socket),
+            _ => Self::of_store(config::load(path)?).await,
         }
     }
 

@@ -7,6 +7,7 @@ use super::error::CliError;
 use super::{say, tables, upkeep};
 use crate::config::{self, Files};
 use crate::entropy::{self, OsEntropy};
+use crate::operator::groups::{GroupsLine, GroupsPut};
 use crate::operator::keys::{KeyLine, Rotate};
 use crate::operator::sessions::{Revoke, SessionLine, SessionsRevoked};
 use crate::operator::shares::{NewShareLine, RecipientAdd, ShareAdd, ShareLine, ShareRevoked};
@@ -85,6 +86,7 @@ pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {
             email,
             password_file,
             can_edit_users,
+            group,
             identity,
             output,
         } => {
@@ -95,10 +97,34 @@ pub(super) fn user(config: &Path, command: args::User) -> Result<(), CliError> {
                 email: email.map(Secret::new),
                 password: password_file.map(|file| read_password(&file)).transpose()?,
                 can_edit_users,
+                groups: group,
             };
             operate(config, async |api| {
                 let made: NewUserLine = api.send(Method::POST, USERS, &[], &user).await?;
                 output.show(&made, |made| format!("{}\n", made.id))
+            })
+        }
+        args::User::Groups {
+            user,
+            group,
+            none,
+            identity,
+            output,
+        } => {
+            let is_shown = group.is_empty() && !none;
+            let set = GroupsPut { groups: group };
+            operate(config, async |api| {
+                let path = client::of(USERS, &user);
+                let query = [("identity", identity.identity)];
+                let line = if is_shown {
+                    let user: UserLine = api.get(&path, &query).await?;
+                    let (id, groups) = (user.id, user.groups);
+                    GroupsLine { id, groups }
+                } else {
+                    let path = path + "/groups";
+                    api.send(Method::PUT, &path, &query, &set).await?
+                };
+                output.show(&line, |line| tables::groups(&line.groups))
             })
         }
         args::User::List { output } => operate(config, async |api| {
@@ -231,7 +257,6 @@ fn operate(
     config: &Path,
     work: impl AsyncFnOnce(&Client) -> Result<String, CliError>,
 ) -> Result<(), CliError> {
-    let config = config::load(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

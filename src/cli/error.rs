@@ -1,6 +1,7 @@
 //! How a command fails: one text that says how to mend it, and an exit code.
 
 use super::demo::DemoError;
+use super::explain::ExplainError;
 use super::socket::SocketError;
 use crate::app::StartError;
 use crate::observe::audit::NotFlushed;
@@ -74,6 +75,8 @@ pub(super) enum CliError {
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
+    Explain(#[from] ExplainError),
+    #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
     Demo(Box<DemoError>),
@@ -89,6 +92,7 @@ impl CliError {
             | Self::Log(_)
             | Self::BadPassword(_)
             | Self::MemoryStore
+            | Self::Explain(_)
             | Self::NoSocket
             | Self::NoAdminAddress
             | Self::KeyFile { .. }

@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod doctor;
 mod error;
+mod explain;
 mod manual;
 mod serve;
 pub mod socket;
@@ -42,6 +43,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Demo(args) => demo::demo(&args),
         Command::Check { without_files } => commands::check(&cli.config, without_files),
         Command::Schema => commands::schema(),
+        Command::Explain(args) => explain::explain(&cli.config, &args),
         Command::Key(command) => commands::key(&cli.config, command),
         Command::Backup { to, output } => upkeep::backup(&cli.config, &to, output),
         Command::Health => upkeep::health(&cli.config),

@@ -9,7 +9,7 @@ use crate::secret::Secret;
 
 pub(super) fn users(users: &[UserLine]) -> String {
     let head = [
-        "ID", "IDENTITY", "NAME", "PHONE", "EMAIL", "PASSWORD", "EDITS", "SINCE",
+        "ID", "IDENTITY", "NAME", "PHONE", "EMAIL", "PASSWORD", "EDITS", "GROUPS", "SINCE",
     ];
     table(head, users.iter().map(user_cells))
 }
@@ -49,7 +49,7 @@ pub(super) fn new_share(share: &NewShareLine) -> String {
     )
 }
 
-fn user_cells(user: &UserLine) -> [String; 8] {
+fn user_cells(user: &UserLine) -> [String; 9] {
     let yes = |yes: bool| if yes { "yes" } else { "-" }.to_owned();
     [
         user.id.to_string(),
@@ -59,8 +59,18 @@ fn user_cells(user: &UserLine) -> [String; 8] {
         or(user.email.as_deref(), "-"),
         yes(user.has_password),
         yes(user.can_edit_users),
+        match user.groups.is_empty() {
+            true => "-".to_owned(),
+            false => user.groups.join(", "),
+        },
         user.created_at.clone(),
     ]
+}
+
+/// One in each line.
+pub(super) fn groups(groups: &[String]) -> String {
+    let plain = |name: &String| name.replace(char::is_control, "\u{fffd}") + "\n";
+    groups.iter().map(plain).collect()
 }
 
 fn share_cells(share: &ShareLine) -> [String; 8] {
@@ -176,6 +186,7 @@ mod tests {
             email: None,
             has_password: false,
             can_edit_users: false,
+            groups: Vec::new(),
             created_at: "2026-11-22T03:21:34+00:00".to_owned(),
         };
         let text = users(&[line]);

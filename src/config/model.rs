@@ -4,9 +4,11 @@
 //! Durations are `std::time::Duration`, paths are absolute or relative to the config file.
 
 mod background;
+mod policy;
 mod portal;
 
 pub use background::{Background, Remember};
+pub use policy::{GROUPS_MAX, People, Requirement, Rule, is_group};
 pub use portal::{Color, Colors, Logo, LogoKind, OwnCookie, Palette, Portal, Support};
 
 use crate::secret::Secret;
@@ -388,6 +390,8 @@ pub struct Claims {
     pub user: String,
     pub phone: Option<String>,
     pub email: Option<String>,
+    /// `None`: the operator says who is in which group.
+    pub groups: Option<String>,
 }
 
 /// An issuer that is asked about each token.
@@ -411,6 +415,8 @@ pub struct Learn {
     pub user: String,
     pub phone: Option<String>,
     pub email: Option<String>,
+    /// `None`: the operator says who is in which group.
+    pub groups: Option<String>,
     /// Asked once, with the bearer token, for a token that was issued before Vestibule came.
     pub probe: Option<String>,
     /// The profile pointers above are relative to the sign-in answer; the probe's answer is the
@@ -463,6 +469,8 @@ pub struct Route {
     pub rules: Vec<Rule>,
     /// For what no rule matches.
     pub require: Requirement,
+    /// Where it stands in the file; 0: it is from nowhere.
+    pub line: usize,
     /// What does not count as use of a session.
     pub background: Vec<Background>,
     /// Never anything but [`Remember::Never`] where users sign in elsewhere.
@@ -504,30 +512,6 @@ pub enum Dialect {
     Ziik,
     B2Core,
     Conduit,
-}
-
-/// One line of a route's policy. Empty lists match everything.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    pub methods: Vec<http::Method>,
-    /// A path ending in `/` matches everything below it (and itself without the slash); another matches itself.
-    pub paths: Vec<String>,
-    pub require: Requirement,
-}
-
-/// What a path asks of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requirement {
-    /// Open to all.
-    Nothing,
-    /// A known token.
-    Token,
-    /// A verified (token, device) pair; verified no longer ago than `within`, if given.
-    TwoFactor { within: Option<Duration> },
-    /// A one-use success token besides the verified pair.
-    SuccessToken,
-    /// Closed to all.
-    Deny,
 }
 
 /// What the upstream receives in the token's place.

@@ -367,6 +367,13 @@ pub(super) struct Route {
     /// What the other paths ask.
     #[serde(default)]
     pub(super) require: Require,
+    /// With `two_factor`, as in a rule.
+    pub(super) within: Option<Period>,
+    /// With `two_factor`, as in a rule.
+    pub(super) max_idle: Option<Period>,
+    /// With `two_factor`, as in a rule.
+    #[schemars(with = "Option<Assurance>")]
+    pub(super) assurance: Option<String>,
     /// Requests that do not count as use of a session (an app that polls): they are let through by it, and it
     /// idles out all the same.
     #[serde(default)]
@@ -428,7 +435,8 @@ pub(super) enum Dialect {
     Conduit,
 }
 
-/// A line of a route's policy. Without `methods`, all of them; without `paths`, all of them.
+/// A line of a route's policy. It matches what all of its conditions match; one that is left out matches
+/// everything.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
@@ -437,11 +445,33 @@ pub(super) struct Rule {
     /// A path that ends in `/` matches everything below it, another matches itself alone.
     #[schemars(extend("examples" = [["/public/"]]))]
     pub(super) paths: Option<Vec<String>>,
+    /// Where the client's address is, once `trusted_proxies` have been believed. An address proves little.
+    #[schemars(extend("examples" = [["10.0.0.0/8", "fd00::/8"]]))]
+    pub(super) networks: Option<Vec<String>>,
+    /// Users of the route's identity, letter by letter. A token is asked for, to know.
+    #[schemars(extend("examples" = [["anna"]]))]
+    pub(super) users: Option<Vec<String>>,
+    /// Whoever is in one of these groups, letter by letter. A token is asked for, to know.
+    #[schemars(extend("examples" = [["staff"]]))]
+    pub(super) groups: Option<Vec<String>>,
     #[schemars(required)]
     pub(super) require: Option<Require>,
     /// With `two_factor`: the verification must not be older than this.
     pub(super) within: Option<Period>,
+    /// With `two_factor`: since the verification, there must not have been a longer time without a request.
+    pub(super) max_idle: Option<Period>,
+    /// With `two_factor`: the times of an assurance level of NIST SP 800-63B-4. A shorter `within` or
+    /// `max_idle` beside it holds.
+    #[schemars(with = "Option<Assurance>")]
+    pub(super) assurance: Option<String>,
 }
+
+/// When a second factor is asked for again, by the assurance levels of NIST SP 800-63B-4: aal1 is
+/// `within: 30d` (section 2.1.3), aal2 is `within: 24h` and `max_idle: 1h` (section 2.2.3). Of what else a
+/// level asks, nothing is judged.
+#[derive(JsonSchema)]
+#[schemars(extend("enum" = ["aal1", "aal2"]))]
+struct Assurance(#[expect(dead_code, reason = "gives the schema its type")] String);
 
 /// Requests that programs make by themselves. Without `methods`, all of them.
 #[derive(Deserialize, JsonSchema)]

@@ -2,6 +2,9 @@
 
 use super::exchange::Ctx;
 use super::proxy::Gateway;
+use crate::gate::Refusal;
+use crate::id::UserId;
+use crate::observe::metrics::Outcome;
 use pingora::Error;
 use pingora::http::RequestHeader;
 use std::time::Duration;
@@ -63,4 +66,35 @@ impl Gateway {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a refusal counts as.
+pub(super) fn outcome(refusal: &Refusal) -> Outcome {
+    match refusal {
+        Refusal::NoToken | Refusal::UnknownToken | Refusal::TooManyTries { .. } => {
+            Outcome::Unauthenticated
+        }
+        Refusal::SecondFactorRequired { .. } | Refusal::SuccessTokenRequired { .. } => {
+            Outcome::Challenged
+        }
+        Refusal::Denied | Refusal::OutOfScope => Outcome::Denied,
+        Refusal::Unavailable => Outcome::Failed,
+    }
+}
+
+/// Whom a refusal concerns.
+pub(super) fn user(refusal: &Refusal) -> Option<UserId> {
+    match refusal {
+        Refusal::SecondFactorRequired { holder, .. }
+        | Refusal::SuccessTokenRequired {
+            holder: Some(holder),
+        } => Some(holder.user),
+        Refusal::NoToken
+        | Refusal::UnknownToken
+        | Refusal::TooManyTries { .. }
+        | Refusal::SuccessTokenRequired { holder: None }
+        | Refusal::Denied
+        | Refusal::OutOfScope
+        | Refusal::Unavailable => None,
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Decides nothing itself: it asks each component in its turn and keeps what forwarding needs.
 
+use super::access;
 use super::exchange::{Ctx, Forward, problem};
 use super::forward::Outgoing;
 use super::forward_auth::Unfit;
@@ -18,7 +19,7 @@ use crate::identity::{basic, credential, device, success};
 use crate::local::table::{self, Endpoint};
 use crate::local::{Call, Offer, Reply, refusal};
 use crate::observe::metrics::Outcome;
-use crate::policy;
+use crate::policy::{self, Demand, Target};
 use crate::request::{Line, Peer, RequestHead};
 use crate::route::Route;
 use crate::steps;
@@ -80,7 +81,7 @@ pub(super) struct Case<'h> {
     network: Option<NetworkName>,
     token: Option<Cow<'h, str>>,
     success_token: Option<&'h str>,
-    requirement: Requirement,
+    demand: Demand<'h>,
     is_background: bool,
     sign_in: Option<&'h Learn>,
     /// Not a request, but a look after one that goes on.
@@ -98,7 +99,7 @@ impl Case<'_> {
         Question {
             realm: &self.route.config.identity,
             keys: &self.route.keys,
-            requirement: self.requirement,
+            demand: self.demand,
             success_token: self.success_token,
             presented: self.token.as_deref().map(|token| Presented {
                 token,
@@ -169,7 +170,7 @@ impl Gateway {
         ctx.note_decision(began);
         match decision {
             Decision::Refuse(refusal) => {
-                ctx.user = user(&refusal);
+                ctx.user = access::user(&refusal);
                 let methods = match ctx.user {
                     Some(user) => self.local.methods(user).await,
                     None => Vec::new(),
@@ -177,7 +178,7 @@ impl Gateway {
                 let presented = case.question().presented;
                 let offer = self.local.offer(&refusal, &head, &route, presented).await;
                 let reply = self.refusal(&refusal, &head, &route, (&methods, offer.as_ref()));
-                Err(Verdict::Answer(outcome(&refusal), Box::new(reply)))
+                Err(Verdict::Answer(access::outcome(&refusal), Box::new(reply)))
             }
             Decision::Permit(permit) => {
                 let outgoing = self.outgoing_of(&case, permit.grant()).await?;
@@ -277,15 +278,15 @@ impl Gateway {
     ) -> Result<Case<'h>, Verdict> {
         let device = device::find(head, None)
             .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?;
-        let destination = head.destination.as_deref();
-        let mut requirement = policy::required(&route.config, head.method, &head.path, destination);
-        let sign_in = watch::sign_in(route, head).filter(|_| requirement != Requirement::Deny);
+        let mut demand = policy::required(target(head, route));
+        let is_denied = matches!(demand, Demand::Fixed(Requirement::Deny));
+        let sign_in = watch::sign_in(route, head).filter(|_| !is_denied);
         if sign_in.is_some() {
             // Whoever signs in has no token yet.
-            requirement = Requirement::Nothing;
+            demand = Requirement::Nothing.into();
         }
-        let token = match requirement {
-            Requirement::Nothing | Requirement::Deny => None,
+        let token = match demand {
+            Demand::Fixed(Requirement::Nothing | Requirement::Deny) => None,
             _ => credential::find(&route.config.credentials, head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
@@ -293,8 +294,8 @@ impl Gateway {
             let detail = "a page of another origin may change nothing here: its origin is not in cors.origins";
             return Err(refused(StatusCode::FORBIDDEN, detail));
         }
-        let success_token = match requirement {
-            Requirement::Nothing | Requirement::Deny => None,
+        let success_token = match demand {
+            Demand::Fixed(Requirement::Nothing | Requirement::Deny) => None,
             _ => success::find(head)
                 .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?,
         };
@@ -307,7 +308,7 @@ impl Gateway {
             network,
             token,
             success_token,
-            requirement,
+            demand,
             is_background: policy::is_background(&route.config, head.method, &head.path),
             sign_in,
             is_look: false,
@@ -442,12 +443,8 @@ impl Gateway {
         };
         // A success token is spent on the path that is meant, not on the link, and that path says whether
         // the session is used.
-        let spends = question.requirement == Requirement::SuccessToken;
         let link = Question {
-            requirement: match spends {
-                true => Requirement::TwoFactor { within: None },
-                false => question.requirement,
-            },
+            demand: question.demand.without_spending(),
             is_background: true,
             ..*question
         };
@@ -476,14 +473,29 @@ impl Gateway {
         if question.destination.is_some() || !in_scope(Some(&scope), &path) {
             return (Decision::Refuse(Refusal::OutOfScope), None);
         }
-        let required = policy::required(&route.config, head.method, &path, Some(question.path));
+        let inside = Target {
+            path: &path,
+            destination: Some(question.path),
+            ..target(head, route)
+        };
         let inside = Question {
-            requirement: required,
+            demand: policy::required(inside),
             path: &path,
             is_background: policy::is_background(&route.config, head.method, &path),
             ..*question
         };
         (self.decide(&inside, case).await, Some(path))
+    }
+}
+
+/// What the rules look at.
+fn target<'h>(head: &'h RequestHead<'_>, route: &'h Route) -> Target<'h> {
+    Target {
+        route: &route.config,
+        method: head.method,
+        path: &head.path,
+        destination: head.destination.as_deref(),
+        address: head.client.address,
     }
 }
 
@@ -557,33 +569,4 @@ fn answered_here(
     route
         .own_path(&head.path)
         .map(|_| refused(StatusCode::NOT_FOUND, "there is nothing at this address"))
-}
-
-fn outcome(refusal: &Refusal) -> Outcome {
-    match refusal {
-        Refusal::NoToken | Refusal::UnknownToken | Refusal::TooManyTries { .. } => {
-            Outcome::Unauthenticated
-        }
-        Refusal::SecondFactorRequired { .. } | Refusal::SuccessTokenRequired { .. } => {
-            Outcome::Challenged
-        }
-        Refusal::Denied | Refusal::OutOfScope => Outcome::Denied,
-        Refusal::Unavailable => Outcome::Failed,
-    }
-}
-
-fn user(refusal: &Refusal) -> Option<crate::id::UserId> {
-    match refusal {
-        Refusal::SecondFactorRequired { holder, .. }
-        | Refusal::SuccessTokenRequired {
-            holder: Some(holder),
-        } => Some(holder.user),
-        Refusal::NoToken
-        | Refusal::UnknownToken
-        | Refusal::TooManyTries { .. }
-        | Refusal::SuccessTokenRequired { holder: None }
-        | Refusal::Denied
-        | Refusal::OutOfScope
-        | Refusal::Unavailable => None,
-    }
 }

@@ -289,7 +289,8 @@ pub(super) mod tests {
                 credentials,
                 dialects: Vec::new(),
                 rules: Vec::new(),
-                require: model::Requirement::TwoFactor { within: None },
+                require: model::Requirement::TWO_FACTOR,
+                line: 0,
                 background: Vec::new(),
                 remember: crate::config::model::Remember::Never,
                 self_enrolment: false,
@@ -481,6 +482,7 @@ pub(super) mod tests {
             user: "/user".to_owned(),
             phone: None,
             email: None,
+            groups: None,
             probe: None,
             lifetime: None,
         };

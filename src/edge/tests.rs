@@ -56,6 +56,7 @@ fn holder(token: &str) -> Holder {
         terms: Terms::of(
             (token == "share").then_some("/dir/"),
             (token == "born").then(|| Sealed([7; 32].into())),
+            Vec::new(),
         ),
     }
 }
@@ -88,6 +89,7 @@ impl Witness for Names {
             verified_at: now,
             expires_at: now.after(Duration::from_secs(3600)),
             last_seen_at: now,
+            longest_pause_secs: 0,
         }))
     }
 
@@ -309,7 +311,7 @@ fn config(identity: Identity, server: String) -> model::Config {
     let rule = |methods: &[Method], path: &str, require| Rule {
         methods: methods.to_vec(),
         paths: vec![path.to_owned()],
-        require,
+        ..Rule::of(require)
     };
     route.rules = vec![
         rule(&[], "/public/", Requirement::Nothing),
@@ -341,6 +343,7 @@ fn learn() -> Identity {
         user: "/user".to_owned(),
         phone: None,
         email: None,
+        groups: None,
         probe: None,
         lifetime: None,
     })

@@ -198,6 +198,7 @@ mod tests {
             user: "/user".to_owned(),
             phone: None,
             email: None,
+            groups: None,
             probe: None,
             lifetime: None,
         }

@@ -6,12 +6,13 @@
 //! [`Witness`]: super::Witness
 
 use super::forgotten::Since;
-use super::map::{SKEW_SECS_MAX, seconds};
+use super::map::{SKEW_SECS_MAX, pause_secs, seconds};
 use super::session::{Holder, Session};
 use super::{Decision, Gate, Known, Presented, Proof, Question, Refusal, Unavailable, decide};
 use crate::clock::Timestamp;
 use crate::config::model::Requirement;
 use crate::digest::SessionKey;
+use crate::policy::Demand;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl Gate {
         }
         let asked = Asked {
             pair: key,
-            with_session: question.requirement != Requirement::Token,
+            with_session: !matches!(question.demand, Demand::Fixed(Requirement::Token)),
             changes: self.changes.load(Ordering::SeqCst),
         };
         let ask = || self.ask(question, presented, asked);
@@ -81,7 +82,8 @@ impl Gate {
                 if !question.is_background {
                     self.map.see(&key, at);
                 }
-                decide(question, holder, proof, at)
+                let asked = (question.demand.of(holder.person()), question);
+                decide(asked, holder, proof, at)
             }
             Ok(Ok(Found::Unknown)) => Decision::Refuse(Refusal::UnknownToken),
             Ok(Err(Unavailable)) | Err(super::flight::TooMany) => {
@@ -127,6 +129,7 @@ impl Gate {
                     id: session.id,
                     factor: session.factor,
                     verified_at: session.verified_at,
+                    pause_secs: self.pause_secs(&session),
                     good_until,
                 });
                 return Ok(Found::Known { holder, proof });
@@ -154,6 +157,12 @@ impl Gate {
                 holder: holder.clone(),
                 ..session
             }))
+    }
+
+    /// The longest time without a request to the session, up to now.
+    fn pause_secs(&self, session: &Session) -> u32 {
+        let last_seen = seconds(session.last_seen_at);
+        pause_secs(last_seen, self.moment().now).max(session.longest_pause_secs)
     }
 
     /// Puts a session that was found under `pair` into the map under the pair that was presented; until

@@ -5,19 +5,21 @@
 
 use super::{Decision, Gate, Grant, Question, permit};
 use crate::config::model::Requirement;
+use crate::policy::Demand;
 
 impl Gate {
     /// Decides again about what was let through: from memory, else from the store. The permit says
     /// when to look again; nothing may be forwarded by it.
     pub async fn look(&self, question: &Question<'_>) -> Decision {
-        let requirement = match (question.requirement, question.presented) {
-            // What was let through once stays so; the pair's session may still end.
-            (Requirement::SuccessToken, None) => return permit(Grant::Open),
-            (Requirement::SuccessToken, Some(_)) => Requirement::TwoFactor { within: None },
-            (requirement, _) => requirement,
-        };
+        if let (Demand::Fixed(Requirement::SuccessToken), None) =
+            (question.demand, question.presented)
+        {
+            // What was let through once stays so.
+            return permit(Grant::Open);
+        }
         let background = Question {
-            requirement,
+            // A pair's session may still end.
+            demand: question.demand.without_spending(),
             is_background: true,
             ..*question
         };

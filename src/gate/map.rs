@@ -3,9 +3,12 @@
 //! It is a bounded cache over the store, never the truth: what it does not hold is asked for again,
 //! and an entry that has expired, idled out or seems to come from the future counts as not held.
 //! Reading never evicts and never scans; only an insertion into a full map does.
+//!
+//! An entry knows the longest pause between two requests since its verification. It grows in the step
+//! that notes a request as seen, so that nothing asked for after a long pause hides that there was one.
 
 use super::Proof;
-use super::session::{Factor, Holder, Session, Terms, Which};
+use super::session::{Factor, Holder, Seen, Session, Terms, Which};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::id::{SessionId, UserId};
@@ -67,6 +70,15 @@ pub(super) struct Moment {
     pub(super) idle_secs: u32,
 }
 
+/// Seconds without a request since the last one. Of a last one that seems to come from the future, the
+/// clock has gone back, nobody knows.
+pub(super) fn pause_secs(last_seen: u32, now: u32) -> u32 {
+    match last_seen > now.saturating_add(SKEW_SECS_MAX) {
+        true => u32::MAX,
+        false => now.saturating_sub(last_seen),
+    }
+}
+
 /// What the gate needs of a live session to decide.
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
@@ -74,7 +86,7 @@ pub(super) struct Verified {
     pub(super) proof: Proof,
 }
 
-/// One entry: 56 bytes, so that with its key (32 bytes) it uses 88 of a 96-byte allocation.
+/// One entry: 64 bytes, so that with its key (32 bytes) it fills a 96-byte allocation.
 struct Hot {
     id: SessionId,
     user: UserId,
@@ -83,6 +95,8 @@ struct Hot {
     verified_at: u32,
     expires_at: u32,
     last_seen: AtomicU32,
+    /// Up to `last_seen`.
+    longest_pause_secs: AtomicU32,
     factor: Factor,
     /// `last_seen` has moved since it was last taken for the store.
     unsaved: AtomicBool,
@@ -93,8 +107,13 @@ impl Hot {
     fn instead_of(held: Option<&Self>, session: &Session) -> Self {
         let new = Self::new(session);
         if let Some(held) = held.filter(|held| held.id == new.id) {
-            let seen = held.last_seen.load(Ordering::Relaxed);
-            new.last_seen.fetch_max(seen, Ordering::Relaxed);
+            // First the time, then the pause up to then: see `Hot::see`.
+            let seen = held.last_seen.load(Ordering::Acquire);
+            let pause_secs = held.longest_pause_secs.load(Ordering::Relaxed);
+            if seen > new.last_seen.fetch_max(seen, Ordering::Relaxed) {
+                new.longest_pause_secs
+                    .fetch_max(pause_secs, Ordering::Relaxed);
+            }
             let unsaved = held.unsaved.load(Ordering::Acquire);
             new.unsaved.store(unsaved, Ordering::Release);
         }
@@ -110,6 +129,7 @@ impl Hot {
             verified_at: seconds(session.verified_at),
             expires_at: seconds(session.expires_at),
             last_seen: AtomicU32::new(seconds(session.last_seen_at)),
+            longest_pause_secs: AtomicU32::new(session.longest_pause_secs),
             factor: session.factor,
             unsaved: AtomicBool::new(false),
         }
@@ -124,23 +144,37 @@ impl Hot {
 
     /// Writes at most once a second: many threads share a busy session's cache line.
     fn see(&self, now: u32) {
-        if self.last_seen.load(Ordering::Relaxed) != now {
-            self.last_seen.store(now, Ordering::Relaxed);
-            self.unsaved.store(true, Ordering::Release);
+        let last_seen = self.last_seen.load(Ordering::Acquire);
+        if last_seen == now {
+            return;
         }
+        let pause_secs = pause_secs(last_seen, now);
+        if pause_secs > self.longest_pause_secs.load(Ordering::Relaxed) {
+            self.longest_pause_secs
+                .fetch_max(pause_secs, Ordering::Relaxed);
+        }
+        // Whoever reads this time reads that pause.
+        self.last_seen.store(now, Ordering::Release);
+        self.unsaved.store(true, Ordering::Release);
     }
 
-    fn take_seen(&self) -> Option<(SessionId, Timestamp)> {
+    fn take_seen(&self) -> Option<Seen> {
         // The first look spares entries that nobody uses a write.
         let taken =
             self.unsaved.load(Ordering::Relaxed) && self.unsaved.swap(false, Ordering::AcqRel);
         taken.then(|| {
-            let at = self.last_seen.load(Ordering::Relaxed);
-            (self.id, Timestamp(i64::from(at)))
+            let last_seen = self.last_seen.load(Ordering::Acquire);
+            Seen {
+                id: self.id,
+                last_seen_at: Timestamp(i64::from(last_seen)),
+                longest_pause_secs: self.longest_pause_secs.load(Ordering::Relaxed),
+            }
         })
     }
 
-    fn verified(&self) -> Verified {
+    fn verified(&self, now: u32) -> Verified {
+        // First the time, then the pause up to then: see `Hot::see`.
+        let pause_secs = pause_secs(self.last_seen.load(Ordering::Acquire), now);
         Verified {
             holder: Holder {
                 user: self.user,
@@ -151,6 +185,7 @@ impl Hot {
                 id: self.id,
                 factor: self.factor,
                 verified_at: Timestamp(i64::from(self.verified_at)),
+                pause_secs: pause_secs.max(self.longest_pause_secs.load(Ordering::Relaxed)),
                 good_until: Timestamp(i64::from(self.expires_at)),
             },
         }
@@ -183,7 +218,7 @@ impl HotMap {
         if is_use {
             hot.see(at.now);
         }
-        Some(hot.verified())
+        Some(hot.verified(at.now))
     }
 
     /// The session under `key`, if there is a live one, is seen now.
@@ -229,7 +264,7 @@ impl HotMap {
     }
 
     /// Sessions seen since the last call. Scans the map.
-    pub(super) fn take_seen(&self) -> Vec<(SessionId, Timestamp)> {
+    pub(super) fn take_seen(&self) -> Vec<Seen> {
         let entries = self.entries.pin();
         entries.values().filter_map(Hot::take_seen).collect()
     }
@@ -320,7 +355,21 @@ mod tests {
             verified_at: Timestamp(verified_at),
             expires_at: Timestamp(5_000),
             last_seen_at: Timestamp(last_seen_at),
+            longest_pause_secs: 0,
         }
+    }
+
+    fn seen(id: i64, last_seen_at: i64, longest_pause_secs: u32) -> Seen {
+        Seen {
+            id: SessionId(id),
+            last_seen_at: Timestamp(last_seen_at),
+            longest_pause_secs,
+        }
+    }
+
+    fn pause(map: &HotMap, n: u64, now: u32) -> Option<u32> {
+        let at = Moment { now, ..AT };
+        map.get(&key(n), at, true).map(|held| held.proof.pause_secs)
     }
 
     #[test]
@@ -425,7 +474,7 @@ mod tests {
         map.insert(key(1), &session(1, 900, 990), AT);
         assert_eq!(map.take_seen(), []);
         assert!(map.get(&key(1), AT, true).is_some());
-        assert_eq!(map.take_seen(), [(SessionId(1), Timestamp(1_000))]);
+        assert_eq!(map.take_seen(), [seen(1, 1_000, 10)]);
         assert!(
             map.get(&key(1), AT, true).is_some(),
             "within the same second"
@@ -453,12 +502,80 @@ mod tests {
         map.insert(key(1), &session(1, 900, 950), AT);
         map.see(&key(1), AT);
         map.insert(key(1), &session(1, 900, 950), AT);
-        assert_eq!(map.take_seen(), [(SessionId(1), Timestamp(1_000))]);
+        assert_eq!(map.take_seen(), [seen(1, 1_000, 50)]);
         // Another session of the pair begins with its own.
         map.insert(key(1), &session(2, 960, 960), AT);
         assert_eq!(map.take_seen(), []);
         let late = Moment { now: 1_470, ..AT };
         assert!(map.get(&key(1), late, false).is_none());
+    }
+
+    #[test]
+    fn a_long_pause_is_not_forgotten_by_asking_again() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 990), AT);
+        assert_eq!(pause(&map, 1, 1_000), Some(10));
+        assert_eq!(pause(&map, 1, 1_000), Some(10), "within the same second");
+        // What is no use of it neither ends a pause nor hides one.
+        for now in [1_300, 1_399] {
+            let at = Moment { now, ..AT };
+            let held = map.get(&key(1), at, false);
+            let pause_secs = held.map(|held| held.proof.pause_secs);
+            assert_eq!(pause_secs, Some(now - 1_000));
+        }
+        assert_eq!(pause(&map, 1, 1_400), Some(400));
+        assert_eq!(pause(&map, 1, 1_400), Some(400));
+        assert_eq!(pause(&map, 1, 1_401), Some(400));
+        assert_eq!(map.take_seen(), [seen(1, 1_401, 400)]);
+        // Verified anew, it begins again.
+        map.insert(key(1), &session(2, 1_401, 1_401), AT);
+        assert_eq!(pause(&map, 1, 1_403), Some(2));
+    }
+
+    #[test]
+    fn a_pause_that_the_store_has_not_heard_of_outlives_its_word() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 1_000), AT);
+        assert_eq!(pause(&map, 1, 1_400), Some(400));
+        let at = Moment { now: 1_400, ..AT };
+        map.insert(key(1), &session(1, 900, 1_000), at);
+        assert_eq!(pause(&map, 1, 1_401), Some(400));
+        // One that knows of later requests, under another key, knows better.
+        let mut later = session(1, 900, 1_402);
+        later.longest_pause_secs = 30;
+        map.insert(key(1), &later, at);
+        assert_eq!(pause(&map, 1, 1_410), Some(30));
+    }
+
+    #[test]
+    fn the_pause_before_a_clock_that_went_back_is_unknown() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 1_060), AT);
+        assert_eq!(pause(&map, 1, 1_000), Some(0), "another node's clock");
+        map.insert(key(2), &session(2, 900, 1_061), AT);
+        assert_eq!(pause(&map, 2, 1_000), Some(u32::MAX));
+    }
+
+    /// Many threads meet the end of one pause; none of them may miss it.
+    #[test]
+    fn fifty_requests_at_once_after_a_pause_all_see_it() {
+        let map = HotMap::new(10);
+        map.insert(key(1), &session(1, 900, 1_000), AT);
+        for round in 1..=20u32 {
+            let now = 1_000 + round * 300;
+            let start = std::sync::Barrier::new(50);
+            let pauses: Vec<_> = std::thread::scope(|scope| {
+                let ask = || {
+                    start.wait();
+                    pause(&map, 1, now)
+                };
+                let asking: Vec<_> = (0..50).map(|_| scope.spawn(ask)).collect();
+                asking.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            let expired = now >= 5_000;
+            let wanted = (!expired).then_some(300);
+            assert!(pauses.iter().all(|it| *it == wanted), "{now}: {pauses:?}");
+        }
     }
 
     #[test]

@@ -23,12 +23,13 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::model::Requirement;
 use crate::digest::{RealmKeys, SessionKey, TokenDigest};
 use crate::id::SessionId;
+use crate::policy::Demand;
 use admit::{Asked, Found};
 use flight::Flights;
 use forgotten::{Forgotten, Since, When};
 use map::{HotMap, Moment, seconds};
 use negative::Negative;
-use session::{Factor, Holder, Session, Which, in_scope};
+use session::{Factor, Holder, Seen, Session, Which, in_scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -78,8 +79,12 @@ pub enum Refusal {
     NoToken,
     /// The token is unknown or has ended.
     UnknownToken,
-    /// The token is known, the pair is not verified, or not recently enough (`fresh`).
-    SecondFactorRequired { holder: Holder, fresh: bool },
+    /// The token is known, the pair is not verified, or not recently enough: then `max_age_secs` says
+    /// how long ago it may have been (RFC 9470's `max_age`).
+    SecondFactorRequired {
+        holder: Holder,
+        max_age_secs: Option<u64>,
+    },
     /// A success token is asked for and missing, spent or expired. `holder`: of the token that was
     /// presented, if one was.
     SuccessTokenRequired { holder: Option<Holder> },
@@ -152,9 +157,9 @@ pub struct Question<'a> {
     /// The identity's name and keys.
     pub realm: &'a str,
     pub keys: &'a RealmKeys,
-    pub requirement: Requirement,
+    pub demand: Demand<'a>,
     pub presented: Option<Presented<'a>>,
-    /// Looked at where the requirement asks for one.
+    /// Looked at where one is asked for.
     pub success_token: Option<&'a str>,
     /// Canonical; a scoped token must cover both.
     pub path: &'a str,
@@ -189,6 +194,8 @@ struct Proof {
     id: SessionId,
     factor: Factor,
     verified_at: Timestamp,
+    /// The longest time without a request since then, up to this one.
+    pause_secs: u32,
     good_until: Timestamp,
 }
 
@@ -235,7 +242,7 @@ impl Gate {
     /// Decides from memory: one digest, one lookup.
     pub fn check(&self, question: &Question<'_>) -> Checked {
         // Memory cannot spend.
-        if question.requirement == Requirement::SuccessToken {
+        if matches!(question.demand, Demand::Fixed(Requirement::SuccessToken)) {
             return Checked::Ask;
         }
         let presented = match at_once(question) {
@@ -255,9 +262,16 @@ impl Gate {
     /// is kept for 30 s at most: then it is asked again whether the token is still that device's. One
     /// of a token that others issue is kept no longer than the word about it holds.
     pub async fn admit(&self, question: &Question<'_>) -> Decision {
-        match question.requirement {
-            Requirement::SuccessToken => self.admit_once(question).await,
-            _ => self.admit_pair(question).await,
+        match question.demand {
+            Demand::Fixed(Requirement::SuccessToken) => self.admit_once(question).await,
+            Demand::Fixed(_) => self.admit_pair(question).await,
+            Demand::ByPerson(_) => match self.admit_pair(question).await {
+                // Of whoever holds this token, one is asked for.
+                Decision::Refuse(Refusal::SuccessTokenRequired { .. }) => {
+                    self.admit_once(question).await
+                }
+                decision => decision,
+            },
         }
     }
 
@@ -338,8 +352,8 @@ impl Gate {
         self.endings.subscribe()
     }
 
-    /// Sessions seen since the last call, with the time, for the store. Scans the map, as `forget`.
-    pub fn take_seen(&self) -> Vec<(SessionId, Timestamp)> {
+    /// Sessions seen since the last call, for the store. Scans the map, as `forget`.
+    pub fn take_seen(&self) -> Vec<Seen> {
         self.map.take_seen()
     }
 
@@ -358,9 +372,16 @@ impl Gate {
     fn recall(&self, question: &Question<'_>, key: &SessionKey) -> Option<Decision> {
         let at = self.moment();
         let hot = self.map.get(key, at, !question.is_background)?;
-        // The pair may have been verified anew on another node, or under its device's own key.
-        is_recent(question.requirement, hot.proof, at)
-            .then(|| decide(question, hot.holder, Some(hot.proof), at))
+        let requirement = question.demand.of(hot.holder.person());
+        // Memory cannot spend. And the pair may have been verified anew on another node, or seen under
+        // its device's own key.
+        if requirement == Requirement::SuccessToken
+            || max_age_secs(requirement, hot.proof, at).is_some()
+        {
+            return None;
+        }
+        let asked = (requirement, question);
+        Some(decide(asked, hot.holder, Some(hot.proof), at))
     }
 
     fn moment(&self) -> Moment {
@@ -392,35 +413,46 @@ fn whole_seconds(span: Duration) -> u32 {
 
 /// What needs no session: the decision; else what the request presents.
 fn at_once<'a>(question: &Question<'a>) -> Result<Presented<'a>, Decision> {
-    match (question.requirement, question.presented) {
-        (Requirement::Nothing, _) => Err(permit(Grant::Open)),
-        (Requirement::Deny, _) => Err(Decision::Refuse(Refusal::Denied)),
+    match (question.demand, question.presented) {
+        (Demand::Fixed(Requirement::Nothing), _) => Err(permit(Grant::Open)),
+        (Demand::Fixed(Requirement::Deny), _) => Err(Decision::Refuse(Refusal::Denied)),
         (_, None) => Err(Decision::Refuse(Refusal::NoToken)),
         (_, Some(presented)) => Ok(presented),
     }
 }
 
-/// The decision about a known token, and its pair's live session if there is one.
-fn decide(question: &Question<'_>, holder: Holder, proof: Option<Proof>, at: Moment) -> Decision {
+/// The decision about a known token of which this is asked, and its pair's live session if there is one.
+fn decide(
+    (requirement, question): (Requirement, &Question<'_>),
+    holder: Holder,
+    proof: Option<Proof>,
+    at: Moment,
+) -> Decision {
     if !covers(question, &holder) {
         return Decision::Refuse(Refusal::OutOfScope);
     }
-    match (question.requirement, proof) {
+    match (requirement, proof) {
         (Requirement::Nothing, _) => permit(Grant::Open),
         (Requirement::Deny, _) => Decision::Refuse(Refusal::Denied),
         (Requirement::Token, None) => permit(Grant::Token(holder)),
         (Requirement::TwoFactor { .. }, None) => {
-            let fresh = false;
-            Decision::Refuse(Refusal::SecondFactorRequired { holder, fresh })
+            let max_age_secs = None;
+            Decision::Refuse(Refusal::SecondFactorRequired {
+                holder,
+                max_age_secs,
+            })
         }
         (Requirement::SuccessToken, _) => {
             let holder = Some(holder);
             Decision::Refuse(Refusal::SuccessTokenRequired { holder })
         }
-        (requirement @ (Requirement::Token | Requirement::TwoFactor { .. }), Some(proof)) => {
-            if !is_recent(requirement, proof, at) {
-                let fresh = true;
-                return Decision::Refuse(Refusal::SecondFactorRequired { holder, fresh });
+        (Requirement::Token | Requirement::TwoFactor { .. }, Some(proof)) => {
+            let max_age_secs = max_age_secs(requirement, proof, at);
+            if max_age_secs.is_some() {
+                return Decision::Refuse(Refusal::SecondFactorRequired {
+                    holder,
+                    max_age_secs,
+                });
             }
             permit(Grant::Session {
                 id: proof.id,
@@ -440,14 +472,20 @@ fn covers(question: &Question<'_>, holder: &Holder) -> bool {
     covers(question.path) && question.destination.is_none_or(covers)
 }
 
-/// Whether the pair was verified as recently as the path asks.
-fn is_recent(requirement: Requirement, proof: Proof, at: Moment) -> bool {
-    match requirement {
-        Requirement::TwoFactor {
-            within: Some(within),
-        } => Timestamp(i64::from(at.now)).secs_since(proof.verified_at) <= within.as_secs(),
-        _ => true,
-    }
+/// Where the pair was not verified as recently as is asked, or was left alone for too long since: how
+/// long ago the verification may be. Whoever was away for longer than that was verified before.
+fn max_age_secs(requirement: Requirement, proof: Proof, at: Moment) -> Option<u64> {
+    let Requirement::TwoFactor { within, max_idle } = requirement else {
+        return None;
+    };
+    let age_secs = Timestamp(i64::from(at.now)).secs_since(proof.verified_at);
+    let exceeded = |most: Option<Duration>, secs: u64| {
+        let most_secs = most?.as_secs();
+        (secs > most_secs).then_some(most_secs)
+    };
+    let too_old = exceeded(within, age_secs);
+    let too_idle = exceeded(max_idle, u64::from(proof.pause_secs));
+    too_old.into_iter().chain(too_idle).min()
 }
 
 /// The one place where a [`Permit`] comes to be.

@@ -12,7 +12,7 @@ impl Gate {
             return self.admit_without_token(question).await;
         };
         let of_pair = Question {
-            requirement: Requirement::TwoFactor { within: None },
+            demand: question.demand.without_spending(),
             ..*question
         };
         let grant = match self.admit_pair(&of_pair).await {
@@ -22,6 +22,10 @@ impl Gate {
         let Grant::Session { holder, .. } = &grant else {
             return Decision::Refuse(Refusal::Unavailable);
         };
+        // Of another holder than a moment ago, something else may be asked.
+        if question.demand.of(holder.person()) != Requirement::SuccessToken {
+            return Decision::Refuse(Refusal::Unavailable);
+        }
         let missing = Refusal::SuccessTokenRequired {
             holder: Some(holder.clone()),
         };

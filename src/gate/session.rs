@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
+use crate::policy::Person;
 use crate::secret::Sealed;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,18 +71,29 @@ pub struct Terms {
     /// Of a token that Vestibule issued in the place of another: that other one, as the store sealed
     /// it. The upstream is sent what it stands for.
     pub original: Option<Sealed>,
+    /// The groups that its user is in.
+    pub groups: Vec<String>,
 }
 
 impl Terms {
-    /// The terms of a token that is limited to `scope` or stands for `original`; `None` for a plain
-    /// one.
+    /// The terms of a token that is limited to `scope`, stands for `original`, or whose user is in
+    /// `groups`; `None` for a plain one. Who comes by a share link is in no group.
     #[must_use]
-    pub fn of(scope: Option<&str>, original: Option<Sealed>) -> Option<Arc<Self>> {
-        let is_plain = scope.is_none() && original.is_none();
+    pub fn of(
+        scope: Option<&str>,
+        original: Option<Sealed>,
+        groups: Vec<String>,
+    ) -> Option<Arc<Self>> {
+        let groups = match scope {
+            Some(_) => Vec::new(),
+            None => groups,
+        };
+        let is_plain = scope.is_none() && original.is_none() && groups.is_empty();
         (!is_plain).then(|| {
             Arc::new(Self {
                 scope: scope.map(Into::into),
                 original,
+                groups,
             })
         })
     }
@@ -94,7 +106,16 @@ impl Holder {
         Self {
             user,
             name: name.into(),
-            terms: Terms::of(scope, None),
+            terms: Terms::of(scope, None, Vec::new()),
+        }
+    }
+
+    /// The user, as the policy's rules mean somebody.
+    #[must_use]
+    pub fn person(&self) -> Person<'_> {
+        Person {
+            name: &self.name,
+            groups: self.terms.as_ref().map_or(&[], |terms| &terms.groups),
         }
     }
 
@@ -115,6 +136,17 @@ pub struct Session {
     /// The absolute end.
     pub expires_at: Timestamp,
     pub last_seen_at: Timestamp,
+    /// The longest that there was no request since it was verified, up to `last_seen_at`.
+    pub longest_pause_secs: u32,
+}
+
+/// What a node has seen of a session, for the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub id: SessionId,
+    pub last_seen_at: Timestamp,
+    /// As in [`Session`].
+    pub longest_pause_secs: u32,
 }
 
 impl Session {
@@ -174,6 +206,7 @@ mod tests {
             verified_at: Timestamp(100),
             expires_at: Timestamp(200),
             last_seen_at: Timestamp(150),
+            longest_pause_secs: 0,
         };
         let (short, long) = (Duration::from_secs(20), Duration::from_secs(900));
         assert!(session.is_live(Timestamp(169), short));

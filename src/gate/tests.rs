@@ -3,17 +3,19 @@
 use super::session::{Factor, Holder, Session};
 use super::*;
 use crate::digest::DigestKeys;
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use tokio::sync::Semaphore;
 
+mod idle;
 mod look;
 mod many;
 mod model;
 mod once;
 mod pairs;
+mod people;
 mod requirements;
 mod revocation;
 mod scope;
@@ -23,7 +25,7 @@ mod unknown;
 const START: i64 = 1_795_317_694;
 const IDLE: Duration = Duration::from_secs(1_000);
 const LIFETIME: i64 = 10_000;
-const TWO_FACTOR: Requirement = Requirement::TwoFactor { within: None };
+const TWO_FACTOR: Requirement = Requirement::TWO_FACTOR;
 const ANN: UserId = UserId(1);
 const BOB: UserId = UserId(2);
 
@@ -182,6 +184,7 @@ impl World {
             verified_at: now,
             expires_at: Timestamp(now.0 + LIFETIME),
             last_seen_at: now,
+            longest_pause_secs: 0,
         };
         let mut sessions = self.script.sessions.lock().unwrap();
         sessions.insert(self.key(token, device), session.clone());
@@ -197,7 +200,7 @@ impl World {
         Question {
             realm: "files",
             keys: &self.keys,
-            requirement: TWO_FACTOR,
+            demand: TWO_FACTOR.into(),
             presented,
             success_token: None,
             path: "/a/b",
@@ -233,6 +236,15 @@ impl World {
     }
 }
 
+/// A holder in these groups.
+fn member(user: UserId, groups: &[&str]) -> Holder {
+    let groups = groups.iter().map(ToString::to_string).collect();
+    Holder {
+        terms: session::Terms::of(None, None, groups),
+        ..holder(user, None)
+    }
+}
+
 fn holder(user: UserId, scope: Option<&str>) -> Holder {
     Holder {
         user,
@@ -260,5 +272,8 @@ fn is_session(decision: Decision) -> bool {
 }
 
 fn needs_second_factor(decision: Decision, is_fresh: bool) -> bool {
-    matches!(refusal(decision), Refusal::SecondFactorRequired { fresh, .. } if fresh == is_fresh)
+    matches!(
+        refusal(decision),
+        Refusal::SecondFactorRequired { max_age_secs, .. } if max_age_secs.is_some() == is_fresh
+    )
 }

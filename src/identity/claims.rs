@@ -3,7 +3,7 @@
 //! Pure: signed tokens ([`super::jwt`]) and an issuer's answers ([`super::introspect`]) are judged by the
 //! same rules. It reads claims that are proven already; it proves nothing itself.
 
-use super::learn::{LearnedProfile, USER_BYTES_MAX};
+use super::learn::{self, LearnedProfile, USER_BYTES_MAX};
 use crate::clock::Timestamp;
 use crate::config::model::Claims;
 use crate::secret::Secret;
@@ -45,6 +45,10 @@ pub enum Refused {
     NoUser,
     #[error("its issuer has not verified the claim that names its user")]
     NotVerified,
+    #[error(
+        "the claim that names its user's groups is no text and no list of texts that can be names"
+    )]
+    BadGroups,
     #[error("its issuer does not stand by it")]
     Inactive,
 }
@@ -78,10 +82,13 @@ pub(super) fn profile(names: &Claims, claims: &ClaimSet) -> Result<LearnedProfil
         let text = claims.get(name)?.as_str()?.trim();
         (is_verified(name) && !text.is_empty()).then(|| text.to_owned())
     };
+    let groups = names.groups.as_ref();
+    let groups = groups.map(|name| learn::groups(claims.get(name)).ok_or(Refused::BadGroups));
     Ok(LearnedProfile {
         user,
         phone: text(&names.phone),
         email: text(&names.email).map(Secret::new),
+        groups: groups.transpose()?,
     })
 }
 
@@ -118,6 +125,7 @@ mod tests {
             user: "sub".to_owned(),
             phone: Some("phone_number".to_owned()),
             email: Some("email".to_owned()),
+            groups: Some("groups".to_owned()),
         }
     }
 
@@ -190,6 +198,39 @@ mod tests {
         for no in [json!(false), json!("false"), json!(null)] {
             assert_eq!(user(Some(no.clone())), Err(Refused::NotVerified), "{no}");
         }
+    }
+
+    #[test]
+    fn groups_are_a_text_or_a_list_and_nothing_else_counts_as_none() {
+        let groups = |claim: Option<Value>| {
+            let mut claims = set(json!({"sub": "ann"}));
+            claims.extend(claim.map(|it| ("groups".to_owned(), it)));
+            profile(&names(), &claims).map(|it| it.groups)
+        };
+        let are = |names: &[&str]| Ok(Some(names.iter().map(ToString::to_string).collect()));
+        assert_eq!(groups(None), are(&[]));
+        assert_eq!(groups(Some(json!(null))), are(&[]));
+        assert_eq!(groups(Some(json!(""))), are(&[]));
+        assert_eq!(groups(Some(json!("staff"))), are(&["staff"]));
+        let many = json!(["staff", "a b", "admins", "staff"]);
+        assert_eq!(groups(Some(many)), are(&["a b", "admins", "staff"]));
+        for bad in [
+            json!(17),
+            json!({"staff": true}),
+            json!(["staff", 17]),
+            json!(["staff", ["admins"]]),
+            json!(["a\nb"]),
+            json!([" a"]),
+            json!([""]),
+            json!(vec!["x".repeat(257)]),
+            json!((0..1_001).map(|n| n.to_string()).collect::<Vec<_>>()),
+        ] {
+            assert_eq!(groups(Some(bad.clone())), Err(Refused::BadGroups), "{bad}");
+        }
+        let mut unasked = names();
+        unasked.groups = None;
+        let claims = set(json!({"sub": "ann", "groups": 17}));
+        assert_eq!(profile(&unasked, &claims).unwrap().groups, None);
     }
 
     #[test]

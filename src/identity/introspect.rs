@@ -51,6 +51,7 @@ mod tests {
                 user: "username".to_owned(),
                 phone: Some("phone_number".to_owned()),
                 email: None,
+                groups: None,
             },
         }
     }

@@ -5,7 +5,7 @@
 
 use super::members::Members;
 use super::{credential, device};
-use crate::config::model::Learn;
+use crate::config::model::{GROUPS_MAX, Learn, is_group};
 use crate::secret::Secret;
 use serde_json::Value;
 use std::fmt;
@@ -33,6 +33,8 @@ pub struct LearnedExchange {
     /// As the upstream writes it, to be read in the route's `phone_region`.
     pub phone: Option<String>,
     pub email: Option<Secret>,
+    /// As in [`LearnedProfile`].
+    pub groups: Option<Vec<String>>,
     /// The device that the client named in its request body, `deviceId`.
     pub device: Option<String>,
 }
@@ -44,6 +46,8 @@ pub struct LearnedProfile {
     /// As the upstream writes it, to be read in the route's `phone_region`.
     pub phone: Option<String>,
     pub email: Option<Secret>,
+    /// All that the user is in, in order, each once; `None`: the config does not say where they stand.
+    pub groups: Option<Vec<String>>,
 }
 
 impl fmt::Debug for LearnedExchange {
@@ -78,12 +82,18 @@ pub fn parse(
     }
     let answer: Value = serde_json::from_slice(response_body).ok()?;
     let token = text_at(&answer, &learn.token).filter(|token| credential::is_token(token))?;
-    let LearnedProfile { user, phone, email } = profile(learn, &answer, Some)?;
+    let LearnedProfile {
+        user,
+        phone,
+        email,
+        groups,
+    } = profile(learn, &answer, Some)?;
     Some(LearnedExchange {
         token: Secret::new(token),
         user,
         phone,
         email,
+        groups,
         device: requested_device(request_content_type, request_body),
     })
 }
@@ -111,7 +121,30 @@ fn profile<'l>(
         user: text(&learn.user).filter(|name| name.len() <= USER_BYTES_MAX)?,
         phone: learn.phone.as_deref().and_then(text),
         email: learn.email.as_deref().and_then(text).map(Secret::new),
+        groups: match &learn.groups {
+            Some(pointer) => Some(groups(answer.pointer(place(pointer)?))?),
+            None => None,
+        },
     })
+}
+
+/// The groups that an answer or a claim names: a text, or a list of them; in order, each once. Where there
+/// is nothing, it is none. `None`: it is something else, and nobody is taken to be in no group for that.
+pub(super) fn groups(value: Option<&Value>) -> Option<Vec<String>> {
+    let mut groups = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(one)) if one.is_empty() => Vec::new(),
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(many)) => {
+            let texts = many.iter().map(|one| one.as_str().map(str::to_owned));
+            texts.collect::<Option<_>>()?
+        }
+        Some(_) => return None,
+    };
+    groups.sort_unstable();
+    groups.dedup();
+    let are_groups = groups.len() <= GROUPS_MAX && groups.iter().all(|name| is_group(name));
+    are_groups.then_some(groups)
 }
 
 /// The text or number at a JSON pointer (RFC 6901); nothing if it is empty.
@@ -191,6 +224,7 @@ mod tests {
             user: "/profile/username".to_owned(),
             phone: Some("/profile/mobile".to_owned()),
             email: Some("/profile/email".to_owned()),
+            groups: None,
             probe: Some("/api/profile".to_owned()),
             lifetime: None,
         }

@@ -39,6 +39,8 @@ pub struct LearnedToken {
     pub is_typed: bool,
     pub phone: Option<Phone>,
     pub email: Option<Secret>,
+    /// In order, each once; `None`: whose word this is does not say.
+    pub groups: Option<Vec<String>>,
     /// The device that signed in, if it named itself.
     pub device: Option<String>,
     /// The token's end; `None`: as long as the upstream takes it.
@@ -216,6 +218,7 @@ impl StoreWitness {
             name: learned.user.clone(),
             phone: learned.phone.clone(),
             email: learned.email.clone(),
+            groups: learned.groups.clone(),
         };
         let user = self.store.learn_user(user, now).await?;
         let device = learned.device.as_deref();
@@ -340,7 +343,9 @@ impl StoreWitness {
             // A missing one keeps the old, as in `learn_user`.
             let has_phone = learned.phone.is_none() || learned.phone == user.phone;
             let has_email = learned.email.is_none() || learned.email == user.email;
-            if has_phone && has_email {
+            let has_groups = learned.groups.as_ref();
+            let has_groups = has_groups.is_none_or(|groups| *groups == user.groups);
+            if has_phone && has_email && has_groups {
                 return Ok(());
             }
         }
@@ -455,6 +460,7 @@ mod tests {
             is_typed: false,
             phone: Phone::from_e164("+4512345678"),
             email: None,
+            groups: None,
             device: Some("phone".to_owned()),
             expires_at: Some(Timestamp(1_060)),
         }

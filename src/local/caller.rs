@@ -88,9 +88,11 @@ impl Local {
         let question = Question {
             realm: &call.route.config.identity,
             keys: &call.route.keys,
-            requirement: Requirement::TwoFactor {
+            demand: Requirement::TwoFactor {
                 within: Some(self.auth.settings.load().sudo),
-            },
+                max_idle: None,
+            }
+            .into(),
             presented: Some(presented),
             // The pair is asked about, not a path: the one that every holder may open.
             success_token: None,
@@ -100,9 +102,10 @@ impl Local {
         };
         match self.gate.admit(&question).await {
             Decision::Permit(_) => Ok(Standing::Sudo),
-            Decision::Refuse(Refusal::SecondFactorRequired { fresh: true, .. }) => {
-                Ok(Standing::Verified)
-            }
+            Decision::Refuse(Refusal::SecondFactorRequired {
+                max_age_secs: Some(_),
+                ..
+            }) => Ok(Standing::Verified),
             Decision::Refuse(Refusal::Unavailable) => Err(Unavailable),
             Decision::Refuse(_) => Ok(Standing::Token),
         }

@@ -51,10 +51,21 @@ pub(super) fn retry_after(mut reply: Reply, secs: u64) -> Reply {
 
 /// Says what kind of credential is missing (RFC 6750 section 3), with its error code if the one
 /// that came is not enough.
-pub(super) fn www_authenticate(mut reply: Reply, route: &Route, error: Option<&str>) -> Reply {
+pub(super) fn www_authenticate(reply: Reply, route: &Route, error: Option<&str>) -> Reply {
+    step_up(reply, route, error, None)
+}
+
+/// The same, with how long ago the verification may be at most (RFC 9470 section 3).
+pub(super) fn step_up(
+    mut reply: Reply,
+    route: &Route,
+    error: Option<&str>,
+    max_age_secs: Option<u64>,
+) -> Reply {
     let realm = quotable(&route.config.name);
     let error = error.map_or_else(String::new, |code| format!(", error=\"{code}\""));
-    let value = HeaderValue::from_str(&format!("Bearer realm=\"{realm}\"{error}"))
+    let age = max_age_secs.map_or_else(String::new, |secs| format!(", max_age=\"{secs}\""));
+    let value = HeaderValue::from_str(&format!("Bearer realm=\"{realm}\"{error}{age}"))
         .unwrap_or(HeaderValue::from_static("Bearer"));
     reply.headers_mut().append(WWW_AUTHENTICATE, value);
     reply

@@ -10,10 +10,11 @@ use crate::auth::challenge::{Accept, StartError, Typed, VerifyError};
 use crate::auth::ports::{FactorKind, Share};
 use crate::auth::sign_in::{SignInContext, SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
-use crate::config::model::{CredentialSource, Requirement, Route};
+use crate::config::model::CredentialSource;
 use crate::gate::Presented;
 use crate::identity::credential;
 use crate::identity::device;
+use crate::policy;
 use crate::secret::Secret;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -207,9 +208,9 @@ impl Local {
     }
 
     async fn start(&self, call: &Call, caller: &Caller, fresh: bool) -> Result<Reply, Trouble> {
-        let needed =
-            asks_second_factor(&call.route.config) && (fresh || caller.standing == Standing::Token);
-        if !needed {
+        let person = caller.holder.person();
+        let is_asked = policy::asks_second_factor(&call.route.config, person, call.address);
+        if !is_asked || !(fresh || caller.standing == Standing::Token) {
             return Ok(started("No code is needed", None));
         }
         let started_at = match self.auth.start(caller, FactorKind::Sms).await {
@@ -239,19 +240,6 @@ fn started(message: &str, expiry: Option<String>) -> Reply {
         "expiry": expiry,
     });
     encode::json(StatusCode::OK, &body)
-}
-
-/// Whether any path of the route asks for a second factor.
-fn asks_second_factor(route: &Route) -> bool {
-    route
-        .rules
-        .iter()
-        .map(|rule| rule.require)
-        .chain([route.require])
-        .any(|require| match require {
-            Requirement::TwoFactor { .. } | Requirement::SuccessToken => true,
-            Requirement::Nothing | Requirement::Token | Requirement::Deny => false,
-        })
 }
 
 /// The token of a share URL: whole (then its host must be the route's) or a path. It is read as

@@ -129,8 +129,8 @@ pub fn reply(
         answer.notice = Some(Notice::new("share-gone-title", "share-gone"));
     }
     let browser = head.is_browser_navigation();
-    if browser && let Refusal::SecondFactorRequired { fresh, .. } = refusal {
-        return portal::go_to(&challenge_page(head, route, *fresh));
+    if browser && let Refusal::SecondFactorRequired { max_age_secs, .. } = refusal {
+        return portal::go_to(&challenge_page(head, route, max_age_secs.is_some()));
     }
     if browser
         && matches!(refusal, Refusal::UnknownToken)
@@ -162,7 +162,14 @@ pub fn reply(
         problem_reply(answer.status, &body)
     };
     match answer.status {
-        StatusCode::UNAUTHORIZED => challenges(reply, head, route, (answer.error, offer)),
+        StatusCode::UNAUTHORIZED => {
+            let max_age_secs = match refusal {
+                Refusal::SecondFactorRequired { max_age_secs, .. } => *max_age_secs,
+                _ => None,
+            };
+            let reply = asks_password(reply, head, route, offer);
+            encode::step_up(reply, route, answer.error, max_age_secs)
+        }
         StatusCode::TOO_MANY_REQUESTS => match refusal {
             Refusal::TooManyTries { retry_after_secs } => {
                 encode::retry_after(reply, *retry_after_secs)
@@ -174,24 +181,23 @@ pub fn reply(
     }
 }
 
-/// Says what kinds of credential are taken. A browser is not asked for a password: it would show a
+/// Says that passwords are taken, where they are. A browser is not asked for one: it would show a
 /// login box of its own. Other clients show people the realm, if anything: whoever has sent a password
 /// already is told there what it takes besides.
-fn challenges(
+fn asks_password(
     reply: Reply,
     head: &RequestHead<'_>,
     route: &Route,
-    (error, offer): (Option<&str>, Option<&Offer>),
+    offer: Option<&Offer>,
 ) -> Reply {
     let takes_passwords = route.config.credentials.contains(&CredentialSource::Basic);
     let offer = offer.filter(|_| credential::has_basic(head.headers));
     let page = offer.map(|offer| &offer.verification_uri_complete);
     let realm = page.map(|page| format!("Open {page} to let this client in"));
-    let reply = match takes_passwords && !head.is_of_browser() {
+    match takes_passwords && !head.is_of_browser() {
         true => encode::ask_for_password(reply, realm.as_ref().unwrap_or(&route.config.name)),
         false => reply,
-    };
-    encode::www_authenticate(reply, route, error)
+    }
 }
 
 /// The members of RFC 8628 section 3.2, for clients that cannot show a page.
@@ -217,7 +223,7 @@ fn step_up(
 ) -> serde_json::Map<String, Value> {
     let mut members = serde_json::Map::new();
     let fresh = match refusal {
-        Refusal::SecondFactorRequired { fresh, .. } => *fresh,
+        Refusal::SecondFactorRequired { max_age_secs, .. } => max_age_secs.is_some(),
         Refusal::SuccessTokenRequired { .. } => {
             members.insert("success_token_required".to_owned(), json!(true));
             false

@@ -5,6 +5,7 @@
 //! document. It never asks who calls: whoever hands it a request has made sure, and says so with a
 //! [`Caller`].
 
+pub mod groups;
 pub mod keys;
 pub mod openapi;
 pub mod problem;

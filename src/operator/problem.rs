@@ -2,6 +2,7 @@
 //! problem+json (RFC 9457).
 
 use crate::auth::ports::StoreError;
+use crate::config::model::GROUPS_MAX;
 use crate::entropy::NoEntropy;
 use crate::factor::phone::PhoneError;
 use crate::id::{SessionId, ShareId};
@@ -49,6 +50,16 @@ pub enum OperatorError {
     Email,
     #[error("the password is {0}")]
     BadPassword(&'static str),
+    #[error("`{0}` cannot be a group's name: use 1 to 256 bytes, without spaces around them")]
+    BadGroup(String),
+    #[error("a user can be in {GROUPS_MAX} groups at most")]
+    TooManyGroups,
+    #[error(
+        "identity `{0}` takes groups from its tokens (`groups` in the config): change them there"
+    )]
+    GroupsOfIssuer(String),
+    #[error("`{0}` stands for whoever has a share link: nobody of them is in a group")]
+    GroupsOfShare(String),
     #[error("two recipients have the same number or address ({0}): name each person once")]
     SameRecipient(String),
     #[error("a share link is for {max} people at most, not for {named}: make several links")]
@@ -124,6 +135,10 @@ impl OperatorError {
             | Self::BadName(_)
             | Self::Phone(_)
             | Self::Email
+            | Self::BadGroup(_)
+            | Self::TooManyGroups
+            | Self::GroupsOfIssuer(_)
+            | Self::GroupsOfShare(_)
             | Self::BadPassword(_)
             | Self::SameRecipient(_)
             | Self::TooManyRecipients { .. }

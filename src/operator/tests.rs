@@ -268,6 +268,7 @@ async fn a_user_is_found_by_id_or_name_and_never_guessed() {
         name: name.to_owned(),
         phone: None,
         email: None,
+        groups: None,
     };
     let id_of_anna = anna.to_string();
     let digits = operator

@@ -1,5 +1,6 @@
 //! Users, as operators make, look at, change and reset them.
 
+use super::groups::checked;
 use super::problem::OperatorError;
 use super::table::{Endpoint, Resource, endpoint, shape};
 use super::wire::{Answer, Body, Checked, Made, exposed, limit};
@@ -116,6 +117,9 @@ pub struct UserAdd {
     /// Whether the user may reset other users' second factors.
     #[serde(default)]
     pub can_edit_users: bool,
+    /// The groups that the user is in, for the policy's rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// A user has been made.
@@ -138,6 +142,7 @@ pub struct UserLine {
     pub email: Option<String>,
     pub has_password: bool,
     pub can_edit_users: bool,
+    pub groups: Vec<String>,
     pub created_at: String,
 }
 
@@ -178,6 +183,7 @@ async fn add(
         email: email(user.email)?,
         password_hash: operator.hashed(user.password).await?,
         can_edit_users: user.can_edit_users,
+        groups: checked(user.groups)?,
     };
     let name = user.name;
     let Some(id) = operator
@@ -306,6 +312,7 @@ fn line(user: &User) -> UserLine {
         email: user.email.as_ref().map(masked_email),
         has_password: user.password_hash.is_some(),
         can_edit_users: user.can_edit_users,
+        groups: user.groups.clone(),
         created_at: user.created_at.iso8601(),
     }
 }

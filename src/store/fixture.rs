@@ -116,6 +116,7 @@ impl Fixture {
             email: Some(Secret::new("ann@example.org")),
             password_hash: Some(Secret::new("$argon2id$v=19$x")),
             can_edit_users: true,
+            groups: Vec::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
     Advance, Answers, Attempt, Authority, BackupCodes, ChangeQuery, Contact, Deeds, Disable,
     FactorKind, FactorValue, LearnedUser, NewBrowser, NewChallenge, NewPasskey, NewSession,
-    NewShare, NewSuccess, Purpose, Recall, Stage, Try, Which,
+    NewShare, NewSuccess, Purpose, Recall, Seen, Stage, Try, Which,
 };
 use crate::clock::Timestamp;
 use crate::config::model::Remember;
@@ -82,6 +82,7 @@ enum Step {
     Reserve(UserId, &'static str, u32),
     Release(SendId),
     Revoke(Which),
+    Group(UserId, &'static [&'static str]),
     Touch(SessionId, i64),
     Fail(UserId),
     Succeed(UserId),
@@ -151,6 +152,7 @@ fn step(dice: &mut Dice) -> Step {
             2 => Which::UserBut(user, SessionId(dice.small_id())),
             _ => Which::Session(SessionId(dice.small_id())),
         }),
+        20 if dice.roll(3) == 0 => Step::Group(user, dice.pick(&[&[], &["b", "a"], &["c"]])),
         20 => Step::Touch(SessionId(dice.small_id()), dice.pick(&LENGTHS)),
         21 => Step::Fail(user),
         22 if dice.roll(4) == 0 => Step::Succeed(user),
@@ -524,6 +526,7 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
                 phone: number.and_then(phone),
                 email: number
                     .map(|number| Secret::new(ADDRESSES[usize::from(number == PHONES[0])])),
+                groups: number.map(|number| vec![number.to_owned(), "learned".to_owned()]),
             };
             said(f.store.learn_user(learned, now).await)
         }
@@ -560,7 +563,18 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         }
         Step::Release(id) => said(f.store.release_send(id).await),
         Step::Revoke(which) => said(f.store.revoke(which, now).await),
-        Step::Touch(id, secs) => said(f.store.touch(&[(id, later(secs))]).await),
+        Step::Group(user, groups) => {
+            let groups = groups.iter().map(ToString::to_string).collect();
+            said(f.store.set_groups(user, groups, now).await)
+        }
+        Step::Touch(id, secs) => {
+            let seen = Seen {
+                id,
+                last_seen_at: later(secs),
+                longest_pause_secs: u32::try_from(secs / 2).unwrap(),
+            };
+            said(f.store.touch(&[seen]).await)
+        }
         Step::Fail(user) => {
             let subjects = [(f.user_subject(user), POLICY), (f.address_subject(), WIDE)];
             said(f.store.failed(&subjects, now).await)

@@ -28,6 +28,7 @@ mod operator;
 mod outside;
 mod packages;
 mod pages;
+mod policy;
 mod protocols;
 mod races;
 mod remember;

@@ -93,15 +93,8 @@ impl Managed {
 
 impl Drop for Managed {
     fn drop(&mut self) {
-        // The gateway notices nothing of a killed manager: it is stopped first.
+        // Not killed: the gateway would notice nothing of that.
         let _ = writeln!(self.orders, "stop");
-        for _ in 0..100 {
-            if let Ok(Some(_)) = self.manager.try_wait() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        let _ = self.manager.kill();
         let _ = self.manager.wait();
     }
 }

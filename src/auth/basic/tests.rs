@@ -194,6 +194,7 @@ impl Probe for Backend {
             is_typed: self.is_silent,
             phone: None,
             email: Some(Secret::new("bob@example.org")),
+            groups: None,
             device: None,
             expires_at: None,
         }))

@@ -268,6 +268,7 @@ async fn a_number_that_the_profile_gives_meanwhile_ends_a_first_enrolment() {
         name: "bob".to_owned(),
         phone: Some(Phone::parse(PHONE, None).unwrap()),
         email: None,
+        groups: None,
     };
     world.store.learn_user(learned, START).await.unwrap();
     let typed = code(&world, &secret);
@@ -867,6 +868,7 @@ async fn only_a_verified_editor_resets_users_of_the_same_identity() {
         email: None,
         password_hash: None,
         can_edit_users: true,
+        groups: Vec::new(),
     };
     let create = async |realm: &str| {
         let id = world.store.create_user(editor(realm), START).await;

@@ -13,6 +13,7 @@ macro_rules! store_verbs {
                 fn user_by_email(realm: &str, email: &str) -> Option<User>;
                 fn users() -> Vec<User>;
                 fn learn_user(user: LearnedUser, now: Timestamp) -> UserId;
+                fn set_groups(user: UserId, groups: Vec<String>, now: Timestamp) -> bool;
             }
             Tokens {
                 fn put_token(token: Token) -> ();
@@ -21,7 +22,7 @@ macro_rules! store_verbs {
             }
             Sessions {
                 fn session(key: SessionKey, now: Timestamp) -> Option<Session>;
-                fn touch(seen: &[(SessionId, Timestamp)]) -> ();
+                fn touch(seen: &[Seen]) -> ();
                 fn revoke(which: Which, now: Timestamp) -> u64;
                 fn sessions(user: Option<UserId>, now: Timestamp) -> Vec<SessionRow>;
                 fn live_sessions(now: Timestamp) -> u64;

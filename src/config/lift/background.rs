@@ -18,11 +18,9 @@ impl Lift<'_> {
         for (index, one) in raw.iter().enumerate() {
             let at = at.index(index);
             let (at_methods, at_paths) = (at.key("methods"), at.key("paths"));
-            let mut methods = Vec::new();
-            let texts = self.some(one.methods.as_deref(), at_methods)?;
-            for (index, text) in texts.iter().enumerate() {
-                methods.push(self.checked(syntax::method(text), at_methods.index(index)));
-            }
+            let methods = self.each(one.methods.as_deref(), at_methods, |lift, text, at| {
+                lift.checked(syntax::method(text), at)
+            });
             let mend = "write the paths that are polled, like [/api/notifications]";
             let texts = self.filled(one.paths.as_deref(), at_paths, mend)?;
             let mut paths = Vec::new();
@@ -34,7 +32,7 @@ impl Lift<'_> {
                 self.warn(at_paths, text);
             }
             lifted.push(Background {
-                methods: methods.into_iter().collect::<Option<_>>()?,
+                methods: methods?,
                 paths: paths.into_iter().collect::<Option<_>>()?,
             });
         }

@@ -55,7 +55,12 @@ impl Lift<'_> {
         let endpoint = endpoint.and_then(|path| self.canonical(path, at_endpoint));
         let token = self.pointer(raw.token.as_ref(), at.key("token"), "/token");
         let user = self.pointer(raw.user.as_ref(), at.key("user"), "/profile/username");
-        for (pointer, key) in [(&raw.phone, "phone"), (&raw.email, "email")] {
+        let more = [
+            (&raw.phone, "phone"),
+            (&raw.email, "email"),
+            (&raw.groups, "groups"),
+        ];
+        for (pointer, key) in more {
             if let Some(pointer) = pointer {
                 self.checked(syntax::pointer(pointer), at.key(key));
             }
@@ -78,6 +83,7 @@ impl Lift<'_> {
             user: user?,
             phone: raw.phone.clone(),
             email: raw.email.clone(),
+            groups: raw.groups.clone(),
             probe: raw.probe.clone(),
             lifetime,
         })

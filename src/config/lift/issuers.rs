@@ -257,6 +257,7 @@ impl Lift<'_> {
             (Some(&raw.user), "user"),
             (raw.phone.as_ref(), "phone"),
             (raw.email.as_ref(), "email"),
+            (raw.groups.as_ref(), "groups"),
         ];
         for (name, key) in all {
             if name.is_some_and(String::is_empty) {
@@ -274,6 +275,7 @@ impl Lift<'_> {
             user: raw.user.clone(),
             phone: raw.phone.clone(),
             email: raw.email.clone(),
+            groups: raw.groups.clone(),
         })
     }
 

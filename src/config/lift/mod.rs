@@ -11,6 +11,7 @@ mod listeners;
 mod mail;
 mod portal;
 mod routes;
+mod rules;
 mod sections;
 mod syntax;
 mod tokens;

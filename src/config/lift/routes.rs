@@ -2,7 +2,7 @@
 
 use super::Lift;
 use super::syntax;
-use crate::config::model::{CredentialSource, Dialect, OwnCookie, Requirement, Route, Rule};
+use crate::config::model::{CredentialSource, Dialect, OwnCookie, Route};
 use crate::config::raw;
 use crate::config::tree::At;
 use crate::config::values::Credential;
@@ -24,6 +24,7 @@ impl Lift<'_> {
             let own_hosts = self.hosts(route, at.key("hosts"), &mut hosts);
             self.references(raw, route, at);
             self.warn_of_no_success_tokens(raw, route, at);
+            self.warn_of_rules(raw, route, at);
             self.takes_passwords(raw, route, at);
             self.remembers_own(raw, route, at);
             let is_own = is_of_accounts(raw, route);
@@ -58,7 +59,7 @@ impl Lift<'_> {
     ) -> Option<Route> {
         let credentials = self.credentials(&raw.credentials, at.key("credentials"));
         let dialects = self.dialects(&raw.dialects, at.key("dialects"));
-        let rules = self.rules(raw, at);
+        let rules = self.rules(&raw.rules, at.key("rules"));
         let background = self.background(&raw.background, at.key("background"));
         let at_region = at.key("phone_region");
         let region = raw.phone_region.as_deref();
@@ -70,7 +71,8 @@ impl Lift<'_> {
                 "every path that no rule names is open to all: better rules for the open ones",
             );
         }
-        let require = requirement(raw.require);
+        let freshness = (raw.within, raw.max_idle, raw.assurance.as_ref());
+        let require = self.requirement(raw.require, freshness, at);
         Some(Route {
             name: String::new(),
             hosts: Vec::new(),
@@ -79,7 +81,8 @@ impl Lift<'_> {
             credentials: credentials?,
             dialects,
             rules: rules?,
-            require,
+            require: require?,
+            line: self.line(at),
             background: background?,
             remember: self.remember(raw.remember, at.key("remember")),
             self_enrolment: raw.self_enrolment,
@@ -348,101 +351,6 @@ impl Lift<'_> {
         }
     }
 
-    fn rules(&mut self, raw: &raw::Route, at: At<'_>) -> Option<Vec<Rule>> {
-        let at = at.key("rules");
-        let mut rules: Vec<Option<Rule>> = Vec::new();
-        for (index, rule) in raw.rules.iter().enumerate() {
-            let at_rule = at.index(index);
-            let rule = self.rule(rule, at_rule);
-            if let Some(rule) = &rule {
-                let earlier = rules
-                    .iter()
-                    .flatten()
-                    .position(|earlier| covers(earlier, rule));
-                if let Some(earlier) = earlier {
-                    let line = self.line(at.index(earlier));
-                    let text =
-                        format!("is never reached: the rule in line {line} matches all of it");
-                    self.warn(at_rule, text);
-                }
-            }
-            rules.push(rule);
-        }
-        rules.into_iter().collect()
-    }
-
-    fn rule(&mut self, raw: &raw::Rule, at: At<'_>) -> Option<Rule> {
-        let at_methods = at.key("methods");
-        let mut methods = Vec::new();
-        for (index, text) in self
-            .some(raw.methods.as_deref(), at_methods)?
-            .iter()
-            .enumerate()
-        {
-            methods.push(self.checked(syntax::method(text), at_methods.index(index)));
-        }
-        let at_paths = at.key("paths");
-        let mut paths = Vec::new();
-        for (index, text) in self
-            .some(raw.paths.as_deref(), at_paths)?
-            .iter()
-            .enumerate()
-        {
-            paths.push(self.rule_path(text, at_paths.index(index)));
-        }
-        let at_require = at.key("require");
-        let mend = "write none, token, two_factor, success_token or deny";
-        let require = self.required(raw.require.as_ref(), at_require, mend);
-        let require = require.map(|require| requirement(*require));
-        let require = match (require, raw.within) {
-            (Some(Requirement::TwoFactor { .. }), Some(within)) => Some(Requirement::TwoFactor {
-                within: Some(self.period(within, at.key("within"))),
-            }),
-            (Some(_), Some(_)) => {
-                self.error(at.key("within"), "goes with `require: two_factor` only");
-                None
-            }
-            (require, _) => require,
-        };
-        Some(Rule {
-            methods: methods.into_iter().collect::<Option<_>>()?,
-            paths: paths.into_iter().collect::<Option<_>>()?,
-            require: require?,
-        })
-    }
-
-    /// The items of a list that may be left out (it then matches everything), but not left empty.
-    pub(super) fn some<'r>(
-        &mut self,
-        raw: Option<&'r [String]>,
-        at: At<'_>,
-    ) -> Option<&'r [String]> {
-        match raw {
-            Some([]) if self.is_incomplete(at) => None,
-            Some([]) => {
-                self.error(
-                    at,
-                    "is empty: write what the rule matches, or remove the key to match all",
-                );
-                None
-            }
-            Some(items) => Some(items),
-            None => Some(&[]),
-        }
-    }
-
-    pub(super) fn rule_path(&mut self, text: &str, at: At<'_>) -> Option<String> {
-        if text.contains('*') {
-            self.error(
-                at,
-                format!("{text:?}: `*` is no wildcard here: a path that ends in / matches everything below it"),
-            );
-            return None;
-        }
-        self.checked(syntax::path(text), at)?;
-        Some(text.to_owned())
-    }
-
     /// A second factor that nobody can pass: no code is sent, and nobody can set an app up.
     fn warn_of_no_delivery(&mut self, raw: &raw::Config, at: At<'_>) {
         let root = At::Root;
@@ -500,34 +408,4 @@ pub(super) fn is_of_accounts(raw: &raw::Config, route: &raw::Route) -> bool {
             ..
         })
     )
-}
-
-fn requirement(raw: raw::Require) -> Requirement {
-    match raw {
-        raw::Require::None => Requirement::Nothing,
-        raw::Require::Token => Requirement::Token,
-        raw::Require::TwoFactor => Requirement::TwoFactor { within: None },
-        raw::Require::SuccessToken => Requirement::SuccessToken,
-        raw::Require::Deny => Requirement::Deny,
-    }
-}
-
-/// Whether `earlier` matches all that `later` matches.
-fn covers(earlier: &Rule, later: &Rule) -> bool {
-    let methods = earlier.methods.is_empty()
-        || (!later.methods.is_empty()
-            && later
-                .methods
-                .iter()
-                .all(|method| earlier.methods.contains(method)));
-    let below = |path: &str| {
-        earlier.paths.iter().any(|prefix| {
-            prefix == path
-                || (prefix.ends_with('/')
-                    && (path.starts_with(prefix) || prefix.strip_suffix('/') == Some(path)))
-        })
-    };
-    let paths = earlier.paths.is_empty()
-        || (!later.paths.is_empty() && later.paths.iter().all(|path| below(path)));
-    methods && paths
 }

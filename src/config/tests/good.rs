@@ -42,7 +42,7 @@ fn defaults_are_those_of_the_documents() {
     assert!(config.admin.address.is_none() && config.admin.socket.is_none());
     assert!(config.trusted_proxies.is_empty());
     let route = &config.routes[0];
-    assert_eq!(route.require, Requirement::TwoFactor { within: None });
+    assert_eq!(route.require, Requirement::TWO_FACTOR);
     assert_eq!(
         route.credentials,
         [CredentialSource::Bearer, CredentialSource::OwnCookie]
@@ -215,7 +215,10 @@ fn the_references_identity_and_route_are_lifted_field_by_field() {
         asked,
         [
             Requirement::Nothing,
-            Requirement::TwoFactor { within },
+            Requirement::TwoFactor {
+                within,
+                max_idle: None
+            },
             Requirement::Deny
         ]
     );
@@ -436,4 +439,52 @@ fn tokens_of_others_have_their_issuers_keys_and_rules() {
     assert_eq!(oauth.client_secret.expose(), "oauth-hunter2");
     assert_eq!((oauth.cache, oauth.audience), (secs(60), None));
     assert_eq!(oauth.claims.user, "username");
+}
+
+#[test]
+fn rules_know_how_recent_where_and_who() {
+    let rules = r#"    identity: local
+    assurance: aal1
+    rules:
+      - {paths: [/pay/], require: two_factor, assurance: aal2}
+      - {paths: [/pry/], require: two_factor, assurance: aal2, within: 10m, max_idle: 5m}
+      - {paths: [/idle/], require: two_factor, max_idle: 15m}
+      - {networks: [10.0.0.0/8, "fd00::/8", 192.0.2.7, "::ffff:172.16.0.0/108"], require: token}
+      - {users: [anna, "0"], require: token}
+      - {groups: [staff], require: deny}
+"#;
+    let route = &good(&small(ROUTE, rules)).routes[0];
+    let two_factor = |within: Option<u64>, max_idle: Option<u64>| Requirement::TwoFactor {
+        within: within.map(secs),
+        max_idle: max_idle.map(secs),
+    };
+    assert_eq!(route.require, two_factor(Some(30 * 86_400), None));
+    let asked: Vec<_> = route.rules.iter().map(|rule| rule.require).collect();
+    assert_eq!(
+        asked,
+        [
+            two_factor(Some(86_400), Some(3_600)),
+            two_factor(Some(600), Some(300)),
+            two_factor(None, Some(900)),
+            Requirement::Token,
+            Requirement::Token,
+            Requirement::Deny,
+        ]
+    );
+    let networks: Vec<_> = route.rules[3]
+        .networks
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        networks,
+        ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32", "172.16.0.0/12"]
+    );
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    assert_eq!(route.rules[4].people, People::Users(texts(&["anna", "0"])));
+    assert_eq!(route.rules[5].people, People::Groups(texts(&["staff"])));
+    assert_eq!(route.rules[0].people, People::All);
+    let lines: Vec<_> = route.rules.iter().map(|rule| rule.line).collect();
+    assert_eq!(lines, [20, 21, 22, 23, 24, 25]);
+    assert_eq!(route.line, 14);
 }

@@ -39,6 +39,9 @@ const UNWISE: &[(&str, &str, &str, &str)] = &[
     ("store:", "portal: {colors: {dark: {text: \"#444444\"}}}\nstore:", "3:25: portal.colors.dark", "4.5:1 is the least"),
     (ROUTE, "    identity: local\n    require: none\n", "18:14: routes[0].require", "open to all"),
     (ROUTE, "    identity: local\n    rules: [{paths: [/a/], require: none}, {methods: [GET], paths: [/a/b, /a], require: deny}]\n", "18:44: routes[0].rules[1]", "never reached: the rule in line 18"),
+    (ROUTE, "    identity: local\n    rules: [{groups: [staff], require: two_factor}, {paths: [/a/], require: none}]\n", "18:53: routes[0].rules[1]", "opens nothing to whoever has no token"),
+    (ROUTE, "    identity: local\n    rules: [{users: [a, b], require: token}, {users: [b], require: deny}]\n", "18:46: routes[0].rules[1]", "never reached"),
+    (ROUTE, "    identity: local\n    rules: [{networks: [10.0.0.0/8], require: token}, {networks: [10.1.0.0/16], require: deny}]\n", "18:55: routes[0].rules[1]", "never reached"),
     (ROUTE, "    identity: local\n    rules: [{paths: [/a], require: success_token}]\n", "18:36: routes[0].rules[0].require", "stay closed"),
 ];
 
@@ -110,9 +113,41 @@ fn what_is_unwise_is_warned_of() {
 
 #[test]
 fn rules_that_can_be_reached_are_not_warned_of() {
-    let rules = "    identity: local\n    rules: [{methods: [GET], paths: [/a/], require: none}, {paths: [/a/b], require: deny}, {paths: [/ab], require: token}]\n";
+    let rules = "    identity: local\n    rules: [{methods: [GET], paths: [/a/], require: none}, {paths: [/a/b], require: deny}, {paths: [/ab], require: token}, {groups: [a], require: token}, {groups: [a, b], require: deny}, {users: [a], require: deny}, {networks: [10.1.0.0/16], require: token}, {networks: [10.0.0.0/8], require: deny}]\n";
     assert_eq!(
         warned(&small("    identity: local\n", rules)),
         [] as [&str; 0]
     );
+}
+
+#[test]
+fn what_rules_for_people_cannot_do_is_warned_of() {
+    let rules = "    rules: [{groups: [staff], require: two_factor}]\n";
+    let found = warned(&small(
+        ROUTE,
+        &format!("    identity: local\n    require: none\n{rules}"),
+    ));
+    let told = |text: &str| found.iter().any(|it| it.contains(text));
+    assert!(told("does not open what the rule in line 19"), "{found:?}");
+
+    let learn = "{learn: {endpoint: /api, token: /t, user: /u, phone: /p, probe: /me}}";
+    let route = format!("    identity: local\n    credentials: [basic]\n{rules}");
+    let text = small(ROUTE, &route).replace("{accounts: {}}", learn);
+    let text = text.replace("store:", "trusted_proxies: [127.0.0.1/32]\nstore:");
+    let found = warned(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("is what was typed"), "{found:?}");
+}
+
+#[test]
+fn mail_is_no_authenticator_of_the_second_level() {
+    let with = |email: &str| {
+        let route = "    identity: local\n    assurance: aal2\n    rules: [{paths: [/a], require: two_factor, assurance: aal1}, {paths: [/b], require: two_factor, assurance: aal2}]\n";
+        small(ROUTE, route).replace("identities:", &format!("{email}identities:"))
+    };
+    assert_eq!(warned(&with("")), [""; 0]);
+    let found = warned(&with("  email: {smtp: \"smtps://a\", from: a@b}\n"));
+    let places: Vec<_> = found.iter().map(|it| it.split(": ").nth(1)).collect();
+    let wanted = ["routes[0].assurance", "routes[0].rules[1].assurance"].map(Some);
+    assert_eq!(places, wanted, "{found:?}");
 }

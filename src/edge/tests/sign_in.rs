@@ -84,9 +84,8 @@ async fn policy_deny_holds_for_the_sign_in_too() {
         config.routes[0].rules.insert(
             0,
             Rule {
-                methods: Vec::new(),
                 paths: vec!["/api/authtoken".to_owned()],
-                require: Requirement::Deny,
+                ..Rule::of(Requirement::Deny)
             },
         );
     })

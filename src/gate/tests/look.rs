@@ -83,7 +83,7 @@ async fn a_look_spends_no_success_token() {
     world.holds("t", ANN, None, None);
     world.session(1, "t", None, ANN);
     let of_token = Question {
-        requirement: Requirement::SuccessToken,
+        demand: Requirement::SuccessToken.into(),
         success_token: Some("once"),
         ..world.asks("t", None)
     };

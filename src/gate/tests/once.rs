@@ -18,7 +18,7 @@ impl World {
             device: None,
         });
         Question {
-            requirement: Requirement::SuccessToken,
+            demand: Requirement::SuccessToken.into(),
             success_token: success,
             ..self.question(presented)
         }
@@ -109,13 +109,13 @@ async fn whoever_is_refused_for_another_reason_keeps_it() {
     assert_eq!(refusal(world.decide(&question).await), Refusal::Unavailable);
     world.script.down.store(false, Ordering::SeqCst);
     let open = Question {
-        requirement: TWO_FACTOR,
+        demand: TWO_FACTOR.into(),
         ..question
     };
     assert!(is_session(world.decide(&open).await));
     let moved = Question {
         destination: Some("/x"),
-        requirement: Requirement::Deny,
+        demand: Requirement::Deny.into(),
         ..question
     };
     assert_eq!(refusal(world.decide(&moved).await), Refusal::Denied);

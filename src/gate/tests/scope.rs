@@ -20,7 +20,7 @@ async fn a_scoped_token_opens_nothing_else() {
         ] {
             for requirement in [TWO_FACTOR, Requirement::Token] {
                 (question.path, question.destination) = (path, destination);
-                question.requirement = requirement;
+                question.demand = requirement.into();
                 let decision = world.decide(&question).await;
                 match inside {
                     true => assert!(matches!(decision, Decision::Permit(_)), "{round} {path}"),
@@ -37,6 +37,6 @@ async fn a_scoped_token_without_a_session_is_limited_too() {
     let world = World::new();
     world.holds("t", ANN, Some("/x/"), None);
     let mut question = world.asks("t", None);
-    question.requirement = Requirement::Token;
+    question.demand = Requirement::Token.into();
     assert_eq!(refusal(world.decide(&question).await), Refusal::OutOfScope);
 }

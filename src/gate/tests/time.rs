@@ -2,6 +2,11 @@
 
 use super::*;
 
+const WITHIN_TEN_MINUTES: Requirement = Requirement::TwoFactor {
+    within: Some(Duration::from_secs(600)),
+    max_idle: None,
+};
+
 #[tokio::test]
 async fn a_session_ends_at_its_absolute_end_however_busy() {
     let world = World::new();
@@ -109,9 +114,7 @@ async fn within_asks_for_a_recent_verification() {
     world.holds("t", ANN, None, None);
     world.session(1, "t", None, ANN);
     let mut question = world.asks("t", None);
-    question.requirement = Requirement::TwoFactor {
-        within: Some(Duration::from_secs(600)),
-    };
+    question.demand = WITHIN_TEN_MINUTES.into();
     world.clock.advance(600);
     assert!(is_session(world.decide(&question).await), "from the store");
     assert!(is_session(world.decide(&question).await), "from memory");
@@ -130,9 +133,7 @@ async fn a_clock_that_steps_back_lengthens_nothing() {
     world.holds("t", ANN, None, None);
     let session = world.session(1, "t", None, ANN);
     let mut question = world.asks("t", None);
-    question.requirement = Requirement::TwoFactor {
-        within: Some(Duration::from_secs(600)),
-    };
+    question.demand = WITHIN_TEN_MINUTES.into();
     world.gate.remember(world.key("t", None), &session);
     world.clock.advance(601);
     assert!(needs_second_factor(world.decide(&question).await, true));
@@ -170,15 +171,16 @@ async fn sightings_are_for_the_store_once() {
     world.session(7, "t", None, ANN);
     world.clock.advance(10);
     world.decide(&world.asks("t", None)).await;
-    let seen = [(SessionId(7), Timestamp(START + 10))];
-    assert_eq!(world.gate.take_seen(), seen);
+    let seen = |after: i64, longest_pause_secs| Seen {
+        id: SessionId(7),
+        last_seen_at: Timestamp(START + after),
+        longest_pause_secs,
+    };
+    assert_eq!(world.gate.take_seen(), [seen(10, 10)]);
     assert_eq!(world.gate.take_seen(), []);
     world.clock.advance(5);
     assert!(world.asks_memory("t", None));
-    assert_eq!(
-        world.gate.take_seen(),
-        [(SessionId(7), Timestamp(START + 15))]
-    );
+    assert_eq!(world.gate.take_seen(), [seen(15, 10)]);
 }
 
 #[tokio::test]
@@ -255,6 +257,8 @@ async fn the_last_sighting_under_a_short_word_is_not_lost() {
     let seen_at = world.now();
     world.clock.advance(2);
     world.gate.sweep();
-    assert_eq!(world.gate.take_seen(), [(SessionId(1), seen_at)]);
+    let seen = world.gate.take_seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!((seen[0].id, seen[0].last_seen_at), (SessionId(1), seen_at));
     assert_eq!(world.gate.sweep().0, 0);
 }

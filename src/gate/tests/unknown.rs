@@ -25,7 +25,7 @@ async fn garbage_is_asked_for_once_in_a_while() {
 async fn a_token_that_comes_to_be_is_known_at_once() {
     let world = World::new();
     let mut question = world.asks("t", None);
-    question.requirement = Requirement::Token;
+    question.demand = Requirement::Token.into();
     assert_eq!(
         refusal(world.decide(&question).await),
         Refusal::UnknownToken
@@ -42,7 +42,7 @@ async fn a_token_that_comes_to_be_is_known_at_once() {
 async fn a_token_that_comes_to_be_while_its_miss_is_on_its_way_is_known_at_once() {
     let world = World::new();
     let mut question = world.asks("t", None);
-    question.requirement = Requirement::Token;
+    question.demand = Requirement::Token.into();
     let (gate, token) = (Arc::clone(&world.gate), world.keys.token("t"));
     let issued = move || gate.token_issued(token);
     then(&world.script.after_holder, issued);
@@ -95,7 +95,7 @@ async fn a_store_that_is_down_refuses_strangers_and_keeps_friends() {
     for token in ["u", "garbage"] {
         for requirement in [TWO_FACTOR, Requirement::Token, Requirement::SuccessToken] {
             let mut question = world.asks(token, None);
-            question.requirement = requirement;
+            question.demand = requirement.into();
             assert_eq!(refusal(world.decide(&question).await), Refusal::Unavailable);
         }
     }

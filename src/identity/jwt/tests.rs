@@ -112,6 +112,7 @@ fn rules(algorithms: &[VerificationAlgorithm]) -> Jwt {
             user: "sub".to_owned(),
             phone: Some("phone_number".to_owned()),
             email: Some("email".to_owned()),
+            groups: None,
         },
     }
 }

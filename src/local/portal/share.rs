@@ -20,7 +20,7 @@ use crate::auth::sign_in::{SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
 use crate::gate::Presented;
-use crate::policy;
+use crate::policy::{self, Person, Target};
 use crate::secret::Secret;
 use askama::Template;
 use http::{Method, StatusCode};
@@ -228,7 +228,19 @@ impl Local {
 
 /// Whether whoever has a token for the folder is asked for a code there.
 pub(in crate::local) fn follows(call: &Call, share: &Share) -> Follows {
-    match policy::required(&call.route.config, &Method::GET, &share.path, None) {
+    let demand = policy::required(Target {
+        route: &call.route.config,
+        method: &Method::GET,
+        path: &share.path,
+        destination: None,
+        address: call.address,
+    });
+    // No rule names those whom a link is for, and they are in no group.
+    let guest = Person {
+        name: "",
+        groups: &[],
+    };
+    match demand.of(guest) {
         Requirement::Nothing | Requirement::Token => Follows::Nothing,
         _ => Follows::Code,
     }

@@ -11,12 +11,12 @@ use super::said::{self, Alert, Stop};
 use super::visitor::return_to;
 use super::{challenge_url, cookie, sign_in_url};
 use crate::auth::browsers::KnownBrowser;
-use crate::auth::ports::Whence;
+use crate::auth::ports::{User, Whence};
 use crate::auth::sign_in::{SignInContext, SignedIn};
 use crate::config::model::{Remember, Requirement};
 use crate::gate::Presented;
 use crate::identity::client;
-use crate::policy;
+use crate::policy::{self, Person, Target};
 use crate::secret::Secret;
 use askama::Template;
 use http::{Method, StatusCode};
@@ -98,7 +98,7 @@ impl Local {
         }
         let to = match signed_in.session {
             Some(_) => return_to(call),
-            None => next(call),
+            None => next(call, &signed_in.user),
         };
         let reply = said::go_to(&to);
         let reply = cookie::set_device(reply, call, device, self.cookie_secs());
@@ -132,14 +132,25 @@ pub(super) fn context<'a>(call: &'a Call, device: Option<&'a str>) -> SignInCont
 }
 
 /// Where somebody goes who has just signed in: to the second factor, if the way back asks for one.
-fn next(call: &Call) -> String {
+fn next(call: &Call, user: &User) -> String {
     let back = return_to(call);
     let path = back.split('?').next().unwrap_or_default();
     // Pages of ours ask by themselves.
     if call.route.own_path(path).is_some() {
         return back;
     }
-    match policy::required(&call.route.config, &Method::GET, path, None) {
+    let demand = policy::required(Target {
+        route: &call.route.config,
+        method: &Method::GET,
+        path,
+        destination: None,
+        address: call.address,
+    });
+    let person = Person {
+        name: &user.name,
+        groups: &user.groups,
+    };
+    match demand.of(person) {
         Requirement::TwoFactor { .. } | Requirement::SuccessToken => {
             challenge_url(&call.route, &back, false)
         }

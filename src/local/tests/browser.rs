@@ -116,7 +116,7 @@ impl Site {
         let question = Question {
             realm: REALM,
             keys: &self.route.keys,
-            requirement: Requirement::TwoFactor { within: None },
+            demand: Requirement::TWO_FACTOR.into(),
             presented: Some(Presented { token, device }),
             success_token: None,
             path,

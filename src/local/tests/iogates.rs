@@ -345,11 +345,7 @@ async fn what_is_down_is_said_to_be_down() {
 
 #[tokio::test]
 async fn where_no_path_asks_for_a_second_factor_none_is_sent() {
-    let rule = |require| Rule {
-        methods: Vec::new(),
-        paths: Vec::new(),
-        require,
-    };
+    let rule = Rule::of;
     let (site, token) = site_with(|config| {
         config.require = Requirement::Token;
         config.rules = vec![rule(Requirement::Nothing), rule(Requirement::Deny)];
@@ -363,7 +359,7 @@ async fn where_no_path_asks_for_a_second_factor_none_is_sent() {
 
     let (site, token) = site_with(|config| {
         config.require = Requirement::Token;
-        config.rules = vec![rule(Requirement::TwoFactor { within: None })];
+        config.rules = vec![rule(Requirement::TWO_FACTOR)];
     })
     .await;
     start(&site, &token).await;

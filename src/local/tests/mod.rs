@@ -102,7 +102,8 @@ impl Site {
             ],
             dialects: vec![Dialect::IoGates],
             rules: Vec::new(),
-            require: Requirement::TwoFactor { within: None },
+            require: Requirement::TWO_FACTOR,
+            line: 0,
             background: Vec::new(),
             remember: crate::config::model::Remember::Never,
             self_enrolment: false,
@@ -328,6 +329,7 @@ fn learned() -> Identity {
         user: "/profile/username".to_owned(),
         phone: None,
         email: None,
+        groups: None,
         probe: None,
         lifetime: None,
     })

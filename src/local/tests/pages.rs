@@ -272,9 +272,8 @@ async fn another_page_cannot_sign_anybody_in_or_out() {
 async fn the_way_on_is_on_this_host_and_asks_what_it_must() {
     let site = Site::with(World::new(), |config| {
         let rule = |path: &str, require| model::Rule {
-            methods: Vec::new(),
             paths: vec![path.to_owned()],
-            require,
+            ..model::Rule::of(require)
         };
         config.rules = vec![
             rule("/open/", Requirement::Nothing),

@@ -17,7 +17,7 @@ fn holder() -> Holder {
 fn second_factor(fresh: bool) -> Refusal {
     Refusal::SecondFactorRequired {
         holder: holder(),
-        fresh,
+        max_age_secs: fresh.then_some(600),
     }
 }
 

@@ -316,6 +316,7 @@ async fn a_reset_is_for_verified_editors() {
         email: None,
         password_hash: None,
         can_edit_users: true,
+        groups: Vec::new(),
     };
     let editor = site.world().store.create_user(editor, START).await.unwrap();
     site.world().caller(editor.unwrap(), "e1").await;

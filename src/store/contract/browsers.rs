@@ -128,6 +128,12 @@ async fn a_session_out_of_a_browser_is_as_old_as_its_factor(f: Fixture) {
     let session = sign_in(&f, ann, "u", "s", now).await.unwrap();
     assert_eq!((session.factor, session.verified_at), (Factor::Sms, NOW));
     assert_eq!(session.last_seen_at, now, "it has not idled");
+    let since = u64::from(session.longest_pause_secs);
+    assert_eq!(
+        since,
+        now.secs_since(session.verified_at),
+        "it may have before"
+    );
     assert_eq!(
         session.expires_at,
         after(30 * DAY),

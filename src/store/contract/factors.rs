@@ -84,6 +84,7 @@ fn learned(name: &str, phone: &str, email: &str) -> LearnedUser {
         name: name.to_owned(),
         phone: Phone::from_e164(phone),
         email: Some(Secret::new(email)),
+        groups: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Families of tokens, and tokens that stand for others.
 
 use super::for_every_engine;
-use crate::auth::ports::{Born, Issue, NewSession, Refreshed, Rotation, Token, Which};
+use crate::auth::ports::{Born, Issue, NewSession, Refreshed, Rotation, Seen, Token, Which};
 use crate::clock::Timestamp;
 use crate::gate::session::Session;
 use crate::id::UserId;
@@ -136,12 +136,18 @@ async fn what_is_issued_stands_for_its_root(f: Fixture) {
 
 async fn a_rotation_hands_everything_on(f: Fixture) {
     let (_, session) = world(&f).await;
-    f.store.touch(&[(session.id, after(50))]).await.unwrap();
+    let seen = Seen {
+        id: session.id,
+        last_seen_at: after(50),
+        longest_pause_secs: 40,
+    };
+    f.store.touch(&[seen]).await.unwrap();
     let Refreshed::Yes(Some(new)) = rotate(&f, "refresh", "second", after(100)).await else {
         panic!()
     };
     assert_eq!((new.factor, new.verified_at), (session.factor, NOW));
     assert_eq!((new.last_seen_at, new.expires_at), (after(50), after(700)));
+    assert_eq!(new.longest_pause_secs, 40);
     assert_ne!(new.id, session.id);
     assert_eq!(new.holder.scope(), Some("/dir/"));
     let sealed = new.holder.terms.as_ref().unwrap().original.clone().unwrap();

@@ -57,6 +57,7 @@ fn learned(phone: Option<&str>, email: Option<&str>) -> LearnedUser {
         name: "ann".to_owned(),
         phone: phone.and_then(Phone::from_e164),
         email: email.map(Secret::new),
+        groups: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod enrolment;
 mod factors;
 mod families;
 mod grants;
+mod groups;
 mod holders;
 mod keys;
 mod passkeys;

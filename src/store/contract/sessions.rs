@@ -2,7 +2,7 @@
 
 use super::for_every_engine;
 use crate::auth::lockout::Blocked;
-use crate::auth::ports::{Attempted, NewSession, Whence, Which};
+use crate::auth::ports::{Attempted, NewSession, Seen, Whence, Which};
 use crate::digest::SubjectDigest;
 use crate::event::{Event, EventKind};
 use crate::id::{SessionId, UserId};
@@ -204,12 +204,31 @@ async fn a_session_is_known_by_where_and_with_what_it_was_verified(f: Fixture) {
 async fn touching_never_goes_back(f: Fixture) {
     let ann = f.holder("ann", "t").await;
     let session = f.verify(ann, "t").await;
-    let seen = |secs| [(session.id, after(secs)), (SessionId(99), after(secs))];
-    f.store.touch(&seen(50)).await.unwrap();
-    f.store.touch(&seen(20)).await.unwrap();
+    assert_eq!(session.longest_pause_secs, 0);
+    let seen = |secs, longest_pause_secs| {
+        [session.id, SessionId(99)].map(|id| Seen {
+            id,
+            last_seen_at: after(secs),
+            longest_pause_secs,
+        })
+    };
+    let stored = async || f.store.session(f.pair("t"), NOW).await.unwrap().unwrap();
+    f.store.touch(&seen(50, 30)).await.unwrap();
+    f.store.touch(&seen(20, 10)).await.unwrap();
     f.store.touch(&[]).await.unwrap();
-    let session = f.store.session(f.pair("t"), NOW).await.unwrap().unwrap();
+    let session = stored().await;
     assert_eq!(session.last_seen_at, after(50));
+    assert_eq!(session.longest_pause_secs, 30);
+    // Each goes forward by itself, and of several in one go the furthest holds.
+    f.store.touch(&seen(50, 35)).await.unwrap();
+    assert_eq!(stored().await.longest_pause_secs, 35);
+    let several = [seen(90, 1), seen(80, 36)].concat();
+    f.store.touch(&several).await.unwrap();
+    let session = stored().await;
+    assert_eq!(session.last_seen_at, after(90));
+    assert_eq!(session.longest_pause_secs, 36);
+    // Verified anew, nobody has been away.
+    assert_eq!(f.verify(ann, "t").await.longest_pause_secs, 0);
 }
 
 fn event(kind: EventKind, detail: &str) -> Event {

@@ -120,8 +120,10 @@ impl State {
         let mut session = self.put_session(new, kept.factor, now)?;
         if let Some(record) = self.sessions.get_mut(&key) {
             record.last_seen_at = now;
+            record.longest_pause_secs = kept.pause_secs(now);
         }
         session.last_seen_at = now;
+        session.longest_pause_secs = kept.pause_secs(now);
         if let Some(it) = self.browsers.values_mut().find(|it| is_there(it)) {
             it.token = token.digest;
             it.remembered.used_at = now;

@@ -1,7 +1,7 @@
 //! Families of tokens, and what they stand for.
 
 use super::Memory;
-use super::state::{State, next};
+use super::state::{Record, State, next};
 use crate::auth::ports::{
     Born, Families, Family, Issue, NewSession, Originals, Refreshed, Rotation, Stored, Token, Which,
 };
@@ -267,7 +267,7 @@ impl State {
         if self.end_of(&token) <= now {
             return Ok(Refreshed::Unknown);
         }
-        let seen_at = self.family_seen_at(&refresh);
+        let used = self.family_used(&refresh);
         self.put_token(token);
         self.kept.of_token.insert(rotation.access, refresh.family);
         let spent = Refresh {
@@ -281,25 +281,26 @@ impl State {
         };
         self.kept.refresh.insert(rotation.old, spent);
         self.kept.refresh.insert(rotation.refresh, fresh);
-        let session = self.renew_session(rotation, &family, seen_at, now)?;
+        let session = self.renew_session(rotation, &family, used, now)?;
         Ok(Refreshed::Yes(session))
     }
 
-    /// When anything of the family was used last: a refresh alone keeps no idle session alive.
-    fn family_seen_at(&self, refresh: &Refresh) -> Timestamp {
-        let of_family = self
-            .sessions
-            .values()
-            .filter(|record| self.kept.of_token.get(&record.new.token) == Some(&refresh.family));
-        let seen = of_family.map(|record| record.last_seen_at).max();
-        seen.map_or(refresh.issued_at, |seen| seen.max(refresh.issued_at))
+    /// When anything of the family was used last, and the longest pause before that: a refresh alone
+    /// keeps no idle session alive.
+    fn family_used(&self, refresh: &Refresh) -> (Timestamp, u32) {
+        let is_of_family =
+            |record: &&Record| self.kept.of_token.get(&record.new.token) == Some(&refresh.family);
+        let of_family = || self.sessions.values().filter(is_of_family);
+        let seen = of_family().map(|record| record.last_seen_at).max();
+        let longest = of_family().map(|record| record.longest_pause_secs).max();
+        (seen.unwrap_or(refresh.issued_at), longest.unwrap_or(0))
     }
 
     fn renew_session(
         &mut self,
         rotation: &Rotation,
         family: &KeptFamily,
-        seen_at: Timestamp,
+        (seen_at, longest_pause_secs): (Timestamp, u32),
         now: Timestamp,
     ) -> Stored<Option<Session>> {
         let Some((factor, verified_at)) = family.proof else {
@@ -318,8 +319,10 @@ impl State {
         let mut session = self.put_session(new, factor, now)?;
         if let Some(record) = self.sessions.get_mut(&rotation.pair) {
             record.last_seen_at = seen_at;
+            record.longest_pause_secs = longest_pause_secs;
         }
         session.last_seen_at = seen_at;
+        session.longest_pause_secs = longest_pause_secs;
         Ok(Some(session))
     }
 

@@ -15,8 +15,8 @@ mod state;
 mod wizards;
 
 use crate::auth::ports::{
-    AuditTrail, LearnedUser, NewUser, Revocation, SessionRow, Sessions, StoreError, Stored, Token,
-    Tokens, Upkeep, User, Users, Which,
+    AuditTrail, LearnedUser, NewUser, Revocation, Seen, SessionRow, Sessions, StoreError, Stored,
+    Token, Tokens, Upkeep, User, Users, Which,
 };
 use crate::auth::subject;
 use crate::clock::Timestamp;
@@ -116,7 +116,11 @@ impl Users for Memory {
         if let Some(user) = id.and_then(|id| state.users.get_mut(&id)) {
             user.phone = learned.phone.or(user.phone.take());
             user.email = learned.email.or(user.email.take());
-            return Ok(user.id);
+            let id = user.id;
+            if let Some(groups) = learned.groups {
+                state.put_groups(id, groups, now);
+            }
+            return Ok(id);
         }
         let new = NewUser {
             realm: learned.realm,
@@ -125,8 +129,19 @@ impl Users for Memory {
             email: learned.email,
             password_hash: None,
             can_edit_users: false,
+            groups: learned.groups.unwrap_or_default(),
         };
         Ok(state.insert_user(new, now))
+    }
+
+    async fn set_groups(&self, user: UserId, groups: Vec<String>, now: Timestamp) -> Stored<bool> {
+        let mut state = self.lock()?;
+        let found = state.users.get(&user);
+        let is_account = found.is_some_and(|it| !it.name.starts_with(rules::SHARE_USER_PREFIX));
+        if is_account {
+            state.put_groups(user, groups, now);
+        }
+        Ok(is_account)
     }
 }
 
@@ -169,16 +184,16 @@ impl Sessions for Memory {
             .and_then(|record| state.live_session(record, now)))
     }
 
-    async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()> {
-        let seen: HashMap<SessionId, Timestamp> =
-            seen.iter().fold(HashMap::new(), |mut latest, (id, at)| {
-                let slot = latest.entry(*id).or_insert(*at);
-                *slot = (*slot).max(*at);
-                latest
-            });
+    async fn touch(&self, seen: &[Seen]) -> Stored<()> {
+        let mut by_id: HashMap<SessionId, Vec<&Seen>> = HashMap::new();
+        for seen in seen {
+            by_id.entry(seen.id).or_default().push(seen);
+        }
         for record in self.lock()?.sessions.values_mut() {
-            if let Some(at) = seen.get(&record.id) {
-                record.last_seen_at = record.last_seen_at.max(*at);
+            for seen in by_id.get(&record.id).into_iter().flatten() {
+                record.last_seen_at = record.last_seen_at.max(seen.last_seen_at);
+                let longest = record.longest_pause_secs.max(seen.longest_pause_secs);
+                record.longest_pause_secs = longest;
             }
         }
         Ok(())

@@ -117,6 +117,7 @@ impl Shares for Memory {
                     email: contact.email.clone(),
                     password_hash: None,
                     can_edit_users: false,
+                    groups: Vec::new(),
                 };
                 state.insert_user(user, now)
             })

@@ -81,6 +81,7 @@ pub(super) struct Record {
     pub(super) new: NewSession,
     pub(super) factor: Factor,
     pub(super) last_seen_at: Timestamp,
+    pub(super) longest_pause_secs: u32,
 }
 
 #[derive(Debug)]
@@ -114,10 +115,22 @@ impl State {
             email: new.email,
             password_hash: new.password_hash,
             can_edit_users: new.can_edit_users,
+            groups: rules::in_order(new.groups),
             created_at: now,
         };
         self.users.insert(id, user);
         id
+    }
+
+    /// Puts a user into these groups and no others. If that is news, the feed has everybody look at this
+    /// user's sessions anew: they go on.
+    pub(super) fn put_groups(&mut self, id: UserId, groups: Vec<String>, now: Timestamp) {
+        let groups = rules::in_order(groups);
+        let user = self.users.get_mut(&id);
+        if let Some(user) = user.filter(|user| user.groups != groups) {
+            user.groups = groups;
+            self.announce(Which::User(id), now);
+        }
     }
 
     /// An error if there is no such user.
@@ -207,10 +220,12 @@ impl State {
     }
 
     pub(super) fn holder(&self, token: &Token) -> Option<Holder> {
+        let user = self.users.get(&token.user)?;
+        let original = Self::sealed_original(token);
         Some(Holder {
             user: token.user,
-            name: self.users.get(&token.user)?.name.as_str().into(),
-            terms: Terms::of(token.scope.as_deref(), Self::sealed_original(token)),
+            name: user.name.as_str().into(),
+            terms: Terms::of(token.scope.as_deref(), original, user.groups.clone()),
         })
     }
 
@@ -228,6 +243,7 @@ impl State {
             verified_at: record.new.verified_at,
             expires_at,
             last_seen_at: record.last_seen_at,
+            longest_pause_secs: record.longest_pause_secs,
         })
     }
 
@@ -242,6 +258,7 @@ impl State {
             id: SessionId(self.last.session + 1),
             factor,
             last_seen_at: new.verified_at,
+            longest_pause_secs: 0,
             new,
         };
         let session = self

@@ -22,6 +22,11 @@ impl Remembered {
         self.until.is_none_or(|until| now < until) && now < self.used_at.after(COOKIE_LIFETIME_MAX)
     }
 
+    /// How long there was perhaps no request since the factor was passed: nobody has kept count.
+    pub(in crate::store) fn pause_secs(&self, now: Timestamp) -> u32 {
+        u32::try_from(now.secs_since(self.verified_at)).unwrap_or(u32::MAX)
+    }
+
     /// The session that a sign-in in this browser gets: as old as the factor that was passed, and no
     /// longer than that is remembered, by what was promised then and by what holds now.
     pub(in crate::store) fn session(&self, recall: &Recall, now: Timestamp) -> Option<NewSession> {

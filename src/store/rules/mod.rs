@@ -43,6 +43,13 @@ pub(super) const CEREMONIES_OF_USER_MAX: usize = 1_000;
 /// Wizards without a token that are kept in all, from however many addresses they are opened.
 pub(super) const WIZARDS_MAX: usize = 100_000;
 
+/// Groups as they are kept: in order, each once.
+pub(super) fn in_order(mut groups: Vec<String>) -> Vec<String> {
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}
+
 /// Names starting like this belong to the users that share links make.
 pub(super) const SHARE_USER_PREFIX: &str = "share:";
 

@@ -131,12 +131,15 @@ async fn recall(
         return Ok(None);
     };
     let mut session = sessions::put(&mut *conn, vault, &new, kept.factor, now).await?;
-    sqlx::query("UPDATE sessions SET last_seen_at = ?2 WHERE id = ?1")
+    let pause_secs = kept.pause_secs(now);
+    sqlx::query("UPDATE sessions SET last_seen_at = ?2, longest_pause = ?3 WHERE id = ?1")
         .bind(session.id.0)
         .bind(now.0)
+        .bind(pause_secs)
         .execute(&mut *conn)
         .await?;
     session.last_seen_at = now;
+    session.longest_pause_secs = pause_secs;
     sqlx::query(
         "UPDATE remembered SET token = ?3, used_at = ?4 WHERE browser = ?1 AND user_id = ?2",
     )

@@ -368,18 +368,18 @@ impl Found {
         Ok(Some(Born { of, original }))
     }
 
-    /// When anything of the family was used last: a refresh alone keeps no idle session alive.
-    async fn seen_at(&self, conn: &mut SqliteConnection) -> Stored<Timestamp> {
-        let seen: Option<i64> = sqlx::query_scalar(
-            "SELECT max(last_seen_at) FROM sessions
+    /// When anything of the family was used last, and the longest pause before that: a refresh alone
+    /// keeps no idle session alive.
+    async fn used(&self, conn: &mut SqliteConnection) -> Stored<(Timestamp, u32)> {
+        let (seen, longest_pause): (Option<i64>, Option<u32>) = sqlx::query_as(
+            "SELECT max(last_seen_at), max(longest_pause) FROM sessions
              WHERE token IN (SELECT digest FROM tokens WHERE family_id = ?1)",
         )
         .bind(self.family)
         .fetch_one(conn)
         .await?;
-        Ok(Timestamp(
-            seen.unwrap_or(self.issued_at).max(self.issued_at),
-        ))
+        let seen = seen.unwrap_or(self.issued_at);
+        Ok((Timestamp(seen), longest_pause.unwrap_or(0)))
     }
 }
 
@@ -389,7 +389,7 @@ async fn renew_session(
     vault: &Vault,
     rotation: &Rotation,
     found: &Found,
-    seen_at: Timestamp,
+    (seen_at, longest_pause_secs): (Timestamp, u32),
     now: Timestamp,
 ) -> Stored<Option<Session>> {
     let Some((factor, verified_at)) = found.proof()? else {
@@ -406,12 +406,14 @@ async fn renew_session(
         expires_at: Timestamp(found.ends_at),
     };
     let mut session = sessions::put(&mut *conn, vault, &new, factor, now).await?;
-    sqlx::query("UPDATE sessions SET last_seen_at = ?2 WHERE id = ?1")
+    sqlx::query("UPDATE sessions SET last_seen_at = ?2, longest_pause = ?3 WHERE id = ?1")
         .bind(session.id.0)
         .bind(seen_at.0)
+        .bind(longest_pause_secs)
         .execute(conn)
         .await?;
     session.last_seen_at = seen_at;
+    session.longest_pause_secs = longest_pause_secs;
     Ok(Some(session))
 }
 
@@ -453,7 +455,7 @@ impl Families for Sqlite {
             issued_at: now,
             expires_at: Some(rotation.access_expires_at),
         };
-        let seen_at = found.seen_at(&mut tx).await?;
+        let used = found.used(&mut tx).await?;
         tokens::put(&mut tx, &self.vault, &access).await?;
         join(&mut tx, rotation.access, found.family).await?;
         // What it stands for may have ended: then nothing has happened.
@@ -466,7 +468,7 @@ impl Families for Sqlite {
             .await?;
         let expires_at = rotation.refresh_expires_at;
         put_refresh(&mut tx, rotation.refresh, found.family, now, expires_at).await?;
-        let session = renew_session(&mut tx, &self.vault, &rotation, &found, seen_at, now).await?;
+        let session = renew_session(&mut tx, &self.vault, &rotation, &found, used, now).await?;
         tx.commit().await?;
         Ok(Refreshed::Yes(session))
     }

@@ -1,8 +1,9 @@
 //! Sessions and the feed of their ends.
 
+use super::users::groups_from_text;
 use super::{Sqlite, browsers, families};
 use crate::auth::ports::{
-    NewSession, Revocation, SessionRow, Sessions, StoreError, Stored, Whence, Which,
+    NewSession, Revocation, Seen, SessionRow, Sessions, StoreError, Stored, Whence, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
@@ -17,8 +18,8 @@ use sqlx::sqlite::SqliteConnection;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, user_id, name, realm, scope, original, factor, device_label, whence, ",
-            "verified_at, last_seen_at, ends_at FROM held_sessions ",
+            "SELECT id, user_id, name, realm, group_names, scope, original, factor, device_label, ",
+            "whence, verified_at, last_seen_at, longest_pause, ends_at FROM held_sessions ",
             $rest
         )
     };
@@ -29,6 +30,7 @@ type Columns = (
     i64,
     String,
     String,
+    String,
     Option<String>,
     Option<Vec<u8>>,
     String,
@@ -36,6 +38,7 @@ type Columns = (
     Option<Vec<u8>>,
     i64,
     i64,
+    u32,
     i64,
 );
 
@@ -47,19 +50,35 @@ struct ForPeople {
 }
 
 fn from_columns(columns: Columns) -> Stored<(Session, ForPeople)> {
-    let (id, user, name, realm, scope, original, factor, label, whence, verified, seen, ends) =
-        columns;
+    let (
+        id,
+        user,
+        name,
+        realm,
+        groups,
+        scope,
+        original,
+        factor,
+        label,
+        whence,
+        verified,
+        seen,
+        longest_pause_secs,
+        ends,
+    ) = columns;
+    let original = original.map(|it| Sealed(it.into()));
     let session = Session {
         id: SessionId(id),
         holder: Holder {
             user: UserId(user),
             name: name.into(),
-            terms: Terms::of(scope.as_deref(), original.map(|it| Sealed(it.into()))),
+            terms: Terms::of(scope.as_deref(), original, groups_from_text(&groups)),
         },
         factor: Factor::from_name(&factor).ok_or(StoreError::Damaged("factor"))?,
         verified_at: Timestamp(verified),
         expires_at: Timestamp(ends),
         last_seen_at: Timestamp(seen),
+        longest_pause_secs,
     };
     let for_people = ForPeople {
         realm,
@@ -171,7 +190,11 @@ pub(super) async fn put(
 }
 
 /// Puts one line into the feed.
-async fn announce(conn: &mut SqliteConnection, which: Which, now: Timestamp) -> Stored<()> {
+pub(super) async fn announce(
+    conn: &mut SqliteConnection,
+    which: Which,
+    now: Timestamp,
+) -> Stored<()> {
     let (kind, target, spared) = match which {
         Which::All => ("all", None, None),
         Which::User(user) => ("user", Some(user.0), None),
@@ -262,14 +285,17 @@ impl Sessions for Sqlite {
         find(&self.readers, key, now).await
     }
 
-    async fn touch(&self, seen: &[(SessionId, Timestamp)]) -> Stored<()> {
+    async fn touch(&self, seen: &[Seen]) -> Stored<()> {
         let mut tx = self.begin().await?;
-        for (id, at) in seen {
+        for seen in seen {
             sqlx::query(
-                "UPDATE sessions SET last_seen_at = ?2 WHERE id = ?1 AND last_seen_at < ?2",
+                "UPDATE sessions SET last_seen_at = max(last_seen_at, ?2),
+                                     longest_pause = max(longest_pause, ?3)
+                 WHERE id = ?1 AND (last_seen_at < ?2 OR longest_pause < ?3)",
             )
-            .bind(id.0)
-            .bind(at.0)
+            .bind(seen.id.0)
+            .bind(seen.last_seen_at.0)
+            .bind(seen.longest_pause_secs)
             .execute(&mut *tx)
             .await?;
         }

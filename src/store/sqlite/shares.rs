@@ -193,6 +193,7 @@ impl Shares for Sqlite {
                 email: contact.email,
                 password_hash: None,
                 can_edit_users: false,
+                groups: Vec::new(),
             };
             users.push(self.insert_user(&mut tx, &user, Some(id), now).await?);
         }

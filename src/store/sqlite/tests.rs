@@ -300,7 +300,7 @@ async fn first_schema(path: &Path) {
     sqlx::query(
         "INSERT INTO tokens (digest, user_id, issued_pair, issued_at) VALUES (?1, 1, ?2, 1);
          INSERT INTO sessions (key, token, user_id, factor, verified_at, expires_at, last_seen_at)
-         VALUES (?2, ?1, 1, 'sms', 1800000000, 1800003600, 1800000000);
+         VALUES (?2, ?1, 1, 'sms', 1799996000, 1800003600, 1800000000);
          INSERT INTO challenges (pair, purpose, user_id, factor, code, state, attempts_left,
                                  created_at, expires_at)
          VALUES (?2, 'verify', 1, 'sms', ?1, 'pending', 5, 1800000000, 1800000600)",
@@ -322,6 +322,8 @@ async fn a_file_of_the_first_schema_is_brought_to_the_newest() {
     assert_eq!(found.unwrap(), Some(ann.clone()));
     let session = f.store.session(f.pair("t"), NOW).await.unwrap().unwrap();
     assert_eq!(session.holder.user, ann.id);
+    assert_eq!(session.longest_pause_secs, 4_000, "as long as it can be");
+    assert_eq!(ann.groups, [""; 0]);
     let factors = f.store.factors(ann.id).await.unwrap();
     let values: Vec<_> = factors.enrolled.iter().map(|one| &one.value).collect();
     assert_eq!(values, [&sms(PHONE), &mail("Ann@Example.org")]);

@@ -1,5 +1,6 @@
 //! Tokens.
 
+use super::users::groups_from_text;
 use super::{Sqlite, digest, families, sessions};
 use crate::auth::ports::{Born, StoreError, Stored, Token, Tokens, Which};
 use crate::clock::Timestamp;
@@ -22,14 +23,17 @@ type Row = (
     Option<Vec<u8>>,
     Option<Vec<u8>>,
     String,
+    String,
 );
 
 fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
-    let (user, issued_pair, scope, share, issued_at, expires_at, born_of, original, name) = row;
+    let (user, issued_pair, scope, share, issued_at, expires_at, born_of, original, name, groups) =
+        row;
+    let original = original.map(|it| Sealed(it.into()));
     let holder = Holder {
         user: UserId(user),
         name: name.into(),
-        terms: Terms::of(scope.as_deref(), original.map(|it| Sealed(it.into()))),
+        terms: Terms::of(scope.as_deref(), original, groups_from_text(&groups)),
     };
     let token = Token {
         digest: digest_,
@@ -60,7 +64,7 @@ pub(super) async fn find<'e>(
 ) -> Stored<Option<(Token, Holder)>> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT user_id, issued_pair, scope, share_id, issued_at, expires_at, born_of,
-                original, name
+                original, name, group_names
          FROM held_tokens WHERE digest = ?1 AND ends_at > ?2",
     )
     .bind(&digest.0[..])

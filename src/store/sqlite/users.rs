@@ -1,7 +1,7 @@
 //! Users.
 
-use super::{Owner, Sqlite};
-use crate::auth::ports::{LearnedUser, NewUser, Stored, User, Users};
+use super::{Owner, Sqlite, sessions};
+use crate::auth::ports::{LearnedUser, NewUser, Stored, User, Users, Which};
 use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::id::{ShareId, UserId};
@@ -12,8 +12,8 @@ use sqlx::sqlite::SqliteConnection;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, realm, name, phone, email, password_hash, can_edit_users, created_at ",
-            "FROM users ",
+            "SELECT id, realm, name, phone, email, password_hash, can_edit_users, group_names, ",
+            "created_at FROM users ",
             $rest
         )
     };
@@ -27,12 +27,43 @@ type Row = (
     Option<Vec<u8>>,
     Option<Vec<u8>>,
     bool,
+    String,
     i64,
 );
 
+/// Groups as a row holds them.
+fn to_text(groups: Vec<String>) -> String {
+    rules::in_order(groups).join("\n")
+}
+
+pub(super) fn groups_from_text(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Puts a user into these groups and no others. If that is news, the feed has everybody look at this
+/// user's sessions anew: they go on.
+async fn put_groups(
+    conn: &mut SqliteConnection,
+    id: UserId,
+    groups: Vec<String>,
+    now: Timestamp,
+) -> Stored<()> {
+    let changed =
+        sqlx::query("UPDATE users SET group_names = ?2 WHERE id = ?1 AND group_names <> ?2")
+            .bind(id.0)
+            .bind(to_text(groups))
+            .execute(&mut *conn)
+            .await?;
+    if changed.rows_affected() > 0 {
+        sessions::announce(conn, Which::User(id), now).await?;
+    }
+    Ok(())
+}
+
 impl Sqlite {
     fn user_from_row(&self, row: Row) -> Stored<User> {
-        let (id, realm, name, phone, email, password_hash, can_edit_users, created_at) = row;
+        let (id, realm, name, phone, email, password_hash, can_edit_users, groups, created_at) =
+            row;
         let owner = Owner {
             realm: &realm,
             name: &name,
@@ -48,6 +79,7 @@ impl Sqlite {
             email,
             password_hash,
             can_edit_users,
+            groups: groups_from_text(&groups),
             created_at: Timestamp(created_at),
             realm,
             name,
@@ -90,8 +122,8 @@ impl Sqlite {
         let hash = user.password_hash.as_ref().map(|hash| hash.expose());
         let id = sqlx::query_scalar(
             "INSERT INTO users (realm, name, phone, email, password_hash, can_edit_users, share_id,
-                                created_at, email_digest)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING id",
+                                created_at, email_digest, group_names)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
         )
         .bind(&user.realm)
         .bind(&user.name)
@@ -102,6 +134,7 @@ impl Sqlite {
         .bind(share.map(|share| share.0))
         .bind(now.0)
         .bind(email.map(|email| self.email_digest(email)))
+        .bind(to_text(user.groups.clone()))
         .fetch_one(conn)
         .await?;
         Ok(UserId(id))
@@ -193,6 +226,7 @@ impl Users for Sqlite {
                     email: user.email,
                     password_hash: None,
                     can_edit_users: false,
+                    groups: user.groups.unwrap_or_default(),
                 };
                 self.insert_user(&mut tx, &user, None, now).await?
             }
@@ -214,10 +248,28 @@ impl Users for Sqlite {
                 .bind(email.map(|email| self.email_digest(email)))
                 .execute(&mut *tx)
                 .await?;
+                if let Some(groups) = user.groups {
+                    put_groups(&mut tx, id, groups, now).await?;
+                }
                 id
             }
         };
         tx.commit().await?;
         Ok(id)
+    }
+
+    async fn set_groups(&self, user: UserId, groups: Vec<String>, now: Timestamp) -> Stored<bool> {
+        let mut tx = self.begin().await?;
+        let is_account: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?1 AND share_id IS NULL)",
+        )
+        .bind(user.0)
+        .fetch_one(&mut *tx)
+        .await?;
+        if is_account {
+            put_groups(&mut tx, user, groups, now).await?;
+            tx.commit().await?;
+        }
+        Ok(is_account)
     }
 }

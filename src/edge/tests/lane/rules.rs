@@ -356,9 +356,8 @@ async fn what_is_sealed_is_not_opened_by_the_lane_nor_sent_as_it_came() {
 async fn what_is_spent_or_counted_is_left_to_pingora() {
     let site = Site::new(|config| {
         config.routes[0].rules.push(Rule {
-            methods: Vec::new(),
             paths: vec!["/once/".to_owned()],
-            require: Requirement::SuccessToken,
+            ..Rule::of(Requirement::SuccessToken)
         });
     })
     .await;
