@@ -190,7 +190,7 @@ pub(super) fn explain(path: &Path, args: &args::Explain) -> Result<(), CliError>
         .enable_all()
         .build()
         .map_err(CliError::Runtime)?;
-    let explanation = runtime.block_on(explained(&config, args, &asked));
+    let explanation = runtime.block_on(explained((path, &config), args, &asked));
     let shown = match args.output.json {
         true => serde_json::to_value(&explanation)?.to_string() + "\n",
         false => text::of(&explanation),
@@ -199,7 +199,11 @@ pub(super) fn explain(path: &Path, args: &args::Explain) -> Result<(), CliError>
     Ok(())
 }
 
-async fn explained(config: &Config, args: &args::Explain, asked: &Asked) -> Explanation {
+async fn explained(
+    (file, config): (&Path, &Config),
+    args: &args::Explain,
+    asked: &Asked,
+) -> Explanation {
     let mut told = Explanation {
         method: asked.method.to_string(),
         url: args.url.clone(),
@@ -239,7 +243,7 @@ async fn explained(config: &Config, args: &args::Explain, asked: &Asked) -> Expl
     });
     told.settled = settled_by(&head, route);
     if told.settled.is_none() {
-        told.who = who(config, args, &route.config.identity).await;
+        told.who = who(file, args, &route.config.identity).await;
         judge(&mut told, &head, route);
     }
     told
@@ -286,7 +290,7 @@ fn settled_by(head: &RequestHead<'_>, route: &Route) -> Option<Settled> {
 }
 
 /// Who asks, with the groups that are given or known.
-async fn who(config: &Config, args: &args::Explain, identity: &str) -> Who {
+async fn who(file: &Path, args: &args::Explain, identity: &str) -> Who {
     let given = !args.group.is_empty();
     if given || args.user.is_none() {
         return Who {
@@ -301,7 +305,7 @@ async fn who(config: &Config, args: &args::Explain, identity: &str) -> Who {
     }
     let user = args.user.clone().unwrap_or_default();
     let found: Result<UserLine, CliError> = async {
-        let api = Client::open(config.clone()).await?;
+        let api = Client::open(file).await?;
         let query = [("identity", Some(identity.to_owned()))];
         let found = api.get(&client::of("/v1/users", &user), &query).await;
         api.close().await?;
