@@ -21,6 +21,7 @@ pub struct Stats {
     pub open_files_max: u64,
     /// Open client connections.
     pub connections: u64,
+    pub connections_max: u64,
     pub connections_refused: u64,
     /// Live sessions in the store, counted once a minute.
     pub sessions: u64,
@@ -33,6 +34,8 @@ pub struct Stats {
     /// The time that decisions took.
     pub gate: Histogram,
     pub upstreams: Vec<Timed>,
+    /// Servers that took no connection when last tried.
+    pub servers_down: Vec<Server>,
     /// By verb.
     pub store: Vec<Timed>,
     /// Codes and other proofs, by method.
@@ -59,6 +62,13 @@ pub struct Timed {
     pub name: String,
     pub took: Histogram,
     pub errors: u64,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Server {
+    pub upstream: String,
+    pub server: String,
 }
 
 /// How often something ended in which way.
@@ -145,6 +155,7 @@ impl Metrics {
             open_files: families.number("process_open_fds"),
             open_files_max: families.number("process_max_fds"),
             connections: families.number("vestibule_connections"),
+            connections_max: families.number("vestibule_connections_max"),
             connections_refused: families.number("vestibule_connections_refused_total"),
             sessions: families.number("vestibule_sessions"),
             hot_sessions: families.number("vestibule_hot_map_entries"),
@@ -161,6 +172,7 @@ impl Metrics {
                 "vestibule_upstream_seconds",
                 "vestibule_upstream_errors_total",
             ),
+            servers_down: families.servers_down(),
             store: families.timed(
                 "verb",
                 "vestibule_store_seconds",
@@ -198,9 +210,19 @@ impl Families {
         self.of(family).iter().filter(|metric| number(metric) > 0)
     }
 
-    /// The one number of a family without labels.
+    /// The number of a family, over all its labels.
     fn number(&self, name: &str) -> u64 {
-        self.of(name).first().map_or(0, number)
+        self.of(name).iter().map(number).sum()
+    }
+
+    fn servers_down(&self) -> Vec<Server> {
+        let servers = self.of("vestibule_upstream_up").iter();
+        let down = servers.filter(|metric| number(metric) == 0);
+        down.map(|metric| Server {
+            upstream: label(metric, "upstream"),
+            server: label(metric, "server"),
+        })
+        .collect()
     }
 
     fn requests(&self) -> Vec<Requests> {
@@ -292,7 +314,7 @@ fn histogram(metric: &Metric) -> Histogram {
 mod tests {
     use super::*;
     use crate::event::EventKind;
-    use crate::observe::metrics::Outcome;
+    use crate::observe::metrics::{Outcome, ServerState};
     use std::time::Duration;
 
     #[test]
@@ -306,6 +328,12 @@ mod tests {
         let nas = metrics.upstream_named("nas");
         nas.answered(Some(Duration::from_millis(2)));
         nas.answered(None);
+        let server = |server: &str, is_up| ServerState {
+            upstream: "nas".to_owned(),
+            server: server.to_owned(),
+            is_up,
+        };
+        metrics.servers(&[server("10.0.0.1:80", true), server("10.0.0.2:80", false)]);
         metrics.event(EventKind::Challenged, "sms");
         metrics.event(EventKind::Locked, "");
         metrics.event_lost(Lost::Repeated);
@@ -341,6 +369,8 @@ mod tests {
             (stats.store[0].name.as_str(), stats.store[0].errors),
             ("ping", 1)
         );
+        let down = stats.servers_down.iter().map(|it| it.server.as_str());
+        assert_eq!(down.collect::<Vec<_>>(), ["10.0.0.2:80"]);
         assert_eq!(stats.events_lost, 1, "what repeats is left out on purpose");
         assert_eq!(
             stats.challenges.len(),

@@ -11,7 +11,7 @@
 
 mod original;
 
-use super::admit::{Asked, Carrier, Verdict, address};
+use super::admit::{Asked, Carrier, Verdict};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
 use super::proxy::Gateway;
@@ -167,10 +167,10 @@ impl Gateway {
         complaints: &Complaints,
     ) -> pingora::Result<()> {
         let reply = self
-            .advice(session.req_header(), address(session), ctx)
+            .advice(session.req_header(), bridge::address(session), ctx)
             .await;
         if let Some(unfit) = ctx.unfit {
-            self.complain(unfit, address(session), complaints);
+            self.complain(unfit, bridge::address(session), complaints);
         }
         bridge::write(session, reply)
             .await
