@@ -216,7 +216,7 @@ impl Auth {
         let enrolled = factors.of(kind).ok_or(StartError::NoRecipient)?;
         let message = Message {
             is_for_program: true,
-            words: words,
+            words,
             user: grant.user,
             to: enrolled.value.clone(),
             bound_to: grant.code.into(),

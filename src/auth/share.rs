@@ -138,7 +138,7 @@ impl Auth {
         let token = self.new_token()?;
         let message = Message {
             is_for_program: false,
-            words: words,
+            words,
             user: recipient.user,
             to: enrolled.value.clone(),
             bound_to: at.keys.session(token.expose(), at.device).into(),

@@ -5,7 +5,7 @@
 use super::access;
 use super::exchange::{Ctx, Forward, problem};
 use super::forward::Outgoing;
-use super::forward_auth::Unfit;
+use super::forward_auth::{self, Unfit};
 use super::proxy::{Gateway, Snapshot};
 use super::upstream::Flow;
 use super::watch::{self, Watch};
@@ -527,7 +527,13 @@ fn place(
         // A preflight is a request like any other: an answer that a proxy takes for leave is none.
         Carrier::Proxy => {
             let is_own = endpoint.is_some() || route.own_path(&head.path).is_some();
-            is_own.then(|| Unfit::OwnPath.verdict(ctx))
+            let unfit = match is_own {
+                true => Some(Unfit::OwnPath),
+                false => {
+                    (!forward_auth::is_forwarded_as_judged(sent, head)).then_some(Unfit::Rewritten)
+                }
+            };
+            unfit.map(|unfit| unfit.verdict(ctx))
         }
     };
     if own.is_some() {

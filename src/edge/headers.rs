@@ -88,6 +88,23 @@ pub(crate) fn is_forgeable(name: &str) -> bool {
             .any(|prefix| has_prefix(name, prefix))
 }
 
+/// Whether this header can make another request, or another user's, of one in the eyes of its server: one with another
+/// method or target, or somebody else's. What tells an address or comes from other proxies is left out.
+pub(crate) fn is_another_request(name: &HeaderName) -> bool {
+    const NAMES: [&str; 6] = [
+        "x-webauth-user",
+        "x-rewrite-url",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "proxy",
+    ];
+    const PREFIXES: [&str; 2] = ["x-remote-", "x-auth-request-"];
+    let name = name.as_str();
+    NAMES.iter().any(|one| same_name(name, one))
+        || PREFIXES.iter().any(|prefix| has_prefix(name, prefix))
+}
+
 /// Who asked, as the upstream is told.
 pub(crate) struct Told<'a> {
     pub(crate) client: Client,

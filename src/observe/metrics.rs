@@ -6,6 +6,7 @@
 
 use super::families::Families;
 pub use super::families::{Described, Kind};
+use super::unanswered::Unanswered;
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::gate::session::Factor;
@@ -450,9 +451,9 @@ impl Metrics {
     }
 
     /// Another proxy has asked in a way that cannot be answered.
-    pub fn forward_auth_refused(&self, reason: &'static str) {
+    pub fn forward_auth_refused(&self, why: Unanswered) {
         let refused = &self.shared.families.forward_auth_refused;
-        refused.with_label_values(&[reason]).inc();
+        refused.with_label_values(&[why.as_str()]).inc();
     }
 
     /// The certificates in use, by their configured name (the file), with the end of their validity.
@@ -504,6 +505,10 @@ fn begin_at_zero(families: &Families) {
     }
     for why in Lost::ALL {
         families.events_lost.with_label_values(&[why.as_str()]);
+    }
+    for why in Unanswered::ALL {
+        let refused = &families.forward_auth_refused;
+        refused.with_label_values(&[why.as_str()]);
     }
     for outcome in SpanOutcome::ALL {
         families.spans.with_label_values(&[outcome.as_str()]);

@@ -8,3 +8,4 @@ pub mod metrics;
 pub mod stats;
 pub mod timed;
 pub mod traces;
+pub mod unanswered;

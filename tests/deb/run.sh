@@ -67,7 +67,7 @@ nsenter --target "$init" --mount -- cp "$newer" "$folder/root/tmp/packages/two.d
 snapshot() {
   sh_in_machine "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log \
     -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/cache -o -path $PWD -o -path /root -o -path /home \
-    -o -path /var/lib/private -o -path /work \\) -prune -o ! -type d -printf '%p %m %u:%g %l\\n' | sort"
+    -o -path /var/lib/private \\) -prune -o ! -type d -printf '%p %m %u:%g %l\\n' | sort"
 }
 
 echo "== a new machine"

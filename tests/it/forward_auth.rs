@@ -19,7 +19,7 @@ fn setup(sms: &str) -> Setup {
         "    - http: {{url: \"http://{sms}/send\", method: GET, query: {{to: \"{{phone}}\", text: \"{{text}}\"}}}}\n"
     );
     let twilio = "    - twilio:\n        account_sid: AC00000000000000000000000000000000\n        \
-                  auth_token: {file: \"${CREDENTIALS_DIRECTORY}/twilio.token\"}\n        from: \"+15005550006\"\n";
+                  auth_token: {file: twilio.token}\n        from: \"+15005550006\"\n";
     let yaml = example(
         "forward-auth.yaml",
         &[
@@ -132,11 +132,16 @@ impl World {
 
     /// Sends a target as it is written, which no client library does.
     async fn curl(&self, target: &str) -> u16 {
+        self.curl_with(target, &[]).await
+    }
+
+    async fn curl_with(&self, target: &str, more: &[&str]) -> u16 {
         let port = self.proxy.address.port();
         let output = tokio::process::Command::new(program("curl"))
             .args(["-sk", "--path-as-is", "--max-time", "20", "-o", "/dev/null"])
             .args(["-w", "%{http_code}", "--resolve"])
             .arg(format!("{SITE}:{port}:127.0.0.1"))
+            .args(more)
             .arg(format!("https://{SITE}:{port}{target}"))
             .output()
             .await
@@ -374,6 +379,44 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
     }
     assert_eq!(world.curl("/public/x").await, 200, "curl works");
     world.backend.forget();
+    // Judged by one host's rules, forwarded to another's files.
+    let whole = world.proxy.url("/docs/a");
+    let other = ["--http1.1", "-H", "Host: other.example.org"];
+    let first_line = [&other[..], &["--request-target", &whole]].concat();
+    for more in [&other[..], &first_line] {
+        let code = world.curl_with("/docs/a", more).await;
+        assert!(
+            matches!(code, 200 | 400 | 401 | 403 | 404 | 421),
+            "{more:?}: {code}"
+        );
+        let seen = world.backend.forget();
+        assert!(seen.is_empty(), "{more:?}: {seen:?}");
+    }
+    // Another protocol, in which the client would go on unasked.
+    let h2c = [
+        "--http1.1",
+        "-H",
+        "Connection: Upgrade, HTTP2-Settings",
+        "-H",
+        "Upgrade: h2c",
+        "-H",
+        "HTTP2-Settings: AAMAAABkAAQAAP__",
+    ];
+    assert_eq!(world.curl_with("/public/x", &h2c).await, 200);
+    let seen = world.backend.forget();
+    for name in ["upgrade", "http2-settings"] {
+        assert!(!seen[0].headers.contains_key(name), "{seen:?}");
+    }
+    // What makes another request of it behind the proxy.
+    for name in ["x-http-method-override", "x-rewrite-url", "x-original-url"] {
+        let override_it = world.by(&token, "GET /public/x").header(name, "/docs/a");
+        override_it.send().await.expect("answer");
+        let seen = world.backend.forget();
+        assert!(
+            seen.iter().all(|seen| !seen.headers.contains_key(name)),
+            "{name}: {seen:?}"
+        );
+    }
     // A WebSocket that a page of elsewhere opens.
     let upgrade = [
         ("connection", "Upgrade"),

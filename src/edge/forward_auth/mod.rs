@@ -18,6 +18,8 @@ use super::proxy::Gateway;
 use crate::clock::Timestamp;
 use crate::local::{Reply, refusal};
 use crate::observe::metrics::Outcome;
+use crate::observe::unanswered::Unanswered;
+use crate::request::RequestHead;
 use crate::secret::Secret;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION};
@@ -34,6 +36,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const PATH: &str = "/forward-auth";
 /// Of a proxy that can pass on 401 and 403 alone (nginx): a redirect is a 401 with its `Location`.
 const REDIRECT_AS_401: &[u8] = b"redirect=401";
+/// WebDAV's (RFC 4918 section 10.3).
+const DESTINATION: HeaderName = HeaderName::from_static("destination");
 /// What Envoy takes out of the request that it forwards. Others can be told to do the same.
 const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
@@ -60,30 +64,34 @@ pub(crate) enum Unfit {
         "this address must be written anew before it is forwarded, which the proxy that asks cannot do: ask for it in its plain form"
     )]
     Rewritten,
+    #[error(
+        "a header of this request asks its server for another request, which the proxy that asks would forward: leave out what overrides the method, the address or the user"
+    )]
+    Override,
 }
 
 impl Unfit {
-    const KINDS: usize = 7;
-
     fn status(self) -> StatusCode {
         match self {
             Self::UntrustedPeer | Self::OwnPath | Self::SignIn => StatusCode::FORBIDDEN,
-            Self::Missing(_) | Self::Conflict(_) | Self::Malformed(_) | Self::Rewritten => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Missing(_)
+            | Self::Conflict(_)
+            | Self::Malformed(_)
+            | Self::Rewritten
+            | Self::Override => StatusCode::BAD_REQUEST,
         }
     }
 
-    /// The metric's label and its place among [`Self::KINDS`].
-    fn reason(self) -> (&'static str, usize) {
+    fn reason(self) -> Unanswered {
         match self {
-            Self::UntrustedPeer => ("untrusted_peer", 0),
-            Self::Missing(_) => ("missing_header", 1),
-            Self::Conflict(_) => ("conflicting_headers", 2),
-            Self::Malformed(_) => ("malformed_header", 3),
-            Self::OwnPath => ("own_path", 4),
-            Self::SignIn => ("sign_in", 5),
-            Self::Rewritten => ("rewritten", 6),
+            Self::UntrustedPeer => Unanswered::UntrustedPeer,
+            Self::Missing(_) => Unanswered::MissingHeader,
+            Self::Conflict(_) => Unanswered::ConflictingHeaders,
+            Self::Malformed(_) => Unanswered::MalformedHeader,
+            Self::OwnPath => Unanswered::OwnPath,
+            Self::SignIn => Unanswered::SignIn,
+            Self::Rewritten => Unanswered::Rewritten,
+            Self::Override => Unanswered::Override,
         }
     }
 
@@ -102,15 +110,14 @@ impl Unfit {
 /// When each kind of unfit question was last logged, in seconds since 1970: a proxy that asks in a wrong way
 /// does so with every request.
 #[derive(Default)]
-pub(super) struct Complaints([AtomicI64; Unfit::KINDS]);
+pub(super) struct Complaints([AtomicI64; Unanswered::ALL.len()]);
 
 impl Complaints {
     const PAUSE_SECS: i64 = 60;
 
     /// Whether this one is to be logged.
-    fn is_due(&self, unfit: Unfit, now: Timestamp) -> bool {
-        let (_, at) = unfit.reason();
-        self.0.get(at).is_some_and(|last| {
+    fn is_due(&self, why: Unanswered, now: Timestamp) -> bool {
+        self.0.get(why as usize).is_some_and(|last| {
             let before = last.load(Ordering::Relaxed);
             let is_over = before == 0 || now.0.saturating_sub(before) >= Self::PAUSE_SECS;
             let relaxed = Ordering::Relaxed;
@@ -170,11 +177,11 @@ impl Gateway {
     }
 
     fn complain(&self, unfit: Unfit, peer: Option<IpAddr>, complaints: &Complaints) {
-        let (reason, _) = unfit.reason();
-        self.metrics.forward_auth_refused(reason);
-        if complaints.is_due(unfit, self.clock.now()) {
+        let why = unfit.reason();
+        self.metrics.forward_auth_refused(why);
+        if complaints.is_due(why, self.clock.now()) {
             let peer = peer.map(tracing::field::display);
-            tracing::warn!(peer, reason, why = %unfit, "a forward-auth question is refused; more of the kind are counted, not logged, for a minute");
+            tracing::warn!(peer, reason = why.as_str(), why = %unfit, "a forward-auth question is refused; more of the kind are counted, not logged, for a minute");
         }
     }
 
@@ -225,6 +232,7 @@ impl Gateway {
             carrier: Carrier::Proxy,
         };
         self.decide_slowly(&asked, ctx).await?;
+        // A share's path, and a token's place, are known only now.
         if let Some(target) = &ctx.forward.target
             && !is_same_to_all(original.raw_path(), target)
         {
@@ -284,6 +292,31 @@ fn with_whole_location(mut reply: Reply, ctx: &Ctx) -> Reply {
     reply
 }
 
+/// Whether the other proxy forwards what is judged: it forwards the target and the `Destination` as they came.
+pub(super) fn is_forwarded_as_judged(sent: &str, head: &RequestHead<'_>) -> bool {
+    let is_destination_same = match (head.headers.get(DESTINATION), &head.destination) {
+        (Some(sent), Some(judged)) => {
+            is_same_to_all(behind_origin(sent.as_bytes()), judged.as_bytes())
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    is_destination_same && is_same_to_all(sent.as_bytes(), head.path.as_bytes())
+}
+
+/// The path of a URL, or of a path.
+fn behind_origin(url: &[u8]) -> &[u8] {
+    if url.starts_with(b"/") {
+        return url;
+    }
+    let authority = url.windows(3).position(|it| it == b"://").map(|at| at + 3);
+    let path = authority.and_then(|at| {
+        let rest = url.get(at..)?;
+        rest.get(rest.iter().position(|byte| *byte == b'/')?..)
+    });
+    path.unwrap_or_default()
+}
+
 /// Whether every server reads both targets as the same: escapes may be spelled differently, and nothing else.
 /// A canonical path has no second reading, so that decoding loses none.
 fn is_same_to_all(sent: &[u8], canonical: &[u8]) -> bool {
@@ -296,17 +329,18 @@ fn is_same_to_all(sent: &[u8], canonical: &[u8]) -> bool {
 }
 
 /// The answer that lets a request through: what its upstream is to be told, for the proxy to copy, and
-/// which of the client's headers (`sent`) it must not be sent.
+/// which of the client's headers (`sent`) it must not be sent. The upstream's own headers (`own`) are often its
+/// passwords: whoever may ask does not get them, and the proxy that forwards sets them itself.
 fn permitted(
     told: &RequestHeader,
     own: &[(HeaderName, Secret)],
     sent: &[HeaderName],
 ) -> Result<Reply, http::header::InvalidHeaderValue> {
+    let is_own = |name: &HeaderName| own.iter().any(|(own, _)| own == name);
     let is_told = |name: &HeaderName| {
-        name.as_str().starts_with("x-vestibule-")
-            || *name == AUTHORIZATION
-            || *name == COOKIE
-            || own.iter().any(|(own, _)| own == name)
+        let is_users =
+            name.as_str().starts_with("x-vestibule-") || *name == AUTHORIZATION || *name == COOKIE;
+        is_users && !is_own(name)
     };
     let mut reply = Reply::new(Bytes::new());
     let headers = reply.headers_mut();
@@ -316,7 +350,7 @@ fn permitted(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let gone: Vec<&str> = sent
         .iter()
-        .filter(|name| !told.headers.contains_key(*name))
+        .filter(|name| !told.headers.contains_key(*name) || is_own(name))
         .map(HeaderName::as_str)
         .collect();
     if !gone.is_empty() {
@@ -383,34 +417,48 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_told_of_each_kind_once_a_minute() {
-        let complaints = Complaints::default();
-        let is_due = |unfit, at| complaints.is_due(unfit, Timestamp(at));
-        let missing = Unfit::Missing(Part::Host);
-        assert!(is_due(missing, 1_000) && !is_due(missing, 1_000));
-        assert!(
-            !is_due(Unfit::Missing(Part::Method), 1_059),
-            "the same kind"
-        );
-        assert!(is_due(Unfit::OwnPath, 1_001));
-        assert!(is_due(missing, 1_060) && !is_due(missing, 1_061));
+    fn a_destination_is_judged_behind_its_origin() {
+        for (url, path) in [
+            ("/a", "/a"),
+            ("/a://b/c", "/a://b/c"),
+            ("https://files.example.org/a/b", "/a/b"),
+            ("https://files.example.org//a/../b", "//a/../b"),
+            ("https://files.example.org", ""),
+            ("files.example.org/a", ""),
+        ] {
+            assert_eq!(behind_origin(url.as_bytes()), path.as_bytes(), "{url}");
+        }
     }
 
     #[test]
-    fn every_kind_has_a_label_of_its_own() {
-        let part = Part::Host;
-        let all = [
-            Unfit::UntrustedPeer,
-            Unfit::Missing(part),
-            Unfit::Conflict(part),
-            Unfit::Malformed(part),
-            Unfit::OwnPath,
-            Unfit::SignIn,
-            Unfit::Rewritten,
-        ];
-        let reasons: std::collections::BTreeSet<_> = all.iter().map(|it| it.reason()).collect();
-        let places: Vec<_> = all.iter().map(|it| it.reason().1).collect();
-        assert_eq!((reasons.len(), places.len()), (Unfit::KINDS, Unfit::KINDS));
-        assert!(places.into_iter().eq(0..Unfit::KINDS));
+    fn the_upstreams_own_headers_are_nobodys_to_know() {
+        let mut told = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in [
+            ("authorization", "Basic backends"),
+            ("x-api-key", "backends"),
+            ("x-vestibule-user", "ann"),
+        ] {
+            told.append_header(name, value).unwrap();
+        }
+        let own = ["authorization", "x-api-key"]
+            .map(|name| (HeaderName::from_static(name), Secret::new("backends")));
+        let sent = [AUTHORIZATION, HeaderName::from_static("x-other")];
+        let reply = permitted(&told, &own, &sent).unwrap();
+        assert_eq!(reply.headers()["x-vestibule-user"], "ann");
+        assert!(!format!("{:?}", reply.headers()).contains("backends"));
+        assert_eq!(reply.headers()[TO_REMOVE], "authorization, x-other");
+    }
+
+    #[test]
+    fn the_log_is_told_of_each_kind_once_a_minute() {
+        let complaints = Complaints::default();
+        let is_due = |why, at| complaints.is_due(why, Timestamp(at));
+        let missing = Unanswered::MissingHeader;
+        assert!(is_due(missing, 1_000) && !is_due(missing, 1_000));
+        assert!(is_due(Unanswered::OwnPath, 1_001), "another kind");
+        assert!(!is_due(missing, 1_059));
+        assert!(is_due(missing, 1_060) && !is_due(missing, 1_061));
+        let mut all = Unanswered::ALL.into_iter();
+        assert!(all.all(|why| is_due(why, 2_000)), "each has its place");
     }
 }

@@ -9,6 +9,7 @@
 //! client had come directly.
 
 use super::Unfit;
+use crate::edge::headers;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pingora::http::RequestHeader;
@@ -75,6 +76,9 @@ pub(super) fn read(check: &RequestHeader, form: Form<'_>) -> Result<RequestHeade
     let bad = |part| move |_| Unfit::Malformed(part);
     let mut original =
         RequestHeader::build_no_case(method, target, room).map_err(bad(Part::Target))?;
+    if check.headers.keys().any(headers::is_another_request) {
+        return Err(Unfit::Override);
+    }
     for (name, value) in &check.headers {
         if !is_of_the_question(name) {
             let kept = original.append_header(name.clone(), value.clone());
@@ -166,7 +170,11 @@ impl<'c> Said<'c> {
         put(&mut self.method, method, Part::Method)
     }
 
+    /// A fragment is no part of a request's target. Parsers cut it off, and proxies forward it all the same.
     fn target(&mut self, target: &'c [u8]) -> Result<(), Unfit> {
+        if target.contains(&b'#') {
+            return Err(Unfit::Malformed(Part::Target));
+        }
         put(&mut self.target, target, Part::Target)
     }
 
@@ -321,6 +329,20 @@ mod tests {
     }
 
     #[test]
+    fn the_authority_of_http2_is_the_host() {
+        let mut check = check("PUT", &ENVOY[1..]);
+        let uri = "http://files.example.org:8443/asked".parse().unwrap();
+        check.set_uri(uri);
+        let head = read(&check, SUFFIX).unwrap();
+        assert_eq!(head.headers["host"], "files.example.org:8443");
+        assert_eq!(head.raw_path(), b"/a%20b?c=d,e");
+        let other = HeaderValue::from_static("other.example.org");
+        check.insert_header(HOST, other).unwrap();
+        let asked = read(&check, SUFFIX);
+        assert_eq!(asked.err(), Some(Unfit::Conflict(Part::Host)));
+    }
+
+    #[test]
     fn what_a_client_sends_under_another_name_is_refused() {
         use Part::{Host, Method, Scheme, Target};
         let both = with(NGINX, &[("x-forwarded-proto", "https")]);
@@ -402,6 +424,12 @@ mod tests {
                 Part::Target,
             ),
             ("x-forwarded-uri", "ftp://files.example.org/a", Part::Scheme),
+            ("x-forwarded-uri", "/public/x#/../../a", Part::Target),
+            (
+                "x-forwarded-uri",
+                "https://files.example.org:8443/a#b",
+                Part::Target,
+            ),
             ("x-forwarded-proto", "", Part::Scheme),
             ("x-forwarded-proto", "ftp", Part::Scheme),
         ] {
@@ -409,6 +437,28 @@ mod tests {
             let asked = of(&with(&left, &[(name, value)]), Form::Headers);
             assert_eq!(asked.err(), Some(Unfit::Malformed(part)), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn what_makes_another_request_of_it_behind_the_proxy_is_refused() {
+        for name in [
+            "x-http-method-override",
+            "x-http-method",
+            "x-method-override",
+            "x_method_override",
+            "x-rewrite-url",
+            "x-remote-user",
+            "x-auth-request-email",
+            "x-webauth-user",
+            "proxy",
+        ] {
+            for (headers, form) in [(TRAEFIK, Form::Headers), (ENVOY, SUFFIX)] {
+                let asked = of(&with(headers, &[(name, "a")]), form);
+                assert_eq!(asked.err(), Some(Unfit::Override), "{name}");
+            }
+        }
+        let fragment = of(ENVOY, Form::Path(b"/public/x#/../a"));
+        assert_eq!(fragment.err(), Some(Unfit::Malformed(Part::Target)));
     }
 
     #[test]

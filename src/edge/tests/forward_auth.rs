@@ -217,7 +217,7 @@ async fn every_proxys_way_to_ask_gets_the_same_answer() {
                     ],
                 )
                 .await,
-            // Envoy.
+            // Envoy, with what else it sends.
             world
                 .question(
                     &format!("PUT {FORWARD_AUTH}/a?b=c"),
@@ -226,6 +226,9 @@ async fn every_proxys_way_to_ask_gets_the_same_answer() {
                         FOR,
                         "X-Forwarded-Proto: http",
                         "Content-Length: 0",
+                        "X-Request-Id: 4a1d7a5e-9e0f-4f2c-8d7c-6b1b4b0c2a11",
+                        "X-Envoy-Internal: true",
+                        "X-Envoy-Expected-Rq-Timeout-Ms: 10000",
                         token,
                     ],
                 )
@@ -331,12 +334,29 @@ async fn what_would_have_to_be_written_anew_is_refused() {
         ("GET //a", &[GOOD]),
         ("GET /share/share/x", &[]),
         ("GET /a?token=good", &[]),
+        ("COPY /a", &[GOOD, "Destination: /public//../internal/x"]),
+        (
+            "COPY /a",
+            &[GOOD, "Destination: https://files.example.org/./b"],
+        ),
+        (
+            "COPY /a",
+            &[GOOD, "Destination: https://files.example.org/%2e%2e/b"],
+        ),
     ] {
         let answer = world.may(line, headers).await;
-        assert_eq!(status(&answer), 400, "{line}: {answer}");
+        assert_eq!(status(&answer), 400, "{line} {headers:?}: {answer}");
         assert_eq!(value(&answer, "x-vestibule-user"), None, "{line}");
     }
-    assert_eq!(world.refused_for("rewritten"), Some(6));
+    assert_eq!(world.refused_for("rewritten"), Some(9));
+    let plain = "Destination: https://files.example.org/a%20b";
+    let answer = world.may("COPY /a", &[GOOD, plain]).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    let cut_off = world.may("GET /public/x#/../../internal/x", &[]).await;
+    assert_eq!(status(&cut_off), 400, "{cut_off}");
+    let other = world.may("POST /a", &[GOOD, "X-HTTP-Method-Override: DELETE"]);
+    assert_eq!(status(&other.await), 400);
+    assert_eq!(world.refused_for("override"), Some(1));
 }
 
 #[tokio::test]
@@ -359,7 +379,7 @@ async fn only_a_proxy_that_is_trusted_may_ask_and_only_there() {
         assert_eq!(status(&answer), 403, "{answer}");
     }
     assert_eq!(world.refused_for("untrusted_peer"), Some(3));
-    assert!(world.refused_for("missing_header").is_none());
+    assert_eq!(world.refused_for("missing_header"), Some(0));
     let direct = world.ask(&format!("GET {FORWARD_AUTH}"), &[GOOD], "").await;
     assert_eq!(status(&direct), 404);
 }
