@@ -29,6 +29,7 @@ use vestibule::auth::ports::{
     Attempt, Attempted, Authority, Deeds, FactorKind, NewChallenge, NewSession, NewUser, Purpose,
     Subjects, Token, Try, Whence,
 };
+use vestibule::auth::subject::Who;
 use vestibule::clock::{Clock as _, SystemClock};
 use vestibule::config::model::StoreEngine;
 use vestibule::digest::Binding;
@@ -341,8 +342,8 @@ fn verified_token(folder: &Path) -> Result<String, String> {
                 code,
             }],
             subjects: Subjects {
-                user: (keys.subject("user", "bench"), policy),
-                address: (keys.subject("address", "bench"), policy),
+                user: Who::User(user).counted(&keys, policy),
+                address: Who::Network([192, 0, 2, 1].into()).counted(&keys, policy),
             },
             token: Some(digest),
             wizard: None,

@@ -4,7 +4,17 @@ use crate::id::UserId;
 use std::net::IpAddr;
 
 /// The kinds of events (a closed set: they label metrics).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A user, share or factor came to be.
@@ -27,13 +37,19 @@ pub enum EventKind {
     Disabled,
     /// A key that tokens are signed with was replaced.
     Rotated,
+    /// An operator changed a user's number, address, password or rights.
+    Changed,
+    /// An operator removed a user.
+    Removed,
+    /// An operator lifted a delay or lock.
+    Freed,
     /// A user was put into other groups.
     Regrouped,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Enrolled,
         Self::SignedIn,
         Self::Challenged,
@@ -44,6 +60,9 @@ impl EventKind {
         Self::Reset,
         Self::Disabled,
         Self::Rotated,
+        Self::Changed,
+        Self::Removed,
+        Self::Freed,
         Self::Regrouped,
     ];
 
@@ -61,6 +80,9 @@ impl EventKind {
             Self::Reset => "reset",
             Self::Disabled => "disabled",
             Self::Rotated => "rotated",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Freed => "freed",
             Self::Regrouped => "regrouped",
         }
     }

@@ -7,9 +7,10 @@
 use super::crowd::Seat;
 use super::failures::FailedAt;
 use super::lockout::LockoutPolicy;
+use super::ports::Counted;
 use super::sign_in::SignInError;
+use super::subject::Who;
 use super::{Auth, subject};
-use crate::config::model::Lockout;
 use crate::digest::SubjectDigest;
 use crate::event::{Event, EventKind};
 use std::net::IpAddr;
@@ -22,8 +23,7 @@ const BUSY_RETRY_SECS: u64 = 1;
 #[derive(Clone, Debug)]
 pub struct Guess {
     /// One for each name in the request; none if no name could be read.
-    accounts: Vec<SubjectDigest>,
-    address: SubjectDigest,
+    accounts: Vec<Who>,
     route: String,
     from: IpAddr,
     /// Given back when it has been counted.
@@ -42,31 +42,31 @@ impl Auth {
     ) -> Result<Guess, SignInError> {
         let mut accounts = Vec::new();
         for name in names {
-            let account = subject::account(&self.keys, realm, &name.to_lowercase());
+            let account = Who::Account {
+                realm: realm.to_owned(),
+                name: name.to_lowercase(),
+            };
             // Two spellings of one name are one account.
             if !accounts.contains(&account) {
                 accounts.push(account);
             }
         }
-        let address = subject::address(&self.keys, from);
-        let lockout = self.settings.load().lockout;
-        let policies = counted(&accounts, address, &lockout);
-        let seats = policies.iter().map(|(subject, policy)| {
-            let max = match policy.delay_every {
+        let counted = self.counted(&accounts, from);
+        let seats = counted.iter().map(|one| {
+            let max = match one.policy.delay_every {
                 0 => usize::MAX,
                 every => every as usize,
             };
-            self.guesses.seat(*subject, max)
+            self.guesses.seat(one.subject, max)
         });
         let seats: Option<Arc<[_]>> = seats.collect();
         let seats = seats.ok_or(SignInError::TooMany {
             retry_after_secs: BUSY_RETRY_SECS,
         })?;
-        let subjects: Vec<_> = policies.iter().map(|(subject, _)| *subject).collect();
+        let subjects: Vec<_> = counted.iter().map(|one| one.subject).collect();
         self.not_blocked(&subjects).await?;
         Ok(Guess {
             accounts,
-            address,
             route: route.to_owned(),
             from,
             _seats: seats,
@@ -75,8 +75,7 @@ impl Auth {
 
     /// The backend refused it.
     pub async fn backend_refused(&self, guess: Guess) -> Result<(), SignInError> {
-        let lockout = self.settings.load().lockout;
-        let failed = counted(&guess.accounts, guess.address, &lockout);
+        let failed = self.counted(&guess.accounts, guess.from);
         let failed_at = FailedAt {
             route: &guess.route,
             address: guess.from,
@@ -96,25 +95,23 @@ impl Auth {
     /// would only have to sign in as himself in between. So too where two names were sent, as
     /// nobody can say whose password it was.
     pub async fn backend_accepted(&self, guess: Guess) -> Result<(), SignInError> {
-        if let [account] = guess.accounts[..] {
-            self.store.succeeded(&[account]).await?;
+        if let [account] = &guess.accounts[..] {
+            self.store.succeeded(&[account.digest(&self.keys)]).await?;
         }
         Ok(())
     }
-}
 
-/// Whom a failure counts against, and how.
-fn counted(
-    accounts: &[SubjectDigest],
-    address: SubjectDigest,
-    lockout: &Lockout,
-) -> Vec<(SubjectDigest, LockoutPolicy)> {
-    let accounts = accounts.iter();
-    let mut counted: Vec<_> = accounts
-        .map(|account| (*account, LockoutPolicy::for_account(lockout)))
-        .collect();
-    counted.push((address, LockoutPolicy::for_address(lockout)));
-    counted
+    /// Whom a failure counts against, and how.
+    fn counted(&self, accounts: &[Who], from: IpAddr) -> Vec<Counted> {
+        let lockout = self.settings.load().lockout;
+        let policy = LockoutPolicy::for_account(&lockout);
+        let accounts = accounts.iter().cloned();
+        let mut counted: Vec<_> = accounts
+            .map(|account| account.counted(&self.keys, policy))
+            .collect();
+        counted.push(subject::counted_address(&self.keys, from, &lockout));
+        counted
+    }
 }
 
 #[cfg(test)]

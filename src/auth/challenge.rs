@@ -15,14 +15,17 @@ pub(super) use send::Message;
 use super::browsers::ToRemember;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{
-    Attempt, Authority, Deeds, FactorKind, NewSession, Passed, Purpose, StoreError, Subjects, Try,
+    Attempt, Authority, Counted, Deeds, FactorKind, NewSession, Passed, Purpose, StoreError,
+    Subjects, Try,
 };
+use super::subject::Who;
 use super::tokens::{Drawn, IssueTo};
 use super::{Asker, Auth, Caller, Standing, subject};
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
 use crate::event::{Event, EventKind, Events};
 use crate::gate::session::Session;
+use crate::id::UserId;
 use crate::steps;
 
 /// A code is on its way.
@@ -263,12 +266,14 @@ impl Auth {
     /// Whom a wrong code counts against.
     pub(super) fn subjects(&self, asker: &Asker) -> Subjects {
         let lockout = self.settings.load().lockout;
+        let is_user = |user: &UserId| asker.subject == subject::user(&self.keys, *user);
         Subjects {
-            user: (asker.subject, LockoutPolicy::for_user(&lockout)),
-            address: (
-                subject::address(&self.keys, asker.address),
-                LockoutPolicy::for_address(&lockout),
-            ),
+            user: Counted {
+                subject: asker.subject,
+                policy: LockoutPolicy::for_user(&lockout),
+                who: asker.user.filter(is_user).map(Who::User),
+            },
+            address: subject::counted_address(&self.keys, asker.address, &lockout),
         }
     }
 }

@@ -2,8 +2,7 @@
 //! address: many accounts that are tried from one place show nowhere else.
 
 use super::Auth;
-use super::lockout::LockoutPolicy;
-use super::ports::{Store, StoreError};
+use super::ports::{Counted, Store, StoreError};
 use super::subject;
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
@@ -17,14 +16,14 @@ pub(super) struct FailedAt<'a> {
 }
 
 impl Auth {
-    /// Counts one failure against each of `subjects`.
+    /// Counts one failure against each of `counted`.
     pub(super) async fn count_failure(
         &self,
-        subjects: &[(SubjectDigest, LockoutPolicy)],
+        counted: &[Counted],
         failed_at: FailedAt<'_>,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.store.failed(subjects, now).await?;
+        self.store.failed(counted, now).await?;
         let address = subject::address(&self.keys, failed_at.address);
         tell_if_delayed(&*self.store, &*self.events, address, failed_at, now).await;
         Ok(())

@@ -4,7 +4,7 @@
 use super::basic::Passwords;
 use super::challenge::{Accept, Typed};
 use super::enrol::NewFactor;
-use super::lockout::{Blocked, LockoutPolicy};
+use super::lockout::Blocked;
 use super::ports::*;
 use super::signing::Signer;
 use super::{Auth, Caller, Deliver, DeliveryError, Settings, Standing};

@@ -7,7 +7,6 @@
 
 use super::challenge::{Accept, Message, Outlook, StartError, Started, VerifyError};
 use super::failures::FailedAt;
-use super::lockout::LockoutPolicy;
 use super::ports::{
     Attempt, Authority, Deeds, FactorKind, Grant, NewSession, Passed, Purpose, Room, StoreError,
     Try, User, UserCode, Whence,
@@ -186,12 +185,13 @@ impl Auth {
             return Ok((grant, user));
         }
         self.look_ups.0.take(now);
-        let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
+        let lockout = self.settings.load().lockout;
+        let failed = subject::counted_address(&self.keys, from, &lockout);
         let failed_at = FailedAt {
             route: "-",
             address: from,
         };
-        self.count_failure(&[(address, policy)], failed_at).await?;
+        self.count_failure(&[failed], failed_at).await?;
         Err(GrantError::Unknown)
     }
 

@@ -11,6 +11,7 @@ mod codes;
 mod factors;
 mod grants;
 mod keys;
+mod operator;
 mod passkeys;
 mod shares;
 mod verbs;
@@ -21,12 +22,14 @@ pub use codes::*;
 pub use factors::*;
 pub use grants::*;
 pub use keys::*;
+pub use operator::*;
 pub use passkeys::*;
 pub use shares::*;
 pub(crate) use verbs::store_verbs;
 pub use wizards::*;
 
 use crate::auth::lockout::{Blocked, LockoutPolicy};
+use crate::auth::subject::Who;
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, SubjectDigest, TokenDigest};
 use crate::event::Event;
@@ -106,8 +109,6 @@ pub trait Users: Send + Sync {
     /// is none, or more than one: an address that two share tells nobody apart. Users who stand for
     /// a share's recipient are not looked at: they have no account.
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;
-    /// All users, by id.
-    async fn users(&self) -> Stored<Vec<User>>;
     /// Makes the user or renews phone, address and groups from a sign-in; what is missing keeps the old.
     /// New groups are told as in [`Users::set_groups`].
     async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId>;
@@ -218,8 +219,17 @@ pub trait Sessions: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Subjects {
     /// The user, or who stands for one where there is none.
-    pub user: (SubjectDigest, LockoutPolicy),
-    pub address: (SubjectDigest, LockoutPolicy),
+    pub user: Counted,
+    pub address: Counted,
+}
+
+/// Somebody against whom a failure is counted.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    pub subject: SubjectDigest,
+    pub policy: LockoutPolicy,
+    /// Whose digest it is, for the operator; `None`: it is not known here. Sealed in the store.
+    pub who: Option<Who>,
 }
 
 /// Consecutive failures, for passwords and share links (codes are counted by [`Codes::attempt`]).
@@ -231,11 +241,7 @@ pub trait Failures: Send + Sync {
     /// for.
     async fn delayed(&self, subjects: &[SubjectDigest], now: Timestamp) -> Stored<Option<u64>>;
     /// Counts one failure against each subject.
-    async fn failed(
-        &self,
-        subjects: &[(SubjectDigest, LockoutPolicy)],
-        now: Timestamp,
-    ) -> Stored<()>;
+    async fn failed(&self, counted: &[Counted], now: Timestamp) -> Stored<()>;
     /// Sets the counters of the subjects to zero.
     async fn succeeded(&self, subjects: &[SubjectDigest]) -> Stored<()>;
 }
@@ -245,8 +251,6 @@ pub trait Failures: Send + Sync {
 pub trait AuditTrail: Send + Sync {
     /// Appends events in order.
     async fn append(&self, events: &[(Timestamp, Event)]) -> Stored<()>;
-    /// The newest `limit` events, newest first.
-    async fn recent(&self, limit: u32) -> Stored<Vec<(Timestamp, Event)>>;
 }
 
 /// Housekeeping and health.
@@ -283,6 +287,7 @@ pub trait Store:
     + Failures
     + Shares
     + AuditTrail
+    + Oversight
     + Upkeep
     + 'static
 {
@@ -304,6 +309,7 @@ impl<T> Store for T where
         + Failures
         + Shares
         + AuditTrail
+        + Oversight
         + Upkeep
         + 'static
 {

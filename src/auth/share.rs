@@ -6,7 +6,6 @@
 
 use super::challenge::{Message, StartError, Started};
 use super::failures::FailedAt;
-use super::lockout::LockoutPolicy;
 use super::ports::{FactorKind, Purpose, Recipient, Share};
 use super::sign_in::{Grant, SignInContext, SignInError, SignedIn};
 use super::{Asker, Auth, subject};
@@ -77,13 +76,14 @@ impl Auth {
         if let Some(share) = self.store.share_of_link(digest, now).await? {
             return Ok(share);
         }
-        let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
+        let lockout = self.settings.load().lockout;
+        let failed = subject::counted_address(&self.keys, at.address, &lockout);
         let (route, from) = (at.route, at.address);
         let failed_at = FailedAt {
             route,
             address: from,
         };
-        self.count_failure(&[(address, policy)], failed_at).await?;
+        self.count_failure(&[failed], failed_at).await?;
         self.emit_sign_in(at, EventKind::Refused, None, "unknown share");
         Err(SignInError::Wrong)
     }

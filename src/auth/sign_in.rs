@@ -4,6 +4,7 @@ use super::browsers::KnownBrowser;
 use super::failures::FailedAt;
 use super::lockout::{Blocked, LockoutPolicy};
 use super::ports::{StoreError, Token, User};
+use super::subject::Who;
 use super::{Auth, subject};
 use crate::clock::Timestamp;
 use crate::digest::{RealmKeys, SubjectDigest};
@@ -186,9 +187,13 @@ impl Auth {
         let (right, _place) = self.check_password(&subjects, password, hash).await?;
         let Some(user) = user.filter(|_| right) else {
             let lockout = self.settings.load().lockout;
+            let typed = Who::Account {
+                realm: at.realm.to_owned(),
+                name: name.to_owned(),
+            };
             let failed = [
-                (account, LockoutPolicy::for_account(&lockout)),
-                (address, LockoutPolicy::for_address(&lockout)),
+                typed.counted(&self.keys, LockoutPolicy::for_account(&lockout)),
+                subject::counted_address(&self.keys, at.address, &lockout),
             ];
             let (route, address) = (at.route, at.address);
             self.count_failure(&failed, FailedAt { route, address })

@@ -2,10 +2,57 @@
 //!
 //! One spelling for each, so that every use case and the operator's reset meet the same counter.
 
+use super::lockout::LockoutPolicy;
+use super::ports::Counted;
+use crate::config::model::Lockout;
 use crate::digest::{DigestKeys, SubjectDigest};
 use crate::id::UserId;
 pub use crate::identity::network::network;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+
+/// Whose digest a subject is, where that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    User(UserId),
+    /// A name or address as it was typed at sign-in, whether anybody is called so or not.
+    Account {
+        realm: String,
+        name: String,
+    },
+    /// A client's address; of IPv6, its /64.
+    Network(IpAddr),
+}
+
+impl Who {
+    /// The same under which the store counts.
+    #[must_use]
+    pub fn digest(&self, keys: &DigestKeys) -> SubjectDigest {
+        match self {
+            Self::User(id) => user(keys, *id),
+            Self::Account { realm, name } => account(keys, realm, name),
+            Self::Network(ip) => address(keys, *ip),
+        }
+    }
+
+    /// One more failure of theirs.
+    #[must_use]
+    pub fn counted(self, keys: &DigestKeys, policy: LockoutPolicy) -> Counted {
+        Counted {
+            subject: self.digest(keys),
+            policy,
+            who: Some(self),
+        }
+    }
+}
+
+/// One more failure of whoever asks from an address.
+#[must_use]
+pub fn counted_address(keys: &DigestKeys, from: IpAddr, lockout: &Lockout) -> Counted {
+    let policy = LockoutPolicy::for_address(lockout);
+    Who::Network(network(from)).counted(keys, policy)
+}
 
 /// A user: wrong codes, over all factors, devices and dialects.
 #[must_use]

@@ -4,7 +4,7 @@
 //! at here. A refresh token is stored as one, so that it never passes for an access token.
 
 use super::failures::FailedAt;
-use super::lockout::{Blocked, LockoutPolicy};
+use super::lockout::Blocked;
 use super::ports::{
     Born, Issue, Refreshed, Rotation, SigningAlgorithm, StoreError, Stored, Token, Whence,
 };
@@ -369,13 +369,13 @@ impl Auth {
         user: Option<UserId>,
         detail: &str,
     ) -> Result<Exchanged, RefreshError> {
-        let address = subject::address(&self.keys, at.address);
-        let policy = LockoutPolicy::for_address(&self.settings.load().lockout);
+        let lockout = self.settings.load().lockout;
+        let failed = subject::counted_address(&self.keys, at.address, &lockout);
         let failed_at = FailedAt {
             route: at.route,
             address: at.address,
         };
-        self.count_failure(&[(address, policy)], failed_at).await?;
+        self.count_failure(&[failed], failed_at).await?;
         self.emit_refresh(at, EventKind::Refused, user, detail);
         Err(RefreshError::Invalid)
     }

@@ -1,6 +1,9 @@
 //! The words of the command line.
 
+use crate::clock::Timestamp;
+use crate::event::EventKind;
 use crate::id::{SessionId, ShareId};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
@@ -38,12 +41,21 @@ pub(super) enum Command {
     /// Users of Vestibule's own accounts (and those known by the tokens of others).
     #[command(subcommand)]
     User(User),
+    /// The second factors of a user.
+    #[command(subcommand)]
+    Factor(Factor),
     /// Share links.
     #[command(subcommand)]
     Share(Share),
     /// Verified (token, device) pairs.
     #[command(subcommand)]
     Session(Session),
+    /// Who has to wait, or is locked, for wrong codes and passwords.
+    #[command(subcommand)]
+    Lockout(Lockout),
+    /// What has happened, by whom and from where.
+    #[command(subcommand)]
+    Audit(Audit),
     /// The store's key, and those that tokens are signed with.
     #[command(subcommand)]
     Key(Key),
@@ -185,14 +197,92 @@ pub(super) enum User {
         #[command(flatten)]
         output: OutputForm,
     },
+    /// Show one user.
+    Show {
+        #[command(flatten)]
+        user: OneUser,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Change a user's number, address, password or rights. A new password ends the user's tokens and
+    /// sessions; what the user has enrolled stays.
+    Set {
+        #[command(flatten)]
+        user: OneUser,
+        #[command(flatten)]
+        set: Box<UserSet>,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Remove a user with factors, tokens and sessions.
+    Remove {
+        #[command(flatten)]
+        user: OneUser,
+        #[command(flatten)]
+        output: OutputForm,
+    },
     /// Forget what a user has enrolled or turned off, backup codes, pending codes and locks, and end the
     /// user's sessions. A number or address of the operator's or a profile's is a factor again.
     #[command(name = "reset-2fa")]
     Reset2fa {
-        /// A name or an id (`id:12` is surely an id).
-        user: String,
         #[command(flatten)]
-        identity: Identity,
+        user: OneUser,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+}
+
+/// The user whom a command is about.
+#[derive(Debug, Args)]
+pub(super) struct OneUser {
+    /// A name or an id (`id:12` is surely an id).
+    #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) identity: Identity,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct UserSet {
+    /// Where codes are sent from now on, with country code: +4512345678
+    #[arg(long, conflicts_with = "no_phone")]
+    pub(super) phone: Option<String>,
+    /// Forget the number.
+    #[arg(long)]
+    pub(super) no_phone: bool,
+    /// Another email address.
+    #[arg(long, conflicts_with = "no_email")]
+    pub(super) email: Option<String>,
+    /// Forget the email address.
+    #[arg(long)]
+    pub(super) no_email: bool,
+    /// Read another password from this file, or from standard input (`-`).
+    #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
+    pub(super) password_file: Option<PathBuf>,
+    /// Forget the password: there is no signing in by it any more.
+    #[arg(long)]
+    pub(super) no_password: bool,
+    /// Whether the user may reset other users' second factors: true or false.
+    #[arg(long, value_name = "BOOL")]
+    pub(super) can_edit_users: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Factor {
+    /// Show what a user can be asked for.
+    List {
+        #[command(flatten)]
+        user: OneUser,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Turn one off. With the last one go the backup codes; sessions go on.
+    Remove {
+        #[command(flatten)]
+        user: OneUser,
+        /// As `factor list` shows it: sms, totp, email, passkey-3.
+        factor: String,
         #[command(flatten)]
         output: OutputForm,
     },
@@ -247,6 +337,9 @@ pub(super) enum Session {
         /// Only this user's: a name or an id.
         #[arg(long)]
         user: Option<String>,
+        /// Only this device's: as the list shows it, or as its client names itself.
+        #[arg(long)]
+        device: Option<String>,
         #[command(flatten)]
         identity: Identity,
         #[command(flatten)]
@@ -264,13 +357,20 @@ pub(super) enum Session {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 pub(super) struct Which {
     /// All of a user's: a name or an id.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["token_file", "id", "all"])]
     pub(super) user: Option<String>,
+    /// All of a device's: as `session list` shows it, or as its client names itself. With --user, only
+    /// that user's.
+    #[arg(long, conflicts_with_all = ["token_file", "id", "all"])]
+    pub(super) device: Option<String>,
+    /// End the token in this file, or on standard input (`-`), with all that came of it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "all"])]
+    pub(super) token_file: Option<PathBuf>,
     /// One, by its number.
-    #[arg(long, value_parser = session_id)]
+    #[arg(long, value_parser = session_id, conflicts_with = "all")]
     pub(super) id: Option<SessionId>,
     /// Everybody's.
     #[arg(long)]
@@ -278,9 +378,83 @@ pub(super) struct Which {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum Lockout {
+    /// Show who is delayed or locked now, until when, and for how many wrong ones in a row.
+    List {
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Free a user, a client's address, or whoever is behind a line of the list. Factors and sessions stay.
+    Clear {
+        #[command(flatten)]
+        whom: Freed,
+        #[command(flatten)]
+        identity: Identity,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Freed {
+    /// A user: a name or an id.
+    pub(super) user: Option<String>,
+    /// A client's address; of IPv6, any of its /64.
+    #[arg(long)]
+    pub(super) address: Option<IpAddr>,
+    /// A line's first column.
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) id: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// Show events, newest first.
+    Search {
+        /// Only about this user: a name or an id (of somebody who was removed, too).
+        #[arg(long)]
+        user: Option<String>,
+        #[command(flatten)]
+        identity: Identity,
+        /// Only of this kind: verified, refused, locked, ...
+        #[arg(long, value_parser = event_kind)]
+        kind: Option<EventKind>,
+        /// Only from then on: 2h ago, or a moment like 2026-11-22T03:21:34Z
+        #[arg(long, value_name = "WHEN", value_parser = when)]
+        since: Option<When>,
+        /// Only before then.
+        #[arg(long, value_name = "WHEN", value_parser = when)]
+        until: Option<When>,
+        /// Only from this client's address.
+        #[arg(long)]
+        address: Option<IpAddr>,
+        /// How many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+    /// Show the last events, oldest first.
+    Tail {
+        /// How many.
+        #[arg(long, default_value_t = 10)]
+        lines: u32,
+        /// Go on with those that happen, until it is ended.
+        #[arg(long, short)]
+        follow: bool,
+        #[command(flatten)]
+        output: OutputForm,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum Key {
     /// Print a new store key: 32 random bytes in base64.
-    Generate,
+    Generate {
+        #[command(flatten)]
+        output: OutputForm,
+    },
     /// Sign tokens with new keys: published at once, used ten minutes later. The old ones stay
     /// published until what they signed has ended. (The store's key is another one.)
     Rotate {
@@ -323,13 +497,21 @@ impl Command {
                 User::Add { output, .. }
                 | User::Groups { output, .. }
                 | User::List { output }
+                | User::Show { output, .. }
+                | User::Set { output, .. }
+                | User::Remove { output, .. }
                 | User::Reset2fa { output, .. },
             )
+            | Self::Factor(Factor::List { output, .. } | Factor::Remove { output, .. })
+            | Self::Lockout(Lockout::List { output } | Lockout::Clear { output, .. })
+            | Self::Audit(Audit::Search { output, .. } | Audit::Tail { output, .. })
             | Self::Share(
                 Share::Add { output, .. } | Share::List { output } | Share::Revoke { output, .. },
             )
             | Self::Session(Session::List { output, .. } | Session::Revoke { output, .. })
-            | Self::Key(Key::Rotate { output, .. } | Key::Replace { output, .. })
+            | Self::Key(
+                Key::Generate { output } | Key::Rotate { output, .. } | Key::Replace { output, .. },
+            )
             | Self::Backup { output, .. }
             | Self::Top(Top { output, .. })
             | Self::Doctor { output }
@@ -356,6 +538,41 @@ fn span(text: &str) -> Result<Duration, String> {
         Some(secs) if secs > 0 => Ok(Duration::from_secs(secs)),
         _ => Err(wrong()),
     }
+}
+
+/// A moment, as it is written behind `--since`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// So long ago.
+    Ago(Duration),
+    At(Timestamp),
+}
+
+impl When {
+    pub(super) fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(span) => now.before(span),
+            Self::At(at) => at,
+        }
+    }
+}
+
+/// A time span before now, or a moment of RFC 3339.
+fn when(text: &str) -> Result<When, String> {
+    if let Some(at) = Timestamp::from_iso8601(text) {
+        return Ok(When::At(at));
+    }
+    span(text).map(When::Ago).map_err(|_| {
+        format!("`{text}` is no moment: write 30m, 12h, 7d or 2w (ago), or 2026-11-22T03:21:34Z")
+    })
+}
+
+fn event_kind(text: &str) -> Result<EventKind, String> {
+    let mut all = EventKind::ALL.into_iter();
+    all.find(|kind| kind.as_str() == text).ok_or_else(|| {
+        let names = EventKind::ALL.map(EventKind::as_str);
+        format!("there are no such events: use one of {}", names.join(", "))
+    })
 }
 
 /// One of the people whom a share link is for, as written behind `--recipient`.
@@ -433,6 +650,23 @@ mod tests {
             "vestibule session revoke --user anna",
             "vestibule session revoke --id 4",
             "vestibule session revoke --all --json",
+            "vestibule session list --device 0123456789abcdef",
+            "vestibule session revoke --device laptop --user anna",
+            "vestibule session revoke --token-file -",
+            "vestibule user show anna",
+            "vestibule user set anna --phone +4512345678 --no-email --can-edit-users false",
+            "vestibule user set id:7 --password-file - --json",
+            "vestibule user remove anna --identity local",
+            "vestibule factor list anna --json",
+            "vestibule factor remove anna passkey-3",
+            "vestibule lockout list",
+            "vestibule lockout clear anna",
+            "vestibule lockout clear --address 2001:db8::1 --json",
+            "vestibule lockout clear --id 0123456789abcdef",
+            "vestibule audit search --user anna --kind verified --since 2h --until 2026-11-22T03:21:34Z",
+            "vestibule audit search --address 192.0.2.1 --limit 5 --json",
+            "vestibule audit tail --lines 3 -f",
+            "vestibule key generate --json",
             "vestibule doctor --json",
             "vestibule top --once --json",
             "vestibule top --interval 5s",
@@ -458,13 +692,24 @@ mod tests {
             "vestibule session revoke",
             "vestibule session revoke --all --id 4",
             "vestibule session revoke --user anna --all",
+            "vestibule session revoke --token-file - --user anna",
+            "vestibule session revoke --device laptop --id 4",
+            "vestibule lockout clear",
+            "vestibule lockout clear anna --address 192.0.2.1",
+            "vestibule user set anna",
+            "vestibule user set anna --phone +4512345678 --no-phone",
+            "vestibule audit search --kind nonsense",
+            "vestibule audit search --since tomorrow",
+            "vestibule user show",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
     }
 
     #[test]
-    fn no_argument_takes_a_password() {
+    fn no_argument_takes_a_password_or_token() {
+        assert!(parse("vestibule session revoke --token abc").is_err());
+        assert!(parse("vestibule user set anna --password hunter2").is_err());
         assert!(parse("vestibule user add anna --password hunter2").is_err());
     }
 

@@ -10,25 +10,27 @@ use crate::config::model::{Config, StoreEngine};
 use crate::entropy::OsEntropy;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Metrics;
-use crate::operator::problem::Problem;
 use crate::operator::wire::LIMIT_MAX;
 use crate::operator::{self, Caller, Operator, Page};
 use crate::store;
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
-use http::{Method, Request, StatusCode};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
+use http::{Method, Request, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
 /// The longest that the running gateway may take for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// The longest that an answer without an end is read.
+const FOLLOWED_MAX: Duration = Duration::from_secs(365 * 86_400);
 /// Bytes of an answer: a thousand items of a list have room.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -138,18 +140,77 @@ impl Client {
         path: &str,
         query: &Query<'_>,
     ) -> Result<Vec<T>, CliError> {
-        let (mut all, mut after) = (Vec::new(), None);
+        self.walk(path, query, "after", u32::MAX).await
+    }
+
+    /// Asks for a list up to so many items; `cursor` is the parameter that asks for the next part.
+    pub(super) async fn walk<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+        cursor: &str,
+        max: u32,
+    ) -> Result<Vec<T>, CliError> {
+        let (mut all, mut next, mut left) = (Vec::new(), None, max);
         loop {
             let mut query = query.to_vec();
-            query.push(("limit", Some(LIMIT_MAX.to_string())));
-            query.push(("after", after));
+            query.push(("limit", Some(left.min(LIMIT_MAX).to_string())));
+            query.push((cursor, next));
             let page: Page<T> = self.get(path, &query).await?;
+            left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
             all.extend(page.items);
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(all),
+            if page.next.is_none() || left == 0 {
+                return Ok(all);
+            }
+            next = page.next;
+        }
+    }
+
+    /// Hands out the lines of an answer without an end, until `each` has had enough. An answer that
+    /// does end says why in its last line.
+    pub(super) async fn follow<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+        mut each: impl FnMut(T) -> Result<bool, CliError>,
+    ) -> Result<(), CliError> {
+        let mut answer = self.open_stream(&uri(path, query)).await?;
+        let mut text = Vec::new();
+        while let Some(bytes) = answer.next().await? {
+            text.extend_from_slice(&bytes);
+            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = text.drain(..=end).collect();
+                let item = serde_json::from_slice(&line);
+                let item = item.map_err(|error| refusal(&line, &error.to_string()))?;
+                if !each(item)? {
+                    return Ok(());
+                }
             }
         }
+        Err(refusal(&text, "it ended without a word"))
+    }
+
+    async fn open_stream(&self, uri: &str) -> Result<Stream, CliError> {
+        let (status, mut stream) = match &self.0 {
+            Transport::Gateway { http, socket } => {
+                let request = http.get(uri).timeout(FOLLOWED_MAX);
+                let answer = request.send().await;
+                let answer = answer.map_err(|error| not_answered(socket, error))?;
+                (answer.status(), Stream::Gateway(socket.clone(), answer))
+            }
+            Transport::Here { router, .. } => {
+                let answer = here(router, Method::GET, uri, Vec::new()).await?;
+                (answer.status(), Stream::Here(answer.into_body()))
+            }
+        };
+        if status.is_success() {
+            return Ok(stream);
+        }
+        let mut text = Vec::new();
+        while let Some(bytes) = stream.next().await? {
+            text.extend_from_slice(&bytes);
+        }
+        Err(refusal(&text, &status.to_string()))
     }
 
     /// Has something made, changed or ended.
@@ -171,18 +232,11 @@ impl Client {
         body: Vec<u8>,
     ) -> Result<T, CliError> {
         let (status, bytes) = self.exchange(method, uri, body).await?;
-        let read = if status.is_success() {
-            match serde_json::from_slice(&bytes) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => Err(error),
-            }
-        } else {
-            serde_json::from_slice::<Problem>(&bytes)
-        };
-        Err(match read {
-            Ok(problem) => CliError::Refused(problem),
-            Err(error) => CliError::OtherVersion(format!("{status}, {error}")),
-        })
+        if !status.is_success() {
+            return Err(refusal(&bytes, &status.to_string()));
+        }
+        let read = serde_json::from_slice(&bytes);
+        read.map_err(|error| CliError::OtherVersion(format!("{status}, {error}")))
     }
 
     async fn exchange(
@@ -193,19 +247,14 @@ impl Client {
     ) -> Result<(StatusCode, Bytes), CliError> {
         match &self.0 {
             Transport::Gateway { http, socket } => {
-                let fail =
-                    |error: reqwest::Error| unusable(socket, &error.without_url().to_string());
+                let fail = |error| not_answered(socket, error);
                 let request = http.request(method, uri).body(body);
                 let answer = request.send().await.map_err(fail)?;
                 let status = answer.status();
                 Ok((status, answer.bytes().await.map_err(fail)?))
             }
             Transport::Here { router, .. } => {
-                let uid = socket::own_uid().map_err(CliError::Runtime)?;
-                let request = Request::builder().method(method).uri(uri);
-                let request = request.extension(Caller { uid }).body(Body::from(body));
-                let request = request.map_err(|error| CliError::Here(error.to_string()))?;
-                let Ok(answer) = router.clone().oneshot(request).await;
+                let answer = here(router, method, uri, body).await?;
                 let status = answer.status();
                 let bytes = to_bytes(answer.into_body(), ANSWER_BYTES_MAX).await;
                 let bytes = bytes.map_err(|error| CliError::Here(error.to_string()))?;
@@ -213,6 +262,61 @@ impl Client {
             }
         }
     }
+}
+
+/// A request to the router of this process.
+async fn here(
+    router: &Router,
+    method: Method,
+    uri: &str,
+    body: Vec<u8>,
+) -> Result<Response<Body>, CliError> {
+    let uid = socket::own_uid().map_err(CliError::Runtime)?;
+    let request = Request::builder().method(method).uri(uri);
+    let request = request.extension(Caller { uid }).body(Body::from(body));
+    let request = request.map_err(|error| CliError::Here(error.to_string()))?;
+    let Ok(answer) = router.clone().oneshot(request).await;
+    Ok(answer)
+}
+
+/// What an answer says that is none.
+fn refusal(text: &[u8], otherwise: &str) -> CliError {
+    match serde_json::from_slice(text) {
+        Ok(problem) => CliError::Refused(problem),
+        Err(_) => CliError::OtherVersion(otherwise.to_owned()),
+    }
+}
+
+/// An answer that comes piece by piece.
+enum Stream {
+    Gateway(PathBuf, reqwest::Response),
+    Here(Body),
+}
+
+impl Stream {
+    async fn next(&mut self) -> Result<Option<Bytes>, CliError> {
+        match self {
+            Self::Gateway(socket, answer) => {
+                let next = answer.chunk().await;
+                next.map_err(|error| not_answered(socket, error))
+            }
+            Self::Here(body) => loop {
+                let frame =
+                    std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+                let Some(frame) = frame.await else {
+                    return Ok(None);
+                };
+                let frame = frame.map_err(|error| CliError::Here(error.to_string()))?;
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            },
+        }
+    }
+}
+
+fn not_answered(socket: &Path, error: reqwest::Error) -> CliError {
+    unusable(socket, &error.without_url().to_string())
 }
 
 /// Whether a gateway is behind the socket. A dead gateway's file is not, but one that must not be

@@ -66,10 +66,17 @@ pub(super) enum CliError {
     Audit(#[from] NotFlushed),
     #[error("the metrics could not be set up: {0}")]
     Metrics(#[from] prometheus::Error),
-    #[error("the password cannot be read from {}: {cause}", path.display())]
-    PasswordFile { path: PathBuf, cause: String },
-    #[error("the password is {0}")]
-    BadPassword(&'static str),
+    #[error("the {what} cannot be read from {}: {cause}", path.display())]
+    SecretFile {
+        what: &'static str,
+        path: PathBuf,
+        cause: String,
+    },
+    #[error("the {what} is {cause}")]
+    BadSecret {
+        what: &'static str,
+        cause: &'static str,
+    },
     #[error("{0}")]
     Entropy(#[from] crate::entropy::NoEntropy),
     #[error("the runtime could not be started: {0}")]
@@ -90,7 +97,7 @@ impl CliError {
         let usage = match self {
             Self::Config(_)
             | Self::Log(_)
-            | Self::BadPassword(_)
+            | Self::BadSecret { .. }
             | Self::MemoryStore
             | Self::Explain(_)
             | Self::NoSocket

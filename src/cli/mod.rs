@@ -9,6 +9,8 @@ mod doctor;
 mod error;
 mod explain;
 mod manual;
+mod operate;
+mod secrets;
 mod serve;
 pub mod socket;
 mod tables;
@@ -24,17 +26,33 @@ use std::process::ExitCode;
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     // Fails only if there is a provider already, and then TLS has what it needs.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let json = cli.command.is_json();
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error, json);
+            complain(&error.to_string(), json);
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What clap says of arguments that it does not take, or was asked to say.
+fn usage(error: &clap::Error) -> ExitCode {
+    // What comes behind `--` is no option.
+    let options = std::env::args_os().skip(1).take_while(|it| it != "--");
+    let is_json = options.into_iter().any(|it| it == "--json");
+    if is_json && error.use_stderr() {
+        complain(&error.render().to_string(), true);
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
 fn dispatch(cli: Cli) -> Result<(), CliError> {
@@ -47,9 +65,12 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Key(command) => commands::key(&cli.config, command),
         Command::Backup { to, output } => upkeep::backup(&cli.config, &to, output),
         Command::Health => upkeep::health(&cli.config),
-        Command::User(command) => commands::user(&cli.config, command),
-        Command::Share(command) => commands::share(&cli.config, command),
-        Command::Session(command) => commands::session(&cli.config, command),
+        Command::User(command) => operate::user(&cli.config, command),
+        Command::Factor(command) => operate::factor(&cli.config, command),
+        Command::Share(command) => operate::share(&cli.config, command),
+        Command::Session(command) => operate::session(&cli.config, command),
+        Command::Lockout(command) => operate::lockout(&cli.config, command),
+        Command::Audit(command) => operate::audit(&cli.config, command),
         Command::Top(args) => top::top(&cli.config, &args),
         Command::Doctor { output } => doctor::doctor(&cli.config, output.json),
         Command::Completions { shell } => {
@@ -65,11 +86,11 @@ fn say(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-fn complain(error: &CliError, json: bool) {
+fn complain(error: &str, json: bool) {
     let text = if json {
-        serde_json::json!({"error": error.to_string()}).to_string()
+        serde_json::json!({"error": error.trim_end()}).to_string()
     } else {
-        error.to_string()
+        error.to_owned()
     };
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

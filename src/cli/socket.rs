@@ -4,11 +4,12 @@
 //! the directory is 0700, the socket is 0600, and the kernel says whose process is at the other end
 //! (`SO_PEERCRED`): only root's and the gateway's own user's are heard.
 
+use crate::operator::audit::Stopping;
 use crate::operator::problem::OperatorError;
 use crate::operator::{self, Caller, Operator};
 use axum::Router;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::IncomingStream;
@@ -17,6 +18,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 /// The user id of root.
 const ROOT: u32 = 0;
@@ -84,9 +86,15 @@ impl AdminSocket {
         operator: Operator,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let service = router(operator, self.own_uid).into_make_service_with_connect_info::<Peer>();
+        // Whoever follows the audit trail would keep the gateway from ending.
+        let (serving, stopping) = watch::channel(());
+        let router = router(operator, self.own_uid).layer(Extension(Stopping(stopping)));
+        let service = router.into_make_service_with_connect_info::<Peer>();
         let served = axum::serve(self.listener, service)
-            .with_graceful_shutdown(stop)
+            .with_graceful_shutdown(async move {
+                stop.await;
+                drop(serving);
+            })
             .await;
         drop(self.file);
         served

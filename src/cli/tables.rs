@@ -1,7 +1,10 @@
 //! The answers of the operator's API as people read them: tables and sentences. Numbers and addresses
 //! come masked; the one secret is a new share link's token.
 
+use crate::operator::audit::AuditEntry;
+use crate::operator::factors::{FactorLine, Factors};
 use crate::operator::keys::KeyLine;
+use crate::operator::lockouts::LockoutLine;
 use crate::operator::sessions::SessionLine;
 use crate::operator::shares::{NewShareLine, RecipientLine, ShareLine};
 use crate::operator::users::UserLine;
@@ -12,6 +15,36 @@ pub(super) fn users(users: &[UserLine]) -> String {
         "ID", "IDENTITY", "NAME", "PHONE", "EMAIL", "PASSWORD", "EDITS", "GROUPS", "SINCE",
     ];
     table(head, users.iter().map(user_cells))
+}
+
+pub(super) fn factors(factors: &Factors) -> String {
+    let head = ["ID", "TO", "BY", "NAME", "HOST", "SINCE", "USED"];
+    let left = factors.backup_codes_left;
+    let table = table(head, factors.items.iter().map(factor_cells));
+    format!("{table}backup codes left: {left}\n")
+}
+
+pub(super) fn lockouts(lockouts: &[LockoutLine]) -> String {
+    let head = [
+        "ID",
+        "KIND",
+        "WHO",
+        "IDENTITY",
+        "WRONG",
+        "LOCKED",
+        "DELAYED UNTIL",
+    ];
+    table(head, lockouts.iter().map(lockout_cells))
+}
+
+pub(super) fn events(events: &[AuditEntry]) -> String {
+    let head = ["ID", "AT", "KIND", "USER", "ROUTE", "ADDRESS", "DETAIL"];
+    table(head, events.iter().map(event_cells))
+}
+
+/// One event on a line of its own.
+pub(super) fn event(event: &AuditEntry) -> String {
+    plain(event_cells(event).join("  ")) + "\n"
 }
 
 pub(super) fn shares(shares: &[ShareLine]) -> String {
@@ -67,10 +100,49 @@ fn user_cells(user: &UserLine) -> [String; 9] {
     ]
 }
 
+fn factor_cells(factor: &FactorLine) -> [String; 7] {
+    [
+        factor.id.clone(),
+        or(factor.to.as_deref(), "-"),
+        if factor.enrolled { "user" } else { "operator" }.to_owned(),
+        or(factor.name.as_deref(), "-"),
+        or(factor.host.as_deref(), "-"),
+        or(factor.created_at.as_deref(), "-"),
+        or(factor.last_used_at.as_deref(), "-"),
+    ]
+}
+
+fn lockout_cells(lockout: &LockoutLine) -> [String; 7] {
+    let user = lockout.user.map(|user| format!("user {user}"));
+    let who = lockout.name.clone().or_else(|| lockout.address.clone());
+    [
+        lockout.id.clone(),
+        lockout.kind.as_str().to_owned(),
+        or(who.or(user).as_deref(), "-"),
+        or(lockout.identity.as_deref(), "-"),
+        lockout.failures.to_string(),
+        if lockout.locked { "yes" } else { "-" }.to_owned(),
+        or(lockout.delayed_until.as_deref(), "-"),
+    ]
+}
+
+fn event_cells(event: &AuditEntry) -> [String; 7] {
+    let user = event.user.map(|user| user.to_string());
+    [
+        event.id.to_string(),
+        event.at.clone(),
+        event.kind.as_str().to_owned(),
+        or(user.as_deref(), "-"),
+        event.route.clone(),
+        or(event.address.as_deref(), "-"),
+        event.detail.clone(),
+    ]
+}
+
 /// One in each line.
 pub(super) fn groups(groups: &[String]) -> String {
-    let plain = |name: &String| name.replace(char::is_control, "\u{fffd}") + "\n";
-    groups.iter().map(plain).collect()
+    let line = |name: &String| plain(name.clone()) + "\n";
+    groups.iter().map(line).collect()
 }
 
 fn share_cells(share: &ShareLine) -> [String; 8] {
@@ -148,10 +220,13 @@ fn or(text: Option<&str>, otherwise: &str) -> String {
     text.unwrap_or(otherwise).to_owned()
 }
 
-/// Columns as wide as their widest cell. Control characters become `�`: names come from upstreams,
-/// and a terminal obeys escape sequences.
+/// Control characters become `�`: names come from upstreams, and a terminal obeys escape sequences.
+fn plain(cell: String) -> String {
+    cell.replace(char::is_control, "\u{fffd}")
+}
+
+/// Columns as wide as their widest cell.
 fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let plain = |cell: String| cell.replace(char::is_control, "\u{fffd}");
     let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
         .chain(rows.map(|row| row.map(plain)))
         .collect();

@@ -2,14 +2,13 @@
 //!
 //! Decides nothing itself: it asks each component in its turn and keeps what forwarding needs.
 
-use super::access;
 use super::exchange::{Ctx, Forward, problem};
 use super::forward::Outgoing;
 use super::forward_auth::{self, Unfit};
 use super::proxy::{Gateway, Snapshot};
 use super::upstream::Flow;
 use super::watch::{self, Watch};
-use super::{body, bridge, forward, head, headers};
+use super::{access, body, bridge, forward, head, headers};
 use crate::auth::sign_in::{SignInContext, SignInError};
 use crate::config::model::{Learn, Requirement};
 use crate::gate::session::in_scope;

@@ -230,10 +230,6 @@ mod tests {
             self.kept.lock().unwrap().extend_from_slice(events);
             Ok(())
         }
-
-        async fn recent(&self, _limit: u32) -> Stored<Vec<(Timestamp, Event)>> {
-            Ok(self.kept.lock().unwrap().clone())
-        }
     }
 
     fn event(detail: &str) -> Event {

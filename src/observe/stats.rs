@@ -4,7 +4,7 @@
 //! these ([`Stats`]) by whoever asks. Made from the registry itself, so that it can never say
 //! anything else than `/metrics`.
 
-use super::metrics::Metrics;
+use super::metrics::{Lost, Metrics};
 use prometheus::proto::{Metric, MetricFamily};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -160,8 +160,11 @@ impl Metrics {
             sessions: families.number("vestibule_sessions"),
             hot_sessions: families.number("vestibule_hot_map_entries"),
             hot_evictions: families.number("vestibule_hot_map_evictions_total"),
-            lockouts: families.number("vestibule_lockouts_total"),
-            events_lost: families.number("vestibule_events_lost_total"),
+            lockouts: families.sum("vestibule_lockouts_total", |_| true),
+            // Those that repeat are left out on purpose.
+            events_lost: families.sum("vestibule_events_lost_total", |metric| {
+                label(metric, "reason") != Lost::Repeated.as_str()
+            }),
             requests: families.requests(),
             gate: families.gate(),
             upstreams: families.timed(
@@ -194,6 +197,17 @@ impl Families {
     fn label(&self, family: &str, name: &str) -> String {
         let first = self.of(family).first();
         first.map_or_else(String::new, |metric| label(metric, name))
+    }
+
+    /// Of the series that are wanted, all together.
+    fn sum(&self, family: &str, wanted: impl Fn(&Metric) -> bool) -> u64 {
+        let series = self.of(family).iter().filter(|metric| wanted(metric));
+        series.map(number).sum()
+    }
+
+    /// The series that have counted something: many begin at zero.
+    fn risen(&self, family: &str) -> impl Iterator<Item = &Metric> {
+        self.of(family).iter().filter(|metric| number(metric) > 0)
     }
 
     /// The number of a family, over all its labels.
@@ -232,8 +246,14 @@ impl Families {
         for metric in self.of(seconds) {
             all.entry(label(metric, by)).or_default().took = histogram(metric);
         }
+        // A verb that nobody has used has no times.
         for metric in self.of(errors) {
-            all.entry(label(metric, by)).or_default().errors = number(metric);
+            let errors = number(metric);
+            if let Some(known) = all.get_mut(&label(metric, by)) {
+                known.errors = errors;
+            } else if errors > 0 {
+                all.entry(label(metric, by)).or_default().errors = errors;
+            }
         }
         let named = all.into_iter();
         named.map(|(name, it)| Timed { name, ..it }).collect()
@@ -241,7 +261,7 @@ impl Families {
 
     fn outcomes(&self, family: &str, by: &str) -> Vec<Outcomes> {
         let mut all: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-        for metric in self.of(family) {
+        for metric in self.risen(family) {
             let counts = all.entry(label(metric, by)).or_default();
             counts.insert(label(metric, "outcome"), number(metric));
         }
@@ -252,7 +272,7 @@ impl Families {
     }
 
     fn events(&self) -> BTreeMap<String, u64> {
-        let series = self.of("vestibule_events_total").iter();
+        let series = self.risen("vestibule_events_total");
         series
             .map(|metric| (label(metric, "kind"), number(metric)))
             .collect()
@@ -316,6 +336,8 @@ mod tests {
         metrics.servers(&[server("10.0.0.1:80", true), server("10.0.0.2:80", false)]);
         metrics.event(EventKind::Challenged, "sms");
         metrics.event(EventKind::Locked, "");
+        metrics.event_lost(Lost::Repeated);
+        metrics.event_lost(Lost::Full);
         metrics.message("twilio", "accepted");
         metrics.store("ping", Duration::from_micros(90), false);
         metrics.hot_map(3, 2);
@@ -349,12 +371,15 @@ mod tests {
         );
         let down = stats.servers_down.iter().map(|it| it.server.as_str());
         assert_eq!(down.collect::<Vec<_>>(), ["10.0.0.2:80"]);
-        let by = |all: &[Outcomes], name: &str| {
-            let found = all.iter().find(|it| it.name == name);
-            found.unwrap().counts.clone()
-        };
-        assert_eq!(by(&stats.challenges, "sms")["sent"], 1);
-        assert_eq!(by(&stats.messages, "twilio")["accepted"], 1);
+        assert_eq!(stats.events_lost, 1, "what repeats is left out on purpose");
+        assert_eq!(
+            stats.challenges.len(),
+            1,
+            "what nobody has used is not shown"
+        );
+        assert_eq!(stats.challenges[0].name, "sms");
+        assert_eq!(stats.challenges[0].counts["sent"], 1);
+        assert_eq!(stats.messages[0].counts["accepted"], 1);
         assert_eq!(stats.events["locked"], 1);
         let now = (stats.sessions, stats.hot_sessions, stats.hot_evictions);
         assert_eq!((now, stats.lockouts, stats.connections), ((9, 3, 2), 1, 4));

@@ -1,7 +1,7 @@
 //! A store that times every verb. It adds nothing else: verbs and answers pass through unchanged.
 
 use super::metrics::Metrics;
-use crate::auth::lockout::{Blocked, LockoutPolicy};
+use crate::auth::lockout::Blocked;
 use crate::auth::ports::*;
 use crate::clock::Timestamp;
 use crate::digest::{

@@ -5,8 +5,11 @@
 //! document. It never asks who calls: whoever hands it a request has made sure, and says so with a
 //! [`Caller`].
 
+pub mod audit;
+pub mod factors;
 pub mod groups;
 pub mod keys;
+pub mod lockouts;
 pub mod openapi;
 pub mod problem;
 pub mod sessions;
@@ -30,8 +33,9 @@ use crate::id::UserId;
 use crate::observe::metrics::Metrics;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
+use audit::Followers;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Extension};
 use problem::OperatorError;
 use std::sync::Arc;
 use table::RESOURCES;
@@ -64,6 +68,7 @@ pub fn router(operator: Operator) -> Router {
         })
         .fallback(async || OperatorError::NoSuchPath)
         .method_not_allowed_fallback(async || OperatorError::NoSuchMethod)
+        .layer(Extension(Followers::default()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(operator)
 }

@@ -5,7 +5,7 @@ use crate::auth::ports::StoreError;
 use crate::config::model::GROUPS_MAX;
 use crate::entropy::NoEntropy;
 use crate::factor::phone::PhoneError;
-use crate::id::{SessionId, ShareId};
+use crate::id::{SessionId, ShareId, UserId};
 use crate::identity::accounts::HashError;
 use crate::request::Malformed;
 use axum::http::{StatusCode, header};
@@ -50,6 +50,17 @@ pub enum OperatorError {
     Email,
     #[error("the password is {0}")]
     BadPassword(&'static str),
+    #[error("identity `{0}` has its passwords elsewhere: change this one there")]
+    NoPasswordsHere(String),
+    #[error("the request changes nothing: name a phone, an email, a password or can_edit_users")]
+    NoChange,
+    #[error(
+        "user {0} stands for a recipient of a share link, and goes with it: `vestibule share list` \
+         shows which, `vestibule share revoke` ends it"
+    )]
+    ShareRecipient(UserId),
+    #[error("the user has no factor `{0}`: `vestibule factor list` shows which there are")]
+    NoSuchFactor(String),
     #[error("`{0}` cannot be a group's name: use 1 to 256 bytes, without spaces around them")]
     BadGroup(String),
     #[error("a user can be in {GROUPS_MAX} groups at most")]
@@ -93,6 +104,30 @@ pub enum OperatorError {
     NoSuchShare(ShareId),
     #[error("there is no live session {0}: `vestibule session list` shows which there are")]
     NoSuchSession(SessionId),
+    #[error(
+        "there is no live session of a device `{0}`: `vestibule session list` shows which there are"
+    )]
+    NoSuchDevice(String),
+    #[error(
+        "no identity knows this token: it has ended, was never seen here, or is not the whole token"
+    )]
+    NoSuchToken,
+    #[error("this is the link of share {0}: end it with `vestibule share revoke {0}`")]
+    ShareLink(ShareId),
+    #[error("nobody is delayed or locked under `{0}`: `vestibule lockout list` shows who is")]
+    NoSuchLockout(String),
+    #[error("say who is freed by one of `user` and `address`")]
+    NotUserOrAddress,
+    #[error("`{0}` is not an address: write it like 192.0.2.1 or 2001:db8::1")]
+    NotAnAddress(String),
+    #[error("`{0}` is not a moment: write it like 2026-11-22T03:21:34Z")]
+    NotAMoment(String),
+    #[error("{max} readers follow the audit trail already: end one of them")]
+    TooManyFollowers { max: usize },
+    #[error("the reader was too slow: ask again with after={after}")]
+    TooSlow { after: i64 },
+    #[error("the gateway stops: ask again when it runs, with `after` and the last id")]
+    Stopping,
     #[error("`{0}` is not a number: lists show those that there are")]
     NotANumber(String),
     #[error(
@@ -119,10 +154,18 @@ impl OperatorError {
             Self::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "No such method"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
             Self::Unreadable(_) => (StatusCode::BAD_REQUEST, "Not readable"),
-            Self::NoSuchUser(_) | Self::NoSuchShare(_) | Self::NoSuchSession(_) => {
-                (StatusCode::NOT_FOUND, "Not found")
-            }
+            Self::NoSuchUser(_)
+            | Self::NoSuchFactor(_)
+            | Self::NoSuchShare(_)
+            | Self::NoSuchSession(_)
+            | Self::NoSuchDevice(_)
+            | Self::NoSuchToken
+            | Self::NoSuchLockout(_) => (StatusCode::NOT_FOUND, "Not found"),
             Self::UserExists { .. } => (StatusCode::CONFLICT, "Taken"),
+            Self::ShareRecipient(_) | Self::ShareLink(_) => (StatusCode::CONFLICT, "Of a share"),
+            Self::TooManyFollowers { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many readers"),
+            Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "Too slow"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "Stopping"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "The store does not answer"),
             Self::NoGateway => (StatusCode::SERVICE_UNAVAILABLE, "No gateway"),
             Self::NoEntropy(_) | Self::Hash(HashError::NoEntropy) => {
@@ -140,6 +183,11 @@ impl OperatorError {
             | Self::GroupsOfIssuer(_)
             | Self::GroupsOfShare(_)
             | Self::BadPassword(_)
+            | Self::NoPasswordsHere(_)
+            | Self::NoChange
+            | Self::NotUserOrAddress
+            | Self::NotAnAddress(_)
+            | Self::NotAMoment(_)
             | Self::SameRecipient(_)
             | Self::TooManyRecipients { .. }
             | Self::NoDevices
@@ -165,12 +213,17 @@ impl OperatorError {
         Some(match self {
             Self::BadQuery(_) => "query",
             Self::BadLimit { .. } => "query/limit",
-            Self::BadBody(_) | Self::TooLarge | Self::NotOneChoice => "body",
+            Self::BadBody(_) | Self::TooLarge | Self::NotOneChoice | Self::NoChange => "body",
+            Self::NotUserOrAddress | Self::NotAMoment(_) => "query",
+            Self::NotAnAddress(_) => "query/address",
+            Self::NoSuchFactor(_) => "factor",
+            Self::NoSuchDevice(_) => "body/device",
+            Self::NoSuchToken | Self::ShareLink(_) => "body/token",
             Self::NoSuchUser(_) | Self::ManySuchUsers { .. } => "user",
             Self::UserExists { .. } | Self::BadName(_) => "body/name",
             Self::Phone(_) => "body/phone",
             Self::Email => "body/email",
-            Self::BadPassword(_) => "body/password",
+            Self::BadPassword(_) | Self::NoPasswordsHere(_) => "body/password",
             Self::SameRecipient(_) | Self::TooManyRecipients { .. } => "body/recipients",
             Self::NoDevices => "body/devices_max",
             Self::NoLifetime => "body/lifetime_secs",

@@ -2,11 +2,12 @@
 
 use super::problem::OperatorError;
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, limit, number};
+use super::wire::{Answer, Body, Checked, exposed, limit, number};
 use super::{Caller, Operator, Page};
-use crate::auth::ports::{SessionRow, Which};
+use crate::auth::ports::{SessionQuery, SessionRow, Which};
 use crate::event::EventKind;
 use crate::id::{SessionId, UserId};
+use crate::secret::Secret;
 use axum::extract::{Path, Query, State};
 use axum::{Json, routing};
 use schemars::JsonSchema;
@@ -59,6 +60,8 @@ struct List {
     user: Option<String>,
     /// Tells namesakes apart.
     identity: Option<String>,
+    /// Only this device's: as this list shows it, or as its client names itself.
+    device: Option<String>,
     /// How many at most: 1 to 1000, else 100.
     limit: Option<u32>,
     /// Only those with a number below this one.
@@ -72,10 +75,18 @@ pub struct Revoke {
     /// All of this user's: a name, a number, or `id:` and a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// All of this device's, as the list shows it or as its client names itself; with `user`, only that
+    /// user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// A token, which ends with all that came of it.
+    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub token: Option<Secret>,
     /// Everybody's.
     #[serde(default)]
     pub all: bool,
-    /// With `user`: tells namesakes apart.
+    /// With `user`: tells namesakes apart. With `token`: the identity that it is of, else all are tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
 }
@@ -117,9 +128,15 @@ async fn list(
         Some(user) => Some(operator.find_user(user, identity).await?.id),
         None => None,
     };
-    let mut rows = operator.store.sessions(user, operator.clock.now()).await?;
-    rows.retain(|row| asked.after.is_none_or(|it| row.session.id.0 < it));
-    rows.truncate(limit as usize + 1);
+    let devices = asked.device.as_deref().map(|it| operator.labels(it));
+    let query = SessionQuery {
+        user,
+        devices: devices.unwrap_or_default(),
+        before: asked.after.map(SessionId),
+        limit: limit + 1,
+    };
+    let now = operator.clock.now();
+    let rows = operator.store.find_sessions(query, now).await?;
     let page = Page::of(rows, limit, |row| row.session.id.0);
     Ok(Json(page.map(|row| line(&row))))
 }
@@ -143,17 +160,23 @@ async fn revoke(
     caller: Caller,
     Body(revoke): Body<Revoke>,
 ) -> Answer<SessionsRevoked> {
-    let sessions = match (revoke.user, revoke.all) {
-        (Some(user), false) => {
-            let id = operator
-                .find_user(&user, revoke.identity.as_deref())
-                .await?
-                .id;
+    let of = revoke.identity.as_deref();
+    let sessions = match (revoke.user, revoke.device, revoke.token, revoke.all) {
+        (Some(user), None, None, false) => {
+            let id = operator.find_user(&user, of).await?.id;
             let ended = operator.end(Which::User(id)).await?;
             operator.emit(caller, EventKind::Revoked, Some(id), "sessions of the user");
             ended
         }
-        (None, true) => {
+        (user, Some(device), None, false) => {
+            let user = match user {
+                Some(user) => Some(operator.find_user(&user, of).await?.id),
+                None => None,
+            };
+            operator.end_device(caller, device, user).await?
+        }
+        (None, None, Some(token), false) => operator.end_token(caller, &token, of).await?,
+        (None, None, None, true) => {
             let ended = operator.end(Which::All).await?;
             operator.emit(caller, EventKind::Revoked, None, "all sessions");
             ended
@@ -168,6 +191,63 @@ impl Operator {
         let ended = self.store.revoke(which, self.clock.now()).await?;
         self.forget(which);
         Ok(ended)
+    }
+
+    /// What a device can be meant by: its label, or what its client calls itself.
+    fn labels(&self, device: &str) -> Vec<String> {
+        vec![device.to_owned(), self.keys.device_label(device)]
+    }
+
+    async fn end_device(
+        &self,
+        caller: Caller,
+        device: String,
+        user: Option<UserId>,
+    ) -> Result<u64, OperatorError> {
+        let (labels, now) = (self.labels(&device), self.clock.now());
+        let ended = self.store.revoke_devices(&labels, user, now).await?;
+        if ended.is_empty() {
+            return Err(OperatorError::NoSuchDevice(device));
+        }
+        for id in &ended {
+            self.forget(Which::Session(*id));
+        }
+        self.emit(caller, EventKind::Revoked, user, "sessions of a device");
+        Ok(ended.len() as u64)
+    }
+
+    /// Ends a token with all that came of it. Its digest is made under its identity's own keys.
+    async fn end_token(
+        &self,
+        caller: Caller,
+        token: &Secret,
+        identity: Option<&str>,
+    ) -> Result<u64, OperatorError> {
+        let config = self.config.load_full();
+        let realms: Vec<&str> = match identity {
+            Some(name) if config.identities.contains_key(name) => vec![name],
+            Some(name) => return Err(OperatorError::NoSuchIdentity(name.to_owned())),
+            None => config.identities.keys().map(String::as_str).collect(),
+        };
+        let now = self.clock.now();
+        let mut found = None;
+        for realm in realms {
+            let digest = self.keys.realm(realm).token(token.expose());
+            // A link stays good for as long as its share does.
+            if let Some(share) = self.store.share_of_link(digest, now).await? {
+                return Err(OperatorError::ShareLink(share.id));
+            }
+            let Some((_, holder)) = self.store.token(digest, now).await? else {
+                continue;
+            };
+            let ended = self.store.drop_token(digest, now).await?;
+            for id in &ended {
+                self.forget(Which::Session(*id));
+            }
+            self.emit(caller, EventKind::Revoked, Some(holder.user), "token");
+            found = Some(found.unwrap_or(0) + ended.len() as u64);
+        }
+        found.ok_or(OperatorError::NoSuchToken)
     }
 }
 

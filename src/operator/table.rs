@@ -1,7 +1,9 @@
 //! Every endpoint of the operator's API, with what it takes and answers: the router is built from this
 //! table, and so is the OpenAPI document. A resource's own part stands in its file.
 
-use super::{Operator, groups, keys, openapi, sessions, shares, stats, users};
+use super::{
+    Operator, audit, factors, groups, keys, lockouts, openapi, sessions, shares, stats, users,
+};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -39,9 +41,12 @@ pub(super) fn shape<T: JsonSchema>(of: &mut SchemaGenerator) -> Schema {
 /// All of them. A new one is a file with a `RESOURCE`, and a line here.
 pub const RESOURCES: &[Resource] = &[
     users::RESOURCE,
+    factors::RESOURCE,
     groups::RESOURCE,
     sessions::RESOURCE,
     shares::RESOURCE,
+    lockouts::RESOURCE,
+    audit::RESOURCE,
     keys::RESOURCE,
     stats::RESOURCE,
     openapi::RESOURCE,

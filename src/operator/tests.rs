@@ -1,5 +1,9 @@
 //! The operator's API against the in-memory store: what it does and what it answers.
 
+mod changes;
+mod trail;
+mod walk;
+
 use super::keys::KeyLine;
 use super::problem::Problem;
 use super::sessions::{Revoke, SessionLine, SessionsRevoked};
@@ -8,6 +12,7 @@ use super::users::{NewUserLine, UserAdd, UserLine, UserReset};
 use super::*;
 use crate::auth::ports::{NewSession, Whence};
 use crate::auth::signing::Signer;
+use crate::auth::subject::Who;
 use crate::clock::ManualClock;
 use crate::config::model::{self, Listener};
 use crate::entropy::OsEntropy;
@@ -564,8 +569,8 @@ async fn verified(operator: &Operator, session: NewSession) {
             code,
         }],
         subjects: Subjects {
-            user: (operator.keys.subject("user", &user.to_string()), policy),
-            address: (operator.keys.subject("address", "192.0.2.1"), policy),
+            user: Who::User(user).counted(&operator.keys, policy),
+            address: Who::Network([192, 0, 2, 1].into()).counted(&operator.keys, policy),
         },
         token: Some(session.token),
         wizard: None,

@@ -3,14 +3,15 @@
 use super::groups::checked;
 use super::problem::OperatorError;
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, Made, exposed, limit};
+use super::wire::{Answer, Body, Checked, Made, exposed, given, limit};
 use super::{Caller, Operator, Page, email, masked_email, phone};
 use crate::auth::enrol;
-use crate::auth::ports::{NewUser, User, Which};
+use crate::auth::ports::{NewUser, User, UserChange, Which};
+use crate::config::model::Identity;
 use crate::event::EventKind;
 use crate::factor::phone::Phone;
 use crate::id::UserId;
-use crate::identity::accounts::hash_password;
+use crate::identity::accounts::{HashError, hash_password};
 use crate::secret::Secret;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -62,6 +63,32 @@ pub(super) const RESOURCE: Resource = Resource {
         },
         Endpoint {
             query: Some(shape::<OfIdentity>),
+            body: Some(shape::<UserSet>),
+            errors: &[404, 409],
+            ..endpoint(
+                "PATCH",
+                "/v1/users/{user}",
+                "Change what the body names (RFC 7396): `null` takes it away. Codes on their way to a number or address \
+                 that changes are void; a password that changes ends the user's tokens and sessions. What a user has \
+                 enrolled stays. A backend's or issuer's next word about its user counts again.",
+                || routing::patch(set),
+                shape::<UserLine>,
+            )
+        },
+        Endpoint {
+            query: Some(shape::<OfIdentity>),
+            errors: &[404, 409],
+            ..endpoint(
+                "DELETE",
+                "/v1/users/{user}",
+                "Remove a user with factors, tokens and sessions. One whose tokens others issue is back with the next \
+                 sign-in, as a stranger.",
+                || routing::delete(remove),
+                shape::<UserRemoved>,
+            )
+        },
+        Endpoint {
+            query: Some(shape::<OfIdentity>),
             errors: &[404],
             ..endpoint(
                 "POST",
@@ -79,8 +106,6 @@ pub(super) const RESOURCE: Resource = Resource {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Only those of this identity.
-    identity: Option<String>,
     /// How many at most: 1 to 1000, else 100.
     limit: Option<u32>,
     /// Only those with a number above this one.
@@ -122,6 +147,25 @@ pub struct UserAdd {
     pub groups: Vec<String>,
 }
 
+/// What changes about a user. What is left out stays; `null` is taken away.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserSet {
+    /// Where codes are sent, with country code.
+    #[serde(default, with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub phone: Option<Option<Secret>>,
+    #[serde(default, with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub email: Option<Option<Secret>>,
+    #[serde(default, with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub password: Option<Option<Secret>>,
+    /// Whether the user may reset other users' second factors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub can_edit_users: Option<bool>,
+}
+
 /// A user has been made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "NewUser")]
@@ -146,6 +190,12 @@ pub struct UserLine {
     pub created_at: String,
 }
 
+/// A user is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserRemoved {
+    pub id: UserId,
+}
+
 /// A user's second factor was reset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserReset {
@@ -157,12 +207,8 @@ async fn list(
     Checked(Query(asked)): Checked<Query<List>>,
 ) -> Answer<Page<UserLine>> {
     let limit = limit(asked.limit)?;
-    let mut users = operator.store.users().await?;
-    users.retain(|user| {
-        let is_of = |identity: &String| user.realm == *identity;
-        asked.identity.as_ref().is_none_or(is_of) && asked.after.is_none_or(|it| user.id.0 > it)
-    });
-    users.truncate(limit as usize + 1);
+    let after = UserId(asked.after.unwrap_or_default());
+    let users = operator.store.users_after(after, limit + 1).await?;
     let page = Page::of(users, limit, |user| user.id.0);
     Ok(Json(page.map(|user| line(&user))))
 }
@@ -207,6 +253,60 @@ async fn show(
     Ok(Json(line(&user)))
 }
 
+async fn set(
+    State(operator): State<Operator>,
+    caller: Caller,
+    Checked(Path(user)): Checked<Path<String>>,
+    Checked(Query(of)): Checked<Query<OfIdentity>>,
+    Body(set): Body<UserSet>,
+) -> Answer<UserLine> {
+    let user = operator.find_user(&user, of.identity.as_deref()).await?;
+    let detail = set.detail().ok_or(OperatorError::NoChange)?;
+    if set.password.is_some() {
+        operator.has_passwords(&user.realm)?;
+    }
+    let ends_sessions = set.password.is_some();
+    let change = UserChange {
+        phone: match set.phone {
+            Some(number) => Some(phone(number.as_ref())?),
+            None => None,
+        },
+        email: set.email.map(email).transpose()?,
+        password_hash: match set.password {
+            Some(password) => Some(operator.hashed(password).await?),
+            None => None,
+        },
+        can_edit_users: set.can_edit_users,
+    };
+    let (store, now) = (&operator.store, operator.clock.now());
+    if !store.change_user(user.id, change, now).await? {
+        return Err(operator.not_plain(&user));
+    }
+    if ends_sessions {
+        operator.forget(Which::User(user.id));
+    }
+    operator.emit(caller, EventKind::Changed, Some(user.id), &detail);
+    let changed = store.user(user.id).await?;
+    Ok(Json(line(&changed.unwrap_or(user))))
+}
+
+async fn remove(
+    State(operator): State<Operator>,
+    caller: Caller,
+    Checked(Path(user)): Checked<Path<String>>,
+    Checked(Query(of)): Checked<Query<OfIdentity>>,
+) -> Answer<UserRemoved> {
+    let user = operator.find_user(&user, of.identity.as_deref()).await?;
+    let (id, subjects) = (user.id, operator.subjects_of(&user));
+    let now = operator.clock.now();
+    if !operator.store.remove_user(id, &subjects, now).await? {
+        return Err(operator.not_plain(&user));
+    }
+    operator.forget(Which::User(id));
+    operator.emit(caller, EventKind::Removed, Some(id), "user");
+    Ok(Json(UserRemoved { id }))
+}
+
 async fn reset(
     State(operator): State<Operator>,
     caller: Caller,
@@ -221,7 +321,40 @@ async fn reset(
     Ok(Json(UserReset { id }))
 }
 
+impl UserSet {
+    /// What changes, in words for the audit trail; `None`: nothing does.
+    fn detail(&self) -> Option<String> {
+        let named = [
+            ("phone", self.phone.is_some()),
+            ("email", self.email.is_some()),
+            ("password", self.password.is_some()),
+            ("can_edit_users", self.can_edit_users.is_some()),
+        ];
+        let named = named.into_iter().filter(|(_, is_named)| *is_named);
+        let names: Vec<_> = named.map(|(name, _)| name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+}
+
 impl Operator {
+    /// An error where passwords are verified elsewhere.
+    fn has_passwords(&self, identity: &str) -> Result<(), OperatorError> {
+        let config = self.config.load();
+        match config.identities.get(identity) {
+            Some(Identity::Accounts) => Ok(()),
+            _ => Err(OperatorError::NoPasswordsHere(identity.to_owned())),
+        }
+    }
+
+    /// Why a user who was found could not be changed: it stands for somebody, or has just gone.
+    fn not_plain(&self, user: &User) -> OperatorError {
+        if user.name.starts_with("share:") {
+            OperatorError::ShareRecipient(user.id)
+        } else {
+            OperatorError::NoSuchUser(user.name.clone())
+        }
+    }
+
     /// The hash of a password that can be one. Hashing takes long: it is done aside.
     async fn hashed(&self, password: Option<Secret>) -> Result<Option<Secret>, OperatorError> {
         let Some(password) = password else {
@@ -245,9 +378,7 @@ impl Operator {
         let hashing = tokio::task::spawn_blocking(move || hash_password(&password, &*entropy));
         match hashing.await {
             Ok(hashed) => Ok(Some(hashed?)),
-            Err(_) => Err(OperatorError::Hash(
-                crate::identity::accounts::HashError::Unhashable,
-            )),
+            Err(_) => Err(OperatorError::Hash(HashError::Unhashable)),
         }
     }
 

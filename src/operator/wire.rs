@@ -80,6 +80,12 @@ impl<T: DeserializeOwned> FromRequest<Operator> for Body<T> {
             _ => OperatorError::Unreadable(error.body_text()),
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // A list would be read as the members in their order.
+        if text.trim_ascii_start().starts_with(b"[") {
+            return Err(OperatorError::BadBody(
+                "it is a list, not an object".to_owned(),
+            ));
+        }
         let read = serde_json::from_slice(text);
         read.map(Self).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => OperatorError::BadBody(error.to_string()),
@@ -143,5 +149,27 @@ pub mod exposed {
     /// Takes it into custody.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
+
+/// A secret in the clear that may be named with nothing in it: `None` was not named, `Some(None)` is
+/// `null`.
+pub mod given {
+    use crate::secret::Secret;
+    use serde::{Deserializer, Serializer};
+
+    /// Writes it in the clear.
+    pub fn serialize<S: Serializer>(
+        secret: &Option<Option<Secret>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        super::exposed::serialize(secret.as_ref().unwrap_or(&None), to)
+    }
+
+    /// Takes it into custody.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Option<Secret>>, D::Error> {
+        super::exposed::deserialize(from).map(Some)
     }
 }

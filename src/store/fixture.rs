@@ -3,10 +3,10 @@
 use super::open;
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Answer, Answers, Attempt, Attempted, Authority, BackupCodes, Contact, Deeds, FactorKind,
-    FactorValue, NewCeremony, NewChallenge, NewPasskey, NewSession, NewShare, NewUser, Passed,
-    Proof, Purpose, Reserved, SendLimit, SendLimits, SendRequest, Stage, Store, Subjects, Token,
-    Try, Whence, Wizard, WizardKind,
+    Answer, Answers, Attempt, Attempted, AuditQuery, Authority, BackupCodes, Contact, Counted,
+    Deeds, FactorKind, FactorValue, NewCeremony, NewChallenge, NewPasskey, NewSession, NewShare,
+    NewUser, Passed, Proof, Purpose, Reserved, SendLimit, SendLimits, SendRequest, Stage, Store,
+    Stored, Subjects, Token, Try, Whence, Wizard, WizardKind,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
@@ -14,6 +14,7 @@ use crate::digest::{
     Binding, CodeDigest, DigestKeys, SessionKey, SubjectDigest, TokenDigest, WizardDigest,
 };
 use crate::entropy::OsEntropy;
+use crate::event::Event;
 use crate::factor::phone::Phone;
 use crate::factor::totp::TotpSecret;
 use crate::gate::session::{Factor, Session};
@@ -47,6 +48,15 @@ pub(super) const WIDE: LockoutPolicy = LockoutPolicy {
     lock_at: 1_000,
     ..POLICY
 };
+
+/// One more failure of nobody in particular.
+fn counted(subject: SubjectDigest, policy: LockoutPolicy) -> Counted {
+    Counted {
+        subject,
+        policy,
+        who: None,
+    }
+}
 
 pub(super) fn after(secs: i64) -> Timestamp {
     Timestamp(NOW.0 + secs)
@@ -176,6 +186,22 @@ impl Fixture {
         (id, users[0])
     }
 
+    pub(super) async fn fail<const N: usize>(
+        &self,
+        subjects: [(SubjectDigest, LockoutPolicy); N],
+        now: Timestamp,
+    ) -> Stored<()> {
+        let counted = subjects.map(|(subject, policy)| counted(subject, policy));
+        self.store.failed(&counted, now).await
+    }
+
+    /// The newest events.
+    pub(super) async fn recent(&self, limit: u32) -> Vec<(Timestamp, Event)> {
+        let lines = self.store.search_audit(AuditQuery::newest(limit)).await;
+        let lines = lines.unwrap().into_iter();
+        lines.map(|line| (line.at, line.event)).collect()
+    }
+
     pub(super) fn user_subject(&self, user: UserId) -> SubjectDigest {
         self.keys.subject("user", &user.to_string())
     }
@@ -247,8 +273,8 @@ impl Fixture {
             user,
             tries,
             subjects: Subjects {
-                user: (subject, POLICY),
-                address: (self.address_subject(), WIDE),
+                user: counted(subject, POLICY),
+                address: counted(self.address_subject(), WIDE),
             },
             token: None,
             wizard: None,

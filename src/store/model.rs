@@ -5,9 +5,9 @@
 use super::fixture::{Fixture, NOW, POLICY, REALM, WIDE, mail, proof, sms, totp, whence};
 use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
-    Advance, Answers, Attempt, Authority, BackupCodes, ChangeQuery, Contact, Deeds, Disable,
-    FactorKind, FactorValue, LearnedUser, NewBrowser, NewChallenge, NewPasskey, NewSession,
-    NewShare, NewSuccess, Purpose, Recall, Seen, Stage, Try, Which,
+    Advance, Answers, Attempt, AuditQuery, Authority, BackupCodes, ChangeQuery, Contact, Deeds,
+    Disable, FactorKind, FactorValue, LearnedUser, NewBrowser, NewChallenge, NewPasskey,
+    NewSession, NewShare, NewSuccess, Purpose, Recall, Seen, Stage, Try, UserChange, Which,
 };
 use crate::clock::Timestamp;
 use crate::config::model::Remember;
@@ -90,6 +90,9 @@ enum Step {
     RevokeShare(ShareId),
     Reset(UserId),
     Append(&'static str),
+    Change(UserId, Option<&'static str>, bool),
+    Remove(UserId),
+    EndDevice(Option<UserId>),
     Purge,
 }
 
@@ -157,9 +160,15 @@ fn step(dice: &mut Dice) -> Step {
         21 => Step::Fail(user),
         22 if dice.roll(4) == 0 => Step::Succeed(user),
         23 => Step::CreateShare(token, length, 1 + usize::from(dice.roll(3) == 0)),
-        24 => match dice.roll(5) {
+        24 => match dice.roll(7) {
             0 | 1 => Step::RevokeShare(ShareId(dice.small_id())),
             2 => Step::Reset(user),
+            3 => {
+                let number = [None, Some(dice.pick(&PHONES))][usize::from(dice.roll(2) == 0)];
+                Step::Change(user, number, dice.roll(4) == 0)
+            }
+            4 if dice.roll(4) == 0 => Step::Remove(user),
+            4 => Step::EndDevice([None, Some(user)][usize::from(dice.roll(2) == 0)]),
             _ => Step::Append(code),
         },
         25 => Step::Purge,
@@ -302,8 +311,8 @@ async fn attempt_of(f: &Fixture, guess: Guess, now: Timestamp) -> Attempt {
     let tries = tries.map(|(_, one)| one).collect();
     let email_counts = guess.challenge.0 % 2 == 0;
     let mut attempt = f.bare(guess.user, tries);
-    attempt.subjects.user.1.delay_every = 3;
-    attempt.subjects.user.1.lock_at = 5;
+    attempt.subjects.user.policy.delay_every = 3;
+    attempt.subjects.user.policy.lock_at = 5;
     attempt.token = guess.asks_with_token.then(|| f.digest(guess.token));
     attempt.wizard = guess.wizard.map(|name| f.wizard_digest(name));
     if guess.is_first {
@@ -358,10 +367,10 @@ async fn take_passkey_step(f: &Fixture, step: Step, now: Timestamp) -> String {
     let tried = async |user, tries, is_first| {
         let mut attempt = f.bare(Some(user), tries);
         // Or their wrong answers would lock everybody for most of a life.
-        for (subject, policy) in [&mut attempt.subjects.user, &mut attempt.subjects.address] {
-            *subject = f.keys.subject("of passkeys", "");
-            policy.delay_every = 0;
-            policy.lock_at = 100_000;
+        for counted in [&mut attempt.subjects.user, &mut attempt.subjects.address] {
+            counted.subject = f.keys.subject("of passkeys", "");
+            counted.policy.delay_every = 0;
+            counted.policy.lock_at = 100_000;
         }
         if is_first {
             attempt.authority = Authority::First { email_counts: true };
@@ -546,7 +555,7 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         }
         Step::Attempt(user, token, code, policy) => {
             let mut attempt = f.attempt(user, token, code);
-            attempt.subjects.user.1 = policy;
+            attempt.subjects.user.policy = policy;
             for session in &mut attempt.then.sessions {
                 session.verified_at = now;
                 session.expires_at = later(20_000);
@@ -577,7 +586,7 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         }
         Step::Fail(user) => {
             let subjects = [(f.user_subject(user), POLICY), (f.address_subject(), WIDE)];
-            said(f.store.failed(&subjects, now).await)
+            said(f.fail(subjects, now).await)
         }
         Step::Succeed(user) => {
             let subjects = [f.user_subject(user), f.address_subject()];
@@ -596,6 +605,23 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         }
         Step::RevokeShare(id) => said(f.store.revoke_share(id, now).await),
         Step::Reset(user) => said(f.store.reset_user(user, f.user_subject(user), now).await),
+        Step::Change(user, number, ends) => {
+            let change = UserChange {
+                phone: Some(number.and_then(phone)),
+                email: Some(number.map(|_| Secret::new(ADDRESSES[0]))),
+                password_hash: ends.then_some(None),
+                can_edit_users: Some(ends),
+            };
+            said(f.store.change_user(user, change, now).await)
+        }
+        Step::Remove(user) => {
+            let subjects = [f.user_subject(user)];
+            said(f.store.remove_user(user, &subjects, now).await)
+        }
+        Step::EndDevice(user) => {
+            let labels = ["fedcba9876543210".to_owned()];
+            said(f.store.revoke_devices(&labels, user, now).await)
+        }
         Step::Append(detail) => said(f.store.append(&[(now, refused(detail))]).await),
         Step::Purge => said(f.store.purge(now).await),
         step => take_factor_step(f, step, now).await,
@@ -623,12 +649,12 @@ fn plain(value: Option<&FactorValue>) -> String {
 /// Everything the ports let one see.
 async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
     let mut seen = vec![
-        said(f.store.users().await),
+        said(f.store.users_after(UserId(0), 1_000).await),
         said(f.store.shares().await),
         said(f.store.sessions(None, now).await),
         said(f.store.revocations_after(0).await),
         said(f.store.feed_head().await),
-        said(f.store.recent(1_000).await),
+        said(f.store.search_audit(AuditQuery::newest(1_000)).await),
     ];
     for token in TOKENS {
         seen.push(said(f.store.token(f.digest(token), now).await));
@@ -676,6 +702,7 @@ async fn view(f: &Fixture, now: Timestamp) -> Vec<String> {
         let found = f.store.user_by_email(REALM, address).await;
         seen.push(said(found.map(|user| user.map(|user| user.id))));
     }
+    seen.push(said(f.store.lockouts(None, 100, now).await));
     let address = [f.address_subject()];
     seen.push(said(f.store.blocked(&address, now).await));
     seen

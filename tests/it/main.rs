@@ -25,6 +25,7 @@ mod mounts;
 mod observability;
 mod openapi;
 mod operator;
+mod operator_api;
 mod outside;
 mod packages;
 mod pages;

@@ -40,7 +40,10 @@ struct Judge {
 
 impl Judge {
     async fn run(self, attempt: Attempt, now: Timestamp) -> Result<Passed, VerifyError> {
-        let (user, address) = (attempt.subjects.user.0, attempt.subjects.address.0);
+        let (user, address) = (
+            attempt.subjects.user.subject,
+            attempt.subjects.address.subject,
+        );
         let meant = self.meant(&attempt.tries, now).await;
         // Backup codes are judged in the locked state too, which is then no news.
         let was_locked = self.is_locked(user, now).await;

@@ -11,7 +11,6 @@ macro_rules! store_verbs {
                 fn user_by_name(realm: &str, name: &str) -> Option<User>;
                 fn user_in_any_case(realm: &str, name: &str) -> Option<User>;
                 fn user_by_email(realm: &str, email: &str) -> Option<User>;
-                fn users() -> Vec<User>;
                 fn learn_user(user: LearnedUser, now: Timestamp) -> UserId;
                 fn set_groups(user: UserId, groups: Vec<String>, now: Timestamp) -> bool;
             }
@@ -32,7 +31,7 @@ macro_rules! store_verbs {
             Failures {
                 fn blocked(subjects: &[SubjectDigest], now: Timestamp) -> Option<Blocked>;
                 fn delayed(subjects: &[SubjectDigest], now: Timestamp) -> Option<u64>;
-                fn failed(subjects: &[(SubjectDigest, LockoutPolicy)], now: Timestamp) -> ();
+                fn failed(counted: &[Counted], now: Timestamp) -> ();
                 fn succeeded(subjects: &[SubjectDigest]) -> ();
             }
             Shares {
@@ -44,7 +43,19 @@ macro_rules! store_verbs {
             }
             AuditTrail {
                 fn append(events: &[(Timestamp, Event)]) -> ();
-                fn recent(limit: u32) -> Vec<(Timestamp, Event)>;
+            }
+            Oversight {
+                fn users_after(after: UserId, limit: u32) -> Vec<User>;
+                fn change_user(id: UserId, change: UserChange, now: Timestamp) -> bool;
+                fn remove_user(id: UserId, subjects: &[SubjectDigest], now: Timestamp) -> bool;
+                fn find_sessions(query: SessionQuery, now: Timestamp) -> Vec<SessionRow>;
+                fn revoke_devices(labels: &[String], user: Option<UserId>, now: Timestamp) -> Vec<SessionId>;
+                fn lockouts(after: Option<LockoutId>, limit: u32, now: Timestamp) -> Vec<Lockout>;
+                fn free(subjects: &[SubjectDigest]) -> u64;
+                fn free_lockout(id: LockoutId) -> bool;
+                fn search_audit(query: AuditQuery) -> Vec<AuditLine>;
+                fn audit_after(after: i64, limit: u32) -> Vec<AuditLine>;
+                fn audit_head() -> i64;
             }
             Upkeep {
                 fn ping() -> ();

@@ -21,6 +21,7 @@ use crate::observe::metrics::Outcome;
 use crate::observe::unanswered::Unanswered;
 use crate::request::RequestHead;
 use crate::secret::Secret;
+use crate::steps;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -231,8 +232,9 @@ impl Gateway {
             has_body: false,
             carrier: Carrier::Proxy,
         };
-        self.decide_slowly(&asked, ctx).await?;
-        // A share's path, and a token's place, are known only now.
+        ctx.begin_trace(&asked);
+        steps::within(ctx.steps(), self.decide_slowly(&asked, ctx)).await?;
+        // A share\'s path, and a token\'s place, are known only now.
         if let Some(target) = &ctx.forward.target
             && !is_same_to_all(original.raw_path(), target)
         {
@@ -240,7 +242,11 @@ impl Gateway {
             return Err(Unfit::Rewritten.verdict(ctx));
         }
         let names: Vec<HeaderName> = original.headers.keys().cloned().collect();
-        self.tell_upstream(original, ctx).map_err(|_| failed())?;
+        // Whoever forwards it says by itself which trace it belongs to.
+        let trace = ctx.trace.take();
+        let told = self.tell_upstream(original, ctx);
+        ctx.trace = trace;
+        told.map_err(|_| failed())?;
         let own = ctx.upstream.as_ref().map(|it| &*it.config().headers);
         permitted(original, own.unwrap_or_default(), &names).map_err(|_| failed())
     }

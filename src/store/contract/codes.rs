@@ -126,8 +126,7 @@ async fn a_success_frees_the_user_and_not_the_address(f: Fixture) {
     let verified = f.try_code(ann, "t", "123456").await;
     passed(verified);
     // One more failure would be the fifth for both.
-    f.store
-        .failed(&[(user, POLICY), (address, POLICY)], NOW)
+    f.fail([(user, POLICY), (address, POLICY)], NOW)
         .await
         .unwrap();
     assert_eq!(f.store.blocked(&[user], NOW).await.unwrap(), None);
@@ -139,7 +138,7 @@ async fn an_address_alone_can_be_delayed(f: Fixture) {
     f.send_code(ann, "t", "123456").await;
     let address = [(f.address_subject(), WIDE)];
     for _ in 0..50 {
-        f.store.failed(&address, NOW).await.unwrap();
+        f.fail(address, NOW).await.unwrap();
     }
     assert!(matches!(
         f.try_code(ann, "t", "123456").await,
@@ -167,10 +166,7 @@ async fn failures_lock_and_are_forgiven(f: Fixture) {
     let mut strict = POLICY;
     strict.lock_at = 7;
     for _ in 0..5 {
-        f.store
-            .failed(&[(a, strict), (b, POLICY)], NOW)
-            .await
-            .unwrap();
+        f.fail([(a, strict), (b, POLICY)], NOW).await.unwrap();
     }
     let delayed = Some(Blocked::Delayed {
         retry_after_secs: 30,
@@ -178,7 +174,7 @@ async fn failures_lock_and_are_forgiven(f: Fixture) {
     assert_eq!(f.store.blocked(&[a, b], NOW).await.unwrap(), delayed);
     assert_eq!(f.store.blocked(&[a, b], after(30)).await.unwrap(), None);
     for _ in 0..2 {
-        f.store.failed(&[(a, strict)], NOW).await.unwrap();
+        f.fail([(a, strict)], NOW).await.unwrap();
     }
     assert_eq!(
         f.store.blocked(&[b, a], NOW).await.unwrap(),
@@ -188,7 +184,7 @@ async fn failures_lock_and_are_forgiven(f: Fixture) {
     assert_eq!(f.store.blocked(&[unknown], NOW).await.unwrap(), None);
     f.store.succeeded(&[a, b]).await.unwrap();
     assert_eq!(f.store.blocked(&[a, b], NOW).await.unwrap(), None);
-    f.store.failed(&[(a, strict)], NOW).await.unwrap();
+    f.fail([(a, strict)], NOW).await.unwrap();
     assert_eq!(f.store.blocked(&[a], NOW).await.unwrap(), None);
 }
 
@@ -200,7 +196,7 @@ async fn a_reset_forgets_the_second_factor(f: Fixture) {
     f.send_code(ann, "t", "222222").await;
     let subject = f.user_subject(ann);
     for _ in 0..5 {
-        f.store.failed(&[(subject, POLICY)], NOW).await.unwrap();
+        f.fail([(subject, POLICY)], NOW).await.unwrap();
     }
     f.store.reset_user(ann, subject, NOW).await.unwrap();
     assert_eq!(f.store.blocked(&[subject], NOW).await.unwrap(), None);

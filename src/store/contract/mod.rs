@@ -9,6 +9,7 @@ mod grants;
 mod groups;
 mod holders;
 mod keys;
+mod oversight;
 mod passkeys;
 mod sends;
 mod sessions;

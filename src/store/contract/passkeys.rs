@@ -454,8 +454,8 @@ async fn one_of_fifty_answers_with_one_count_wins(f: Fixture) {
     for n in 0..50 {
         let tries = f.answering(ann, &format!("t{n}"), proof(id, 8)).await;
         let mut attempt = f.bare(Some(ann), tries);
-        attempt.subjects.user.1.delay_every = 0;
-        attempt.subjects.address.1.delay_every = 0;
+        attempt.subjects.user.policy.delay_every = 0;
+        attempt.subjects.address.policy.delay_every = 0;
         attempts.push(attempt);
     }
     let f = Arc::new(f);

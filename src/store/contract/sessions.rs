@@ -250,11 +250,8 @@ async fn events_come_back_newest_first(f: Fixture) {
         .unwrap();
     let third = (after(1), event(EventKind::Revoked, "all"));
     f.store.append(std::slice::from_ref(&third)).await.unwrap();
-    assert_eq!(
-        f.store.recent(2).await.unwrap(),
-        [third.clone(), second.clone()]
-    );
-    assert_eq!(f.store.recent(9).await.unwrap(), [third, second, first]);
+    assert_eq!(f.recent(2).await, [third.clone(), second.clone()]);
+    assert_eq!(f.recent(9).await, [third, second, first]);
 }
 
 /// One or two of everything, made at `NOW`; a plain and a locked subject.
@@ -271,8 +268,7 @@ async fn fill(f: &Fixture) -> (UserId, SubjectDigest, SubjectDigest) {
     let (plain, locked) = (f.user_subject(ann), f.address_subject());
     let mut at_once = POLICY;
     at_once.lock_at = 1;
-    f.store
-        .failed(&[(plain, POLICY), (locked, at_once)], NOW)
+    f.fail([(plain, POLICY), (locked, at_once)], NOW)
         .await
         .unwrap();
     f.store

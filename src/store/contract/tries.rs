@@ -274,7 +274,7 @@ async fn lock(f: &Fixture, user: UserId) {
     at_once.lock_at = 1;
     at_once.delay_every = 0;
     let subject = [(f.user_subject(user), at_once)];
-    f.store.failed(&subject, NOW).await.unwrap();
+    f.fail(subject, NOW).await.unwrap();
 }
 
 async fn backup_codes_pass_a_lock_and_no_delay(f: Fixture) {
@@ -293,7 +293,7 @@ async fn backup_codes_pass_a_lock_and_no_delay(f: Fixture) {
 
     for _ in 0..5 {
         let counted = [(subject[0], POLICY)];
-        f.store.failed(&counted, NOW).await.unwrap();
+        f.fail(counted, NOW).await.unwrap();
     }
     lock(&f, ann).await;
     let delayed = Attempted::Blocked(Blocked::Delayed {
@@ -375,8 +375,8 @@ async fn right_of_fifty(f: Fixture, user: UserId, one: Try) -> usize {
         let (f, one) = (f.clone(), one.clone());
         tokio::spawn(async move {
             let mut attempt = f.bare(Some(user), vec![one]);
-            attempt.subjects.user.1.delay_every = 0;
-            attempt.subjects.address.1.delay_every = 0;
+            attempt.subjects.user.policy.delay_every = 0;
+            attempt.subjects.address.policy.delay_every = 0;
             f.store.attempt(attempt, NOW).await.unwrap()
         })
     });

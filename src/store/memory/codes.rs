@@ -57,7 +57,10 @@ impl State {
     }
 
     fn block_of(&self, attempt: &Attempt, now: Timestamp) -> Option<Blocked> {
-        let (user, address) = (attempt.subjects.user.0, attempt.subjects.address.0);
+        let (user, address) = (
+            attempt.subjects.user.subject,
+            attempt.subjects.address.subject,
+        );
         if rules::only_backup(attempt) {
             let of_address = self.longest_block(&[address], now);
             return longer(self.delayed(user, now), of_address);
@@ -144,7 +147,7 @@ impl State {
         if let Some(grant) = attempt.grant {
             self.grants.remove(&grant);
         }
-        self.failures.remove(&attempt.subjects.user.0);
+        self.failures.remove(&attempt.subjects.user.subject);
         Ok(Attempted::Right(Passed {
             factor,
             has_enrolled,

@@ -2,11 +2,20 @@
 
 use super::Memory;
 use super::state::State;
-use crate::auth::lockout::{Blocked, LockoutPolicy, longer};
-use crate::auth::ports::{Failures, Stored};
+use crate::auth::lockout::{Blocked, Counter, longer};
+use crate::auth::ports::{Counted, Failures, Stored};
+use crate::auth::subject::Who;
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
 use async_trait::async_trait;
+
+/// A counter, and who is behind it.
+#[derive(Debug, Default)]
+pub(super) struct KeptCounter {
+    pub(super) counter: Counter,
+    pub(super) touched_at: Timestamp,
+    pub(super) who: Option<Who>,
+}
 
 impl State {
     pub(super) fn longest_block(
@@ -17,25 +26,23 @@ impl State {
         subjects
             .iter()
             .filter_map(|subject| self.failures.get(subject))
-            .fold(None, |longest, (counter, _)| {
-                longer(longest, counter.blocked(now))
+            .fold(None, |longest, kept| {
+                longer(longest, kept.counter.blocked(now))
             })
     }
 
     /// Whether a subject is delayed, locked or not.
     pub(super) fn delayed(&self, subject: SubjectDigest, now: Timestamp) -> Option<Blocked> {
-        let (counter, _) = self.failures.get(&subject)?;
-        counter.delayed(now)
+        self.failures.get(&subject)?.counter.delayed(now)
     }
 
-    pub(super) fn add_failure(
-        &mut self,
-        (subject, policy): &(SubjectDigest, LockoutPolicy),
-        now: Timestamp,
-    ) {
-        let (counter, touched_at) = self.failures.entry(*subject).or_default();
-        *counter = counter.failed(policy, now);
-        *touched_at = now;
+    pub(super) fn add_failure(&mut self, counted: &Counted, now: Timestamp) {
+        let kept = self.failures.entry(counted.subject).or_default();
+        kept.counter = kept.counter.failed(&counted.policy, now);
+        kept.touched_at = now;
+        if counted.who.is_some() {
+            kept.who.clone_from(&counted.who);
+        }
     }
 }
 
@@ -49,18 +56,14 @@ impl Failures for Memory {
         let state = self.lock()?;
         let counters = subjects.iter().filter_map(|it| state.failures.get(it));
         Ok(counters
-            .filter_map(|(counter, _)| counter.delay_secs(now))
+            .filter_map(|kept| kept.counter.delay_secs(now))
             .max())
     }
 
-    async fn failed(
-        &self,
-        subjects: &[(SubjectDigest, LockoutPolicy)],
-        now: Timestamp,
-    ) -> Stored<()> {
+    async fn failed(&self, counted: &[Counted], now: Timestamp) -> Stored<()> {
         let mut state = self.lock()?;
-        for subject in subjects {
-            state.add_failure(subject, now);
+        for one in counted {
+            state.add_failure(one, now);
         }
         Ok(())
     }

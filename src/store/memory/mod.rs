@@ -9,14 +9,15 @@ mod failures;
 mod families;
 mod grants;
 mod keys;
+mod oversight;
 mod passkeys;
 mod shares;
 mod state;
 mod wizards;
 
 use crate::auth::ports::{
-    AuditTrail, LearnedUser, NewUser, Revocation, Seen, SessionRow, Sessions, StoreError, Stored,
-    Token, Tokens, Upkeep, User, Users, Which,
+    AuditLine, AuditTrail, LearnedUser, NewUser, Revocation, Seen, SessionRow, Sessions,
+    StoreError, Stored, Token, Tokens, Upkeep, User, Users, Which,
 };
 use crate::auth::subject;
 use crate::clock::Timestamp;
@@ -26,8 +27,7 @@ use crate::gate::session::{Holder, Session};
 use crate::id::{SessionId, UserId};
 use crate::store::rules;
 use async_trait::async_trait;
-use state::State;
-use std::cmp::Reverse;
+use state::{State, next};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
@@ -102,10 +102,6 @@ impl Users for Memory {
         });
         let first = found.next();
         Ok(first.filter(|_| found.next().is_none()).cloned())
-    }
-
-    async fn users(&self) -> Stored<Vec<User>> {
-        Ok(self.lock()?.users.values().cloned().collect())
     }
 
     async fn learn_user(&self, learned: LearnedUser, now: Timestamp) -> Stored<UserId> {
@@ -214,20 +210,8 @@ impl Sessions for Memory {
 
     async fn sessions(&self, user: Option<UserId>, now: Timestamp) -> Stored<Vec<SessionRow>> {
         let state = self.lock()?;
-        let mut rows: Vec<_> = state
-            .sessions
-            .values()
-            .filter(|record| user.is_none_or(|user| record.new.user == user))
-            .filter_map(|record| {
-                Some(SessionRow {
-                    session: state.live_session(record, now)?,
-                    realm: state.users.get(&record.new.user)?.realm.clone(),
-                    device_label: record.new.device_label.clone(),
-                    whence: Some(record.new.whence.clone()),
-                })
-            })
-            .collect();
-        rows.sort_unstable_by_key(|row| Reverse(row.session.id));
+        let mut rows = state.session_rows(now);
+        rows.retain(|row| user.is_none_or(|user| row.session.holder.user == user));
         Ok(rows)
     }
 
@@ -252,14 +236,16 @@ impl Sessions for Memory {
 #[async_trait]
 impl AuditTrail for Memory {
     async fn append(&self, events: &[(Timestamp, Event)]) -> Stored<()> {
-        self.lock()?.audit.extend_from_slice(events);
+        let mut state = self.lock()?;
+        for (at, event) in events {
+            let line = AuditLine {
+                id: next(&mut state.last.audit),
+                at: *at,
+                event: event.clone(),
+            };
+            state.audit.push(line);
+        }
         Ok(())
-    }
-
-    async fn recent(&self, limit: u32) -> Stored<Vec<(Timestamp, Event)>> {
-        let state = self.lock()?;
-        let newest = state.audit.iter().rev().take(limit as usize);
-        Ok(newest.cloned().collect())
     }
 }
 

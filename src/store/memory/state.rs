@@ -1,23 +1,22 @@
 //! The maps and the steps on them. Not thread-safe by itself: the engine's lock is around it.
 
 use super::browsers::KeptBrowser;
+use super::failures::KeptCounter;
 use super::families::Kept;
 use super::grants::Waiting;
 use super::no_such;
 use super::passkeys::KeptPasskey;
 use super::shares::KeptShare;
 use super::wizards::Opened;
-use crate::auth::lockout::Counter;
 use crate::auth::ports::{
-    BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose, Revocation,
-    SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User, Which,
+    AuditLine, BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose,
+    Revocation, SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{
     Binding, GrantDigest, RecipientDigest, SessionKey, SubjectDigest, SuccessDigest, TokenDigest,
     WizardDigest,
 };
-use crate::event::Event;
 use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::id::{BrowserId, PasskeyId, SendId, SessionId, ShareId, UserId};
 use crate::store::rules::{self, Ceremony, Challenge, Cutoffs, FactorRow, Window};
@@ -43,9 +42,11 @@ pub(super) struct State {
     pub(super) grants: HashMap<GrantDigest, Waiting>,
     pub(super) success: HashMap<SuccessDigest, NewSuccess>,
     pub(super) sends: BTreeMap<SendId, Sent>,
-    pub(super) failures: HashMap<SubjectDigest, (Counter, Timestamp)>,
+    /// In the order in which lists of them are handed out.
+    pub(super) failures: BTreeMap<SubjectDigest, KeptCounter>,
     pub(super) shares: BTreeMap<ShareId, KeptShare>,
-    pub(super) audit: Vec<(Timestamp, Event)>,
+    /// Oldest first.
+    pub(super) audit: Vec<AuditLine>,
     pub(super) kept: Kept,
     /// Oldest first.
     pub(super) signing_keys: Vec<SigningKey>,
@@ -65,6 +66,7 @@ pub(super) struct LastIds {
     pub(super) wizard: i64,
     pub(super) passkey: i64,
     pub(super) ceremony: i64,
+    pub(super) audit: i64,
     pub(super) browser: i64,
 }
 
@@ -378,8 +380,8 @@ impl State {
         self.feed
             .retain(|(line, at)| *at >= keep.revocations || line.seq == head);
         self.failures
-            .retain(|_, (counter, touched_at)| *touched_at >= keep.failures || counter.locked);
-        self.audit.retain(|(at, _)| *at >= keep.audit);
+            .retain(|_, kept| kept.touched_at >= keep.failures || kept.counter.locked);
+        self.audit.retain(|line| line.at >= keep.audit);
         (before - self.rows()) as u64
     }
 }

@@ -42,11 +42,11 @@ pub(super) async fn run(store: &Sqlite, attempt: &Attempt, now: Timestamp) -> St
                 let state = if missed.left == 0 { "void" } else { "pending" };
                 challenges::set_state(&mut tx, missed.challenge.id, state, missed.left).await?;
             }
-            count_failure(&mut tx, attempt, now).await?;
+            store.count_failure(&mut tx, attempt, now).await?;
             Attempted::Wrong { left }
         }
         Judged::WentBack => {
-            count_failure(&mut tx, attempt, now).await?;
+            store.count_failure(&mut tx, attempt, now).await?;
             Attempted::WentBack
         }
         Judged::Right(right) => accept(store, &mut tx, attempt, right, now).await?,
@@ -58,13 +58,17 @@ pub(super) async fn run(store: &Sqlite, attempt: &Attempt, now: Timestamp) -> St
     Ok(attempted)
 }
 
-async fn count_failure(
-    conn: &mut SqliteConnection,
-    attempt: &Attempt,
-    now: Timestamp,
-) -> Stored<()> {
-    failures::add(&mut *conn, &attempt.subjects.user, now).await?;
-    failures::add(conn, &attempt.subjects.address, now).await
+impl Sqlite {
+    async fn count_failure(
+        &self,
+        conn: &mut SqliteConnection,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let subjects = &attempt.subjects;
+        self.add_failure(&mut *conn, &subjects.user, now).await?;
+        self.add_failure(conn, &subjects.address, now).await
+    }
 }
 
 async fn block_of(
@@ -72,7 +76,10 @@ async fn block_of(
     attempt: &Attempt,
     now: Timestamp,
 ) -> Stored<Option<Blocked>> {
-    let (user, address) = (attempt.subjects.user.0, attempt.subjects.address.0);
+    let (user, address) = (
+        attempt.subjects.user.subject,
+        attempt.subjects.address.subject,
+    );
     if rules::only_backup(attempt) {
         let of_user = failures::counter(&mut *conn, user).await?.delayed(now);
         let of_address = failures::longest_block(conn, &[address], now).await?;
@@ -218,7 +225,7 @@ async fn accept(
     if let Some(grant) = attempt.grant {
         grants::end(&mut *conn, grant).await?;
     }
-    failures::clear(&mut *conn, attempt.subjects.user.0).await?;
+    failures::clear(&mut *conn, attempt.subjects.user.subject).await?;
     Ok(Attempted::Right(Passed {
         factor,
         has_enrolled,

@@ -24,21 +24,6 @@ impl AuditTrail for Sqlite {
         tx.commit().await?;
         Ok(())
     }
-
-    async fn recent(&self, limit: u32) -> Stored<Vec<(Timestamp, Event)>> {
-        let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT at, event FROM audit ORDER BY id DESC LIMIT ?1")
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await?;
-        rows.into_iter()
-            .map(|(at, event)| {
-                let event =
-                    serde_json::from_str(&event).map_err(|_| StoreError::Damaged("event"))?;
-                Ok((Timestamp(at), event))
-            })
-            .collect()
-    }
 }
 
 #[async_trait]

@@ -1,8 +1,8 @@
 //! Consecutive failures.
 
 use super::{Sqlite, count};
-use crate::auth::lockout::{Blocked, Counter, LockoutPolicy, longer};
-use crate::auth::ports::{Failures, Stored};
+use crate::auth::lockout::{Blocked, Counter, longer};
+use crate::auth::ports::{Counted, Failures, Stored};
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
 use async_trait::async_trait;
@@ -42,27 +42,34 @@ pub(super) async fn longest_block(
     Ok(longest)
 }
 
-/// Counts one failure.
-pub(super) async fn add(
-    conn: &mut SqliteConnection,
-    (subject, policy): &(SubjectDigest, LockoutPolicy),
-    now: Timestamp,
-) -> Stored<()> {
-    let next = counter(&mut *conn, *subject).await?.failed(policy, now);
-    sqlx::query(
-        "INSERT INTO failures (subject, failures, delayed_until, locked, touched_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (subject) DO UPDATE SET failures = ?2, delayed_until = ?3, locked = ?4,
-             touched_at = ?5",
-    )
-    .bind(&subject.0[..])
-    .bind(next.failures)
-    .bind(next.delayed_until.0)
-    .bind(next.locked)
-    .bind(now.0)
-    .execute(conn)
-    .await?;
-    Ok(())
+impl Sqlite {
+    /// Counts one failure.
+    pub(super) async fn add_failure(
+        &self,
+        conn: &mut SqliteConnection,
+        counted: &Counted,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let subject = counted.subject;
+        let next = counter(&mut *conn, subject)
+            .await?
+            .failed(&counted.policy, now);
+        sqlx::query(
+            "INSERT INTO failures (subject, failures, delayed_until, locked, touched_at, who)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (subject) DO UPDATE SET failures = ?2, delayed_until = ?3, locked = ?4,
+                 touched_at = ?5, who = coalesce(?6, who)",
+        )
+        .bind(&subject.0[..])
+        .bind(next.failures)
+        .bind(next.delayed_until.0)
+        .bind(next.locked)
+        .bind(now.0)
+        .bind(self.sealed_who(subject, counted.who.as_ref())?)
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
 }
 
 /// Sets a counter to zero.
@@ -90,14 +97,10 @@ impl Failures for Sqlite {
         Ok(longest)
     }
 
-    async fn failed(
-        &self,
-        subjects: &[(SubjectDigest, LockoutPolicy)],
-        now: Timestamp,
-    ) -> Stored<()> {
+    async fn failed(&self, counted: &[Counted], now: Timestamp) -> Stored<()> {
         let mut tx = self.begin().await?;
-        for subject in subjects {
-            add(&mut tx, subject, now).await?;
+        for one in counted {
+            self.add_failure(&mut tx, one, now).await?;
         }
         tx.commit().await?;
         Ok(())

@@ -181,6 +181,7 @@ impl Drop for Copy {
 mod tests {
     use crate::config::model::StoreEngine;
     use crate::entropy::OsEntropy;
+    use crate::id::UserId;
     use crate::secret::Secret;
     use crate::store::fixture::{Fixture, PHONE, store_key};
     use crate::store::{FileError, OpenError, back_up, open, replace_key};
@@ -215,7 +216,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(keys.seal_key(), f.keys.seal_key());
-        let users = restored.users().await.unwrap();
+        let users = restored.users_after(UserId(0), 9).await.unwrap();
         assert_eq!(users.len(), 1, "ben came later");
         assert_eq!(users[0].id, ann);
         assert_eq!(users[0].phone.as_ref().map(|it| it.e164()), Some(PHONE));
@@ -288,7 +289,7 @@ mod tests {
         ));
         let (opened, keys) = open(&store, &store_key(2), entropy()).await.unwrap();
         assert_eq!(keys.seal_key(), f.keys.seal_key());
-        let users = opened.users().await.unwrap();
+        let users = opened.users_after(UserId(0), 9).await.unwrap();
         assert_eq!(users.len(), 2);
         assert!(users.iter().all(|it| it.phone.is_some()));
     }

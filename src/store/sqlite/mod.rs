@@ -17,6 +17,7 @@ pub(super) mod file;
 mod grants;
 mod keys;
 mod opening;
+mod oversight;
 mod passkeys;
 mod sends;
 mod sessions;

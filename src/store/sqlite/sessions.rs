@@ -3,7 +3,8 @@
 use super::users::groups_from_text;
 use super::{Sqlite, browsers, families};
 use crate::auth::ports::{
-    NewSession, Revocation, Seen, SessionRow, Sessions, StoreError, Stored, Whence, Which,
+    NewSession, Revocation, Seen, SessionQuery, SessionRow, Sessions, StoreError, Stored, Whence,
+    Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::SessionKey;
@@ -146,6 +147,33 @@ async fn find<'e>(
         .map(from_columns)
         .transpose()?
         .map(|(session, _)| session))
+}
+
+impl Sqlite {
+    /// Live sessions, newest first.
+    pub(super) async fn sessions_like(
+        &self,
+        query: &SessionQuery,
+        now: Timestamp,
+    ) -> Stored<Vec<SessionRow>> {
+        let devices = (!query.devices.is_empty()).then(|| serde_json::json!(query.devices));
+        let rows: Vec<Columns> = sqlx::query_as(select!(
+            "WHERE ends_at > ?1 AND (?2 IS NULL OR user_id = ?2)
+                 AND (?3 IS NULL OR device_label IN (SELECT value FROM json_each(?3)))
+                 AND (?4 IS NULL OR id < ?4)
+             ORDER BY id DESC LIMIT ?5"
+        ))
+        .bind(now.0)
+        .bind(query.user.map(|user| user.0))
+        .bind(devices.map(|devices| devices.to_string()))
+        .bind(query.before.map(|id| id.0))
+        .bind(query.limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter()
+            .map(|columns| row(&self.vault, columns))
+            .collect()
+    }
 }
 
 /// Makes the pair's session under a new number; an older one of the pair, or of the one that it takes

@@ -2,7 +2,8 @@
 
 use super::{Sqlite, options};
 use crate::auth::ports::{
-    Attempted, AuditTrail as _, NewSuccess, NewUser, Purpose, StoreError, Upkeep as _, Which,
+    Attempted, AuditTrail as _, NewSuccess, NewUser, Oversight as _, Purpose, StoreError,
+    Upkeep as _, Which,
 };
 use crate::config::model::StoreEngine;
 use crate::digest::DigestKeys;
@@ -444,7 +445,7 @@ async fn what_was_told_is_there_after_reopening() {
     let session = f.verify(ann, "t").await;
     let subject = f.user_subject(ann);
     for _ in 0..5 {
-        f.store.failed(&[(subject, POLICY)], NOW).await.unwrap();
+        f.fail([(subject, POLICY)], NOW).await.unwrap();
     }
     for _ in 0..3 {
         f.store.revoke(Which::User(ann), NOW).await.unwrap();
@@ -454,7 +455,7 @@ async fn what_was_told_is_there_after_reopening() {
         let new = f.verify(ann, "t").await;
         assert!(new.id > session.id);
         for _ in 0..5 {
-            f.store.failed(&[(subject, POLICY)], NOW).await.unwrap();
+            f.fail([(subject, POLICY)], NOW).await.unwrap();
         }
         new
     };
@@ -571,16 +572,13 @@ async fn a_full_disk_is_an_error_that_passes() {
         .append(&[(NOW, big_event()), (NOW, big_event())])
         .await;
     assert!(matches!(full, Err(StoreError::Unavailable(_))));
-    assert!(
-        store.recent(9).await.unwrap().is_empty(),
-        "nothing half-done"
-    );
+    assert_eq!(store.audit_head().await.unwrap(), 0, "nothing half-done");
     sqlx::raw_sql("PRAGMA max_page_count = 100000")
         .execute(&store.writer)
         .await
         .unwrap();
     store.append(&[(NOW, big_event())]).await.unwrap();
-    assert_eq!(store.recent(9).await.unwrap().len(), 1);
+    assert_eq!(store.audit_after(0, 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -705,12 +703,12 @@ async fn two_gateways_lose_no_count() {
     policy.lock_at = 100;
     let failures = (1..policy.lock_at).map(|n| {
         let f = if n % 2 == 0 { a.clone() } else { b.clone() };
-        tokio::spawn(async move { f.store.failed(&[(subject, policy)], NOW).await })
+        tokio::spawn(async move { f.fail([(subject, policy)], NOW).await })
     });
     for failure in failures.collect::<Vec<_>>() {
         failure.await.unwrap().unwrap();
     }
     assert_eq!(a.store.blocked(&[subject], NOW).await.unwrap(), None);
-    b.store.failed(&[(subject, policy)], NOW).await.unwrap();
+    b.fail([(subject, policy)], NOW).await.unwrap();
     assert!(a.store.blocked(&[subject], NOW).await.unwrap().is_some());
 }

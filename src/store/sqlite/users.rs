@@ -99,8 +99,20 @@ impl Sqlite {
         row.map(|row| self.user_from_row(row)).transpose()
     }
 
+    /// Users with a larger number, by number.
+    pub(super) async fn users_from(&self, after: UserId, limit: u32) -> Stored<Vec<User>> {
+        let rows = sqlx::query_as(select!("WHERE id > ?1 ORDER BY id LIMIT ?2"))
+            .bind(after.0)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter()
+            .map(|row| self.user_from_row(row))
+            .collect()
+    }
+
     /// What an address is found by.
-    fn email_digest(&self, address: &str) -> Vec<u8> {
+    pub(super) fn email_digest(&self, address: &str) -> Vec<u8> {
         let digest = self.keys.recipient(&subject::mailbox(address));
         digest.0.to_vec()
     }
@@ -203,15 +215,6 @@ impl Users for Sqlite {
             (Some(row), None) => self.user_from_row(row).map(Some),
             _ => Ok(None),
         }
-    }
-
-    async fn users(&self) -> Stored<Vec<User>> {
-        let rows = sqlx::query_as(select!("ORDER BY id"))
-            .fetch_all(&self.readers)
-            .await?;
-        rows.into_iter()
-            .map(|row| self.user_from_row(row))
-            .collect()
     }
 
     async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId> {

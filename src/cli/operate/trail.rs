@@ -1,0 +1,76 @@
+//! `audit`.
+
+use super::operate;
+use crate::cli::args::{self, OutputForm};
+use crate::cli::client::Client;
+use crate::cli::error::CliError;
+use crate::cli::{say, tables};
+use crate::clock::{Clock as _, SystemClock};
+use crate::operator::audit::AuditEntry;
+use std::path::Path;
+
+const AUDIT: &str = "/v1/audit";
+
+pub(in crate::cli) fn audit(config: &Path, command: args::Audit) -> Result<(), CliError> {
+    match command {
+        args::Audit::Search {
+            user,
+            identity,
+            kind,
+            since,
+            until,
+            address,
+            limit,
+            output,
+        } => operate(config, async |api| {
+            let now = SystemClock.now();
+            let query = [
+                ("user", user),
+                ("identity", identity.identity),
+                ("kind", kind.map(|kind| kind.as_str().to_owned())),
+                ("since", since.map(|when| when.at(now).iso8601())),
+                ("until", until.map(|when| when.at(now).iso8601())),
+                ("address", address.map(|address| address.to_string())),
+            ];
+            let events: Vec<AuditEntry> = api.walk(AUDIT, &query, "before", limit).await?;
+            output.show(&events, |events| tables::events(events))
+        }),
+        args::Audit::Tail {
+            lines,
+            follow,
+            output,
+        } => operate(config, async |api| tail(api, lines, follow, output).await),
+    }
+}
+
+/// The last events, and those that happen from then on.
+async fn tail(
+    api: &Client,
+    lines: u32,
+    follow: bool,
+    output: OutputForm,
+) -> Result<String, CliError> {
+    // At least one is looked at: those that follow come after it.
+    let mut events: Vec<AuditEntry> = api.walk(AUDIT, &[], "before", lines.max(1)).await?;
+    let last = events.first().map_or(0, |event| event.id);
+    events.truncate(lines as usize);
+    events.reverse();
+    let shown = |event: &AuditEntry| output.show(event, tables::event);
+    let text: String = events.iter().map(shown).collect::<Result<_, _>>()?;
+    if !follow {
+        return Ok(text);
+    }
+    say(&text);
+    let path = format!("{AUDIT}/stream");
+    let from = [("after", Some(last.to_string()))];
+    api.follow(&path, &from, |event: AuditEntry| {
+        use std::io::Write as _;
+        let text = shown(&event)?;
+        let mut out = std::io::stdout().lock();
+        // A reader who has gone away (`| head`) ends it.
+        let is_heard = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        Ok(is_heard.is_ok())
+    })
+    .await?;
+    Ok(String::new())
+}
