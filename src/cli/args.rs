@@ -70,7 +70,6 @@ pub(super) enum Command {
     },
     /// Print what a shell needs to complete this command's words.
     Completions {
-        #[arg(value_enum)]
         shell: Shell,
     },
     /// Print the manual page.
