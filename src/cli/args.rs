@@ -69,9 +69,7 @@ pub(super) enum Command {
         output: OutputForm,
     },
     /// Print what a shell needs to complete this command's words.
-    Completions {
-        shell: Shell,
-    },
+    Completions { shell: Shell },
     /// Print the manual page.
     Man {
         /// Write a page for each command into this directory instead: vestibule.8, vestibule-user-add.8 and so on
