@@ -2,7 +2,7 @@
 //!
 //! The list is carried along with the work (a task-local), so that what lies between the edge and the
 //! store need not hand it on. Where nobody traces, [`note`] costs one look at the task's own memory.
-//! A step never holds what a client sent.
+//! A step never holds a secret, a path or a person.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,7 @@ pub enum Kind {
     Upstream,
 }
 
-/// A name and what it is: of the program or the config, never of a client.
+/// A name and what it is: a word of the program or the config, a number, or a host.
 pub type Fact = (&'static str, Value);
 
 /// What a fact says.

@@ -2,8 +2,9 @@
 
 mod values;
 
-pub(super) use values::{Recipient, When};
+pub(super) use values::{Recipient, When, span};
 
+use super::top::Top;
 use crate::event::EventKind;
 use crate::id::{SessionId, ShareId};
 use clap::builder::NonEmptyStringValueParser;
@@ -12,7 +13,7 @@ use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-use values::{event_kind, recipient, session_id, share_id, span, when};
+use values::{event_kind, recipient, session_id, share_id, when};
 
 /// A second factor in front of the file server you already have.
 #[derive(Debug, Parser)]
@@ -72,10 +73,7 @@ pub(super) enum Command {
         output: OutputForm,
     },
     /// Print what a shell needs to complete this command's words.
-    Completions {
-        #[arg(value_enum)]
-        shell: Shell,
-    },
+    Completions { shell: Shell },
     /// Print the manual page.
     Man {
         /// Write a page for each command into this directory instead: vestibule.8, vestibule-user-add.8 and so on
@@ -115,18 +113,6 @@ pub(super) struct Explain {
     /// WebDAV's Destination: a path or a URL of the same host.
     #[arg(long, value_name = "URL")]
     pub(super) destination: Option<String>,
-    #[command(flatten)]
-    pub(super) output: OutputForm,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Top {
-    /// Print one view and end; so it is too where the output is no terminal.
-    #[arg(long)]
-    pub(super) once: bool,
-    /// How often to look.
-    #[arg(long, value_parser = span, default_value = "1s", value_name = "TIME")]
-    pub(super) interval: Duration,
     #[command(flatten)]
     pub(super) output: OutputForm,
 }

@@ -2,14 +2,13 @@
 //!
 //! Decides nothing itself: it asks each component in its turn and keeps what forwarding needs.
 
-use super::access;
 use super::exchange::{Ctx, Forward, problem};
 use super::forward::Outgoing;
 use super::forward_auth::{self, Unfit};
 use super::proxy::{Gateway, Snapshot};
 use super::upstream::Flow;
 use super::watch::{self, Watch};
-use super::{body, bridge, forward, head, headers};
+use super::{access, body, bridge, forward, head, headers};
 use crate::auth::sign_in::{SignInContext, SignInError};
 use crate::config::model::{Learn, Requirement};
 use crate::gate::session::in_scope;
@@ -26,7 +25,6 @@ use crate::steps;
 use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
-use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::proxy::Session;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -134,10 +132,10 @@ impl Gateway {
             return refused(bad.status(), &bad.to_string());
         }
         let has_body = !session.is_body_empty();
-        let Some(address) = address(session) else {
+        let Some(address) = bridge::address(session) else {
             return refused(StatusCode::BAD_REQUEST, "the connection has no address");
         };
-        let tls = is_tls(session);
+        let tls = bridge::is_tls(session);
         let asked = Asked {
             request: session.req_header(),
             address,
@@ -557,12 +555,6 @@ fn place(
     None
 }
 
-/// Whether the client's connection is under TLS.
-pub(super) fn is_tls(session: &Session) -> bool {
-    let digest = session.digest();
-    digest.is_some_and(|digest| digest.ssl_digest.is_some())
-}
-
 /// Preflights, and Vestibule's own paths.
 fn answered_here(
     head: &RequestHead<'_>,
@@ -582,12 +574,4 @@ fn answered_here(
     route
         .own_path(&head.path)
         .map(|_| refused(StatusCode::NOT_FOUND, "there is nothing at this address"))
-}
-
-/// Whose connection it is.
-pub(super) fn address(session: &Session) -> Option<IpAddr> {
-    match session.client_addr()? {
-        PeerAddr::Inet(address) => Some(address.ip().to_canonical()),
-        PeerAddr::Unix(_) => None,
-    }
 }

@@ -11,8 +11,24 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
+use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::proxy::Session;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Whether the client's connection is under TLS.
+pub(super) fn is_tls(session: &Session) -> bool {
+    let digest = session.digest();
+    digest.is_some_and(|digest| digest.ssl_digest.is_some())
+}
+
+/// Whose connection it is.
+pub(super) fn address(session: &Session) -> Option<IpAddr> {
+    match session.client_addr()? {
+        PeerAddr::Inet(address) => Some(address.ip().to_canonical()),
+        PeerAddr::Unix(_) => None,
+    }
+}
 
 /// A call without its body, which is read later.
 pub(crate) fn call(head: &RequestHead<'_>, route: &Arc<Route>) -> Call {

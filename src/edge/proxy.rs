@@ -4,7 +4,7 @@
 //! upstream gives out no address without one. What may pass is decided in `admit`.
 
 use super::access::Ended;
-use super::admit::{self, Verdict};
+use super::admit::Verdict;
 use super::body::{self, Meter};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
@@ -176,8 +176,8 @@ impl Phases {
         }
         let opener = Opener {
             request: session.req_header().clone(),
-            address: admit::address(session)?,
-            tls: admit::is_tls(session),
+            address: bridge::address(session)?,
+            tls: bridge::is_tls(session),
         };
         let (gateway, snapshot) = (Arc::clone(&self.gateway), Arc::clone(&ctx.snapshot));
         Some(Tunnel::open(gateway, snapshot, opener, status))

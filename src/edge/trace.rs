@@ -1,8 +1,9 @@
 //! What a request's trace says: the request as a span, the decision and each server that was asked as
 //! spans below it. Where there are no traces, each of these functions is a branch.
 //!
-//! Names are of this program or of the config. A path can be a link that opens a folder, a query holds
-//! tokens, and an address is a person's: none of them is told.
+//! Names are of this program or of the config; a client chooses the host that it asks for, and no other
+//! word. A path can be a link that opens a folder, a query holds tokens, and an address is a person's:
+//! none of them is told.
 
 use super::access::Ended;
 use super::admit::Asked;
@@ -112,7 +113,8 @@ impl Ctx {
 
     /// The request's own span (OpenTelemetry semantic conventions, "HTTP server").
     fn root(&self, ended: &Ended<'_>, status: u16) -> Step {
-        let request = ended.request;
+        // Of a question, what was asked about.
+        let request = self.original.as_deref().unwrap_or(ended.request);
         let method = method(&request.method);
         let mut facts: Vec<Fact> = vec![
             ("http.request.method", method.into()),
@@ -122,6 +124,9 @@ impl Ctx {
             ("http.response.body.size", ended.bytes_out.into()),
             ("vestibule.decision", self.outcome.as_str().into()),
         ];
+        if self.original.is_some() {
+            facts.push(("vestibule.forwarded_by", "proxy".into()));
+        }
         if let Some(client) = self.client {
             let scheme = if client.tls { "https" } else { "http" };
             facts.push(("url.scheme", scheme.into()));

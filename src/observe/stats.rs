@@ -4,7 +4,7 @@
 //! these ([`Stats`]) by whoever asks. Made from the registry itself, so that it can never say
 //! anything else than `/metrics`.
 
-use super::metrics::Metrics;
+use super::metrics::{Lost, Metrics};
 use prometheus::proto::{Metric, MetricFamily};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ pub struct Stats {
     pub open_files_max: u64,
     /// Open client connections.
     pub connections: u64,
+    pub connections_max: u64,
     pub connections_refused: u64,
     /// Live sessions in the store, counted once a minute.
     pub sessions: u64,
@@ -33,6 +34,8 @@ pub struct Stats {
     /// The time that decisions took.
     pub gate: Histogram,
     pub upstreams: Vec<Timed>,
+    /// Servers that took no connection when last tried.
+    pub servers_down: Vec<Server>,
     /// By verb.
     pub store: Vec<Timed>,
     /// Codes and other proofs, by method.
@@ -59,6 +62,13 @@ pub struct Timed {
     pub name: String,
     pub took: Histogram,
     pub errors: u64,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Server {
+    pub upstream: String,
+    pub server: String,
 }
 
 /// How often something ended in which way.
@@ -145,12 +155,16 @@ impl Metrics {
             open_files: families.number("process_open_fds"),
             open_files_max: families.number("process_max_fds"),
             connections: families.number("vestibule_connections"),
+            connections_max: families.number("vestibule_connections_max"),
             connections_refused: families.number("vestibule_connections_refused_total"),
             sessions: families.number("vestibule_sessions"),
             hot_sessions: families.number("vestibule_hot_map_entries"),
             hot_evictions: families.number("vestibule_hot_map_evictions_total"),
-            lockouts: families.number("vestibule_lockouts_total"),
-            events_lost: families.number("vestibule_events_lost_total"),
+            lockouts: families.sum("vestibule_lockouts_total", |_| true),
+            // Those that repeat are left out on purpose.
+            events_lost: families.sum("vestibule_events_lost_total", |metric| {
+                label(metric, "reason") != Lost::Repeated.as_str()
+            }),
             requests: families.requests(),
             gate: families.gate(),
             upstreams: families.timed(
@@ -158,6 +172,7 @@ impl Metrics {
                 "vestibule_upstream_seconds",
                 "vestibule_upstream_errors_total",
             ),
+            servers_down: families.servers_down(),
             store: families.timed(
                 "verb",
                 "vestibule_store_seconds",
@@ -184,9 +199,30 @@ impl Families {
         first.map_or_else(String::new, |metric| label(metric, name))
     }
 
-    /// The one number of a family without labels.
+    /// Of the series that are wanted, all together.
+    fn sum(&self, family: &str, wanted: impl Fn(&Metric) -> bool) -> u64 {
+        let series = self.of(family).iter().filter(|metric| wanted(metric));
+        series.map(number).sum()
+    }
+
+    /// The series that have counted something: many begin at zero.
+    fn risen(&self, family: &str) -> impl Iterator<Item = &Metric> {
+        self.of(family).iter().filter(|metric| number(metric) > 0)
+    }
+
+    /// The number of a family, over all its labels.
     fn number(&self, name: &str) -> u64 {
-        self.of(name).first().map_or(0, number)
+        self.of(name).iter().map(number).sum()
+    }
+
+    fn servers_down(&self) -> Vec<Server> {
+        let servers = self.of("vestibule_upstream_up").iter();
+        let down = servers.filter(|metric| number(metric) == 0);
+        down.map(|metric| Server {
+            upstream: label(metric, "upstream"),
+            server: label(metric, "server"),
+        })
+        .collect()
     }
 
     fn requests(&self) -> Vec<Requests> {
@@ -210,8 +246,14 @@ impl Families {
         for metric in self.of(seconds) {
             all.entry(label(metric, by)).or_default().took = histogram(metric);
         }
+        // A verb that nobody has used has no times.
         for metric in self.of(errors) {
-            all.entry(label(metric, by)).or_default().errors = number(metric);
+            let errors = number(metric);
+            if let Some(known) = all.get_mut(&label(metric, by)) {
+                known.errors = errors;
+            } else if errors > 0 {
+                all.entry(label(metric, by)).or_default().errors = errors;
+            }
         }
         let named = all.into_iter();
         named.map(|(name, it)| Timed { name, ..it }).collect()
@@ -219,7 +261,7 @@ impl Families {
 
     fn outcomes(&self, family: &str, by: &str) -> Vec<Outcomes> {
         let mut all: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-        for metric in self.of(family) {
+        for metric in self.risen(family) {
             let counts = all.entry(label(metric, by)).or_default();
             counts.insert(label(metric, "outcome"), number(metric));
         }
@@ -230,7 +272,7 @@ impl Families {
     }
 
     fn events(&self) -> BTreeMap<String, u64> {
-        let series = self.of("vestibule_events_total").iter();
+        let series = self.risen("vestibule_events_total");
         series
             .map(|metric| (label(metric, "kind"), number(metric)))
             .collect()
@@ -272,7 +314,7 @@ fn histogram(metric: &Metric) -> Histogram {
 mod tests {
     use super::*;
     use crate::event::EventKind;
-    use crate::observe::metrics::Outcome;
+    use crate::observe::metrics::{Outcome, ServerState};
     use std::time::Duration;
 
     #[test]
@@ -286,8 +328,16 @@ mod tests {
         let nas = metrics.upstream_named("nas");
         nas.answered(Some(Duration::from_millis(2)));
         nas.answered(None);
+        let server = |server: &str, is_up| ServerState {
+            upstream: "nas".to_owned(),
+            server: server.to_owned(),
+            is_up,
+        };
+        metrics.servers(&[server("10.0.0.1:80", true), server("10.0.0.2:80", false)]);
         metrics.event(EventKind::Challenged, "sms");
         metrics.event(EventKind::Locked, "");
+        metrics.event_lost(Lost::Repeated);
+        metrics.event_lost(Lost::Full);
         metrics.message("twilio", "accepted");
         metrics.store("ping", Duration::from_micros(90), false);
         metrics.hot_map(3, 2);
@@ -318,6 +368,14 @@ mod tests {
         assert_eq!(
             (stats.store[0].name.as_str(), stats.store[0].errors),
             ("ping", 1)
+        );
+        let down = stats.servers_down.iter().map(|it| it.server.as_str());
+        assert_eq!(down.collect::<Vec<_>>(), ["10.0.0.2:80"]);
+        assert_eq!(stats.events_lost, 1, "what repeats is left out on purpose");
+        assert_eq!(
+            stats.challenges.len(),
+            1,
+            "what nobody has used is not shown"
         );
         assert_eq!(stats.challenges[0].name, "sms");
         assert_eq!(stats.challenges[0].counts["sent"], 1);

@@ -12,7 +12,8 @@ const SENT_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const KEY: &str = "Bearer collector-key-5f1c9a";
 
 /// What may stand in a span.
-const ATTRIBUTES: [&str; 16] = [
+const ATTRIBUTES: [&str; 17] = [
+    "vestibule.forwarded_by",
     "http.request.method",
     "http.response.status_code",
     "network.protocol.version",
@@ -277,6 +278,46 @@ async fn a_trusted_proxy_says_which_trace_and_whether_it_is_kept() {
     assert_eq!(&sampled[36..52], hex(&upstream.span_id));
     let roots = collector.spans().into_iter().filter(|span| span.kind == 2);
     assert_eq!(roots.count(), 1, "only the one that was asked for");
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_gets_a_span_for_its_question_and_keeps_its_own_trace() {
+    let collector = Collector::start().await;
+    let url = collector.url();
+    let site = Site::accounts_with(|setup| {
+        let asked = "  - {address: \"127.0.0.1:0\", forward_auth: true}\n";
+        let setup = setup
+            .with("timeouts: {head", &format!("{asked}timeouts: {{head"))
+            .with(
+                "store: {url",
+                "trusted_proxies: [127.0.0.1/32]\nstore: {url",
+            );
+        traced(setup, &url, ", sample: 0")
+    })
+    .await;
+    let [here, asked] = site.gateway.listeners[..] else {
+        panic!("two listeners")
+    };
+    let question = format!("http://{asked}/.vestibule/forward-auth");
+    let question = site.gateway.http.get(question);
+    let question = question
+        .header("x-forwarded-method", "PROPFIND")
+        .header("x-forwarded-proto", "http")
+        .header("x-forwarded-host", here.to_string())
+        .header("x-forwarded-uri", "/public/a?x=1")
+        .header("x-forwarded-for", "203.0.113.9")
+        .header("traceparent", SENT)
+        .header("tracestate", "theirs=1");
+    let answer = question.send().await.expect("answer");
+    assert_eq!(answer.status(), 200);
+    let headers = format!("{:?}", answer.headers());
+    assert!(!headers.contains("trace"), "{headers}");
+    let tree = collector.tree("PROPFIND files").await;
+    assert_eq!(tree.names(), ["gate"]);
+    assert_eq!(hex(&tree.root.trace_id), SENT_TRACE);
+    let of = |key| attribute(&tree.root.attributes, key);
+    assert_eq!(of("vestibule.forwarded_by").as_deref(), Some("proxy"));
+    nothing_else_is_told(&collector, &["public", "203.0.113.9"]);
 }
 
 #[tokio::test]

@@ -333,6 +333,12 @@ async fn an_address_is_delayed_over_many_users_and_never_locked() {
         verify(&world, &caller, &wrong).await.unwrap_err();
         blocked = Some(caller);
     }
+    let events = world.events.take().into_iter();
+    let locks = events.filter(|(kind, _)| *kind == EventKind::Locked);
+    let (users, addresses): (Vec<_>, Vec<_>) = locks.partition(|(_, of)| of == "wrong codes");
+    assert_eq!(users.len(), 3);
+    let told = "address: too many failures".to_owned();
+    assert_eq!(addresses, [(EventKind::Locked, told)]);
     let user = world.user("d", "pw", Some("+4512345674")).await;
     let other = world.caller(user, "d").await;
     assert_eq!(

@@ -110,6 +110,16 @@ async fn a_success_sets_the_account_back_and_not_the_address() {
         door.sign_in("ann", "right").await,
         Err(SignInError::TooMany { .. })
     ));
+    let events = door.world.events.take().into_iter();
+    let locks: Vec<_> = events
+        .filter(|(kind, _)| *kind == EventKind::Locked)
+        .collect();
+    let told = "address: too many failures".to_owned();
+    assert_eq!(
+        locks,
+        [(EventKind::Locked, told)],
+        "each delay is told of once"
+    );
     let elsewhere = door.at("198.51.100.1");
     let password = Secret::new("right");
     assert!(

@@ -6,7 +6,7 @@ use crate::id::{SessionId, ShareId};
 use std::time::Duration;
 
 /// A whole number and one of `s`, `m`, `h`, `d`, `w`.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time span: write 30m, 12h, 7d or 2w");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let secs: u64 = match text.strip_prefix(digits) {

@@ -1,7 +1,7 @@
 //! A view → lines for a terminal, or for a file. Pure.
 
 use super::view::{OUTCOMES, Pace, Route, View};
-use crate::observe::stats::Outcomes;
+use crate::observe::stats::{Outcomes, Server};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -73,6 +73,7 @@ pub(super) fn lines(view: &View) -> Vec<Line> {
     section(&mut lines, gate(view));
     let upstreams = view.upstreams.iter();
     section(&mut lines, paces("UPSTREAM", upstreams, SLOW_SECS));
+    lines.extend(view.servers_down.iter().map(down));
     let verbs = view.store.iter().take(VERBS_MAX);
     section(&mut lines, paces("STORE", verbs, SLOW_SECS));
     section(&mut lines, outcomes("CODES since start", &view.challenges));
@@ -99,8 +100,9 @@ fn heading(view: &View) -> String {
 
 fn holds(view: &View) -> String {
     format!(
-        "connections {} (refused {}/s)   sessions {} (in memory {})   files {} of {}   memory {} MiB",
+        "connections {} of {} (refused {}/s)   sessions {} (in memory {})   files {} of {}   memory {} MiB",
         view.connections,
+        view.connections_max,
         rate(view.connections_refused_per_second),
         view.sessions,
         view.hot_sessions,
@@ -223,6 +225,11 @@ fn paces<'a>(title: &str, all: impl Iterator<Item = &'a Pace>, slow: f64) -> Vec
         lines.insert(0, Line::heading(head));
     }
     lines
+}
+
+fn down(server: &Server) -> Line {
+    let text = format!("  {} {} is down", server.upstream, server.server);
+    Line::default().with(Style::Bad, text)
 }
 
 /// A table with a column for every outcome that there is.

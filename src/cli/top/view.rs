@@ -1,6 +1,6 @@
 //! Two snapshots of a gateway's numbers → what happens there each second. Pure.
 
-use crate::observe::stats::{Histogram, Outcomes, Stats, Timed};
+use crate::observe::stats::{Histogram, Outcomes, Server, Stats, Timed};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(super) struct View {
     pub(super) open_files: u64,
     pub(super) open_files_max: u64,
     pub(super) connections: u64,
+    pub(super) connections_max: u64,
     pub(super) connections_refused_per_second: f64,
     pub(super) sessions: u64,
     pub(super) hot_sessions: u64,
@@ -36,6 +37,7 @@ pub(super) struct View {
     pub(super) gate: Pace,
     /// Slowest first.
     pub(super) upstreams: Vec<Pace>,
+    pub(super) servers_down: Vec<Server>,
     /// Verbs of the store, busiest first.
     pub(super) store: Vec<Pace>,
     /// Since the gateway started, by method: codes are few.
@@ -122,6 +124,7 @@ impl View {
             open_files: now.open_files,
             open_files_max: now.open_files_max,
             connections: now.connections,
+            connections_max: now.connections_max,
             connections_refused_per_second: rate
                 .of(before.connections_refused, now.connections_refused),
             sessions: now.sessions,
@@ -130,14 +133,29 @@ impl View {
             all_routes,
             gate: rate.pace("gate", &now.gate.since(&before.gate), (0, 0)),
             upstreams,
+            servers_down: now.servers_down.clone(),
             store,
-            challenges: now.challenges.clone(),
-            messages: now.messages.clone(),
+            challenges: counted(&now.challenges),
+            messages: counted(&now.messages),
             lockouts: now.lockouts,
-            events: now.events.clone(),
+            events: nonzero(&now.events),
             events_lost: now.events_lost,
         }
     }
+}
+
+/// What has happened at all: what could happen is in the metrics.
+fn counted(all: &[Outcomes]) -> Vec<Outcomes> {
+    let counted = all.iter().map(|it| Outcomes {
+        name: it.name.clone(),
+        counts: nonzero(&it.counts),
+    });
+    counted.filter(|it| !it.counts.is_empty()).collect()
+}
+
+fn nonzero(counts: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let counts = counts.iter().filter(|(_, count)| **count > 0);
+    counts.map(|(name, count)| (name.clone(), *count)).collect()
 }
 
 fn descending(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
@@ -246,10 +264,15 @@ pub(super) mod tests {
             open_files: 80,
             open_files_max: 1_024,
             connections: 12,
+            connections_max: 16_384,
             connections_refused: 5,
             sessions: 42,
             hot_sessions: 40,
             lockouts: 1,
+            servers_down: vec![Server {
+                upstream: "nas".to_owned(),
+                server: "10.0.0.2:5000".to_owned(),
+            }],
             requests: vec![
                 requests("docs", "permitted", 11),
                 requests("files", "permitted", 2_201),
@@ -269,7 +292,8 @@ pub(super) mod tests {
             ],
             challenges: vec![
                 outcomes("sms", &[("sent", 12), ("verified", 10), ("wrong", 1)]),
-                outcomes("totp", &[("verified", 3)]),
+                outcomes("totp", &[("verified", 3), ("wrong", 0)]),
+                outcomes("email", &[("sent", 0)]),
             ],
             messages: vec![outcomes("twilio", &[("accepted", 11), ("timeout", 1)])],
             events: [("verified", 13), ("challenged", 12), ("locked", 1)]

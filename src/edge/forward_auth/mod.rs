@@ -11,7 +11,7 @@
 
 mod original;
 
-use super::admit::{Asked, Carrier, Verdict, address};
+use super::admit::{Asked, Carrier, Verdict};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
 use super::proxy::Gateway;
@@ -21,6 +21,7 @@ use crate::observe::metrics::Outcome;
 use crate::observe::unanswered::Unanswered;
 use crate::request::RequestHead;
 use crate::secret::Secret;
+use crate::steps;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -166,10 +167,10 @@ impl Gateway {
         complaints: &Complaints,
     ) -> pingora::Result<()> {
         let reply = self
-            .advice(session.req_header(), address(session), ctx)
+            .advice(session.req_header(), bridge::address(session), ctx)
             .await;
         if let Some(unfit) = ctx.unfit {
-            self.complain(unfit, address(session), complaints);
+            self.complain(unfit, bridge::address(session), complaints);
         }
         bridge::write(session, reply)
             .await
@@ -231,7 +232,8 @@ impl Gateway {
             has_body: false,
             carrier: Carrier::Proxy,
         };
-        self.decide_slowly(&asked, ctx).await?;
+        ctx.begin_trace(&asked);
+        steps::within(ctx.steps(), self.decide_slowly(&asked, ctx)).await?;
         // A share's path, and a token's place, are known only now.
         if let Some(target) = &ctx.forward.target
             && !is_same_to_all(original.raw_path(), target)
@@ -240,7 +242,11 @@ impl Gateway {
             return Err(Unfit::Rewritten.verdict(ctx));
         }
         let names: Vec<HeaderName> = original.headers.keys().cloned().collect();
-        self.tell_upstream(original, ctx).map_err(|_| failed())?;
+        // Whoever forwards it says by itself which trace it belongs to.
+        let trace = ctx.trace.take();
+        let told = self.tell_upstream(original, ctx);
+        ctx.trace = trace;
+        told.map_err(|_| failed())?;
         let own = ctx.upstream.as_ref().map(|it| &*it.config().headers);
         permitted(original, own.unwrap_or_default(), &names).map_err(|_| failed())
     }
