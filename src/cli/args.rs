@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+use super::top::Top;
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::id::{SessionId, ShareId};
@@ -68,10 +69,7 @@ pub(super) enum Command {
         output: OutputForm,
     },
     /// Print what a shell needs to complete this command's words.
-    Completions {
-        #[arg(value_enum)]
-        shell: Shell,
-    },
+    Completions { shell: Shell },
     /// Print the manual page.
     Man {
         /// Write a page for each command into this directory instead: vestibule.8, vestibule-user-add.8 and so on
@@ -111,18 +109,6 @@ pub(super) struct Explain {
     /// WebDAV's Destination: a path or a URL of the same host.
     #[arg(long, value_name = "URL")]
     pub(super) destination: Option<String>,
-    #[command(flatten)]
-    pub(super) output: OutputForm,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Top {
-    /// Print one view and end; so it is too where the output is no terminal.
-    #[arg(long)]
-    pub(super) once: bool,
-    /// How often to look.
-    #[arg(long, value_parser = span, default_value = "1s", value_name = "TIME")]
-    pub(super) interval: Duration,
     #[command(flatten)]
     pub(super) output: OutputForm,
 }
@@ -522,7 +508,7 @@ impl Command {
 }
 
 /// A whole number and one of `s`, `m`, `h`, `d`, `w`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time span: write 30m, 12h, 7d or 2w");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let secs: u64 = match text.strip_prefix(digits) {
