@@ -515,6 +515,7 @@ impl Command {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
@@ -585,6 +586,36 @@ mod tests {
         let cli = parse("vestibule user list --json").unwrap();
         assert!(cli.command.is_json());
         assert_eq!(cli.config, PathBuf::from("/etc/vestibule/vestibule.yaml"));
+    }
+
+    /// What a line of a code block asks the shell to run of ours, without its comment and redirections.
+    fn commands(line: &str) -> Vec<String> {
+        let line = line.split(" #").next().unwrap();
+        line.split(['|', '<', '>', ';', '&', '(', ')', '`'])
+            .map(|part| part.trim().trim_start_matches("$ "))
+            .filter(|part| part.starts_with("vestibule "))
+            .map(|part| part.replace(['"', '\''], ""))
+            .collect()
+    }
+
+    #[test]
+    fn every_line_of_the_guides_is_understood() {
+        let mut tried = 0;
+        for file in ["README.md", "docs/operations.md", "docs/metrics.md"] {
+            let text = std::fs::read_to_string(file).unwrap();
+            let blocks = text.split("```").skip(1).step_by(2);
+            for line in blocks.flat_map(str::lines).flat_map(commands) {
+                let words = line.split_whitespace();
+                let parsed = Cli::try_parse_from(words).map_err(|error| error.kind());
+                let is_help = matches!(
+                    parsed,
+                    Err(ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+                );
+                assert!(parsed.is_ok() || is_help, "{file}: {line}: {parsed:?}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 20, "{tried} lines");
     }
 
     #[test]
