@@ -240,14 +240,23 @@ impl Operator {
             let Some((_, holder)) = self.store.token(digest, now).await? else {
                 continue;
             };
+            self.forget_browsers(holder.user).await?;
             let ended = self.store.drop_token(digest, now).await?;
-            for id in &ended {
-                self.forget(Which::Session(*id));
-            }
+            // Of the user, and not of each session: what is open by the token alone has none.
+            self.forget(Which::User(holder.user));
             self.emit(caller, EventKind::Revoked, Some(holder.user), "token");
             found = Some(found.unwrap_or(0) + ended.len() as u64);
         }
         found.ok_or(OperatorError::NoSuchToken)
+    }
+
+    /// Whoever had the token may have the browser: the next sign-in is asked for the second factor, whatever browser
+    /// of the user's it is in. Before the token ends, so that what a crash leaves behind can be ended again.
+    async fn forget_browsers(&self, user: UserId) -> Result<(), OperatorError> {
+        for browser in self.store.browsers(user, self.clock.now()).await? {
+            self.store.forget_browser(user, browser.id).await?;
+        }
+        Ok(())
     }
 }
 

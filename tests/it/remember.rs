@@ -169,3 +169,17 @@ async fn fifty_tabs_sign_in_at_once_and_a_revocation_has_the_last_word() {
     tab.cookies.clone_from(&browser.cookies);
     assert_eq!(signs_in(&mut tab).await, CHALLENGE);
 }
+
+#[tokio::test]
+async fn whoever_stole_the_browser_with_its_token_is_asked_again_once_that_is_revoked() {
+    let Site { gateway, inbox, .. } = site().await;
+    let mut browser = Browser::new(&gateway);
+    is_remembered(&mut browser, &inbox).await;
+    let token = browser.cookie("vestibule_token").expect("a token");
+    let file = gateway.dir.path().join("stolen");
+    std::fs::write(&file, token).expect("file");
+    let file = file.to_str().expect("text");
+    let ended = gateway.cli_json(&["session", "revoke", "--token-file", file, "--json"]);
+    assert!(ended["sessions"].as_u64() >= Some(1), "{ended}");
+    assert_eq!(signs_in(&mut browser).await, CHALLENGE);
+}
