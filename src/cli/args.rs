@@ -1,6 +1,10 @@
 //! The words of the command line.
 
-use crate::clock::Timestamp;
+mod values;
+
+pub(super) use values::{Recipient, When, span};
+
+use super::top::Top;
 use crate::event::EventKind;
 use crate::id::{SessionId, ShareId};
 use clap::builder::NonEmptyStringValueParser;
@@ -9,6 +13,7 @@ use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use values::{event_kind, recipient, session_id, share_id, when};
 
 /// A second factor in front of the file server you already have.
 #[derive(Debug, Parser)]
@@ -68,10 +73,7 @@ pub(super) enum Command {
         output: OutputForm,
     },
     /// Print what a shell needs to complete this command's words.
-    Completions {
-        #[arg(value_enum)]
-        shell: Shell,
-    },
+    Completions { shell: Shell },
     /// Print the manual page.
     Man {
         /// Write a page for each command into this directory instead: vestibule.8, vestibule-user-add.8 and so on
@@ -111,18 +113,6 @@ pub(super) struct Explain {
     /// WebDAV's Destination: a path or a URL of the same host.
     #[arg(long, value_name = "URL")]
     pub(super) destination: Option<String>,
-    #[command(flatten)]
-    pub(super) output: OutputForm,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Top {
-    /// Print one view and end; so it is too where the output is no terminal.
-    #[arg(long)]
-    pub(super) once: bool,
-    /// How often to look.
-    #[arg(long, value_parser = span, default_value = "1s", value_name = "TIME")]
-    pub(super) interval: Duration,
     #[command(flatten)]
     pub(super) output: OutputForm,
 }
@@ -521,99 +511,11 @@ impl Command {
     }
 }
 
-/// A whole number and one of `s`, `m`, `h`, `d`, `w`.
-fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time span: write 30m, 12h, 7d or 2w");
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let secs: u64 = match text.strip_prefix(digits) {
-        Some("s") => 1,
-        Some("m") => 60,
-        Some("h") => 3_600,
-        Some("d") => 86_400,
-        Some("w") => 7 * 86_400,
-        _ => return Err(wrong()),
-    };
-    let count: u64 = digits.parse().map_err(|_| wrong())?;
-    match count.checked_mul(secs) {
-        Some(secs) if secs > 0 => Ok(Duration::from_secs(secs)),
-        _ => Err(wrong()),
-    }
-}
-
-/// A moment, as it is written behind `--since`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum When {
-    /// So long ago.
-    Ago(Duration),
-    At(Timestamp),
-}
-
-impl When {
-    pub(super) fn at(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Ago(span) => now.before(span),
-            Self::At(at) => at,
-        }
-    }
-}
-
-/// A time span before now, or a moment of RFC 3339.
-fn when(text: &str) -> Result<When, String> {
-    if let Some(at) = Timestamp::from_iso8601(text) {
-        return Ok(When::At(at));
-    }
-    span(text).map(When::Ago).map_err(|_| {
-        format!("`{text}` is no moment: write 30m, 12h, 7d or 2w (ago), or 2026-11-22T03:21:34Z")
-    })
-}
-
-fn event_kind(text: &str) -> Result<EventKind, String> {
-    let mut all = EventKind::ALL.into_iter();
-    all.find(|kind| kind.as_str() == text).ok_or_else(|| {
-        let names = EventKind::ALL.map(EventKind::as_str);
-        format!("there are no such events: use one of {}", names.join(", "))
-    })
-}
-
-/// One of the people whom a share link is for, as written behind `--recipient`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Recipient {
-    pub(super) phone: Option<String>,
-    pub(super) email: Option<String>,
-}
-
-/// A number, an address, or both with a comma between them.
-fn recipient(text: &str) -> Result<Recipient, String> {
-    let wrong =
-        || format!("`{text}` is not a number and an address: write +4512345678,anna@example.org");
-    let (mut phone, mut email) = (None, None);
-    for part in text.split(',').map(str::trim) {
-        let place = if part.contains('@') {
-            &mut email
-        } else {
-            &mut phone
-        };
-        if part.is_empty() || place.replace(part.to_owned()).is_some() {
-            return Err(wrong());
-        }
-    }
-    Ok(Recipient { phone, email })
-}
-
-fn share_id(text: &str) -> Result<ShareId, &'static str> {
-    let wrong = "not a share's number: `vestibule share list` shows them";
-    text.parse().map(ShareId).map_err(|_| wrong)
-}
-
-fn session_id(text: &str) -> Result<SessionId, &'static str> {
-    let wrong = "not a session's number: `vestibule session list` shows them";
-    text.parse().map(SessionId).map_err(|_| wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
@@ -684,6 +586,36 @@ mod tests {
         let cli = parse("vestibule user list --json").unwrap();
         assert!(cli.command.is_json());
         assert_eq!(cli.config, PathBuf::from("/etc/vestibule/vestibule.yaml"));
+    }
+
+    /// What a line of a code block asks the shell to run of ours, without its comment and redirections.
+    fn commands(line: &str) -> Vec<String> {
+        let line = line.split(" #").next().unwrap();
+        line.split(['|', '<', '>', ';', '&', '(', ')', '`'])
+            .map(|part| part.trim().trim_start_matches("$ "))
+            .filter(|part| part.starts_with("vestibule "))
+            .map(|part| part.replace(['"', '\''], ""))
+            .collect()
+    }
+
+    #[test]
+    fn every_line_of_the_guides_is_understood() {
+        let mut tried = 0;
+        for file in ["README.md", "docs/operations.md", "docs/metrics.md"] {
+            let text = std::fs::read_to_string(file).unwrap();
+            let blocks = text.split("```").skip(1).step_by(2);
+            for line in blocks.flat_map(str::lines).flat_map(commands) {
+                let words = line.split_whitespace();
+                let parsed = Cli::try_parse_from(words).map_err(|error| error.kind());
+                let is_help = matches!(
+                    parsed,
+                    Err(ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+                );
+                assert!(parsed.is_ok() || is_help, "{file}: {line}: {parsed:?}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 20, "{tried} lines");
     }
 
     #[test]

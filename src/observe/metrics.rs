@@ -149,16 +149,6 @@ const SENT_OUTCOMES: [&str; 6] = ["sent", "verified", "wrong", "expired", "limit
 const TYPED_OUTCOMES: [&str; 2] = ["verified", "wrong"];
 /// What a provider can say to a message.
 const MESSAGE_OUTCOMES: [&str; 5] = ["accepted", "refused", "unreachable", "timeout", "lost"];
-/// Why a question of another proxy cannot be answered.
-const UNFIT_REASONS: [&str; 7] = [
-    "untrusted_peer",
-    "missing_header",
-    "conflicting_headers",
-    "malformed_header",
-    "own_path",
-    "sign_in",
-    "rewritten",
-];
 /// How the detail of an event begins that says which address was delayed.
 const OF_ADDRESS: &str = "address";
 
@@ -525,10 +515,6 @@ fn begin_at_zero(families: &Families) {
     }
     for of in ["user", "address"] {
         families.lockouts.with_label_values(&[of]);
-    }
-    for reason in UNFIT_REASONS {
-        let refused = &families.forward_auth_refused;
-        refused.with_label_values(&[reason]);
     }
     for outcome in ["applied", "refused"] {
         families.config_reloads.with_label_values(&[outcome]);

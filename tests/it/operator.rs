@@ -257,6 +257,7 @@ async fn what_happened_is_in_the_audit_trail() {
     for args in [
         &["lockout", "clear", "anna"][..],
         &["user", "set", "anna", "--no-email"],
+        &["user", "groups", "anna", "--group", "staff"],
         &["user", "remove", "anna"],
     ] {
         assert!(gateway.cli(args).status.success(), "{args:?}");

@@ -48,7 +48,7 @@ fn refused(dir: &std::path::Path, args: &[&str]) -> (i32, String) {
 }
 
 /// Every command once, on a store in which nobody is called `name`.
-fn walk(dir: &std::path::Path, name: &str) {
+async fn walk(dir: &std::path::Path, name: &str) {
     let user = cli_json(dir, &["user", "add", name, "--phone", PHONE, "--json"]);
     let id = user["id"].as_i64().expect("id");
     assert_eq!(user["name"], name);
@@ -123,7 +123,7 @@ fn walk(dir: &std::path::Path, name: &str) {
     assert_eq!(cli_json(dir, &["user", "remove", name, "--json"])["id"], id);
     assert_eq!(refused(dir, &["user", "show", name]).0, 1);
     // All of it is in the trail, of the removed user too, with who did it.
-    wait_in_trail(dir, id);
+    wait_in_trail(dir, id).await;
     let trail = cli_json(
         dir,
         &[
@@ -161,7 +161,7 @@ fn walk(dir: &std::path::Path, name: &str) {
 }
 
 /// Events reach the store a moment after what they tell of.
-fn wait_in_trail(dir: &std::path::Path, user: i64) {
+async fn wait_in_trail(dir: &std::path::Path, user: i64) {
     let args = [
         "audit",
         "search",
@@ -171,21 +171,18 @@ fn wait_in_trail(dir: &std::path::Path, user: i64) {
         "removed",
         "--json",
     ];
-    for _ in 0..100 {
-        if cli_json(dir, &args) != json!([]) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("the last event is not in the trail");
+    wait_for("the last event", Duration::from_secs(10), async || {
+        (cli_json(dir, &args) != json!([])).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_works_with_a_running_gateway_and_without() {
     let Site { gateway, .. } = Site::accounts().await;
-    walk(gateway.dir.path(), "anna");
+    walk(gateway.dir.path(), "anna").await;
     let dir = gateway.kill();
-    walk(dir.path(), "bob");
+    walk(dir.path(), "bob").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -46,24 +46,13 @@ pub(in crate::cli) fn user(config: &Path, command: args::User) -> Result<(), Cli
             identity,
             output,
         } => {
-            let is_shown = group.is_empty() && !none;
-            let set = GroupsPut { groups: group };
             let user = OneUser {
                 name: user,
                 identity,
             };
-            operate(config, async |api| {
-                let line = if is_shown {
-                    let (path, query) = user.place("");
-                    let user: UserLine = api.get(&path, &query).await?;
-                    let (id, groups) = (user.id, user.groups);
-                    GroupsLine { id, groups }
-                } else {
-                    let (path, query) = user.place("/groups");
-                    api.send(Method::PUT, &path, &query, &set).await?
-                };
-                output.show(&line, |line| tables::groups(&line.groups))
-            })
+            // With nothing said, they are shown.
+            let set = (none || !group.is_empty()).then_some(GroupsPut { groups: group });
+            groups(config, user, set, output)
         }
         args::User::List { output } => operate(config, async |api| {
             let users: Vec<UserLine> = api.all(USERS, &[]).await?;
@@ -90,6 +79,29 @@ pub(in crate::cli) fn user(config: &Path, command: args::User) -> Result<(), Cli
             })
         }),
     }
+}
+
+fn groups(
+    config: &Path,
+    user: OneUser,
+    set: Option<GroupsPut>,
+    output: OutputForm,
+) -> Result<(), CliError> {
+    operate(config, async |api| {
+        let line = match set {
+            None => {
+                let (path, query) = user.place("");
+                let user: UserLine = api.get(&path, &query).await?;
+                let (id, groups) = (user.id, user.groups);
+                GroupsLine { id, groups }
+            }
+            Some(set) => {
+                let (path, query) = user.place("/groups");
+                api.send(Method::PUT, &path, &query, &set).await?
+            }
+        };
+        output.show(&line, |line| tables::groups(&line.groups))
+    })
 }
 
 fn change(

@@ -5,7 +5,7 @@ mod render;
 mod terminal;
 mod view;
 
-use super::args::Top;
+use super::args::{OutputForm, span};
 use super::client::Client;
 use super::error::CliError;
 use super::say;
@@ -21,6 +21,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use view::View;
+
+/// The words of this command.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Top {
+    /// Print one view and end; so it is too where the output is no terminal.
+    #[arg(long)]
+    pub(in crate::cli) once: bool,
+    /// How often to look.
+    #[arg(long, value_parser = span, default_value = "1s", value_name = "TIME")]
+    pub(in crate::cli) interval: Duration,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputForm,
+}
 
 /// Rates and times are of so long a span at most, so that they neither flicker nor lag.
 const SPAN_MAX: Duration = Duration::from_secs(10);

@@ -13,7 +13,18 @@ fn every_committed_file_is_right_and_wise() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let (_, warnings) = parse(&text, &path, &Fake::new()).unwrap_or_else(|e| panic!("{e}"));
+            let secrets = [
+                "twilio.token",
+                "sms.authorization",
+                "kannel.password",
+                "mail.password",
+                "oauth.secret",
+            ];
+            let system = secrets.iter().fold(Fake::new(), |system, secret| {
+                let secret = path.with_file_name(secret);
+                system.with_file(secret.to_str().unwrap(), "hunter2\n")
+            });
+            let (_, warnings) = parse(&text, &path, &system).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(warnings, [], "{}", path.display());
             let first = text.lines().next().unwrap_or_default();
             assert!(

@@ -234,7 +234,7 @@ impl Gateway {
         };
         ctx.begin_trace(&asked);
         steps::within(ctx.steps(), self.decide_slowly(&asked, ctx)).await?;
-        // A share\'s path, and a token\'s place, are known only now.
+        // A share's path, and a token's place, are known only now.
         if let Some(target) = &ctx.forward.target
             && !is_same_to_all(original.raw_path(), target)
         {
