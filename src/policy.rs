@@ -40,6 +40,12 @@ pub struct Person<'a> {
     pub groups: &'a [String],
 }
 
+/// Somebody who is not known, and is in no group.
+pub const NOBODY: Person<'_> = Person {
+    name: "",
+    groups: &[],
+};
+
 /// What is asked of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Demand<'a> {
@@ -103,6 +109,12 @@ pub fn required(target: Target<'_>) -> Demand<'_> {
             is_spent_later: false,
         }),
     }
+}
+
+/// Whether a rule of the route asks where the client is.
+#[must_use]
+pub fn knows_networks(route: &Route) -> bool {
+    route.rules.iter().any(|rule| !rule.networks.is_empty())
 }
 
 /// Whether any path of the route asks `person` at `address` for a second factor.

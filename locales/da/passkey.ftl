@@ -1,6 +1,7 @@
 passkey-way = Adgangsnøgle
 passkey-way-is = Din enhed beder om dit fingeraftryk, dit ansigt eller en pinkode
 passkey-elsewhere = Du har en adgangsnøgle, men browsere tilbyder den kun på { $hosts }. Bekræft på en anden måde her.
+passkey-only-here = Du har en adgangsnøgle, men den giver kun adgang til programmer på det netværk, du er på nu. Bekræft på en anden måde.
 passkey-no-script = Adgangsnøgler kræver scripts. Tillad scripts på dette websted, eller vælg en anden måde.
 passkey-cancelled = Intet blev bekræftet: Spørgsmålet blev lukket eller ikke besvaret i tide. Prøv igen.
 passkey-unable = Din browser kan ikke bruge adgangsnøgler på denne adresse. Vælg en anden måde eller en anden browser.

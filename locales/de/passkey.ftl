@@ -1,6 +1,7 @@
 passkey-way = Passkey
 passkey-way-is = Ihr Gerät fragt nach Fingerabdruck, Gesicht oder PIN
 passkey-elsewhere = Sie haben einen Passkey, aber Browser bieten ihn nur auf { $hosts } an. Bestätigen Sie hier auf einem anderen Weg.
+passkey-only-here = Sie haben einen Passkey, aber damit werden nur Programme im selben Netz zugelassen. Bestätigen Sie auf einem anderen Weg.
 passkey-no-script = Passkeys brauchen Skripte. Erlauben Sie dieser Website Skripte oder wählen Sie einen anderen Weg.
 passkey-cancelled = Es wurde nichts bestätigt: Die Abfrage wurde geschlossen oder nicht rechtzeitig beantwortet. Versuchen Sie es noch einmal.
 passkey-unable = Ihr Browser kann unter dieser Adresse keine Passkeys benutzen. Wählen Sie einen anderen Weg oder einen anderen Browser.

@@ -1,6 +1,7 @@
 passkey-way = Passkey
 passkey-way-is = Your device asks for your fingerprint, your face or its PIN
 passkey-elsewhere = You have a passkey, but browsers only offer it at { $hosts }. Confirm here in another way.
+passkey-only-here = You have a passkey, but it only lets in programs on the network that you are on now. Confirm in another way.
 passkey-no-script = Passkeys need scripts. Let this site run scripts in your browser, or choose another way.
 passkey-cancelled = Nothing was confirmed: the question was closed, or nobody answered in time. Try again.
 passkey-unable = Your browser cannot use passkeys at this address. Choose another way, or another browser.

@@ -1,6 +1,7 @@
 passkey-way = Llave de acceso
 passkey-way-is = Su dispositivo le pide su huella, su cara o su PIN
 passkey-elsewhere = Tiene una llave de acceso, pero los navegadores solo la ofrecen en { $hosts }. Confirme aquí de otra manera.
+passkey-only-here = Tiene una llave de acceso, pero solo da acceso a programas de la red en la que está ahora. Confirme de otra manera.
 passkey-no-script = Las llaves de acceso necesitan scripts. Permita que este sitio los ejecute o elija otra manera.
 passkey-cancelled = No se ha confirmado nada: la pregunta se cerró o nadie respondió a tiempo. Inténtelo de nuevo.
 passkey-unable = Su navegador no puede usar llaves de acceso en esta dirección. Elija otra manera u otro navegador.

@@ -1,6 +1,7 @@
 passkey-way = Clé d’accès
 passkey-way-is = Votre appareil demande votre empreinte, votre visage ou son code PIN
 passkey-elsewhere = Vous avez une clé d’accès, mais les navigateurs ne la proposent que sur { $hosts }. Confirmez ici par un autre moyen.
+passkey-only-here = Vous avez une clé d’accès, mais elle n’autorise que les programmes du réseau où vous êtes. Confirmez par un autre moyen.
 passkey-no-script = Les clés d’accès ont besoin de scripts. Autorisez les scripts sur ce site ou choisissez un autre moyen.
 passkey-cancelled = Rien n’a été confirmé : la demande a été fermée ou personne n’a répondu à temps. Réessayez.
 passkey-unable = Votre navigateur ne peut pas utiliser de clés d’accès à cette adresse. Choisissez un autre moyen ou un autre navigateur.

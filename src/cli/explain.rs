@@ -6,7 +6,7 @@ mod text;
 use super::args;
 use super::client::{self, Client};
 use super::error::CliError;
-use crate::config::model::{Config, Requirement};
+use crate::config::model::{Config, Requirement, Rule};
 use crate::config::{self};
 use crate::digest::DigestKeys;
 use crate::edge::watch;
@@ -51,7 +51,7 @@ struct Explanation {
     /// What is settled before any rule is asked.
     settled: Option<Settled>,
     readings: Vec<Reading>,
-    /// What is asked of this request; `None`: it is settled, or depends on who asks.
+    /// What is asked of this request; `None`: it is settled, or depends on who asks or from where.
     asks: Option<Asks>,
 }
 
@@ -86,6 +86,15 @@ impl Who {
     }
 }
 
+impl Explanation {
+    /// Whether a rule that was asked before the one that decided is for networks, and nobody said in which
+    /// the client is.
+    fn needs_address(&self) -> bool {
+        let mut steps = self.readings.iter().flat_map(|it| &it.rules);
+        steps.any(|step| step.needs_address)
+    }
+}
+
 /// An answer that no rule has a say in.
 #[derive(Debug, Serialize)]
 struct Settled {
@@ -108,8 +117,10 @@ struct Reading {
 #[derive(Debug, Serialize)]
 struct Step {
     line: usize,
-    /// Why it does not match; `None`: it does, or depends on who asks.
+    /// Why it does not match; `None`: it does, or depends on what is not known.
     missed: Option<&'static str>,
+    /// It depends on where the client is, and nobody said.
+    needs_address: bool,
 }
 
 /// What is asked.
@@ -336,21 +347,28 @@ fn judge(told: &mut Explanation, head: &RequestHead<'_>, route: &Route) {
     };
     let person = told.who.person();
     let readings = policy::trace(&target, person);
+    told.readings = readings
+        .iter()
+        .map(|it| reading(it, route, told.address))
+        .collect();
     told.asks = match (policy::required(target), person) {
+        _ if told.needs_address() => None,
         (Demand::Fixed(requirement), _) => Some(requirement.into()),
         (demand, Some(person)) => Some(demand.of(person).into()),
         (Demand::ByPerson(_), None) => None,
     };
-    told.readings = readings.iter().map(|it| reading(it, route)).collect();
 }
 
-fn reading(of: &policy::Reading<'_>, route: &Route) -> Reading {
-    let mut rules: Vec<Step> = (of.missed.iter())
-        .map(|(rule, miss)| Step {
+fn reading(of: &policy::Reading<'_>, route: &Route, address: Option<IpAddr>) -> Reading {
+    let step = |(rule, miss): &(&Rule, Miss)| {
+        let needs_address = *miss == Miss::Network && address.is_none();
+        Step {
             line: rule.line,
-            missed: Some(missed(*miss)),
-        })
-        .collect();
+            missed: (!needs_address).then(|| missed(*miss)),
+            needs_address,
+        }
+    };
+    let mut rules: Vec<Step> = of.missed.iter().map(step).collect();
     let (line, decided_by) = match of.decided {
         Decided::Rule(rule) => (Some(rule.line), "rule"),
         Decided::Depends(rule) => (Some(rule.line), "who asks"),
@@ -358,8 +376,11 @@ fn reading(of: &policy::Reading<'_>, route: &Route) -> Reading {
         Decided::Unreadable => (None, "path"),
     };
     if let (Some(line), "rule" | "who asks") = (line, decided_by) {
-        let missed = None;
-        rules.push(Step { line, missed });
+        rules.push(Step {
+            line,
+            missed: None,
+            needs_address: false,
+        });
     }
     Reading {
         // Within rules an encoded slash is told apart from one by its escape.

@@ -277,13 +277,23 @@ impl Gateway {
     ) -> Result<Case<'h>, Verdict> {
         let device = device::find(head, None)
             .map_err(|bad| refused(StatusCode::BAD_REQUEST, &bad.to_string()))?;
-        let mut demand = policy::required(target(head, route));
-        let is_denied = matches!(demand, Demand::Fixed(Requirement::Deny));
-        let sign_in = watch::sign_in(route, head).filter(|_| !is_denied);
-        if sign_in.is_some() {
-            // Whoever signs in has no token yet.
-            demand = Requirement::Nothing.into();
+        if head.client.is_proxy && policy::knows_networks(&route.config) {
+            // By the proxy's own address, everybody behind it would be in its network.
+            let detail = "what is asked here depends on where the client is, and the proxy did not say: have it \
+                          send X-Forwarded-For";
+            return Err(refused(StatusCode::BAD_REQUEST, detail));
         }
+        let mut demand = policy::required(target(head, route));
+        // Whoever signs in has no token yet, and is nobody until then.
+        let is_denied = demand.of(policy::NOBODY) == Requirement::Deny;
+        let sign_in = watch::sign_in(route, head);
+        if sign_in.is_some() {
+            demand = match is_denied {
+                true => Requirement::Deny.into(),
+                false => Requirement::Nothing.into(),
+            };
+        }
+        let sign_in = sign_in.filter(|_| !is_denied);
         let token = match demand {
             Demand::Fixed(Requirement::Nothing | Requirement::Deny) => None,
             _ => credential::find(&route.config.credentials, head)

@@ -330,6 +330,7 @@ pub(super) mod tests {
             client: Client {
                 address: [192, 0, 2, 7].into(),
                 tls: true,
+                is_proxy: false,
             },
         }
     }

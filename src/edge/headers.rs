@@ -413,6 +413,7 @@ mod tests {
             client: Client {
                 address: "::ffff:192.0.2.7".parse().unwrap(),
                 tls: true,
+                is_proxy: false,
             },
             host: &HeaderValue::from_static("files.example.org:8443"),
             grant,

@@ -10,7 +10,9 @@ use super::stall::Watched;
 use super::watch::{Exchange, Learner};
 use crate::auth::fixture;
 use crate::clock::{Clock, SystemClock};
-use crate::config::model::{self, CredentialSource, ForwardToken, Identity, Requirement, Rule};
+use crate::config::model::{
+    self, CredentialSource, ForwardToken, Identity, People, Requirement, Rule,
+};
 use crate::digest::{DigestKeys, SessionKey};
 use crate::gate::session::{Factor, Holder, Session, Terms};
 use crate::gate::{Gate, Known, Unavailable, Witness};

@@ -83,12 +83,13 @@ pub(super) fn profile(names: &Claims, claims: &ClaimSet) -> Result<LearnedProfil
         (is_verified(name) && !text.is_empty()).then(|| text.to_owned())
     };
     let groups = names.groups.as_ref();
-    let groups = groups.map(|name| learn::groups(claims.get(name)).ok_or(Refused::BadGroups));
+    let groups = groups.map(|name| learn::groups(claims.get(name)));
+    let groups = groups.transpose().map_err(|_| Refused::BadGroups)?;
     Ok(LearnedProfile {
         user,
         phone: text(&names.phone),
         email: text(&names.email).map(Secret::new),
-        groups: groups.transpose()?,
+        groups: groups.flatten(),
     })
 }
 
@@ -201,15 +202,16 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_a_text_or_a_list_and_nothing_else_counts_as_none() {
+    fn groups_are_a_text_or_a_list_and_only_that_takes_them_away() {
         let groups = |claim: Option<Value>| {
             let mut claims = set(json!({"sub": "ann"}));
             claims.extend(claim.map(|it| ("groups".to_owned(), it)));
             profile(&names(), &claims).map(|it| it.groups)
         };
         let are = |names: &[&str]| Ok(Some(names.iter().map(ToString::to_string).collect()));
-        assert_eq!(groups(None), are(&[]));
-        assert_eq!(groups(Some(json!(null))), are(&[]));
+        assert_eq!(groups(None), Ok(None), "what is known stays");
+        assert_eq!(groups(Some(json!(null))), Ok(None));
+        assert_eq!(groups(Some(json!([]))), are(&[]));
         assert_eq!(groups(Some(json!(""))), are(&[]));
         assert_eq!(groups(Some(json!("staff"))), are(&["staff"]));
         let many = json!(["staff", "a b", "admins", "staff"]);

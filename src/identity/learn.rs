@@ -46,7 +46,8 @@ pub struct LearnedProfile {
     /// As the upstream writes it, to be read in the route's `phone_region`.
     pub phone: Option<String>,
     pub email: Option<Secret>,
-    /// All that the user is in, in order, each once; `None`: the config does not say where they stand.
+    /// All that the user is in, in order, each once; `None`: the config does not say where they stand, or
+    /// nothing stands there, and what is known stays.
     pub groups: Option<Vec<String>>,
 }
 
@@ -122,29 +123,34 @@ fn profile<'l>(
         phone: learn.phone.as_deref().and_then(text),
         email: learn.email.as_deref().and_then(text).map(Secret::new),
         groups: match &learn.groups {
-            Some(pointer) => Some(groups(answer.pointer(place(pointer)?))?),
+            Some(pointer) => groups(answer.pointer(place(pointer)?)).ok()?,
             None => None,
         },
     })
 }
 
-/// The groups that an answer or a claim names: a text, or a list of them; in order, each once. Where there
-/// is nothing, it is none. `None`: it is something else, and nobody is taken to be in no group for that.
-pub(super) fn groups(value: Option<&Value>) -> Option<Vec<String>> {
+/// What stands in the place of a user's groups is no text, and no list of texts that can be names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotGroups;
+
+/// The groups that an answer or a claim names: a text, or a list of them; in order, each once. `None`: it
+/// says nothing of groups. An issuer leaves them out of tokens that were asked for with fewer scopes, and
+/// nobody leaves a group by asking for less: only a list takes somebody out of one, an empty one out of all.
+pub(super) fn groups(value: Option<&Value>) -> Result<Option<Vec<String>>, NotGroups> {
     let mut groups = match value {
-        None | Some(Value::Null) => Vec::new(),
+        None | Some(Value::Null) => return Ok(None),
         Some(Value::String(one)) if one.is_empty() => Vec::new(),
         Some(Value::String(one)) => vec![one.clone()],
         Some(Value::Array(many)) => {
             let texts = many.iter().map(|one| one.as_str().map(str::to_owned));
-            texts.collect::<Option<_>>()?
+            texts.collect::<Option<Vec<_>>>().ok_or(NotGroups)?
         }
-        Some(_) => return None,
+        Some(_) => return Err(NotGroups),
     };
     groups.sort_unstable();
     groups.dedup();
     let are_groups = groups.len() <= GROUPS_MAX && groups.iter().all(|name| is_group(name));
-    are_groups.then_some(groups)
+    are_groups.then_some(Some(groups)).ok_or(NotGroups)
 }
 
 /// The text or number at a JSON pointer (RFC 6901); nothing if it is empty.
@@ -389,6 +395,27 @@ mod tests {
         for body in ["", "{}", r#""ann""#, r#"{"other":{"username":"ann"}}"#] {
             assert_eq!(parse_profile(&iogates(), body.as_bytes()), None, "{body}");
         }
+    }
+
+    #[test]
+    fn a_profile_that_says_nothing_of_groups_changes_none() {
+        let learn = Learn {
+            groups: Some("/profile/groups".to_owned()),
+            ..iogates()
+        };
+        let profile = |groups: &str| {
+            let body = format!(r#"{{"profile":{{"username":"ann"{groups}}}}}"#);
+            parse_profile(&learn, body.as_bytes()).map(|it| it.groups)
+        };
+        for silent in ["", r#","groups":null"#] {
+            assert_eq!(profile(silent), Some(None), "{silent}");
+        }
+        for empty in [r#","groups":[]"#, r#","groups":"" "#] {
+            assert_eq!(profile(empty), Some(Some(Vec::new())), "{empty}");
+        }
+        let staff = Some(Some(vec!["staff".to_owned()]));
+        assert_eq!(profile(r#","groups":["staff"]"#), staff);
+        assert_eq!(profile(r#","groups":17"#), None, "no profile of this shape");
     }
 
     #[test]

@@ -30,6 +30,7 @@ impl Call {
             client: Client {
                 address: self.address,
                 tls: self.tls,
+                is_proxy: false,
             },
         }
     }

@@ -18,6 +18,9 @@ pub struct Client {
     pub address: IpAddr,
     /// Whether the client's own connection is TLS (here, or as a trusted proxy says).
     pub tls: bool,
+    /// The address is that of a trusted proxy which did not say for whom it asks: where the client is,
+    /// nobody knows.
+    pub is_proxy: bool,
 }
 
 impl Client {
@@ -28,12 +31,20 @@ impl Client {
     ) -> Result<(Self, Option<Authority<'a>>), Malformed> {
         let address = peer.address.to_canonical();
         if !is_trusted(peer, address) {
-            let tls = peer.tls;
-            return Ok((Self { address, tls }, None));
+            let client = Self {
+                address,
+                tls: peer.tls,
+                is_proxy: false,
+            };
+            return Ok((client, None));
         }
-        let address = forwarded_for(headers, peer)?.unwrap_or(address);
-        let tls = forwarded_proto(headers)?.unwrap_or(peer.tls);
-        Ok((Self { address, tls }, forwarded_host(headers)?))
+        let told = forwarded_for(headers, peer)?;
+        let client = Self {
+            address: told.unwrap_or(address),
+            tls: forwarded_proto(headers)?.unwrap_or(peer.tls),
+            is_proxy: told.is_none(),
+        };
+        Ok((client, forwarded_host(headers)?))
     }
 }
 
@@ -217,6 +228,25 @@ mod tests {
         ] {
             assert_eq!(address_of(proxy, lines).unwrap(), client, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_that_names_nobody_is_not_the_client() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let is_proxy = |peer: &str, given: &[(&'static str, &str)]| {
+            let peer = Peer {
+                address: peer.parse().unwrap(),
+                tls: false,
+                trusted_proxies: &trusted,
+            };
+            Client::read(&headers(given), peer).unwrap().0.is_proxy
+        };
+        let told = [("x-forwarded-for", "192.0.2.1")];
+        assert!(is_proxy("10.0.0.1", &[]));
+        assert!(is_proxy("::ffff:10.0.0.1", &[("x-real-ip", "192.0.2.1")]));
+        assert!(!is_proxy("10.0.0.1", &told));
+        assert!(!is_proxy("192.0.2.9", &[]));
+        assert!(!is_proxy("192.0.2.9", &told));
     }
 
     #[test]

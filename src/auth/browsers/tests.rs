@@ -267,7 +267,7 @@ async fn ending_sessions_and_resets_forget_it_and_signing_out_does_not() {
         .await
         .unwrap();
     world.auth.end_others(&sudo).await.unwrap();
-    assert!(is_in(&world, "s").await, "that is where she is");
+    assert!(!is_in(&world, "s").await, "even where she is");
     let phone = world.caller(user, "phone").await;
     world.advance(60);
     pass_in(&world, &phone, to_remember("p", None))
@@ -277,11 +277,15 @@ async fn ending_sessions_and_resets_forget_it_and_signing_out_does_not() {
         .auth
         .end_others(&Caller {
             standing: Standing::Sudo,
-            ..phone
+            ..phone.clone()
         })
         .await
         .unwrap();
-    assert!(!is_in(&world, "s").await, "another of hers");
+    assert!(!is_in(&world, "p").await);
+    world.advance(60);
+    pass_in(&world, &phone, to_remember("p", None))
+        .await
+        .unwrap();
     assert!(is_in(&world, "p").await);
 
     let store = &*world.auth.store;

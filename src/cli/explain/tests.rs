@@ -66,6 +66,7 @@ fn told(line: &str) -> Explanation {
             groups: is_given.then(|| args.group.clone()),
             groups_from: "as given".to_owned(),
         },
+        address: args.address.map(|it| it.to_canonical()),
         settled: settled_by(&head, &route),
         ..Explanation::default()
     };
@@ -91,7 +92,8 @@ const OTHERS: Option<&str> = Some("it is for other people");
 
 #[test]
 fn each_rule_says_why_it_does_not_match() {
-    let told = told("--url https://files.example.org/in/a --user anna --group guests");
+    let told =
+        told("--url https://files.example.org/in/a --user anna --group guests --address 192.0.2.1");
     let missed = [(11, PATHS), (12, METHODS), (13, NETWORKS), (14, OTHERS)];
     assert_eq!(steps(&told), missed);
     assert_eq!(told.readings[0].decided_by, "route");
@@ -127,12 +129,17 @@ fn the_rule_that_decides_comes_last() {
             Some("token"),
         ),
         (
-            "--url https://files.example.org/in/a --group staff",
+            "--url https://files.example.org/in/a --group staff --address 192.0.2.1",
             14,
             "rule",
             Some("two_factor"),
         ),
-        ("--url https://files.example.org/in/a", 14, "who asks", None),
+        (
+            "--url https://files.example.org/in/a --address 192.0.2.1",
+            14,
+            "who asks",
+            None,
+        ),
     ] {
         let told = told(line);
         let reading = told.readings.last().unwrap();
@@ -147,8 +154,31 @@ fn the_rule_that_decides_comes_last() {
 }
 
 #[test]
+fn without_an_address_no_network_is_taken_to_be_another() {
+    let somewhere = told("--url https://files.example.org/in/a --group staff");
+    let unknown: Vec<_> = somewhere.readings[0]
+        .rules
+        .iter()
+        .map(|step| (step.line, step.missed, step.needs_address))
+        .collect();
+    let rules = [
+        (11, PATHS, false),
+        (12, METHODS, false),
+        (13, None, true),
+        (14, None, false),
+    ];
+    assert_eq!(unknown, rules);
+    assert_eq!(require(&somewhere), None);
+    let text = text::of(&somewhere);
+    assert_eq!(text.matches("give --address").count(), 2, "{text}");
+    // What is decided before is so from everywhere.
+    let open = told("--url https://files.example.org/open/a");
+    assert_eq!(require(&open), Some("none"));
+}
+
+#[test]
 fn every_reading_and_the_destination_are_told() {
-    let of = "--method MOVE --group staff --url https://files.example.org/x;a --destination /in/b";
+    let of = "--method MOVE --group staff --url https://files.example.org/x;a --destination /in/b --address 192.0.2.1";
     let told = told(of);
     let paths: Vec<_> = told
         .readings

@@ -36,7 +36,11 @@ pub(super) fn of(told: &Explanation) -> String {
     for reading in &told.readings {
         rules(&mut line, reading);
     }
-    line("asks", &asks(told.asks.as_ref()));
+    let text = match told.needs_address() {
+        true => "what the rules for networks say: give --address".to_owned(),
+        false => asks(told.asks.as_ref()),
+    };
+    line("asks", &text);
     if let Some(route) = &told.route {
         let text = format!(
             "a verified pair lives for {}, and for {} without a request",
@@ -69,6 +73,9 @@ fn rules(line: &mut impl FnMut(&str, &str), reading: &Reading) {
     for step in &reading.rules {
         let verdict = match (step.missed, reading.decided_by) {
             (Some(why), _) => format!("no: {why}"),
+            (None, _) if step.needs_address => {
+                "depends on where the client is: give --address".to_owned()
+            }
             (None, "who asks") => "depends on who asks".to_owned(),
             (None, _) => "matches".to_owned(),
         };

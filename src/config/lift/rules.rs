@@ -124,10 +124,7 @@ impl Lift<'_> {
     }
 
     fn network(&mut self, text: &str, at: At<'_>) -> Option<IpNet> {
-        let parsed = text
-            .parse::<IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        let Ok(network) = parsed else {
+        let Some(network) = read_network(text) else {
             let text = format!("{text:?} is not a network: write it like 10.0.0.0/8 or fd00::/8");
             self.error(at, text);
             return None;
@@ -289,6 +286,9 @@ impl Lift<'_> {
             }
             self.warn_of_typed_names(raw, route, at_rules.index(first));
         }
+        for (index, rule) in route.rules.iter().enumerate() {
+            self.warn_of_proxies(raw, rule, at_rules.index(index).key("networks"));
+        }
         let is_aal2 = |level: Option<&String>| level.is_some_and(|level| level == "aal2");
         let has_mail = raw.delivery.email.is_some();
         let text = "a code by mail is no authenticator of this level (NIST SP 800-63B-4, section 3.1.3.1), \
@@ -299,6 +299,25 @@ impl Lift<'_> {
         for (index, rule) in route.rules.iter().enumerate() {
             if has_mail && is_aal2(rule.assurance.as_ref()) {
                 self.warn(at_rules.index(index).key("assurance"), text);
+            }
+        }
+    }
+
+    /// Who may say where a client is, can say that it is in such a network; and whoever is where the trusted
+    /// ones are, can.
+    fn warn_of_proxies(&mut self, raw: &raw::Config, rule: &raw::Rule, at: At<'_>) {
+        let read = |text: &str| read_network(text).map(unmapped);
+        for (index, text) in rule.networks.iter().flatten().enumerate() {
+            let meets = |proxy: &&String| {
+                let both = read(text).zip(read(proxy));
+                both.is_some_and(|(one, other)| one.contains(&other) || other.contains(&one))
+            };
+            if let Some(proxy) = raw.trusted_proxies.iter().find(meets) {
+                let text = format!(
+                    "meets {proxy} of `trusted_proxies`: whoever is there can say of any client that it is \
+                     here. Trust the addresses of your proxies alone, and have the network without them"
+                );
+                self.warn(at.index(index), text);
             }
         }
     }
@@ -315,6 +334,12 @@ impl Lift<'_> {
             self.warn(at, text);
         }
     }
+}
+
+/// A network, or one address.
+fn read_network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+    text.parse::<IpNet>().ok().or_else(address)
 }
 
 /// A network of IPv4 addresses in IPv6's clothes, as what it is: addresses are compared bare.

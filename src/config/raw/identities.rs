@@ -35,8 +35,9 @@ pub(in crate::config) struct Learn {
     /// Where the user's email address is.
     #[schemars(extend("examples" = ["/profile/email"]))]
     pub(in crate::config) email: Option<String>,
-    /// Where the user's groups are: a text, or a list of them. Each sign-in says all of them anew: where
-    /// there is nothing, the user is in none. Without it, the operator says: `vestibule user groups`.
+    /// Where the user's groups are: a text, or a list of them, that says all of them anew, an empty one that
+    /// the user is in none. Where there is nothing, they stay. Without it, the operator says: `vestibule user
+    /// groups`.
     #[schemars(extend("examples" = ["/profile/groups"]))]
     pub(in crate::config) groups: Option<String>,
     /// A path of the backend that is asked once for a token that was issued before Vestibule came.
@@ -125,8 +126,9 @@ pub(in crate::config) struct Claims {
     /// The email address; `…_verified` counts here too.
     #[schemars(extend("examples" = ["email"]))]
     pub(in crate::config) email: Option<String>,
-    /// The user's groups: a text, or a list of them. Each token says all of them anew: without the claim, the
-    /// user is in none. Without this, the operator says: `vestibule user groups`.
+    /// The user's groups: a text, or a list of them, that says all of them anew, an empty one that the user is
+    /// in none. By a token without the claim, they stay. Without this, the operator says: `vestibule user
+    /// groups`.
     #[schemars(extend("examples" = ["groups"]))]
     pub(in crate::config) groups: Option<String>,
 }

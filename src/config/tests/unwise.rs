@@ -60,6 +60,29 @@ fn passwords_of_a_backend_and_self_enrolment_are_warned_of() {
 }
 
 #[test]
+fn a_network_that_a_proxy_can_be_in_is_warned_of() {
+    let with = |proxies: &str, networks: &str| {
+        let rules = format!(
+            "    identity: local\n    rules: [{{networks: [{networks}], require: token}}]\n"
+        );
+        let text = small(ROUTE, &rules);
+        warned(&text.replace("store:", &format!("trusted_proxies: [{proxies}]\nstore:")))
+    };
+    for (proxies, networks) in [
+        ("10.0.0.5", "10.0.0.0/8"),
+        ("10.0.0.0/8", "10.0.0.5"),
+        ("192.0.2.1, 10.0.0.0/9", "10.0.0.0/8"),
+        ("10.0.0.5", "\"::ffff:10.0.0.0/104\""),
+    ] {
+        let found = with(proxies, networks);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let place = "routes[0].rules[0].networks[0]: meets 10.0.0.";
+        assert!(found[0].contains(place), "{found:?}");
+    }
+    assert_eq!(with("192.0.2.1", "10.0.0.0/8, \"fd00::/8\""), [""; 0]);
+}
+
+#[test]
 fn a_sign_in_that_another_proxy_would_forward_unseen_is_warned_of() {
     let asked = "  - address: 127.0.0.1:8080\n  - {address: \"127.0.0.1:8081\", forward_auth: true}\n\
                  trusted_proxies: [127.0.0.1]\n";

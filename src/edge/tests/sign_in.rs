@@ -92,3 +92,28 @@ async fn policy_deny_holds_for_the_sign_in_too() {
     .await;
     world.refused(403, "POST /api/authtoken", &[]).await;
 }
+
+#[tokio::test]
+async fn who_signs_in_is_nobody_for_rules_about_people() {
+    let rules = |people: People, last: Requirement| {
+        vec![
+            Rule {
+                people,
+                ..Rule::of(Requirement::Token)
+            },
+            Rule::of(last),
+        ]
+    };
+    let staff = || People::Groups(vec!["staff".to_owned()]);
+    let world = World::with(learn(), |config| {
+        config.routes[0].rules = rules(staff(), Requirement::Deny);
+    })
+    .await;
+    world.refused(403, "POST /api/authtoken", &[]).await;
+    let world = World::with(learn(), |config| {
+        config.routes[0].rules = rules(staff(), Requirement::TWO_FACTOR);
+    })
+    .await;
+    let answer = world.ask("POST /api/authtoken", &[], "username=ann").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}

@@ -14,7 +14,7 @@ use super::form::Visit;
 use super::page::{self, Frame};
 use super::passkey;
 use super::said::{self, Alert, Halt, Notice, Stop};
-use crate::auth::challenge::Accept;
+use crate::auth::challenge::{Accept, Outlook};
 use crate::auth::grants::{self, GrantError};
 use crate::auth::ports::{FactorKind, Grant, User};
 use crate::auth::subject;
@@ -81,6 +81,22 @@ impl Asked<'_> {
         let page = self.visit.call.route.address(PAGE);
         format!("{page}?code={}", self.user_code)
     }
+
+    /// Whether what asks is in the visitor's own network.
+    fn is_here(&self) -> bool {
+        let here = subject::network(self.visit.call.address);
+        here == subject::network(self.grant.whence.address)
+    }
+
+    /// The prompt for a passkey names this host and no program: one touch would let in whoever sent the
+    /// visitor a link to this page. So there is none for what asks from elsewhere.
+    fn check_passkey(&self) -> Result<(), Halt> {
+        let text = "a passkey lets in only what asks from the network that you are in";
+        match self.is_here() {
+            true => Ok(()),
+            false => Err(Stop::malformed(&text).into()),
+        }
+    }
 }
 
 impl From<GrantError> for Alert {
@@ -136,8 +152,14 @@ impl Local {
             "send" => self.send_for_client(asked).await,
             "verify" => self.let_client_in(asked, Accept::Factor).await,
             "recover" => self.let_client_in(asked, Accept::Backup).await,
-            passkey::ASK => Ok(self.ask_for_client(asked).await),
-            "passkey" => self.let_client_in_by_passkey(asked).await,
+            passkey::ASK => {
+                asked.check_passkey()?;
+                Ok(self.ask_for_client(asked).await)
+            }
+            "passkey" => {
+                asked.check_passkey()?;
+                self.let_client_in_by_passkey(asked).await
+            }
             "refuse" => self.keep_client_out(asked).await,
             _ => Err(Stop::malformed(&"`action` must be one of the page's").into()),
         }
@@ -199,9 +221,7 @@ impl Local {
         let digits = self.auth.settings.load().codes.length;
         let by = Fields::query(call);
         let by = by.text("by").ok().flatten().unwrap_or_default();
-        let place = self.passkey_place(asked.visit);
-        let ways = ways(&outlook, &place);
-        let elsewhere = elsewhere(&outlook, &place).filter(|_| !ways.contains(&Way::Passkey));
+        let (ways, elsewhere) = self.ways_here(asked, &outlook);
         let passing = Passing::new(&by, ways, &outlook, (digits, alert));
         let frame = &asked.visit.frame;
         let page = Page {
@@ -212,11 +232,27 @@ impl Local {
             way_out: passing.way_out(frame),
             why: frame.say("device-why"),
             ways: &passing.ways,
-            elsewhere: elsewhere.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts)),
+            elsewhere,
             remember: None,
             view: passing.view,
         };
         Ok(page::shown(asked.visit, alert, page::STEP_UP, &page))
+    }
+
+    /// The ways to let the client in, and what is said to whoever has passkeys that are none of them.
+    fn ways_here(&self, asked: &Asked<'_>, outlook: &Outlook) -> (Vec<Way>, Option<Sentence>) {
+        let (place, frame) = (self.passkey_place(asked.visit), &asked.visit.frame);
+        let mut ways = ways(outlook, &place);
+        if !ways.contains(&Way::Passkey) {
+            let hosts = elsewhere(outlook, &place);
+            let said = hosts.map(|hosts| frame.say("passkey-elsewhere").with("hosts", hosts));
+            return (ways, said);
+        }
+        if asked.is_here() {
+            return (ways, None);
+        }
+        ways.retain(|way| *way != Way::Passkey);
+        (ways, Some(frame.say("passkey-only-here")))
     }
 
     fn asking(&self, asked: &Asked<'_>) -> Asking {
@@ -232,7 +268,6 @@ impl Local {
             .auth
             .keys
             .device_label(NetworkName::of(whence.address).as_str());
-        let here = subject::network(asked.visit.call.address);
         Asking {
             user_code: asked.user_code.clone(),
             client: match whence.client.as_str() {
@@ -240,7 +275,7 @@ impl Local {
                 client => client_words(words, Some(client)),
             },
             address: whence.address.to_canonical().to_string(),
-            is_here: here == subject::network(whence.address),
+            is_here: asked.is_here(),
             host: host.clone(),
             user: masked_name(&asked.user.name),
             ago_secs: self.auth.clock.now().secs_since(*asked_at),

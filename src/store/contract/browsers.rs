@@ -18,7 +18,8 @@ for_every_engine![
     nobody_is_remembered_longer_than_was_promised_or_holds_now,
     a_browser_is_nobody_elses,
     a_backup_code_is_not_remembered,
-    a_new_secret_takes_those_with_it_who_were_remembered_before,
+    a_new_secret_takes_nobody_elses_with_it,
+    a_browser_goes_with_any_session_that_came_of_it,
     a_browser_goes_with_its_factor,
     a_browser_goes_with_the_sessions_that_somebody_ends,
     a_browser_outlives_a_sign_out,
@@ -218,7 +219,7 @@ async fn a_backup_code_is_not_remembered(f: Fixture) {
     assert_eq!(browsers(&f, ann).await, []);
 }
 
-async fn a_new_secret_takes_those_with_it_who_were_remembered_before(f: Fixture) {
+async fn a_new_secret_takes_nobody_elses_with_it(f: Fixture) {
     let ann = ann(&f, "s").await;
     let bob = f.holder("bob", "b").await;
     let next = NewBrowser {
@@ -227,7 +228,9 @@ async fn a_new_secret_takes_those_with_it_who_were_remembered_before(f: Fixture)
     };
     pass_in(&f, bob, "b", next.clone()).await;
     assert!(sign_in(&f, ann, "u", "s", NOW).await.is_none());
-    assert!(sign_in(&f, ann, "u", "next", NOW).await.is_some());
+    let by_bobs = sign_in(&f, ann, "u", "next", NOW).await;
+    assert!(by_bobs.is_none(), "it is Bob's alone");
+    assert_eq!(browsers(&f, ann).await, []);
     assert!(sign_in(&f, bob, "c", "next", NOW).await.is_some());
     // Whoever is remembered anew is so once.
     let again = NewBrowser {
@@ -241,8 +244,8 @@ async fn a_new_secret_takes_those_with_it_who_were_remembered_before(f: Fixture)
         panic!("one")
     };
     assert_eq!((kept.digest, kept.until), (f.keys.browser("last"), None));
-    assert!(sign_in(&f, ann, "u", "last", NOW).await.is_some());
     assert!(sign_in(&f, bob, "c", "next", NOW).await.is_none());
+    assert!(sign_in(&f, bob, "c", "last", NOW).await.is_some());
 }
 
 /// Whether Ann would be let in by the browser that she is remembered in.
@@ -297,7 +300,12 @@ async fn a_browser_goes_with_the_sessions_that_somebody_ends(f: Fixture) {
     };
     // Of another of her devices: hers stays.
     f.store.put_token(f.token(ann, "tablet")).await.unwrap();
-    f.verify(ann, "tablet").await;
+    f.send_code(ann, "tablet", "123456").await;
+    let mut attempt = f.attempt(ann, "tablet", "123456");
+    for session in &mut attempt.then.sessions {
+        session.verified_at = after(1);
+    }
+    passed(f.store.attempt(attempt, NOW).await.unwrap());
     let other = Which::Session(id("tablet").await);
     f.store.revoke(other, NOW).await.unwrap();
     assert!(is_in(&f, ann, "s").await);
@@ -317,16 +325,30 @@ async fn a_browser_goes_with_the_sessions_that_somebody_ends(f: Fixture) {
         f.store.revoke(which, NOW).await.unwrap();
         assert_eq!(is_in(&f, ann, "s").await, stays, "{which:?}");
     }
-    // All others of her own: the one that she is at stays.
+    // All others of her own: even where she is, somebody else may have been.
     pass_in(&f, ann, "tablet", browser(&f, "tablet's", "tablet")).await;
     pass_in(&f, ann, "t", browser(&f, "s", "t")).await;
     let spared = Which::UserBut(ann, id("t").await);
     f.store.revoke(spared, NOW).await.unwrap();
     assert!(!is_in(&f, ann, "tablet's").await);
-    assert!(is_in(&f, ann, "s").await);
+    assert!(!is_in(&f, ann, "s").await);
     // By a session that has ended, nothing is ended.
+    pass_in(&f, ann, "t", browser(&f, "s", "t")).await;
     f.store.revoke(spared, after(3_601)).await.unwrap();
     assert!(is_in(&f, ann, "s").await);
+}
+
+/// Somebody with a copy of the secret signs in, then its owner does, who ends the stranger's session.
+async fn a_browser_goes_with_any_session_that_came_of_it(f: Fixture) {
+    let ann = ann(&f, "s").await;
+    let now = after(DAY);
+    let strangers = sign_in(&f, ann, "stranger", "s", now).await.unwrap();
+    sign_in(&f, ann, "anns", "s", now).await.unwrap();
+    let ended = Which::Session(strangers.id);
+    f.store.revoke(ended, now).await.unwrap();
+    assert!(sign_in(&f, ann, "again", "s", now).await.is_none());
+    let anns = f.store.session(f.pair("anns"), now).await.unwrap();
+    assert!(anns.is_some(), "who is in, stays in");
 }
 
 async fn a_browser_outlives_a_sign_out(f: Fixture) {

@@ -8,10 +8,9 @@ use crate::auth::ports::{
 use crate::clock::Timestamp;
 use crate::digest::{BrowserDigest, TokenDigest};
 use crate::gate::session::{Factor, Session};
-use crate::id::{BrowserId, SessionId, UserId};
+use crate::id::{BrowserId, UserId};
 use crate::store::rules::{self, Remembered};
 use async_trait::async_trait;
-use std::collections::HashSet;
 
 /// A browser with whose it is.
 #[derive(Debug)]
@@ -31,12 +30,10 @@ impl State {
         new: &NewBrowser,
         now: Timestamp,
     ) {
-        let known = [Some(new.digest), new.instead_of];
-        self.browsers
-            .retain(|_, it| it.user != user || !known.contains(&Some(it.digest)));
-        if let Some(before) = new.instead_of.filter(|before| *before != new.digest) {
-            self.move_browser(before, new.digest);
-        }
+        // The others' as well: they do not go on by a secret that one of them alone may know.
+        self.browsers.retain(|_, it| {
+            Some(it.digest) != new.instead_of && (it.user != user || it.digest != new.digest)
+        });
         let id = BrowserId(next(&mut self.last.browser));
         let kept = KeptBrowser {
             digest: new.digest,
@@ -58,17 +55,6 @@ impl State {
             .retain(|id, it| it.user != user || first_gone.is_none_or(|gone| *id > gone));
     }
 
-    /// Who is remembered by one secret, is so by another from now on.
-    fn move_browser(&mut self, from: BrowserDigest, to: BrowserDigest) {
-        let moving = self.browsers.values().filter(|it| it.digest == from);
-        let moving: HashSet<UserId> = moving.map(|it| it.user).collect();
-        self.browsers
-            .retain(|_, it| it.digest != to || !moving.contains(&it.user));
-        for it in self.browsers.values_mut().filter(|it| it.digest == from) {
-            it.digest = to;
-        }
-    }
-
     /// Forgets the browsers in which this kind of factor was passed.
     pub(super) fn forget_browsers_by(&mut self, user: UserId, kind: FactorKind) {
         self.browsers
@@ -79,25 +65,22 @@ impl State {
         self.browsers.retain(|_, it| it.user != user);
     }
 
-    /// Forgets the browsers of the sessions that somebody ends; they are still there.
+    /// Forgets the browsers of the sessions that somebody ends; they are still there. A session that came
+    /// out of a browser is as old as what is remembered there, whoever has signed in by it since. Whoever
+    /// ends all sessions but one trusts nothing of before, and is asked in that browser too.
     pub(super) fn forget_browsers_of(&mut self, which: Which) {
-        let held = |id: SessionId| {
-            let found = self.sessions.values().find(|record| record.id == id);
-            found.map(|record| (record.new.user, record.new.token))
-        };
         let ended = match which {
-            Which::Session(id) => held(id),
+            Which::Session(id) => self.sessions.values().find(|record| record.id == id),
             _ => None,
         };
-        let spared = match which {
-            Which::UserBut(_, id) => held(id).map(|(_, token)| token),
-            _ => None,
-        };
+        let ended = ended.map(|record| &record.new);
         self.browsers.retain(|_, it| match which {
             Which::All => false,
-            Which::User(user) => it.user != user,
-            Which::Session(_) => Some((it.user, it.token)) != ended,
-            Which::UserBut(user, _) => it.user != user || Some(it.token) == spared,
+            Which::User(user) | Which::UserBut(user, _) => it.user != user,
+            Which::Session(_) => !ended.is_some_and(|ended| {
+                let is_as_old = it.remembered.verified_at == ended.verified_at;
+                it.user == ended.user && (it.token == ended.token || is_as_old)
+            }),
         });
     }
 

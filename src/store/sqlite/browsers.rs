@@ -23,14 +23,9 @@ pub(super) async fn remember(
     now: Timestamp,
 ) -> Stored<()> {
     if let Some(before) = new.instead_of {
-        sqlx::query("DELETE FROM remembered WHERE browser = ?1 AND user_id = ?2")
+        // The others' as well: they do not go on by a secret that one of them alone may know.
+        sqlx::query("DELETE FROM remembered WHERE browser = ?1")
             .bind(&before.0[..])
-            .bind(user.0)
-            .execute(&mut *conn)
-            .await?;
-        sqlx::query("UPDATE OR REPLACE remembered SET browser = ?2 WHERE browser = ?1")
-            .bind(&before.0[..])
-            .bind(&new.digest.0[..])
             .execute(&mut *conn)
             .await?;
     }
@@ -73,24 +68,25 @@ pub(super) async fn forget_kind(
     Ok(())
 }
 
-/// Forgets the browsers of the sessions that somebody ends; they are still there.
+/// Forgets the browsers of the sessions that somebody ends; they are still there. A session that came out
+/// of a browser is as old as what is remembered there, whoever has signed in by it since. Whoever ends all
+/// sessions but one trusts nothing of before, and is asked in that browser too.
 pub(super) async fn forget_of(conn: &mut SqliteConnection, which: Which) -> Stored<()> {
-    let (forget, targets) = match which {
-        Which::All => ("DELETE FROM remembered", vec![]),
-        Which::User(user) => ("DELETE FROM remembered WHERE user_id = ?1", vec![user.0]),
+    let (forget, target) = match which {
+        Which::All => ("DELETE FROM remembered", None),
+        Which::User(user) | Which::UserBut(user, _) => {
+            ("DELETE FROM remembered WHERE user_id = ?1", Some(user.0))
+        }
         Which::Session(session) => (
-            "DELETE FROM remembered WHERE (token, user_id) IN
-                 (SELECT token, user_id FROM sessions WHERE id = ?1)",
-            vec![session.0],
-        ),
-        Which::UserBut(user, spared) => (
-            "DELETE FROM remembered WHERE user_id = ?1
-                 AND token NOT IN (SELECT token FROM sessions WHERE id = ?2)",
-            vec![user.0, spared.0],
+            "DELETE FROM remembered WHERE id IN (
+                 SELECT kept.id FROM remembered AS kept JOIN sessions AS ended USING (user_id)
+                 WHERE ended.id = ?1
+                     AND (kept.token = ended.token OR kept.verified_at = ended.verified_at))",
+            Some(session.0),
         ),
     };
     let mut forgetting = sqlx::query(forget);
-    for target in targets {
+    if let Some(target) = target {
         forgetting = forgetting.bind(target);
     }
     forgetting.execute(conn).await?;
