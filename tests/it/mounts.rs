@@ -420,8 +420,11 @@ async fn fifty_refusals_beside_an_approval_leave_it_in_or_out() {
     let refusals = futures_util::future::join_all((0..50).map(|_| refuse()));
     let fields = [("action", "verify"), ("code", code.as_str())];
     let (statuses, approved) = tokio::join!(refusals, person.send(&fields));
+    // The page takes so many a second from everybody: who comes beyond that has changed nothing.
     assert!(
-        statuses.iter().all(|status| [303, 404].contains(status)),
+        statuses
+            .iter()
+            .all(|status| [303, 404, 429].contains(status)),
         "{statuses:?}"
     );
     let is_in = world.get("/plan.txt", PASSWORD).await.status() == 200;
