@@ -368,6 +368,72 @@ async fn a_link_opens_on_as_many_devices_as_it_may() {
     assert!(list.contains("1 of 1"), "{list}");
 }
 
+/// A folder with a part that asks for a token alone, and only here for less than its whole does.
+fn with_a_lax_part(setup: Setup) -> Setup {
+    setup.with(
+        "    rules:\n",
+        "    rules:\n      - {paths: [/docs/lax/], require: token}\n      - {methods: [PUT], paths: [/docs/], require: token}\n",
+    )
+}
+
+#[tokio::test]
+async fn no_part_of_a_folder_opens_on_more_devices_than_the_link_does() {
+    let site = Site::accounts_with(with_a_lax_part).await;
+    let gateway = &site.gateway;
+    let (link, id) = link(gateway, &["--phone", PHONE, "--devices", "1"]);
+    let exchange = async |device: &str| {
+        let body = json!({"URL": link, "deviceId": device});
+        let url = gateway.url("/api/authtoken");
+        let answer = gateway.http.post(url).json(&body).send().await;
+        let answer = answer.expect("answer");
+        assert_eq!(answer.status(), 200);
+        let body: Value = answer.json().await.expect("JSON");
+        secret(body["token"].as_str().expect("token"))
+    };
+    let lax = async |method: reqwest::Method, path: &str, token: &str, device: &str| {
+        let request = gateway.http.request(method, gateway.url(path));
+        let request = request.bearer_auth(token).header("x-device-id", device);
+        request.send().await.expect("answer").status().as_u16()
+    };
+    // Neither the link nor what is given for it opens a part of the folder before a code.
+    let of_link = link.trim_start_matches("/share/");
+    let (first, second) = (exchange("first").await, exchange("second").await);
+    for (token, status) in [(of_link, 401), (first.as_str(), 401), (&second, 401)] {
+        for (method, path) in [("GET", "/docs/lax/a"), ("PUT", "/docs/a")] {
+            let method = method.parse().expect("method");
+            assert_eq!(lax(method, path, token, "first").await, status, "{path}");
+        }
+    }
+    let mut browser = Browser::new(gateway);
+    let to_code = browser.press(&link, "0", "sms").await.location;
+    let refused = browser.get("/docs/lax/a").await;
+    assert_eq!(
+        (refused.status, refused.location.as_str()),
+        (303, "/.vestibule/challenge?return_to=/docs/lax/a")
+    );
+    assert_eq!(listed(gateway, id)["devices"], 0);
+
+    // The code counts, and its device is in wherever a token is enough.
+    let code = site.inbox.code_for(PHONE);
+    assert_eq!(browser.confirm(&to_code, &code).await.status, 303);
+    assert_eq!(browser.get("/docs/lax/a").await.status, 200);
+    assert_eq!(listed(gateway, id)["devices"], 1);
+    gateway.cli(&["session", "revoke", "--all"]);
+    wait_for("the end", LIMIT, async || {
+        (browser.get("/docs/a").await.status == 303).then_some(())
+    })
+    .await;
+    assert_eq!(browser.get("/docs/lax/a").await.status, 200);
+    // Whoever comes later is in no part of it.
+    for token in [&first, &second] {
+        assert_eq!(
+            lax(reqwest::Method::GET, "/docs/lax/a", token, "first").await,
+            401
+        );
+    }
+    assert_eq!(listed(gateway, id)["devices"], 1);
+}
+
 #[tokio::test]
 async fn a_link_that_is_over_says_so_wherever_its_guest_is() {
     let site = Site::accounts().await;
