@@ -4,7 +4,8 @@
 use crate::support::config::STORE_KEY;
 use crate::support::gateway::command;
 use crate::support::tls::certificate;
-use crate::support::{PASSWORD, Setup};
+use crate::support::{PASSWORD, PHONE, Setup, Site};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
@@ -153,4 +154,39 @@ fn the_readme_shows_what_share_add_prints() {
             .collect()
     };
     assert_eq!(masked(&said), masked(&shown(line)));
+}
+
+/// The refusal that the page about the APIs shows has what a client gets.
+#[tokio::test]
+async fn the_page_about_apis_shows_the_refusal_that_clients_get() {
+    let site = Site::accounts().await;
+    site.gateway.add_user("anna", PASSWORD, PHONE);
+    let token = site.gateway.sign_in("anna", PASSWORD, "laptop").await;
+    let refused = site
+        .gateway
+        .get("/hello.txt", &token, "laptop")
+        .send()
+        .await;
+    let refused: Value = refused.expect("answer").json().await.expect("JSON");
+    let page = read(&root().join("docs/apis.md"));
+    let shown = page
+        .split("```json")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let shown: Value = serde_json::from_str(shown.expect("a block")).expect("JSON");
+    let members = |value: &Value| -> Vec<String> {
+        value.as_object().expect("object").keys().cloned().collect()
+    };
+    assert_eq!(members(&shown), members(&refused));
+    for same in [
+        "auth_required",
+        "challenge_url",
+        "expires_in",
+        "status",
+        "title",
+        "type",
+        "verify_url",
+    ] {
+        assert_eq!(shown[same], refused[same], "{same}");
+    }
 }
