@@ -63,11 +63,13 @@ in_machine mkdir /tmp/packages
 nsenter --target "$init" --mount -- cp "$package" "$folder/root/tmp/packages/one.deb"
 nsenter --target "$init" --mount -- cp "$newer" "$folder/root/tmp/packages/two.deb"
 
-# Every file and link there is, with what could change; not what the system writes by itself.
+# Every file and link that the machine has written, with what could change; not what the system writes by itself. (What
+# it has of this machine is below, and others may be changing it.) What machine.sh has removed there, services of this machine, is
+# a character device in an overlay; systemd tidies up after that.
 snapshot() {
-  sh_in_machine "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log \
-    -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/cache -o -path $PWD -o -path /root -o -path /home \
-    -o -path /var/lib/private \\) -prune -o ! -type d -printf '%p %m %u:%g %l\\n' | sort"
+  nsenter --target "$init" --mount -- sh -euc "cd '$folder/new'; find . \\( -path ./var/log -o -path ./var/lib/dpkg \
+    -o -path ./var/lib/systemd -o -path ./var/cache -o -path ./root -o -path ./var/lib/private \\) -prune \
+    -o -type c -path './etc/systemd/system/*' -o ! -type d -printf '/%P %m %u:%g %l\\n' | sort"
 }
 
 echo "== a new machine"
