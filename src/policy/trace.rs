@@ -1,6 +1,7 @@
 //! Why a request is asked what it is asked: the same rules, and what became of each.
 
-use super::{Fit, Miss, Person, Target, fit, other_readings};
+use super::fit::{Fit, Miss, fit};
+use super::{Person, Target, other_readings};
 use crate::config::model::Rule;
 use crate::request::has_other_readings;
 

@@ -7,7 +7,8 @@ use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
     Advance, Answers, Attempt, AuditQuery, Authority, BackupCodes, ChangeQuery, Contact, Deeds,
     Disable, FactorKind, FactorValue, LearnedUser, NewBrowser, NewChallenge, NewPasskey,
-    NewSession, NewShare, NewSuccess, Purpose, Recall, Seen, Stage, Try, UserChange, Which,
+    NewSession, NewShare, NewSuccess, Purpose, Recall, SaidGroups, Seen, Stage, Try, UserChange,
+    Which,
 };
 use crate::clock::Timestamp;
 use crate::config::model::Remember;
@@ -535,7 +536,14 @@ async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
                 phone: number.and_then(phone),
                 email: number
                     .map(|number| Secret::new(ADDRESSES[usize::from(number == PHONES[0])])),
-                groups: number.map(|number| vec![number.to_owned(), "learned".to_owned()]),
+                // Of one number it is an old word.
+                groups: number.map(|number| SaidGroups {
+                    names: vec![number.to_owned(), "learned".to_owned()],
+                    said_at: match number == PHONES[0] {
+                        true => now.before(Duration::from_secs(60)),
+                        false => now,
+                    },
+                }),
             };
             said(f.store.learn_user(learned, now).await)
         }

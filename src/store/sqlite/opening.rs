@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// Marks a file as ours (`PRAGMA application_id`): "VEST".
 const APPLICATION_ID: i64 = 0x5645_5354;
 /// The n-th (from 1) brings the schema to version n. Never change one that was released.
-pub(super) const MIGRATIONS: [&str; 10] = [
+pub(super) const MIGRATIONS: [&str; 11] = [
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_factors.sql"),
     include_str!("../migrations/0003_tokens.sql"),
@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/0008_policy.sql"),
     include_str!("../migrations/0009_remembered.sql"),
     include_str!("../migrations/0010_operator.sql"),
+    include_str!("../migrations/0011_groups.sql"),
 ];
 const DATA_KEY: &str = "meta.data_key";
 /// Tries, 100 ms apart, at switching to WAL while another process opens the same new file.
