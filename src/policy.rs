@@ -16,7 +16,7 @@ pub use fit::Miss;
 pub use most::most;
 pub use trace::{Decided, Reading, trace};
 
-use crate::config::model::{Requirement, Route};
+use crate::config::model::{Background, Requirement, Route};
 use crate::request::{ENCODED_SLASH, canonical_path, has_other_readings, without_parameters};
 use fit::{Fit, covers, fit, is_one_of};
 use http::Method;
@@ -42,6 +42,22 @@ pub struct Person<'a> {
     /// The user's name in the route's identity.
     pub name: &'a str,
     pub groups: &'a [String],
+}
+
+/// Who asks, as far as that is known. A rule that depends on more is left open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asker<'a> {
+    pub name: Option<&'a str>,
+    pub groups: Option<&'a [String]>,
+}
+
+impl<'a> From<Person<'a>> for Asker<'a> {
+    fn from(person: Person<'a>) -> Self {
+        Self {
+            name: Some(person.name),
+            groups: Some(person.groups),
+        }
+    }
 }
 
 /// Somebody who is not known, and is in no group.
@@ -82,7 +98,7 @@ impl Demand<'_> {
             Self::ByPerson(by_person) => by_person,
         };
         // Rules that know the person leave nothing open; closed if they do.
-        let asked = judged(&by_person.target, Some(person)).unwrap_or(Requirement::Deny);
+        let asked = judged(&by_person.target, person.into()).unwrap_or(Requirement::Deny);
         match stricter(Requirement::Token, asked) {
             Requirement::SuccessToken if by_person.is_spent_later => Requirement::TWO_FACTOR,
             asked => asked,
@@ -106,7 +122,7 @@ impl Demand<'_> {
 /// What is asked of a request; of two paths, what the stricter one asks.
 #[must_use]
 pub fn required(target: Target<'_>) -> Demand<'_> {
-    match judged(&target, None) {
+    match judged(&target, Asker::default()) {
         Some(requirement) => Demand::Fixed(requirement),
         None => Demand::ByPerson(ByPerson {
             target,
@@ -122,10 +138,10 @@ pub fn knows_networks(route: &Route) -> bool {
 }
 
 /// The strictest requirement of every path; `None`: it depends on who asks.
-fn judged(target: &Target<'_>, person: Option<Person<'_>>) -> Option<Requirement> {
-    let asked = of_path(target, target.path, person)?;
+fn judged(target: &Target<'_>, asker: Asker<'_>) -> Option<Requirement> {
+    let asked = of_path(target, target.path, asker)?;
     match target.destination {
-        Some(destination) => Some(stricter(asked, of_path(target, destination, person)?)),
+        Some(destination) => Some(stricter(asked, of_path(target, destination, asker)?)),
         None => Some(asked),
     }
 }
@@ -134,21 +150,27 @@ fn judged(target: &Target<'_>, person: Option<Person<'_>>) -> Option<Requirement
 /// path as it is forwarded: another spelling of it counts as use, which any client can have anyway.
 #[must_use]
 pub fn is_background(route: &Route, method: &Method, path: &str) -> bool {
-    route.background.iter().any(|one| {
+    background(route, method, path).is_some()
+}
+
+/// What says so.
+#[must_use]
+pub fn background<'r>(route: &'r Route, method: &Method, path: &str) -> Option<&'r Background> {
+    route.background.iter().find(|one| {
         (one.methods.is_empty() || is_one_of(&one.methods, method))
             && one.paths.iter().any(|wanted| covers(wanted, path))
     })
 }
 
 /// The strictest requirement of every reading of a canonical path.
-fn of_path(target: &Target<'_>, path: &str, person: Option<Person<'_>>) -> Option<Requirement> {
+fn of_path(target: &Target<'_>, path: &str, asker: Asker<'_>) -> Option<Requirement> {
     if !has_other_readings(path) {
-        return of_reading(target, path, person);
+        return of_reading(target, path, asker);
     }
     let mut asked = Requirement::Nothing;
     for reading in other_readings(path) {
         let of_this = match reading {
-            Some(reading) => of_reading(target, &reading, person)?,
+            Some(reading) => of_reading(target, &reading, asker)?,
             None => Requirement::Deny,
         };
         asked = stricter(asked, of_this);
@@ -170,9 +192,9 @@ fn other_readings(path: &str) -> [Option<String>; 4] {
     [kept(path), decoded(path), kept(&bare), decoded(&bare)]
 }
 
-fn of_reading(target: &Target<'_>, path: &str, person: Option<Person<'_>>) -> Option<Requirement> {
+fn of_reading(target: &Target<'_>, path: &str, asker: Asker<'_>) -> Option<Requirement> {
     for rule in &target.route.rules {
-        match fit(rule, target, path, person) {
+        match fit(rule, target, path, asker) {
             Fit::Yes => return Some(rule.require),
             Fit::Depends => return None,
             Fit::No(_) => {}

@@ -1,6 +1,6 @@
 //! Whether one rule matches one request: its method, its path, where the client is, who asks.
 
-use super::{Person, Target};
+use super::{Asker, Target};
 use crate::config::model::{People, Rule};
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -10,7 +10,7 @@ use std::net::IpAddr;
 pub(super) enum Fit {
     Yes,
     No(Miss),
-    /// It is for users or groups, and nobody has said who asks.
+    /// It is for users or groups, and of who asks it is not known.
     Depends,
 }
 
@@ -23,7 +23,7 @@ pub enum Miss {
     People,
 }
 
-pub(super) fn fit(rule: &Rule, target: &Target<'_>, path: &str, person: Option<Person<'_>>) -> Fit {
+pub(super) fn fit(rule: &Rule, target: &Target<'_>, path: &str, asker: Asker<'_>) -> Fit {
     if !matches_method(rule, target.method) {
         return Fit::No(Miss::Method);
     }
@@ -33,11 +33,10 @@ pub(super) fn fit(rule: &Rule, target: &Target<'_>, path: &str, person: Option<P
     if !is_within(rule, target.address) {
         return Fit::No(Miss::Network);
     }
-    match (&rule.people, person) {
-        (People::All, _) => Fit::Yes,
-        (_, None) => Fit::Depends,
-        (people, Some(person)) if is_for(people, person) => Fit::Yes,
-        _ => Fit::No(Miss::People),
+    match is_for(&rule.people, asker) {
+        Some(true) => Fit::Yes,
+        Some(false) => Fit::No(Miss::People),
+        None => Fit::Depends,
     }
 }
 
@@ -59,11 +58,18 @@ pub(super) fn is_within(rule: &Rule, address: IpAddr) -> bool {
     rule.networks.is_empty() || rule.networks.iter().any(has)
 }
 
-pub(super) fn is_for(people: &People, person: Person<'_>) -> bool {
+/// `None`: what it depends on is not known of who asks.
+pub(super) fn is_for(people: &People, asker: Asker<'_>) -> Option<bool> {
     match people {
-        People::All => true,
-        People::Users(names) => names.iter().any(|name| name == person.name),
-        People::Groups(names) => names.iter().any(|name| person.groups.contains(name)),
+        People::All => Some(true),
+        People::Users(names) => {
+            let own = asker.name?;
+            Some(names.iter().any(|name| name == own))
+        }
+        People::Groups(names) => {
+            let groups = asker.groups?;
+            Some(names.iter().any(|name| groups.contains(name)))
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub fn most(
     let mut most = Requirement::Deny;
     let mut before: Vec<&Rule> = Vec::new();
     for rule in &route.rules {
-        if !is_within(rule, address) || !is_for(&rule.people, person) {
+        if !is_within(rule, address) || is_for(&rule.people, person.into()) != Some(true) {
             continue;
         }
         let is_left = |path: &&str| !before.iter().any(|other| hides(other, rule, path));

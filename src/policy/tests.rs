@@ -2,7 +2,7 @@
 
 use super::fit::covers_decoded;
 use super::*;
-use crate::config::model::{Background, Forward, ForwardToken, People, Rule};
+use crate::config::model::{Forward, ForwardToken, People, Rule};
 use proptest::prelude::*;
 
 const FRESH: Requirement = fresh(Some(600), None);
@@ -141,6 +141,7 @@ fn what_is_polled_is_no_use_of_a_session() {
     let background = |methods: &[&str], paths: &[&str]| Background {
         methods: rule(methods, paths, TWO_FACTOR).methods,
         paths: rule(methods, paths, TWO_FACTOR).paths,
+        line: 0,
     };
     let route = Route {
         background: vec![

@@ -1,9 +1,6 @@
-//! Explanations, of a route made by hand.
+//! Explanations of a small config.
 
 use super::*;
-use crate::config::model::{People, Rule};
-use crate::policy::tests::route as policy_route;
-use std::sync::Arc;
 
 fn args(line: &str) -> args::Explain {
     use clap::Parser as _;
@@ -14,66 +11,76 @@ fn args(line: &str) -> args::Explain {
     }
 }
 
-fn rule(line: usize, paths: &[&str], people: People, require: Requirement) -> Rule {
-    Rule {
-        paths: paths.iter().map(ToString::to_string).collect(),
-        people,
-        line,
-        ..Rule::of(require)
+/// The routes of the explanations, from line 13 on.
+const CONFIG: &str = r#"listeners: [{address: 127.0.0.1:8080}]
+admin: {socket: /run/v.sock}
+sessions: {lifetime: 2d, idle: 90m}
+store: {url: "memory:", key: {file: store.key}}
+delivery:
+  sms:
+    - twilio: {account_sid: AC00000000000000000000000000000000, auth_token: {file: twilio.token}, from: "+15005550006"}
+identities:
+  local: {accounts: {}}
+upstreams:
+  files: {servers: ["127.0.0.1:5000"]}
+routes:
+  - name: files
+    hosts: [files.example.org]
+    upstream: files
+    identity: local
+    rules:
+      - {paths: [/open/], require: none}
+      - {methods: [DELETE], require: deny}
+      - {networks: [10.0.0.0/8], require: token}
+      - {users: [robot], paths: [/in/], require: token}
+      - {groups: [staff], paths: [/in/], require: two_factor}
+    require: token
+    background:
+      - {paths: [/in/poll]}
+    remember: 30d
+    self_enrolment: true
+"#;
+
+/// What every file of a config holds.
+struct Files;
+
+impl config::Sources for Files {
+    fn env(&self, _: &str) -> Option<String> {
+        Some("/etc/vestibule".to_owned())
+    }
+
+    fn file(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        let key = b"c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlLi4=";
+        match path.extension().and_then(|it| it.to_str()) {
+            Some("pem") => std::fs::read("tests/it/certs/none"),
+            _ => Ok(key.to_vec()),
+        }
     }
 }
 
-fn route() -> Route {
-    let staff = People::Groups(vec!["staff".to_owned()]);
-    let mut config = policy_route(vec![
-        rule(11, &["/open/"], People::All, Requirement::Nothing),
-        Rule {
-            methods: vec![Method::DELETE],
-            ..rule(12, &[], People::All, Requirement::Deny)
-        },
-        Rule {
-            networks: vec!["10.0.0.0/8".parse().unwrap()],
-            ..rule(13, &[], People::All, Requirement::Token)
-        },
-        rule(14, &["/in/"], staff, Requirement::TWO_FACTOR),
-    ]);
-    config.line = 9;
-    config.require = Requirement::Token;
-    Route {
-        config,
-        keys: DigestKeys::derive(&[0; 32]).realm("local"),
-        identity: crate::config::model::Identity::Accounts,
-        portal: Arc::default(),
-    }
-}
-
-/// The explanation of a request to [`route`], without a look into a store.
-fn told(line: &str) -> Explanation {
-    let (args, route) = (args(line), route());
+/// The explanation of a request, with whoever the line says; `groups`: those that a store would know.
+fn told_of(text: &str, line: &str, groups: Option<&[&str]>) -> Explanation {
+    let parsed = config::parse(text, Path::new("c.yaml"), &Files);
+    let (config, _) = parsed.unwrap_or_else(|errors| panic!("{errors}"));
+    let args = args(line);
     let asked = Asked::read(&args).unwrap();
-    let peer = Peer {
-        address: args.address.unwrap_or(NOWHERE),
-        tls: asked.tls,
-        trusted_proxies: &[],
-    };
-    let uri = Uri::from_static("/");
-    let target = asked.target.as_bytes();
-    let head = RequestHead::read(&asked.method, &uri, target, &asked.headers, peer).unwrap();
-    let is_given = args.user.is_some() || !args.group.is_empty();
-    let mut told = Explanation {
-        who: Who {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let given = (!args.group.is_empty()).then(|| args.group.clone());
+    let who = async |identity: &str| {
+        assert_eq!(identity, "local");
+        Who {
             user: args.user.clone(),
-            groups: is_given.then(|| args.group.clone()),
-            groups_from: "as given".to_owned(),
-        },
-        address: args.address.map(|it| it.to_canonical()),
-        settled: settled_by(&head, &route),
-        ..Explanation::default()
+            groups: given.or(groups.map(texts)),
+            groups_from: "as the store has them".to_owned(),
+        }
     };
-    if told.settled.is_none() {
-        judge(&mut told, &head, &route);
-    }
-    told
+    let explaining = explained(&config, &args, &asked, who);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(explaining)
+}
+
+fn told(line: &str) -> Explanation {
+    told_of(CONFIG, line, None)
 }
 
 fn steps(told: &Explanation) -> Vec<(usize, Option<&'static str>)> {
