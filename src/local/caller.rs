@@ -59,8 +59,12 @@ impl Call {
         policy::most(&self.route.config, person, self.address, holder.scope())
     }
 
-    /// Whether some path asks the holder for a second factor.
+    /// Whether some path asks the holder for a second factor; a device that its share must count is asked on
+    /// every one.
     pub(super) fn asks_factor(&self, holder: &Holder) -> bool {
+        if holder.is_uncounted() {
+            return true;
+        }
         match self.most(holder) {
             Requirement::TwoFactor { .. } | Requirement::SuccessToken => true,
             Requirement::Nothing | Requirement::Token | Requirement::Deny => false,
