@@ -4,10 +4,13 @@ use crate::support::gateway::Gateway;
 use crate::support::iogates::{Backend, Seen};
 use crate::support::person::{Browser, location};
 use crate::support::proxy::{Kind, Proxy, SITE, example};
-use crate::support::{Inbox, PASSWORD, PHONE, Setup, program, secret, wait_for};
+use crate::support::{Inbox, PASSWORD, PHONE, Setup, live, program, secret, tls, wait_for};
+use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio_tungstenite::tungstenite;
 
 const DEVICE: &str = "laptop";
 
@@ -100,11 +103,17 @@ struct World {
 
 impl World {
     async fn start(kind: Kind) -> Self {
-        let (backend, inbox) = (Backend::start().await, Inbox::start().await);
-        let setup = setup(&inbox.address.to_string());
-        let gateway = Gateway::start(&setup);
+        let backend = Backend::start().await;
+        let files = backend.address;
+        Self::in_front_of(kind, backend, files).await
+    }
+
+    /// With another file server than the one that tells what it has seen.
+    async fn in_front_of(kind: Kind, backend: Backend, files: SocketAddr) -> Self {
+        let inbox = Inbox::start().await;
+        let gateway = Gateway::start(&setup(&inbox.address.to_string()));
         gateway.add_user("anna", PASSWORD, PHONE);
-        let proxy = Proxy::start(kind, &gateway, backend.address).await;
+        let proxy = Proxy::start(kind, &gateway, files).await;
         backend.forget();
         Self {
             backend,
@@ -506,6 +515,30 @@ async fn only_websockets_change_the_protocol(world: &World, token: &str) {
     assert_eq!(seen.headers["upgrade"], "websocket");
 }
 
+async fn a_websocket_opens_for_who_may(kind: Kind) {
+    let (seen, files) = (Backend::start().await, live::backend().await);
+    let world = World::in_front_of(kind, seen, files).await;
+    let token = world.sign_in().await;
+    let bearer = format!("Bearer {token}");
+    let open = async || {
+        let stream = tls::connect(world.proxy.address, SITE).await;
+        let by = [("authorization", &*bearer), ("x-device-id", DEVICE)];
+        let host = format!("{SITE}:{}", world.proxy.address.port());
+        live::websocket_by(stream, &host, &by).await
+    };
+    match open().await {
+        Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 401),
+        other => panic!("{other:?}"),
+    }
+    world.verify(&token).await;
+    let mut socket = open().await.expect("upgrade");
+    for said in ["one", "two"] {
+        socket.send(said.into()).await.expect("send");
+        let echoed = socket.next().await.expect("message").expect("message");
+        assert_eq!(echoed.into_text().expect("text").as_str(), said);
+    }
+}
+
 async fn nothing_passes_while_vestibule_is_down(kind: Kind) {
     let mut world = World::start(kind).await;
     let token = world.verified().await;
@@ -563,6 +596,11 @@ macro_rules! through {
             #[tokio::test]
             async fn what_a_client_forges_comes_to_nothing() {
                 super::what_a_client_forges_comes_to_nothing($kind).await;
+            }
+
+            #[tokio::test]
+            async fn a_websocket_opens_for_who_may() {
+                super::a_websocket_opens_for_who_may($kind).await;
             }
 
             #[tokio::test]
