@@ -357,6 +357,7 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
     let token = world.verified().await;
     world.backend.forget();
     names_that_are_not_the_clients_are_dropped(&world, &token).await;
+    what_the_proxy_says_is_not_the_clients_to_take_away(&world, &token).await;
     nobody_asks_in_the_words_of_a_proxy(&world).await;
     odd_paths_lead_nowhere_else(&world).await;
     one_hosts_rules_open_no_other_hosts_files(&world).await;
@@ -396,6 +397,41 @@ async fn names_that_are_not_the_clients_are_dropped(world: &World, token: &str) 
         .request("GET /docs/a")
         .header("authorization", "Digest username=root");
     world.refused(unseen, 401).await;
+}
+
+/// What `Connection` names ends at the next proxy (RFC 9110 section 7.6.1): a client could have it end there what the proxy
+/// itself has said.
+async fn what_the_proxy_says_is_not_the_clients_to_take_away(world: &World, token: &str) {
+    let told = [
+        "x-vestibule-user",
+        "x-vestibule-assertion",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+    ];
+    let request = world.proxy.http1().get(world.proxy.url("/docs/a"));
+    let request = request.bearer_auth(token).header("x-device-id", DEVICE);
+    let request = request.header("connection", format!("close, {}", told.join(", ")));
+    let status = request.send().await.expect("answer").status().as_u16();
+    let seen = world.backend.forget();
+    assert_eq!(seen.len(), usize::from(status == 200), "{status}");
+    for seen in &seen {
+        for name in told {
+            assert!(seen.headers.contains_key(name), "{name}: {seen:?}");
+        }
+    }
+    // Left out of the question, and forwarded.
+    let copy = reqwest::Method::from_bytes(b"COPY").expect("method");
+    let request = world
+        .proxy
+        .http1()
+        .request(copy, world.proxy.url("/public/a"));
+    let request = request.bearer_auth(token).header("x-device-id", DEVICE);
+    let request = request.header("destination", world.proxy.url("/internal/b"));
+    let request = request.header("connection", "close, destination");
+    request.send().await.expect("answer");
+    let seen = world.backend.forget();
+    let is_told = |seen: &Seen| seen.headers.contains_key("destination");
+    assert!(!seen.iter().any(is_told), "{seen:?}");
 }
 
 async fn nobody_asks_in_the_words_of_a_proxy(world: &World) {
