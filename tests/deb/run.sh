@@ -214,12 +214,14 @@ EXAMPLE
 # What the doctor says of files; other things are wrong too, on a machine without a network.
 of_files() { in_machine vestibule doctor 2>/dev/null | grep '^FAIL  files: ' || true; }
 in_machine cp -p /etc/vestibule/vestibule.yaml /root/own.yaml
-for example in $(in_machine sh -c 'ls /usr/share/doc/vestibule/config/examples/*.yaml'); do
+# The small one of the README is one, too.
+sed -n '/^```yaml$/,/^```$/{/^```/!p; /^```$/q}' "$here/../../README.md" | in_machine sh -c 'cat >/tmp/readme.yaml'
+for example in /tmp/readme.yaml $(in_machine sh -c 'ls /usr/share/doc/vestibule/config/examples/*.yaml'); do
   in_machine sh -eu /tmp/example.sh "$example" >"$log.said" 2>&1 || fail "$example: $(cat "$log.said")"
   active || fail "$example: the gateway does not run"
   [ -z "$(of_files)" ] || fail "$example: $(of_files)"
 done
-ok "the gateway starts on each example, with its files made as the guide says"
+ok "the gateway starts on the README's config and on each example, with their files made as the guide says"
 # starts: whether it does; one that fails is not tried again.
 starts() { in_machine systemctl restart vestibule >/dev/null 2>&1; }
 shut_down() { sh_in_machine 'systemctl stop vestibule; systemctl reset-failed vestibule 2>/dev/null || true'; }

@@ -8,7 +8,7 @@ use crate::config::model::StoreEngine;
 use rustix::fs::getxattr;
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{Metadata, metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -162,16 +162,23 @@ pub(super) fn unreadable<'a>(
         .filter(|file| !file.is_credential)
         .map(|file| file.path.as_path())
         .collect();
-    let closed = paths.into_iter().filter_map(|path| {
-        let at = account.stopped_at(path)?;
-        let (name, group, path) = (&account.name, &account.group, path.display());
+    // One folder may close the way to many.
+    let mut closed: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for path in paths {
+        if let Some(at) = account.stopped_at(path) {
+            let behind = closed.entry(at).or_default();
+            behind.push(path.display().to_string());
+        }
+    }
+    let told = closed.into_iter().map(|(at, paths)| {
+        let (name, group, paths) = (&account.name, &account.group, paths.join(", "));
         let bit = if at.is_dir() { "g+x" } else { "g+r" };
         let at = at.display();
-        Some(format!(
-            "{path} cannot be read by {name}, whom the gateway runs as: chgrp {group} {at} && chmod {bit} {at}"
-        ))
+        format!(
+            "{paths} cannot be read by {name}, whom the gateway runs as: chgrp {group} {at} && chmod {bit} {at}"
+        )
     });
-    closed.map(|detail| Finding::fail(CHECK, detail)).collect()
+    told.map(|detail| Finding::fail(CHECK, detail)).collect()
 }
 
 /// The lines of the unit that serves this config, with those added to it; `None`: there is none.
@@ -318,7 +325,13 @@ mod tests {
             }
         }
         set(&folder, 0o700);
-        let found = unreadable(&stranger, [file(false)].iter());
+        let second = NamedFile {
+            path: folder.join("mail.password"),
+            ..file(false)
+        };
+        fs::write(&second.path, "x").unwrap();
+        let found = unreadable(&stranger, [file(false), second].iter());
+        assert_eq!(found.len(), 1, "one folder: {found:?}");
         let closed = format!("chmod g+x {}", folder.canonicalize().unwrap().display());
         assert!(found[0].detail.ends_with(&closed), "{found:?}");
         set(&folder, 0o711);
