@@ -197,11 +197,7 @@ impl Asked {
 pub(super) fn explain(path: &Path, args: &args::Explain) -> Result<(), CliError> {
     let config = config::load(path)?;
     let asked = Asked::read(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Runtime)?;
-    let explanation = runtime.block_on(explained((path, &config), args, &asked));
+    let explanation = super::block_on(explained((path, &config), args, &asked))?;
     let shown = match args.output.json {
         true => serde_json::to_value(&explanation)?.to_string() + "\n",
         false => text::of(&explanation),

@@ -129,16 +129,6 @@ impl Users for Memory {
         };
         Ok(state.insert_user(new, now))
     }
-
-    async fn set_groups(&self, user: UserId, groups: Vec<String>, now: Timestamp) -> Stored<bool> {
-        let mut state = self.lock()?;
-        let found = state.users.get(&user);
-        let is_account = found.is_some_and(|it| !it.name.starts_with(rules::SHARE_USER_PREFIX));
-        if is_account {
-            state.put_groups(user, groups, now);
-        }
-        Ok(is_account)
-    }
 }
 
 #[async_trait]
