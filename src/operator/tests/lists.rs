@@ -58,7 +58,7 @@ async fn a_timed_store_answers_as_it_is_and_counts_its_verbs() {
     let text = metrics.render().unwrap();
     for line in [
         r#"vestibule_store_seconds_count{verb="create_user"} 1"#,
-        r#"vestibule_store_seconds_count{verb="user"} 1"#,
+        r#"vestibule_store_seconds_count{verb="user"} 2"#,
     ] {
         assert!(text.contains(line), "{line} is missing from\n{text}");
     }
