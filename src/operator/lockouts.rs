@@ -19,6 +19,7 @@ use axum::extract::{Path, Query, State};
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -64,6 +65,7 @@ pub(super) const RESOURCE: Resource = Resource {
 
 /// Whose lockouts are cleared: one of `user` and `address`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "address": "192.0.2.1" }))]
 #[serde(deny_unknown_fields)]
 pub struct Clear {
     /// A name, a number, or `id:` and a number.

@@ -14,6 +14,7 @@ use axum::extract::{Path, Query, State};
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 pub(super) const RESOURCE: Resource = Resource {
@@ -82,6 +83,7 @@ struct List {
 
 /// The sessions to be revoked: one of `user`, `device`, `token` and `all`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "user": "anna" }))]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     /// All of this user's: a name, a number, or `id:` and a number.

@@ -21,6 +21,7 @@ use axum::http::StatusCode;
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ pub(super) const RESOURCE: Resource = Resource {
 
 /// A share link to be made.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "path": "/photos/", "recipients": [{ "phone": "+4512345678" }] }))]
 #[serde(deny_unknown_fields)]
 pub struct ShareAdd {
     /// An `accounts` identity; may be left out where there is only one.

@@ -18,6 +18,7 @@ use axum::http::StatusCode;
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -137,6 +138,7 @@ pub(super) struct OfIdentity {
 
 /// A user to be made.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "name": "anna", "phone": "+4512345678" }))]
 #[serde(deny_unknown_fields)]
 pub struct UserAdd {
     /// An `accounts` identity; may be left out where there is only one.
@@ -166,6 +168,7 @@ pub struct UserAdd {
 
 /// What changes about a user. What is left out stays; `null` is taken away.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "phone": "+4512345678", "groups": ["staff"] }))]
 #[serde(deny_unknown_fields)]
 pub struct UserSet {
     /// Where codes are sent, with country code.
