@@ -138,7 +138,7 @@ pub(super) struct OfIdentity {
 
 /// A user to be made.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[schemars(example = json!({ "name": "anna", "phone": "+4512345678" }))]
+#[schemars(example = json!({ "name": "clara", "phone": "+4512345678" }))]
 #[serde(deny_unknown_fields)]
 pub struct UserAdd {
     /// An `accounts` identity; may be left out where there is only one.

@@ -438,6 +438,38 @@ async fn mistakes_stop_a_start_with_one_clear_message() {
     let (code, text) = run(&setup, &["check"]);
     assert_eq!(code, Some(0), "{text}");
 
+    let list = |setup: &Setup| {
+        write_config(dir.path(), setup);
+        let output = command(
+            dir.path(),
+            &["check", "--json", "--config", "vestibule.yaml"],
+        )
+        .output();
+        let output = output.expect("vestibule");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let list: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), list)
+    };
+    assert_eq!(list(&setup), (Some(0), serde_json::json!([])));
+    let wrong = setup
+        .clone()
+        .with("upstream: files", "upstream: nowhere")
+        .with("require: two_factor", "require: twofactor");
+    let (code, found) = list(&wrong);
+    let found = found.as_array().expect("list");
+    assert_eq!((code, found.len()), (Some(2), 2), "{found:?}");
+    for problem in found {
+        assert_eq!(problem["file"], "vestibule.yaml", "{problem}");
+        assert_eq!(problem["severity"], "error", "{problem}");
+        assert!(problem["line"].as_u64() > Some(1) && problem["column"].as_u64() > Some(0));
+        assert!(problem["message"].as_str().is_some_and(|it| !it.is_empty()));
+    }
+    let paths: Vec<_> = found.iter().map(|it| &it["path"]).collect();
+    assert!(
+        paths.contains(&&Value::from("routes[0].upstream")),
+        "{paths:?}"
+    );
+
     let tls = setup.clone().with(
         "address: 127.0.0.1:0\n",
         "address: 127.0.0.1:0\n    tls: {certificates: [{cert: store.key, key: store.key}]}\n",

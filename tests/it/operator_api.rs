@@ -266,6 +266,16 @@ async fn every_mistake_says_what_is_wrong_as_json_too() {
         assert_eq!(found, code, "{args:?}: {said}");
         assert!(said.contains(part), "{args:?}: {said}");
     }
+    // What the gateway refused is told with its code and place.
+    let args = ["user", "set", "anna", "--phone", "12", "--json"];
+    let said: Value = serde_json::from_slice(&gateway.cli(&args).stderr).expect("JSON");
+    let told = (&said["code"], &said["status"], &said["where"]);
+    assert_eq!(told, (&json!("invalid"), &json!(422), &json!("body/phone")));
+    let args = ["user", "show", "nobody", "--json"];
+    let said: Value = serde_json::from_slice(&gateway.cli(&args).stderr).expect("JSON");
+    let told = (&said["code"], &said["status"], &said["where"]);
+    let wanted = (&json!("no_such_user"), &json!(404), &json!("path/user"));
+    assert_eq!(told, wanted);
     // What stands behind `--` is no option.
     let output = gateway.cli(&["user", "show"]);
     assert_eq!(output.status.code(), Some(2));

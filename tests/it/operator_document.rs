@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, UnixStream};
 
 /// It has no end, and is followed in a test of its own.
 const ENDLESS: &str = "/v1/audit/stream";
+/// What schemathesis reads it asks for nothing else.
+const DOCUMENT: &str = "/v1/openapi.json";
 
 fn socket(gateway: &Gateway) -> PathBuf {
     gateway.dir.path().join("admin/admin.sock")
@@ -51,11 +53,9 @@ impl Seeds {
         let share = gateway.cli_json(&["share", "add", "--path", "/docs/", "--json"]);
         crate::support::secret(share["token"].as_str().expect("token"));
         let guess = json!({"username": "nobody", "password": "wrong-password", "deviceId": "x"});
-        for _ in 0..2 {
-            let asked = gateway.http.post(gateway.url("/api/authtoken"));
-            let answer = asked.body(guess.to_string()).send().await.expect("answer");
-            assert_eq!(answer.status(), 401);
-        }
+        let asked = gateway.http.post(gateway.url("/api/authtoken"));
+        let answer = asked.body(guess.to_string()).send().await.expect("answer");
+        assert_eq!(answer.status(), 401);
         let lockouts = gateway.cli_list(&["lockout", "list", "--json"]);
         Self {
             session: sessions[0]["id"].to_string(),
@@ -76,7 +76,7 @@ impl Seeds {
         ] {
             let _ = write!(
                 config,
-                "\n[[operations]]\ninclude-path = \"{path}\"\ninclude-method = \"DELETE\"\n\
+                "\n[[operations]]\ninclude-name = \"DELETE {path}\"\n\
                  parameters = {{ \"path.{parameter}\" = \"{value}\" }}\n"
             );
         }
@@ -132,8 +132,7 @@ fn answered(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_endpoint_answers_good_and_bad_calls_as_the_document_says() {
     let site = Site::accounts_with(|setup| {
-        let lockout =
-            "lockout: {delay_every: 1, first_delay: 1s, max_delay: 1h, lock_at: 2}\ncodes:";
+        let lockout = "lockout: {delay_every: 1, first_delay: 1h, max_delay: 1h}\ncodes:";
         setup.with("codes:", lockout)
     })
     .await;
@@ -150,7 +149,7 @@ async fn every_endpoint_answers_good_and_bad_calls_as_the_document_says() {
         let (path, url) = (har.to_str().expect("path").to_owned(), url.clone());
         let (dir, only) = (dir.path().to_owned(), only.to_owned());
         let ran = tokio::task::spawn_blocking(move || {
-            let document = format!("{url}/v1/openapi.json");
+            let document = format!("{url}{DOCUMENT}");
             let more = [
                 "--url",
                 &url,
@@ -172,7 +171,7 @@ async fn every_endpoint_answers_good_and_bad_calls_as_the_document_says() {
         called.push(har);
     }
 
-    let document = site.gateway.http.get(format!("{url}/v1/openapi.json"));
+    let document = site.gateway.http.get(format!("{url}{DOCUMENT}"));
     let document: Value = document
         .send()
         .await
@@ -183,7 +182,7 @@ async fn every_endpoint_answers_good_and_bad_calls_as_the_document_says() {
     let endpoints = endpoints(&document);
     let answered = answered(&called, &endpoints);
     for (method, path) in &endpoints {
-        if path == ENDLESS {
+        if path == ENDLESS || path == DOCUMENT {
             continue;
         }
         let described = &document["paths"][path][method.to_lowercase()];
