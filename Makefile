@@ -3,8 +3,10 @@
 SHELL  := /bin/bash
 TOOLS  := target/tools
 BROWSER:= $(TOOLS)/browser/node_modules/.package-lock.json
-# program:Debian's package of it. What is there from elsewhere (a newer node) is left alone.
-NEEDS  := cmake:cmake gcc:gcc make:make curl:curl openssl:openssl nginx:nginx-light caddy:caddy haproxy:haproxy rclone:rclone cadaver:cadaver litmus:litmus bearerbox:kannel \
+# program:Debian's package of it. What is there from elsewhere (a newer node) is left alone. First what the program and its
+# demo take, then what the tests take besides.
+BUILDS := cmake:cmake gcc:gcc /usr/include/stdio.h:libc6-dev make:make curl:curl
+TESTS  := openssl:openssl nginx:nginx-light caddy:caddy haproxy:haproxy rclone:rclone cadaver:cadaver litmus:litmus bearerbox:kannel \
           /usr/lib/kannel/test/fakesmsc:kannel-extras promtool:prometheus oathtool:oathtool ps:procps systemd-analyze:systemd wrk:wrk \
           /lib/systemd/systemd:systemd ip:iproute2 adduser:adduser unshare:util-linux dpkg-deb:dpkg dpkg-shlibdeps:dpkg-dev \
           zbarimg:zbar-tools chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
@@ -15,15 +17,15 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 # Changed here, it is installed anew.
 DEB    := $(TOOLS)/.cargo-deb-3.8.0
 
-.PHONY: demo test deb screens bench lint build tools clean
+.PHONY: demo test deb screens bench lint build build-tools tools clean
 
 demo: $(TOOLS)/bin/copyparty build ## a demo share behind the gateway, on http://127.0.0.1:8080
 	target/debug/vestibule demo
 
-build: | tools
+build: | build-tools
 	cargo build
 
-test: $(TOOLS)/bin/copyparty $(BROWSER) $(DEB) build ## everything: units, the whole program against real servers, doctests
+test: $(TOOLS)/bin/copyparty $(BROWSER) $(DEB) build | tools ## everything: units, the whole program against real servers, doctests
 	tests/run.sh
 
 deb: $(DEB) ## target/debian/vestibule_*.deb, of a release build
@@ -45,9 +47,12 @@ lint: ## what CI asks besides the tests
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	$(TOOLS)/bin/cargo-deny check licenses bans sources
 
-tools: ## Debian packages, only those that are missing
+build-tools: NEEDS := $(BUILDS)
+tools: NEEDS := $(BUILDS) $(TESTS)
+build-tools tools: ## Debian packages, only those that are missing
+	@command -v cargo >/dev/null || { echo "there is no Rust: https://rustup.rs installs it"; exit 1; }
 	@missing=; for need in $(NEEDS); do \
-	  program=$${need%%:*}; command -v $$program >/dev/null || [ -x /usr/sbin/$$program ] || [ -d $$program ] || missing="$$missing $${need#*:}"; \
+	  program=$${need%%:*}; command -v $$program >/dev/null || [ -x /usr/sbin/$$program ] || [ -e $$program ] || missing="$$missing $${need#*:}"; \
 	done; \
 	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ]; then \
@@ -58,7 +63,7 @@ tools: ## Debian packages, only those that are missing
 	  done; \
 	fi
 
-$(TOOLS)/bin/copyparty: tests/requirements.txt | tools
+$(TOOLS)/bin/copyparty: tests/requirements.txt | build-tools
 	python3 -m venv $(TOOLS)
 	$(TOOLS)/bin/python3 -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

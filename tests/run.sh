@@ -39,3 +39,10 @@ if [ -s target/test-leaks.txt ]; then
 fi
 echo "no secret in what the suite printed: $(sort -u "$VESTIBULE_TEST_SECRETS" | wc -l) secrets, $(wc -l <"$out") lines"
 cargo test --doc --quiet
+
+# What a machine could not try is told last, where it is read. In CI nothing may be left out.
+not_run=$(grep -aE '^ *NOT RUN:' "$out" | sort -u || true)
+if [ -n "$not_run" ]; then
+  echo "$not_run"
+  [ -z "${CI:-}" ] || { echo "in CI every test must run"; exit 1; }
+fi

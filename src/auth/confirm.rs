@@ -49,7 +49,8 @@ impl Auth {
         let kind = WizardKind::Challenge;
         let wizard = self.callers_wizard(&name, kind, realm, caller, FactorKind::Email);
         let user = caller.holder.user;
-        let message = to_confirm(user, email.clone(), wizard.digest.into());
+        let to = (user, email.clone());
+        let message = to_confirm(to, wizard.digest.into(), caller.words);
         let started = self.send(caller.asker(&self.keys), message).await?;
         let wizard = Wizard {
             stage: Stage::Code,
@@ -96,7 +97,7 @@ impl Auth {
             .put_challenge(self.mailed(&wizard, &settings, now, &code))
             .await?;
         if let Some((user, to)) = found {
-            let message = to_confirm(user, to, wizard.digest.into());
+            let message = to_confirm((user, to), wizard.digest.into(), at.words);
             self.send_behind(asker(at, Some(user), subject), message, code);
         }
         Ok(Named {
@@ -230,10 +231,10 @@ fn asker(at: Place<'_>, user: Option<UserId>, subject: SubjectDigest) -> Asker {
     }
 }
 
-fn to_confirm(user: UserId, to: Secret, bound_to: Binding) -> Message {
+fn to_confirm((user, to): (UserId, Secret), bound_to: Binding, words: Words) -> Message {
     Message {
         is_for_program: false,
-        words: Words::default(),
+        words,
         user,
         to: FactorValue::Email(to),
         bound_to,

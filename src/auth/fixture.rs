@@ -7,6 +7,7 @@ use super::enrol::NewFactor;
 use super::lockout::Blocked;
 use super::ports::*;
 use super::signing::Signer;
+use super::wizard::Place;
 use super::{Auth, Caller, Deliver, DeliveryError, Settings, Standing};
 use crate::clock::{ManualClock, Timestamp};
 use crate::config::model;
@@ -28,6 +29,7 @@ use crate::store::memory::Memory;
 use crate::words::Words;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -35,6 +37,18 @@ use tokio::sync::Notify;
 /// The clock's time at the start of every test.
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000);
 pub(crate) const REALM: &str = "local";
+
+/// Where somebody without a token comes from.
+pub(crate) fn here() -> Place<'static> {
+    Place {
+        realm: REALM,
+        route: "files",
+        address: IpAddr::from([192, 0, 2, 1]),
+        device_label: None,
+        client: "rclone",
+        words: Words::default(),
+    }
+}
 
 /// The store, with one verb at a time that does not answer.
 #[derive(Default)]

@@ -23,6 +23,7 @@ use crate::digest::Binding;
 use crate::entropy;
 use crate::factor::one_time;
 use crate::id::UserId;
+use crate::words::Words;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub struct Place<'a> {
     pub device_label: Option<&'a str>,
     /// What the client calls itself.
     pub client: &'a str,
+    /// Of messages with a code.
+    pub words: Words,
 }
 
 impl Auth {

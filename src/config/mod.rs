@@ -51,8 +51,18 @@ pub fn check(path: &Path, files: Files) -> Result<Vec<Warning>, Errors> {
 pub struct Examined {
     pub config: Config,
     pub warnings: Vec<Warning>,
-    /// Files that a secret was read from.
-    pub secret_files: Vec<PathBuf>,
+    /// Files that it names and that were read.
+    pub named: Vec<NamedFile>,
+}
+
+/// A file that the config names, and that the gateway reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    pub path: PathBuf,
+    /// Nobody but the gateway is to read it.
+    pub is_secret: bool,
+    /// The config finds it by `${CREDENTIALS_DIRECTORY}`: systemd reads it, and hands it over.
+    pub is_credential: bool,
 }
 
 /// Reads the config at `path` like [`load`].
@@ -62,7 +72,7 @@ pub fn examine(path: &Path) -> Result<Examined, Errors> {
     Ok(Examined {
         config: config.ok_or_else(|| Errors::new(path, Vec::new()))?,
         warnings: warnings(lifted.warnings),
-        secret_files: lifted.secret_files,
+        named: lifted.named,
     })
 }
 

@@ -59,6 +59,11 @@ pub enum Files {
     MayBeMissing,
 }
 
+/// Whether a path is one of systemd's credentials.
+pub(super) fn is_credential(text: &str) -> bool {
+    text.contains(&format!("${{{CREDENTIALS}}}"))
+}
+
 /// Puts environment variables in the place of `${NAME}`. The error says how to mend the text.
 pub(super) fn expand(text: &str, sources: &dyn Sources) -> Result<String, Unexpanded> {
     let mut out = String::with_capacity(text.len());

@@ -29,7 +29,7 @@ const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
 
 /// Names that say who asked, from where or for what: a client's word for them is never forwarded.
-const FORGEABLE: [&str; 16] = [
+const FORGEABLE: [&str; 17] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -39,6 +39,7 @@ const FORGEABLE: [&str; 16] = [
     "x-original-method",
     "x-original-host",
     "x-webauth-user",
+    "x-original-uri",
     "x-original-url",
     "x-rewrite-url",
     "x-http-method",
@@ -91,7 +92,12 @@ pub(crate) fn is_forgeable(name: &str) -> bool {
 /// Whether this header can make another request, or another user's, of one in the eyes of its server: one with another
 /// method or target, or somebody else's. What tells an address or comes from other proxies is left out.
 pub(crate) fn is_another_request(name: &HeaderName) -> bool {
-    const NAMES: [&str; 6] = [
+    const NAMES: [&str; 11] = [
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-groups",
+        "x-forwarded-preferred-username",
+        "x-forwarded-access-token",
         "x-webauth-user",
         "x-rewrite-url",
         "x-http-method",
@@ -99,7 +105,7 @@ pub(crate) fn is_another_request(name: &HeaderName) -> bool {
         "x-method-override",
         "proxy",
     ];
-    const PREFIXES: [&str; 2] = ["x-remote-", "x-auth-request-"];
+    const PREFIXES: [&str; 3] = ["remote-", "x-remote-", "x-auth-request-"];
     let name = name.as_str();
     NAMES.iter().any(|one| same_name(name, one))
         || PREFIXES.iter().any(|prefix| has_prefix(name, prefix))

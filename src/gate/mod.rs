@@ -434,8 +434,8 @@ fn decide(
     match (requirement, proof) {
         (Requirement::Nothing, _) => permit(Grant::Open),
         (Requirement::Deny, _) => Decision::Refuse(Refusal::Denied),
-        (Requirement::Token, None) => permit(Grant::Token(holder)),
-        (Requirement::TwoFactor { .. }, None) => {
+        (Requirement::Token, None) if !holder.is_uncounted() => permit(Grant::Token(holder)),
+        (Requirement::Token | Requirement::TwoFactor { .. }, None) => {
             let max_age_secs = None;
             Decision::Refuse(Refusal::SecondFactorRequired {
                 holder,

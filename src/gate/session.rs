@@ -73,6 +73,8 @@ pub struct Terms {
     pub original: Option<Sealed>,
     /// The groups that its user is in.
     pub groups: Vec<String>,
+    /// Of a share link that opens on so many devices: that of this token is not among them.
+    pub is_uncounted: bool,
 }
 
 impl Terms {
@@ -94,6 +96,7 @@ impl Terms {
                 scope: scope.map(Into::into),
                 original,
                 groups,
+                is_uncounted: false,
             })
         })
     }
@@ -123,6 +126,20 @@ impl Holder {
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.terms.as_ref()?.scope.as_deref()
+    }
+
+    /// The same holder, whose token's device is not counted yet.
+    #[must_use]
+    pub fn uncounted(mut self) -> Self {
+        Arc::make_mut(self.terms.get_or_insert_default()).is_uncounted = true;
+        self
+    }
+
+    /// Whether the token is of a share link that opens on so many devices, and its own device is not
+    /// among them. It opens nothing by itself: a code counts it.
+    #[must_use]
+    pub fn is_uncounted(&self) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.is_uncounted)
     }
 }
 

@@ -174,6 +174,13 @@ impl World {
         holders.insert(token.to_owned(), (holder, pair));
     }
 
+    /// A token of a share link whose device is not counted yet.
+    fn holds_uncounted(&self, token: &str, user: UserId, scope: &str) {
+        let holder = holder(user, Some(scope)).uncounted();
+        let mut holders = self.script.holders.lock().unwrap();
+        holders.insert(token.to_owned(), (holder, None));
+    }
+
     /// A session in the store alone.
     fn session(&self, id: i64, token: &str, device: Option<&str>, user: UserId) -> Session {
         let now = self.now();

@@ -209,7 +209,8 @@ impl Local {
 
     async fn start(&self, call: &Call, caller: &Caller, fresh: bool) -> Result<Reply, Trouble> {
         let person = caller.holder.person();
-        let is_asked = policy::asks_second_factor(&call.route.config, person, call.address);
+        let is_asked = caller.holder.is_uncounted()
+            || policy::asks_second_factor(&call.route.config, person, call.address);
         if !is_asked || !(fresh || caller.standing == Standing::Token) {
             return Ok(started("No code is needed", None));
         }

@@ -32,6 +32,23 @@ pub enum SetupError {
     Client,
 }
 
+/// The collector would not take traces.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    NotTaken(#[from] otlp::NotTaken),
+}
+
+/// Sends the collector a message without spans, as the gateway would send one with some. For
+/// `vestibule doctor`.
+pub async fn reach(config: &model::Traces) -> Result<(), ReachError> {
+    let exporter = otlp::Exporter::new(config)?;
+    exporter.send(exporter.encode(Vec::new())).await?;
+    Ok(())
+}
+
 /// Begins traces and takes what has ended. Cheap to clone; the worker ends with the last one.
 #[derive(Clone, Debug)]
 pub struct Tracer {

@@ -63,6 +63,11 @@ pub enum OpenError {
          Vestibule runs as", path.display()
     )]
     NoAccess { path: PathBuf, cause: String },
+    #[error(
+        "{} was made by a build that was never released ({cause}): move it away and begin with an \
+         empty store", path.display()
+    )]
+    Unreleased { path: PathBuf, cause: String },
     #[error("{} cannot be opened: {cause}", path.display())]
     Engine { path: PathBuf, cause: String },
     #[error(transparent)]
@@ -145,6 +150,19 @@ pub async fn examine(
     match engine {
         StoreEngine::Memory => Ok(None),
         StoreEngine::Sqlite(path) => sqlite::examine::examine(path, &key).await,
+    }
+}
+
+/// Who of these users of an identity the store knows, and all groups of that identity's users. Changes
+/// nothing; `None` if there is no store yet, or one that is still to be brought to this version.
+pub async fn people(
+    engine: &StoreEngine,
+    realm: &str,
+    names: &[&str],
+) -> Result<Option<sqlite::examine::People>, OpenError> {
+    match engine {
+        StoreEngine::Memory => Ok(None),
+        StoreEngine::Sqlite(path) => sqlite::examine::people(path, realm, names).await,
     }
 }
 

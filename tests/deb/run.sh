@@ -63,11 +63,13 @@ in_machine mkdir /tmp/packages
 nsenter --target "$init" --mount -- cp "$package" "$folder/root/tmp/packages/one.deb"
 nsenter --target "$init" --mount -- cp "$newer" "$folder/root/tmp/packages/two.deb"
 
-# Every file and link there is, with what could change; not what the system writes by itself.
+# Every file and link that the machine has written, with what could change; not what the system writes by itself. (What
+# it has of this machine is below, and others may be changing it.) What machine.sh has removed there, services of this machine, is
+# a character device in an overlay; systemd tidies up after that.
 snapshot() {
-  sh_in_machine "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/log \
-    -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/cache -o -path $PWD -o -path /root -o -path /home \
-    -o -path /var/lib/private \\) -prune -o ! -type d -printf '%p %m %u:%g %l\\n' | sort"
+  nsenter --target "$init" --mount -- sh -euc "cd '$folder/new'; find . \\( -path ./var/log -o -path ./var/lib/dpkg \
+    -o -path ./var/lib/systemd -o -path ./var/cache -o -path ./root -o -path ./var/lib/private \\) -prune \
+    -o -type c -path './etc/systemd/system/*' -o ! -type d -printf '/%P %m %u:%g %l\\n' | sort"
 }
 
 echo "== a new machine"
@@ -167,6 +169,9 @@ in_machine systemctl enable --quiet vestibule
 ok "what the administrator has disabled stays so"
 
 echo "== the operator's guide"
+# A file server where the installed config says that one is: the doctor asks for it.
+in_machine env PYTHONDONTWRITEBYTECODE=1 python3 -m http.server 5000 --bind 127.0.0.1 --directory /tmp/packages >/dev/null 2>&1 &
+until_true 20 "the file server" in_machine curl -fsS -o /dev/null http://127.0.0.1:5000/
 # Every block of it that begins with `# run`, in its order.
 awk -v to="$log" '/^```sh$/ { getline; if ($0 == "# run") { name = sprintf("%s.block%02d", to, ++count); getline }
   else name = "" } /^```$/ { name = "" } name { print > name }' "$here/../../docs/operations.md"
@@ -176,7 +181,72 @@ for block in "$log".block*; do
   until_true 30 "the gateway after $(cat "$block")" ready
 done
 in_machine sh -c 'cat /etc/vestibule/store.key /root/store.key.before' >>"${VESTIBULE_TEST_SECRETS:-/dev/null}"
-in_machine sh -c 'rm -r /etc/vestibule/twilio.token /var/backups/vestibule /var/lib/vestibule/before'
+in_machine sh -c 'rm -r /var/backups/vestibule /var/lib/vestibule/before'
+# Every page of the package leads to what the package has.
+sh_in_machine 'cd /usr/share/doc/vestibule
+find . -name "*.md" | while read -r page; do
+  grep -o "]([^)#]*" "$page" | cut -c3- | grep -v "^http" | while read -r link; do
+    [ -z "$link" ] || [ -e "$(dirname "$page")/$link" ] || echo "$page: $link"
+  done
+done >/tmp/dead-links'
+in_machine test ! -s /tmp/dead-links || fail "links lead nowhere: $(in_machine cat /tmp/dead-links)"
+ok "no link in the installed pages leads nowhere"
+
+echo "== the examples"
+# Whoever starts from one makes the files that it names as the guide says; then the gateway's user can read them.
+sh_in_machine 'cat >/tmp/example.sh' <<'EXAMPLE'
+cd /etc/vestibule
+cat "$1" >vestibule.yaml
+umask 027
+for name in $(grep -o '{file: [a-z][a-z.]*}' vestibule.yaml | tr -d '{}' | cut -d' ' -f2); do
+  printf 'a-secret-of-the-example\n' >"$name"
+  chgrp vestibule "$name"
+done
+cp -p tls/files.pem tls/media.pem
+cp -p tls/files.key tls/media.key
+echo '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>' >logo.svg
+chgrp vestibule logo.svg
+systemctl stop vestibule
+systemctl reset-failed vestibule 2>/dev/null || true
+vestibule check
+systemctl start vestibule
+EXAMPLE
+# What the doctor says of files; other things are wrong too, on a machine without a network.
+of_files() { in_machine vestibule doctor 2>/dev/null | grep '^FAIL  files: ' || true; }
+in_machine cp -p /etc/vestibule/vestibule.yaml /root/own.yaml
+# The small one of the README is one, too.
+sed -n '/^```yaml$/,/^```$/{/^```/!p; /^```$/q}' "$here/../../README.md" | in_machine sh -c 'cat >/tmp/readme.yaml'
+for example in /tmp/readme.yaml $(in_machine sh -c 'ls /usr/share/doc/vestibule/config/examples/*.yaml'); do
+  in_machine sh -eu /tmp/example.sh "$example" >"$log.said" 2>&1 || fail "$example: $(cat "$log.said")"
+  active || fail "$example: the gateway does not run"
+  [ -z "$(of_files)" ] || fail "$example: $(of_files)"
+done
+ok "the gateway starts on the README's config and on each example, with their files made as the guide says"
+# starts: whether it does; one that fails is not tried again.
+starts() { in_machine systemctl restart vestibule >/dev/null 2>&1; }
+shut_down() { sh_in_machine 'systemctl stop vestibule; systemctl reset-failed vestibule 2>/dev/null || true'; }
+in_machine sh -eu /tmp/example.sh /usr/share/doc/vestibule/config/examples/sms-and-mail.yaml >/dev/null 2>&1 || fail "sms-and-mail.yaml"
+shut_down
+sh_in_machine 'cd /etc/vestibule; chown root:root mail.password; chmod 600 mail.password'
+in_machine vestibule check >/dev/null || fail "root cannot read its own file"
+starts && fail "the gateway reads a file that it cannot read"
+shut_down
+said=$(of_files)
+[[ "$said" == *"/etc/vestibule/mail.password cannot be read by vestibule, whom the gateway runs as: "* ]] || fail "the doctor says of it: $said"
+sh_in_machine "${said##*whom the gateway runs as: }"
+[ -z "$(of_files)" ] || fail "after its mend the doctor says: $(of_files)"
+starts || fail "after the doctor's mend it does not start"
+ok "the doctor tells of a file that the gateway's user cannot read, and its mend helps"
+shut_down
+sh_in_machine 'cd /etc/vestibule; sed -i "s/{file: twilio.token}/{file: \"\${CREDENTIALS_DIRECTORY}\/twilio.token\"}/" vestibule.yaml'
+in_machine vestibule check >/dev/null || fail "check: $(in_machine vestibule check 2>&1)"
+starts && fail "the unit hands over a file that it does not name"
+shut_down
+[[ "$(of_files)" == *"the unit does not hand over twilio.token"* ]] || fail "the doctor says of it: $(of_files)"
+ok "the doctor tells of a credential that the unit does not hand over"
+sh_in_machine 'cat /root/own.yaml >/etc/vestibule/vestibule.yaml
+cd /etc/vestibule; rm -f /root/own.yaml logo.svg kannel.password mail.password oauth.secret sms.authorization twilio.token; systemctl start vestibule'
+until_true 30 "the gateway on its own config again" ready
 
 echo "== remove and purge"
 in_machine dpkg -r vestibule >/dev/null 2>&1 || fail "remove"

@@ -1,5 +1,6 @@
 //! `vestibule doctor` against real parts: all well, and each of them broken.
 
+use crate::support::collector::Collector;
 use crate::support::gateway::{command, write_config};
 use crate::support::issuer;
 use crate::support::smtpd::Smtpd;
@@ -173,4 +174,38 @@ async fn issuers_are_asked_for_their_keys() {
     let (verdict, said) = check(&stranger);
     assert_eq!(verdict, "fail");
     assert!(said.contains("id and secret"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_collector_of_traces_is_asked_and_gets_none() {
+    let (collector, inbox) = (Collector::start().await, Inbox::start().await);
+    let dir = tempfile::tempdir().expect("folder");
+    std::fs::write(
+        dir.path().join("store.key"),
+        crate::support::config::STORE_KEY,
+    )
+    .expect("key");
+    let report = |url: &str| {
+        let mut setup = Setup::accounts(inbox.address, inbox.address)
+            .with("\"127.0.0.1:0\", socket", "\"0.0.0.0:0\", socket");
+        setup.yaml += &format!("traces: {{otlp: \"{url}\"}}\n");
+        write_config(dir.path(), &setup);
+        let args = ["doctor", "--json", "--config", "vestibule.yaml"];
+        let output = command(dir.path(), &args).output().expect("vestibule");
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let taken = report(&collector.url());
+    assert_eq!(verdict(&taken, "traces").0, "ok", "{taken}");
+    assert_eq!(collector.received().len(), 1);
+    assert!(collector.spans().is_empty());
+    // Whoever is on the network can read the metrics.
+    let (worst, said) = verdict(&taken, "config");
+    assert!(worst == "warn" && said.contains("admin.address"), "{said}");
+
+    collector.answer_with(401);
+    let (worst, said) = verdict(&report(&collector.url()), "traces");
+    assert!(worst == "warn" && said.contains("401"), "{said}");
+    let dead = format!("http://127.0.0.1:{}/v1/traces", free_port());
+    let (worst, said) = verdict(&report(&dead), "traces");
+    assert!(worst == "warn" && said.contains("no answer"), "{said}");
 }

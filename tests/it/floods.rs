@@ -1,7 +1,7 @@
 //! Clients that attack HTTP/2 itself, in raw frames (RFC 9113): each connection is ended, memory
 //! stays bounded, and others are served meanwhile. The bounds are those of `src/edge/h2.rs`.
 
-use crate::support::tls::certificate;
+use crate::support::tls::{certificate, client_config};
 use crate::support::{Gateway, Site};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,11 +113,7 @@ impl Target {
         // Small, so that a client that reads nothing is soon felt by the server.
         socket.set_recv_buffer_size(16 << 10).expect("buffer");
         let tcp = socket.connect(self.gateway.listeners[1]).await;
-        let roots = Arc::new(AnyCertificate);
-        let mut config = rustls::ClientConfig::builder()
-            .dangerous()
-            .with_custom_certificate_verifier(roots)
-            .with_no_client_auth();
+        let mut config = client_config();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let mut tls = tokio_rustls::TlsConnector::from(Arc::new(config))
             .connect(HOST.try_into().expect("name"), tcp.expect("connect"))
@@ -135,7 +131,7 @@ impl Target {
     /// Sends the attack until it is over or the connection is; somebody else asks meanwhile.
     async fn meets(&self, attack: impl Iterator<Item = Vec<u8>>, reading: Reading) -> End {
         self.answers_others().await;
-        let before = self.memory_kib("VmRSS");
+        let before = self.gateway.memory_kib("VmRSS");
         let (read, write) = tokio::io::split(self.connect().await);
         let flood = async {
             match reading {
@@ -156,7 +152,7 @@ impl Target {
             }
         };
         self.answers_others().await;
-        let growth = self.memory_kib("VmHWM").saturating_sub(before);
+        let growth = self.gateway.memory_kib("VmHWM").saturating_sub(before);
         assert!(growth < GROWTH_KIB_MAX, "grew by {growth} KiB");
         end
     }
@@ -169,15 +165,6 @@ impl Target {
         let answer = answer.expect("others are served").expect("answer");
         assert_eq!(answer.version(), reqwest::Version::HTTP_2);
         assert_eq!(answer.status(), 401);
-    }
-
-    /// A figure of the gateway's `/proc/PID/status`.
-    fn memory_kib(&self, name: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.gateway.child.id());
-        let status = std::fs::read_to_string(path).expect("status");
-        let line = status.lines().find(|line| line.starts_with(name));
-        let figure = line.and_then(|line| line.split_whitespace().nth(1));
-        figure.and_then(|it| it.parse().ok()).expect("figure")
     }
 }
 
@@ -300,45 +287,4 @@ async fn empty_frames_of_a_body_end_the_connection() {
     let attack = std::iter::once(first).chain(std::iter::repeat(frame(DATA, 0, 1, &[])));
     let end = target.meets(together(attack), Reading::AtOnce).await;
     assert_eq!(end, End::GoAway(ENHANCE_YOUR_CALM));
-}
-
-/// The test's certificates are their own authority.
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &rustls::pki_types::CertificateDer<'_>,
-        _intermediates: &[rustls::pki_types::CertificateDer<'_>],
-        _name: &rustls::pki_types::ServerName<'_>,
-        _ocsp: &[u8],
-        _now: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &rustls::pki_types::CertificateDer<'_>,
-        _signed: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &rustls::pki_types::CertificateDer<'_>,
-        _signed: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::ring::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

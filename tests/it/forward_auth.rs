@@ -1,16 +1,67 @@
-//! Forward-auth through the proxies that people have: the real ones, on the files of `config/examples`. Traefik
-//! and Envoy are not packaged by Debian: what they ask is asked in their words, in `src/edge/tests/forward_auth.rs`.
+//! Forward-auth through the proxies that people have: the real ones, on the files of `config/examples/proxies`.
 
 use crate::support::gateway::Gateway;
 use crate::support::iogates::{Backend, Seen};
 use crate::support::person::{Browser, location};
 use crate::support::proxy::{Kind, Proxy, SITE, example};
-use crate::support::{Inbox, PASSWORD, PHONE, Setup, program, secret, wait_for};
+use crate::support::{Inbox, PASSWORD, PHONE, Setup, live, program, secret, tls, wait_for};
+use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio_tungstenite::tungstenite;
 
 const DEVICE: &str = "laptop";
+
+/// What a client must not say to any backend: another address, another request, another user. The gateway itself drops them
+/// all (`src/edge/headers.rs`), and so must each of the proxies.
+const FORGED: [&str; 44] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-original-method",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "proxy",
+    "remote-user",
+    "remote-groups",
+    "remote-email",
+    "remote-name",
+    "x-remote-user",
+    "x-remote-groups",
+    "x-webauth-user",
+    "x-auth-request-user",
+    "x-auth-request-groups",
+    "x-auth-request-email",
+    "x-forwarded-user",
+    "x-forwarded-groups",
+    "x-forwarded-email",
+    "x-forwarded-preferred-username",
+    "x-vestibule-user",
+    "x-vestibule-device",
+    "x-vestibule-factor",
+    "x-vestibule-verified-at",
+    "x-vestibule-assertion",
+];
 
 /// What `config/examples/forward-auth.yaml` says, with places of a test's own. Vestibule itself has no file server: only
 /// the proxy that asks it reaches one.
@@ -52,11 +103,17 @@ struct World {
 
 impl World {
     async fn start(kind: Kind) -> Self {
-        let (backend, inbox) = (Backend::start().await, Inbox::start().await);
-        let setup = setup(&inbox.address.to_string());
-        let gateway = Gateway::start(&setup);
+        let backend = Backend::start().await;
+        let files = backend.address;
+        Self::in_front_of(kind, backend, files).await
+    }
+
+    /// With another file server than the one that tells what it has seen.
+    async fn in_front_of(kind: Kind, backend: Backend, files: SocketAddr) -> Self {
+        let inbox = Inbox::start().await;
+        let gateway = Gateway::start(&setup(&inbox.address.to_string()));
         gateway.add_user("anna", PASSWORD, PHONE);
-        let proxy = Proxy::start(kind, &gateway, backend.address).await;
+        let proxy = Proxy::start(kind, &gateway, files).await;
         backend.forget();
         Self {
             backend,
@@ -139,10 +196,10 @@ impl World {
         let port = self.proxy.address.port();
         let output = tokio::process::Command::new(program("curl"))
             .args(["-sk", "--path-as-is", "--max-time", "20", "-o", "/dev/null"])
-            .args(["-w", "%{http_code}", "--resolve"])
-            .arg(format!("{SITE}:{port}:127.0.0.1"))
+            .args(["-w", "%{http_code}", "--request-target", target])
+            .args(["--resolve", &format!("{SITE}:{port}:127.0.0.1")])
             .args(more)
-            .arg(format!("https://{SITE}:{port}{target}"))
+            .arg(format!("https://{SITE}:{port}/"))
             .output()
             .await
             .expect("curl");
@@ -154,9 +211,21 @@ impl World {
 /// Whether a request brings to the file server what none must, whoever sends it.
 fn is_forgery(seen: &Seen) -> bool {
     seen.headers.iter().any(|(name, value)| {
-        let is_name = name.as_str().contains('_') || name == "x-2fa-success-token";
-        is_name || value == "root" || value.is_empty()
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_odd = !name.as_str().bytes().all(is_name) || name == "x-2fa-success-token";
+        is_odd || value.is_empty() || value.as_bytes().windows(4).any(|it| it == b"root")
     })
+}
+
+/// Whether everybody may have it, as it is written.
+fn is_public(seen: &Seen) -> bool {
+    let target = &seen.target;
+    target.starts_with("/public/") && !["..", "%", "\\", "#"].iter().any(|it| target.contains(it))
+}
+
+fn with(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBuilder {
+    let add = |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
+    headers.iter().fold(request, add)
 }
 
 async fn a_browser_is_led_to_the_sign_in_and_back(kind: Kind) {
@@ -258,16 +327,17 @@ async fn a_program_is_told_how_to_go_on_and_let_in(kind: Kind) {
             .ends_with("/docs/b")
     );
     world.refused(copy("/internal/b"), 403).await;
+    let twice = copy("/public/b").header("destination", "/internal/b");
+    world.refused(twice, 400).await;
     world
         .refused(world.by(&token, "GET /internal/x"), 403)
         .await;
     // Nobody's upload, and that of somebody who is not verified.
     let put = world.request("PUT /docs/big").body(megabyte.clone());
     world.refused(put, 401).await;
-    let put = world
-        .by(&token, "PUT /docs/big")
-        .header("x-device-id", "other");
-    world.refused(put.body(megabyte), 400).await;
+    let put = world.request("PUT /docs/big").bearer_auth(&token);
+    let put = put.header("x-device-id", "other").body(megabyte);
+    world.refused(put, 401).await;
 
     let revoked = world.gateway.cli(&["session", "revoke", "--user", "anna"]);
     assert!(revoked.status.success());
@@ -286,43 +356,85 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
     let world = World::start(kind).await;
     let token = world.verified().await;
     world.backend.forget();
-    let forged = [
-        ("x-vestibule-user", "root"),
-        ("x-vestibule-assertion", "root"),
-        ("x-vestibule-device", "root"),
-        ("x_vestibule_user", "root"),
-        ("remote-user", "root"),
-        (
-            "x-2fa-success-token",
-            "00000000-0000-4000-8000-000000000000",
-        ),
-    ];
-    let with = |request: RequestBuilder, headers: &[(&str, &str)]| {
-        let add =
-            |request: RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
-        headers.iter().fold(request, add)
+    names_that_are_not_the_clients_are_dropped(&world, &token).await;
+    what_the_proxy_says_is_not_the_clients_to_take_away(&world, &token).await;
+    nobody_asks_in_the_words_of_a_proxy(&world).await;
+    odd_paths_lead_nowhere_else(&world).await;
+    one_hosts_rules_open_no_other_hosts_files(&world).await;
+    only_websockets_change_the_protocol(&world, &token).await;
+}
+
+async fn names_that_are_not_the_clients_are_dropped(world: &World, token: &str) {
+    let spelled = |separator: &str| {
+        let names = FORGED.iter().filter(|name| name.contains('-'));
+        let names: Vec<String> = names.map(|name| name.replace('-', separator)).collect();
+        names
     };
-    let (seen, _) = world
-        .passed(with(world.by(&token, "GET /docs/a"), &forged))
-        .await;
-    assert_eq!(seen.headers["x-vestibule-user"], "anna");
-    assert_ne!(seen.headers["x-vestibule-device"], "root");
-    assert_ne!(seen.headers["x-vestibule-assertion"], "root");
-    assert!(!is_forgery(&seen), "{seen:?}");
-    let (seen, _) = world
-        .passed(with(world.request("GET /public/x"), &forged))
-        .await;
-    assert!(
-        !seen.headers.contains_key("x-vestibule-user") && !is_forgery(&seen),
-        "{seen:?}"
+    let plain = FORGED.iter().map(|name| (*name).to_owned()).collect();
+    for names in [plain, spelled("_"), spelled(".")] {
+        let headers: Vec<_> = names.iter().map(|name| (&**name, "root")).collect();
+        let request = world.by(token, "GET /docs/a");
+        let code = "00000000-0000-4000-8000-000000000000";
+        let request = request.header("x-2fa-success-token", code);
+        let (seen, _) = world.passed(with(request, &headers)).await;
+        assert_eq!(seen.headers["x-vestibule-user"], "anna");
+        assert!(!is_forgery(&seen), "{seen:?}");
+        let open = with(world.request("GET /public/x"), &headers);
+        let (seen, _) = world.passed(open).await;
+        let is_told = seen.headers.contains_key("x-vestibule-user");
+        assert!(!is_told && !is_forgery(&seen), "{seen:?}");
+    }
+    // One that no proxy has a list of.
+    let unlisted = with(
+        world.by(token, "GET /docs/a"),
+        &[("x-auth-request-roles", "root")],
     );
+    unlisted.send().await.expect("answer");
+    let seen = world.backend.forget();
+    assert!(!seen.iter().any(is_forgery), "{seen:?}");
     // An Authorization that nobody has looked at.
-    let link = world
+    let unseen = world
         .request("GET /docs/a")
         .header("authorization", "Digest username=root");
-    world.refused(link, 401).await;
+    world.refused(unseen, 401).await;
+}
 
-    // Another request in the words of a proxy.
+/// What `Connection` names ends at the next proxy (RFC 9110 section 7.6.1): a client could have it end there what the proxy
+/// itself has said.
+async fn what_the_proxy_says_is_not_the_clients_to_take_away(world: &World, token: &str) {
+    let told = [
+        "x-vestibule-user",
+        "x-vestibule-assertion",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+    ];
+    let request = world.proxy.http1().get(world.proxy.url("/docs/a"));
+    let request = request.bearer_auth(token).header("x-device-id", DEVICE);
+    let request = request.header("connection", format!("close, {}", told.join(", ")));
+    let status = request.send().await.expect("answer").status().as_u16();
+    let seen = world.backend.forget();
+    assert_eq!(seen.len(), usize::from(status == 200), "{status}");
+    for seen in &seen {
+        for name in told {
+            assert!(seen.headers.contains_key(name), "{name}: {seen:?}");
+        }
+    }
+    // Left out of the question, and forwarded.
+    let copy = reqwest::Method::from_bytes(b"COPY").expect("method");
+    let request = world
+        .proxy
+        .http1()
+        .request(copy, world.proxy.url("/public/a"));
+    let request = request.bearer_auth(token).header("x-device-id", DEVICE);
+    let request = request.header("destination", world.proxy.url("/internal/b"));
+    let request = request.header("connection", "close, destination");
+    request.send().await.expect("answer");
+    let seen = world.backend.forget();
+    let is_told = |seen: &Seen| seen.headers.contains_key("destination");
+    assert!(!seen.iter().any(is_told), "{seen:?}");
+}
+
+async fn nobody_asks_in_the_words_of_a_proxy(world: &World) {
     let url = world.proxy.url("/public/x");
     for words in [
         &[("x-forwarded-uri", "/public/x")][..],
@@ -340,25 +452,25 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
         ],
     ] {
         for line in ["GET /docs/a", "DELETE /docs/a", "GET /internal/x"] {
-            let answer = with(world.request(line), words)
-                .send()
-                .await
-                .expect("answer");
-            let status = answer.status().as_u16();
-            assert!(
-                matches!(status, 400 | 401 | 403),
-                "{line} {words:?}: {status}"
-            );
+            let request = with(world.request(line), words);
+            let status = request.send().await.expect("answer").status().as_u16();
+            let is_refused = matches!(status, 400 | 401 | 403);
+            assert!(is_refused, "{line} {words:?}: {status}");
             let seen = world.backend.forget();
             assert!(seen.is_empty(), "{line} {words:?}: {seen:?}");
         }
     }
-    // The same paths, spelled otherwise.
+}
+
+/// The same paths, spelled otherwise. A proxy may write them in their plain form first: that is asked about then, and
+/// forwarded.
+async fn odd_paths_lead_nowhere_else(world: &World) {
     for target in [
         "/public/../docs/a",
         "/public/%2e%2e/docs/a",
         "/public/..%2fdocs/a",
         "/public/x/..;/../docs/a",
+        "/public/x#/../../docs/a",
         "/.vestibule/../docs/a",
         "/api/apiauth/..%2f..%2fdocs/a",
         "/api/apiauth/../../docs/a",
@@ -370,53 +482,58 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
         "/docs;/public/a",
     ] {
         let code = world.curl(target).await;
+        let seen = world.backend.forget();
+        assert!(seen.iter().all(is_public), "{target}: {seen:?}");
+        // 0: HAProxy ends the connection.
+        let is_refused = matches!(code, 0 | 400 | 401 | 403 | 404 | 502);
         assert!(
-            matches!(code, 400 | 401 | 403 | 404 | 502),
+            is_refused != (code == 200 && seen.len() == 1),
             "{target}: {code}"
         );
-        let seen = world.backend.forget();
-        assert!(seen.is_empty(), "{target}: {seen:?}");
     }
     assert_eq!(world.curl("/public/x").await, 200, "curl works");
     world.backend.forget();
-    // Judged by one host's rules, forwarded to another's files.
+}
+
+/// Judged by one host's rules, forwarded to another's files.
+async fn one_hosts_rules_open_no_other_hosts_files(world: &World) {
     let whole = world.proxy.url("/docs/a");
     let other = ["--http1.1", "-H", "Host: other.example.org"];
     let first_line = [&other[..], &["--request-target", &whole]].concat();
     for more in [&other[..], &first_line] {
         let code = world.curl_with("/docs/a", more).await;
-        assert!(
-            matches!(code, 200 | 400 | 401 | 403 | 404 | 421),
-            "{more:?}: {code}"
-        );
+        let is_refused = matches!(code, 200 | 400 | 401 | 403 | 404 | 421);
+        assert!(is_refused, "{more:?}: {code}");
         let seen = world.backend.forget();
         assert!(seen.is_empty(), "{more:?}: {seen:?}");
     }
-    // Another protocol, in which the client would go on unasked.
+}
+
+async fn only_websockets_change_the_protocol(world: &World, token: &str) {
+    // In HTTP/2 the client would go on unasked, whatever else it says that it would like.
     let h2c = [
         "--http1.1",
         "-H",
         "Connection: Upgrade, HTTP2-Settings",
         "-H",
-        "Upgrade: h2c",
-        "-H",
         "HTTP2-Settings: AAMAAABkAAQAAP__",
+        "-H",
+        "Upgrade: h2c",
     ];
-    assert_eq!(world.curl_with("/public/x", &h2c).await, 200);
-    let seen = world.backend.forget();
-    for name in ["upgrade", "http2-settings"] {
-        assert!(!seen[0].headers.contains_key(name), "{seen:?}");
-    }
-    // What makes another request of it behind the proxy.
-    for name in ["x-http-method-override", "x-rewrite-url", "x-original-url"] {
-        let override_it = world.by(&token, "GET /public/x").header(name, "/docs/a");
-        override_it.send().await.expect("answer");
+    let both = [&h2c[..], &["-H", "Upgrade: websocket"]].concat();
+    for headers in [&h2c[..], &both] {
+        let code = world.curl_with("/public/x", headers).await;
+        assert!(matches!(code, 200 | 400 | 403), "{headers:?}: {code}");
         let seen = world.backend.forget();
-        assert!(
-            seen.iter().all(|seen| !seen.headers.contains_key(name)),
-            "{name}: {seen:?}"
-        );
+        assert_eq!(seen.len(), usize::from(code == 200), "{seen:?}");
+        for seen in &seen {
+            let upgrade = seen.headers.get("upgrade");
+            assert!(upgrade.is_none_or(|it| it == "websocket"), "{seen:?}");
+            assert!(!seen.headers.contains_key("http2-settings"), "{seen:?}");
+        }
     }
+    assert_eq!(world.curl_with("/public/x", &h2c).await, 200);
+    world.backend.forget();
     // A WebSocket that a page of elsewhere opens.
     let upgrade = [
         ("connection", "Upgrade"),
@@ -426,12 +543,36 @@ async fn what_a_client_forges_comes_to_nothing(kind: Kind) {
     ];
     let open = |origin: &str| {
         let request = world.proxy.http1().get(world.proxy.url("/docs/a"));
-        let request = request.bearer_auth(&token).header("x-device-id", DEVICE);
+        let request = request.bearer_auth(token).header("x-device-id", DEVICE);
         with(request, &upgrade).header("origin", origin)
     };
     world.refused(open("https://evil.example"), 403).await;
     let (seen, _) = world.passed(open(&world.proxy.base)).await;
     assert_eq!(seen.headers["upgrade"], "websocket");
+}
+
+async fn a_websocket_opens_for_who_may(kind: Kind) {
+    let (seen, files) = (Backend::start().await, live::backend().await);
+    let world = World::in_front_of(kind, seen, files).await;
+    let token = world.sign_in().await;
+    let bearer = format!("Bearer {token}");
+    let open = async || {
+        let stream = tls::connect(world.proxy.address, SITE).await;
+        let by = [("authorization", &*bearer), ("x-device-id", DEVICE)];
+        let host = format!("{SITE}:{}", world.proxy.address.port());
+        live::websocket_by(stream, &host, &by).await
+    };
+    match open().await {
+        Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 401),
+        other => panic!("{other:?}"),
+    }
+    world.verify(&token).await;
+    let mut socket = open().await.expect("upgrade");
+    for said in ["one", "two"] {
+        socket.send(said.into()).await.expect("send");
+        let echoed = socket.next().await.expect("message").expect("message");
+        assert_eq!(echoed.into_text().expect("text").as_str(), said);
+    }
 }
 
 async fn nothing_passes_while_vestibule_is_down(kind: Kind) {
@@ -450,6 +591,27 @@ async fn nothing_passes_while_vestibule_is_down(kind: Kind) {
         );
         assert!(world.backend.forget().is_empty(), "{line}");
     }
+}
+
+/// The questions of docs/forward-auth.md, asked as they stand there.
+#[tokio::test]
+async fn the_guides_questions_are_answered_as_it_says() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/forward-auth.md");
+    let guide = std::fs::read_to_string(guide).expect("guide");
+    let (_, rest) = guide.split_once("```sh\n").expect("a block");
+    let (block, _) = rest.split_once("```").expect("its end");
+    let said = |line: &str| Some(line.split_once("# ")?.1.split_once("  ")?.0.to_owned());
+    let said: Vec<String> = block.lines().filter_map(said).collect();
+    assert_eq!(said.len(), 5, "{said:?}");
+    let gateway = Gateway::start(&setup("127.0.0.1:9"));
+    let block = block.replace("127.0.0.1:8081", &gateway.listeners[1].to_string());
+    let output = tokio::process::Command::new("bash")
+        .args(["-c", &block])
+        .output()
+        .await
+        .expect("bash");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told.lines().collect::<Vec<_>>(), said);
 }
 
 macro_rules! through {
@@ -473,6 +635,11 @@ macro_rules! through {
             }
 
             #[tokio::test]
+            async fn a_websocket_opens_for_who_may() {
+                super::a_websocket_opens_for_who_may($kind).await;
+            }
+
+            #[tokio::test]
             async fn nothing_passes_while_vestibule_is_down() {
                 super::nothing_passes_while_vestibule_is_down($kind).await;
             }
@@ -484,4 +651,6 @@ through! {
     nginx: Kind::Nginx,
     caddy: Kind::Caddy,
     haproxy: Kind::HaProxy,
+    traefik: Kind::Traefik,
+    envoy: Kind::Envoy,
 }

@@ -4,8 +4,7 @@
 
 use crate::support::gateway::write_config;
 use crate::support::nginx::Nginx;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, wait_for};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, tls, wait_for};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -23,20 +22,8 @@ async fn world() -> World {
     let inbox = Inbox::start().await;
     let dir = tempfile::tempdir().expect("folder");
     let nginx = Nginx::start(dir.path()).await;
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["files.test".to_owned()]).expect("certificate");
-    let (pem, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key"));
-    std::fs::write(&pem, cert.pem()).expect("pem");
-    std::fs::write(&key, signing_key.serialize_pem()).expect("key");
-    let setup = Setup::accounts(nginx.address, inbox.address).with(
-        "  - address: 127.0.0.1:0\n",
-        &format!(
-            "  - address: 127.0.0.1:0\n  - address: 127.0.0.1:0\n    tls: {{certificates: [\
-             {{cert: {}, key: {}}}]}}\n",
-            pem.display(),
-            key.display()
-        ),
-    );
+    tls::certificate(dir.path(), "files.test");
+    let setup = Setup::accounts(nginx.address, inbox.address).with_tls(dir.path(), &["files.test"]);
     let gateway = Gateway::start(&setup);
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
@@ -68,13 +55,7 @@ impl World {
         let tcp = TcpStream::connect(self.gateway.listeners[1]).expect("connect");
         tcp.set_read_timeout(Some(Duration::from_secs(30)))
             .expect("timeout");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
-            .with_no_client_auth();
+        let config = tls::client_config();
         let name = "files.test".try_into().expect("name");
         let tls = rustls::ClientConnection::new(Arc::new(config), name).expect("TLS");
         Box::new(rustls::StreamOwned::new(tls, tcp))
@@ -85,47 +66,6 @@ impl World {
             "{line} HTTP/1.1\r\nHost: files\r\nAuthorization: Bearer {}\r\nX-Device-Id: laptop\r\n{more}\r\n",
             self.token
         )
-    }
-}
-
-/// The test's own certificate is nobody's in particular.
-#[derive(Debug)]
-struct AnyServer(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &rustls::pki_types::CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &rustls::pki_types::CertificateDer<'_>,
-        dss: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -261,20 +201,7 @@ async fn downloads_survive_a_reload_and_a_drain() {
     )
     .await;
     finish(download);
-    let status = wait_for("the end", Duration::from_secs(10), async || {
-        world.gateway.child.try_wait().expect("wait")
-    })
-    .await;
-    assert!(status.success(), "{status}");
-}
-
-/// What the process holds now, in KiB.
-fn held_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-    let line = status.lines().find(|it| it.starts_with("VmRSS:"));
-    let line = line.expect("VmRSS");
-    let kib = line.split_whitespace().nth(1).expect("KiB");
-    kib.parse().expect("number")
+    world.gateway.ends(Duration::from_secs(10)).await;
 }
 
 #[tokio::test]
@@ -282,8 +209,8 @@ async fn clients_that_read_slowly_hold_little() {
     const CLIENTS: usize = 100;
     let world = world().await;
     std::fs::write(world.nginx.root.join("big.bin"), vec![7; 64 << 20]).expect("file");
-    let pid = world.gateway.child.id();
-    let before = held_kib(pid);
+    let held = || world.gateway.memory_kib("VmRSS");
+    let before = held();
     let mut slow = Vec::new();
     for _ in 0..CLIENTS {
         let mut stream = world.connect();
@@ -293,6 +220,6 @@ async fn clients_that_read_slowly_hold_little() {
         slow.push(stream);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let each = held_kib(pid).saturating_sub(before) / CLIENTS as u64;
+    let each = held().saturating_sub(before) / CLIENTS as u64;
     assert!(each < 128, "a slow reader holds {each} KiB");
 }

@@ -15,6 +15,7 @@ mod doctor;
 mod floods;
 mod forward_auth;
 mod golden;
+mod guides;
 mod hygiene;
 mod kannel;
 mod lane;

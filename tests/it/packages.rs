@@ -43,6 +43,7 @@ fn the_debian_package_lives_its_life() {
     secret("a-long-enough-password");
     secret("a long password, or several words");
     secret("the-token-of-the-provider");
+    secret("a-secret-of-the-example");
     run(
         "tests/deb/pack.sh",
         &[env!("CARGO_BIN_EXE_vestibule"), "dev"],

@@ -1,5 +1,7 @@
 //! Share links from outside, as browsers and the clients of an API meet them.
 
+mod devices;
+
 use crate::support::smtpd::Smtpd;
 use crate::support::{Gateway, PASSWORD, PHONE, Setup, Site, form_of, secret, wait_for};
 use reqwest::{Response, StatusCode};
@@ -277,94 +279,6 @@ async fn several_recipients_are_users_of_their_own() {
             .contains("several people"),
         "{body}"
     );
-}
-
-#[tokio::test]
-async fn what_was_given_in_exchange_is_one_devices_and_one_folders() {
-    let site = Site::accounts().await;
-    let (link, _) = link(&site.gateway, &["--phone", PHONE]);
-    let mut phone = Browser::new(&site.gateway);
-    let sent = phone.press(&link, "0", "sms").await;
-    // Before the code is typed, it opens nothing.
-    let early = phone.fetch("/docs/plan.txt").await;
-    assert_eq!(early.status, 401);
-    assert!(
-        early.text.contains("insufficient") || early.text.contains("second factor"),
-        "{}",
-        early.text
-    );
-    let code = site.inbox.code_for(PHONE);
-    assert_eq!(phone.confirm(&sent.location, &code).await.status, 303);
-
-    // Taken along to another device, as a bearer or in a cookie, it has to be verified there.
-    let token = phone.token();
-    let stolen = site
-        .gateway
-        .get("/docs/plan.txt", &token, "laptop")
-        .send()
-        .await;
-    assert_eq!(stolen.expect("answer").status(), 401);
-    let mut thief = Browser::new(&site.gateway);
-    thief
-        .cookies
-        .insert("vestibule_token".to_owned(), token.clone());
-    assert_eq!(thief.fetch("/docs/plan.txt").await.status, 401);
-    // It is no link, and opens no other.
-    assert_eq!(
-        Browser::new(&site.gateway)
-            .get(&format!("/share/{token}"))
-            .await
-            .status,
-        404
-    );
-    // Nor anything beside its folder, nor what an account has.
-    for path in ["/", "/hello.txt", "/docs/../hello.txt", "/docs%2f../x"] {
-        let answer = phone.fetch(path).await;
-        assert!(
-            matches!(answer.status, 400 | 403),
-            "{path}: {}",
-            answer.status
-        );
-    }
-    assert!(site.backend.seen().is_empty());
-    // The same code, once more and by somebody else.
-    let mut other = Browser::new(&site.gateway);
-    let sent = other.press(&link, "0", "sms").await;
-    let again = other.confirm(&sent.location, &code).await;
-    let newest = site.inbox.code_for(PHONE);
-    if newest != code {
-        assert_eq!(again.status, 401, "{}", again.text);
-    }
-}
-
-#[tokio::test]
-async fn a_link_opens_on_as_many_devices_as_it_may() {
-    let site = Site::accounts().await;
-    let (link, id) = link(
-        &site.gateway,
-        &["--phone", PHONE, "--phone", BOB, "--devices", "1"],
-    );
-    let (mut first, mut late) = (Browser::new(&site.gateway), Browser::new(&site.gateway));
-    let to_code = late.press(&link, "1", "sms").await.location;
-    let lates = site.inbox.code_for(BOB);
-    first.press(&link, "0", "sms").await;
-    let code = site.inbox.code_for(PHONE);
-    assert_eq!(first.confirm(&to_code, &code).await.status, 303);
-    let refused = late.confirm(&to_code, &lates).await;
-    assert_eq!(refused.status, 403);
-    assert!(
-        refused.text.contains("opened on as many devices"),
-        "{}",
-        refused.text
-    );
-    let used_up = Browser::new(&site.gateway).get(&link).await;
-    assert_eq!(used_up.status, 403);
-    assert!(used_up.text.contains("This link is used up"));
-    assert_eq!(first.get(&link).await.location, "/docs/");
-    assert_eq!(listed(&site.gateway, id)["devices"], 1);
-    let list = site.gateway.cli(&["share", "list"]);
-    let list = String::from_utf8(list.stdout).expect("text");
-    assert!(list.contains("1 of 1"), "{list}");
 }
 
 #[tokio::test]

@@ -56,6 +56,12 @@ fn told(site: &Site) -> Option<String> {
     Some(told.to_str().expect("text").to_owned())
 }
 
+/// Asks for what everybody may have.
+async fn ask(site: &Site) {
+    let answer = site.gateway.http.get(site.gateway.url("/public/a")).send();
+    assert_eq!(answer.await.expect("answer").status(), 200);
+}
+
 /// The value of a metric without regard to which line of several it is in.
 async fn spans_that(site: &Site, outcome: &str) -> u64 {
     let admin = site.gateway.admin.expect("admin");
@@ -356,19 +362,10 @@ async fn without_traces_nothing_is_added_and_a_reload_begins_and_ends_them() {
 async fn the_end_of_the_process_flushes_what_has_not_been_sent() {
     let collector = Collector::start().await;
     let mut site = site(&collector, ", sample: 1").await;
-    let answer = site
-        .gateway
-        .http
-        .get(site.gateway.url("/public/a"))
-        .send()
-        .await;
-    assert_eq!(answer.expect("answer").status(), 200);
+    ask(&site).await;
     // Sooner than a batch is sent by itself.
     site.gateway.signal("TERM");
-    let status = wait_for("the end", Duration::from_secs(20), async || {
-        site.gateway.child.try_wait().expect("wait")
-    });
-    assert!(status.await.success());
+    site.gateway.ends(Duration::from_secs(20)).await;
     let names: Vec<_> = collector
         .spans()
         .into_iter()
@@ -384,13 +381,7 @@ async fn a_collector_that_is_gone_holds_nothing_up_and_what_is_lost_is_counted()
     let mut site = Site::accounts_with(|setup| traced(setup, &url, ", sample: 1")).await;
     let began = Instant::now();
     for _ in 0..200 {
-        let answer = site
-            .gateway
-            .http
-            .get(site.gateway.url("/public/a"))
-            .send()
-            .await;
-        assert_eq!(answer.expect("answer").status(), 200);
+        ask(&site).await;
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(20), "200 requests took {took:?}");
@@ -400,19 +391,10 @@ async fn a_collector_that_is_gone_holds_nothing_up_and_what_is_lost_is_counted()
     })
     .await;
     assert_eq!(spans_that(&site, "exported").await, 0);
-    let answer = site
-        .gateway
-        .http
-        .get(site.gateway.url("/public/a"))
-        .send()
-        .await;
-    assert_eq!(answer.expect("answer").status(), 200);
+    ask(&site).await;
     let began = Instant::now();
     site.gateway.signal("TERM");
-    let status = wait_for("the end", Duration::from_secs(20), async || {
-        site.gateway.child.try_wait().expect("wait")
-    });
-    assert!(status.await.success());
+    site.gateway.ends(Duration::from_secs(20)).await;
     assert!(
         began.elapsed() < Duration::from_secs(10),
         "{:?}",
@@ -456,15 +438,7 @@ async fn a_collector_that_hangs_fills_a_bounded_queue_and_no_more() {
 async fn what_a_collector_refuses_is_counted_and_asked_again_only_where_that_may_help() {
     let collector = Collector::start().await;
     let site = site(&collector, ", sample: 1").await;
-    let ask = async || {
-        let answer = site
-            .gateway
-            .http
-            .get(site.gateway.url("/public/a"))
-            .send()
-            .await;
-        assert_eq!(answer.expect("answer").status(), 200);
-    };
+    let ask = || ask(&site);
     let comes_to = async |outcome: &str, wanted: u64| {
         wait_for(outcome, Duration::from_secs(20), async || {
             (spans_that(&site, outcome).await == wanted).then_some(())

@@ -35,19 +35,6 @@ async fn world() -> World {
     }
 }
 
-/// The most memory a process has held so far, in KiB.
-fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-    let line = status
-        .lines()
-        .find(|it| it.starts_with("VmHWM:"))
-        .expect("VmHWM");
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|it| it.parse().ok())
-        .expect("KiB")
-}
-
 fn sha256(file: &Path) -> String {
     let output = Command::new(program("sha256sum"))
         .arg(file)
@@ -87,10 +74,10 @@ async fn a_gibibyte_goes_up_and_down_in_constant_memory() {
             String::from_utf8_lossy(&output.stderr)
         );
     };
-    let before = peak_kib(world.gateway.child.id());
+    let before = world.gateway.memory_kib("VmHWM");
     curl(&["-T", up.to_str().expect("path")]);
     curl(&["-o", down.to_str().expect("path")]);
-    let grown = peak_kib(world.gateway.child.id()) - before;
+    let grown = world.gateway.memory_kib("VmHWM") - before;
     assert!(grown < 48 * 1024, "1 GiB each way took {grown} KiB more");
     let sent = sha256(&up);
     assert_eq!(sent, sha256(&world.nginx.root.join("big.bin")));
@@ -218,11 +205,7 @@ async fn an_upload_in_flight_survives_sigterm_and_then_the_process_ends() {
     );
     let answer = finish_upload(upload);
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-    let status = wait_for("the end", Duration::from_secs(10), async || {
-        world.gateway.child.try_wait().expect("wait")
-    })
-    .await;
-    assert!(status.success(), "{status}");
+    world.gateway.ends(Duration::from_secs(10)).await;
     assert_eq!(
         std::fs::metadata(world.nginx.root.join("drain.bin"))
             .expect("file")
@@ -243,9 +226,5 @@ async fn sigterm_ends_an_idle_gateway_at_once() {
         .expect("answer");
     assert_eq!(idle.text().await.expect("text"), "ready\n");
     world.gateway.signal("TERM");
-    let status = wait_for("the end", Duration::from_secs(5), async || {
-        world.gateway.child.try_wait().expect("wait")
-    })
-    .await;
-    assert!(status.success(), "{status}");
+    world.gateway.ends(Duration::from_secs(5)).await;
 }

@@ -2,19 +2,18 @@
 //! streams of events, over every protocol. Uploads and downloads in flight finish.
 
 use crate::support::gateway::{command, write_config};
-use crate::support::tls::certificate;
+use crate::support::person::{Browser, location};
+use crate::support::tls::{self, certificate};
 use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, live, secret};
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::Value;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio_rustls::rustls;
 use tokio_tungstenite::WebSocketStream;
 
+const ACCOUNT: &str = "/.vestibule/account";
 /// The promise is a second; the rest is for a machine that does other things, too.
 const PROMISED: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,8 +61,31 @@ impl World {
         Open::socket(socket.expect("upgrade")).await
     }
 
+    /// By the cookies of a browser that has signed in.
+    async fn socket_of(&self, browser: &Browser) -> Open {
+        let stream = TcpStream::connect(self.gateway.listeners[0]).await;
+        let by = [("cookie", &*browser.jar()), ("origin", "http://files")];
+        let socket = live::websocket_by(stream.expect("connect"), "files", &by).await;
+        Open::socket(socket.expect("upgrade")).await
+    }
+
+    /// A call of Ziik's API; the status of its answer.
+    async fn ziik(&self, token: &str, path: &str, body: Value) -> u16 {
+        let request = self.gateway.http.post(self.gateway.url(path));
+        let request = request.bearer_auth(token).header("x-device-id", "laptop");
+        let answer = request.body(body.to_string()).send().await;
+        answer.expect("answer").status().as_u16()
+    }
+
+    async fn verify_ziik(&self, token: &str, phone: &str) {
+        let path = "/api/two-factor/send-verification";
+        assert_eq!(self.ziik(token, path, json!({})).await, 204);
+        let code = json!({"key": self.inbox.code_for(phone)});
+        assert_eq!(self.ziik(token, "/api/two-factor/verify", code).await, 204);
+    }
+
     async fn tls_socket(&self, token: &str, device: &str) -> Open {
-        let stream = tls(self.gateway.listeners[1]).await;
+        let stream = tls::connect(self.gateway.listeners[1], "files").await;
         let socket = live::websocket(stream, token, device).await;
         Open::socket(socket.expect("upgrade")).await
     }
@@ -127,59 +149,6 @@ enum Over {
     Plain,
     Tls1,
     Tls2,
-}
-
-async fn tls(address: SocketAddr) -> tokio_rustls::client::TlsStream<TcpStream> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await.expect("connect");
-    let name = "files".try_into().expect("name");
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    connector.connect(name, stream).await.expect("handshake")
-}
-
-/// Believes every certificate.
-#[derive(Debug)]
-struct Anybody(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// Something that is open, watched in the background: when it has ended.
@@ -294,10 +263,25 @@ async fn every_way_of_ending_a_session_ends_its_socket() {
         ("by its user", &["session", "revoke", "--user", "anna"]),
         ("everybody's", &["session", "revoke", "--all"]),
         ("by a reset", &["user", "reset-2fa", "anna"]),
+        (
+            "by its device",
+            &["session", "revoke", "--device", "laptop"],
+        ),
+        (
+            "by its token",
+            &["session", "revoke", "--token-file", "its.token"],
+        ),
+        (
+            "by a new password",
+            &["user", "set", "anna", "--password-file", "anna.password"],
+        ),
+        ("with its user", &["user", "remove", "anna"]),
     ] {
         let token = world.verified("laptop").await;
         let open = world.socket(&token, "laptop").await;
         let number = world.newest();
+        let file = world.gateway.dir.path().join("its.token");
+        std::fs::write(file, &token).expect("token");
         let args: Vec<&str> = args
             .iter()
             .map(|arg| if arg.is_empty() { &*number } else { *arg })
@@ -306,6 +290,116 @@ async fn every_way_of_ending_a_session_ends_its_socket() {
         assert!(output.status.success(), "{what}");
         open.ends(Instant::now(), what).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_person_ends_on_the_pages_ends_its_sockets() {
+    let world = World::new().await;
+    let mut browser = Browser::new(&world.gateway);
+    let sign_in = "/.vestibule/sign-in?return_to=/x";
+    let came_in = browser.comes_in(&world.inbox, sign_in).await;
+    assert_eq!(came_in.status(), 200);
+    let mut own = world.socket_of(&browser).await;
+
+    let token = world.verified("laptop").await;
+    let open = world.socket(&token, "laptop").await;
+    let number = world.newest();
+    let fields = [("action", "end"), ("session", number.as_str())];
+    let ended = browser.fill(ACCOUNT, &fields).await;
+    let at = Instant::now();
+    assert_eq!(location(&ended), format!("{ACCOUNT}?done=session"));
+    open.ends(at, "the one that was ended").await;
+
+    let (one, other) = (
+        world.verified("laptop").await,
+        world.verified("phone").await,
+    );
+    let opened = [
+        ("one of the others", world.socket(&one, "laptop").await),
+        (
+            "events of another",
+            world.events(Over::Tls2, &other, "phone", true).await,
+        ),
+    ];
+    let ended = browser.fill(ACCOUNT, &[("action", "end-others")]).await;
+    let at = Instant::now();
+    assert_eq!(location(&ended), format!("{ACCOUNT}?done=others"));
+    for (what, open) in opened {
+        open.ends(at, what).await;
+    }
+    assert!(own.is_open(), "the one that ends all others is spared");
+
+    let signed_out = browser.fill("/.vestibule/sign-out", &[]).await;
+    let at = Instant::now();
+    assert_eq!(location(&signed_out), "/.vestibule/sign-out");
+    own.ends(at, "by signing out").await;
+}
+
+#[tokio::test]
+async fn what_an_editor_resets_ends_its_socket() {
+    let world = World::with(|setup| setup.with("dialects: [iogates]", "dialects: [ziik]")).await;
+    let edith = "+4587654321";
+    let more = ["--phone", edith, "--can-edit-users"];
+    world.gateway.add_user_with("edith", PASSWORD, &more);
+    let [token, editor] = [("anna", PHONE), ("edith", edith)].map(|(name, phone)| {
+        let world = &world;
+        async move {
+            let token = world.gateway.sign_in(name, PASSWORD, "laptop").await;
+            world.verify_ziik(&token, phone).await;
+            token
+        }
+    });
+    let (token, editor) = (token.await, editor.await);
+    let open = world.socket(&token, "laptop").await;
+    let mut spared = world.socket(&editor, "laptop").await;
+    let anna = world.sessions().into_iter().find(|it| it["name"] == "anna");
+    let anna = anna.expect("anna's session")["user"].clone();
+    let path = format!("/api/users/{anna}/two-factor/reset");
+    let reset = world.ziik(&editor, &path, json!({})).await;
+    let at = Instant::now();
+    assert_eq!(reset, 204);
+    open.ends(at, "by an editor's reset").await;
+    assert!(spared.is_open());
+}
+
+#[tokio::test]
+async fn a_family_of_tokens_ends_with_the_sockets_of_all_its_tokens() {
+    let world = World::with(|setup| {
+        setup
+            .with(
+                "delivery:\n",
+                "tokens: {issuer: https://files.example.org}\ndelivery:\n",
+            )
+            .with("dialects: [iogates]", "dialects: [iogates, conduit]")
+    })
+    .await;
+    let root = world.gateway.sign_in("anna", PASSWORD, "laptop").await;
+    let post = async |path: &str, body: String| -> Value {
+        let url = world.gateway.url(&format!("/authentication/twoFa/{path}"));
+        let request = world.gateway.http.post(url).bearer_auth(&root);
+        let request = request.header("x-device-id", "laptop").body(body);
+        let answer = request.send().await.expect("answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.expect("JSON")
+    };
+    post("authorize", String::new()).await;
+    let code = json!({"code": world.inbox.code_for(PHONE)});
+    let tokens = post("verify", code.to_string()).await;
+    let text = |name: &str| secret(tokens[name].as_str().expect("token"));
+    let (access, refresh) = (text("accessToken"), text("refreshToken"));
+    let open = world.socket(&access, "laptop").await;
+    let form = [("grant_type", "refresh_token"), ("refresh_token", &refresh)];
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        let url = world.gateway.url("/.vestibule/token");
+        let request = world.gateway.http.post(url).form(&form);
+        let answer = request.header("x-device-id", "laptop").send().await;
+        statuses.push(answer.expect("answer").status().as_u16());
+    }
+    let at = Instant::now();
+    assert_eq!(statuses, [200, 400], "the second use ends the family");
+    open.ends(at, "by a refresh token that was used twice")
+        .await;
 }
 
 #[tokio::test]
@@ -424,7 +518,7 @@ async fn an_upload_in_flight_finishes_after_its_session_has_ended() {
     let plain = TcpStream::connect(world.gateway.listeners[0]).await;
     let plain = slow_upload(&world, plain.expect("connect"), &token).await;
     let token = world.verified("laptop").await;
-    let secure = tls(world.gateway.listeners[1]).await;
+    let secure = tls::connect(world.gateway.listeners[1], "files").await;
     let secure = slow_upload(&world, secure, &token).await;
     for answer in [plain, secure] {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -297,10 +297,7 @@ async fn sessions_are_there_after_an_upgrade() {
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
     let mut gateway = gateway;
     gateway.signal("TERM");
-    wait_for("the end", LIMIT, async || {
-        gateway.child.try_wait().expect("wait")
-    })
-    .await;
+    gateway.ends(LIMIT).await;
     let gateway = Gateway::start_in(gateway.kill(), &setup);
     let answer = gateway.get("/x", &token, "laptop").send().await;
     assert_eq!(answer.expect("answer").status(), 200);

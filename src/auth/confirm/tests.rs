@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::Standing;
 use crate::auth::enrol::reset_user;
-use crate::auth::fixture::{REALM, START, World};
+use crate::auth::fixture::{REALM, START, World, here};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{Sessions as _, Wizards as _};
 use crate::clock::Clock as _;
@@ -12,13 +12,6 @@ use std::sync::Arc;
 
 const KNOWN: &str = "ann@example.org";
 const UNKNOWN: &str = "nobody@example.org";
-const HERE: Place<'_> = Place {
-    realm: REALM,
-    route: "files",
-    address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
-    device_label: None,
-    client: "rclone",
-};
 
 /// Ann, whose only factor is her address.
 async fn ann(world: &World) -> Caller {
@@ -29,7 +22,7 @@ async fn ann(world: &World) -> Caller {
 /// Opens a challenge without a token; its name.
 async fn open(world: &World, email: &str) -> Result<String, WizardError> {
     let sent = world.inbox.count();
-    let opened = world.auth.open_challenge_unauthorized(HERE, email).await;
+    let opened = world.auth.open_challenge_unauthorized(here(), email).await;
     // The mail goes out behind the answer.
     for _ in 0..100 {
         if world.inbox.count() > sent {
@@ -46,7 +39,7 @@ async fn confirm(
     name: &str,
     code: &str,
 ) -> Result<Confirmed, WizardError> {
-    world.auth.confirm(HERE, caller, name, code).await
+    world.auth.confirm(here(), caller, name, code).await
 }
 
 async fn spend(world: &World, success: &Named, caller: Option<&Caller>) -> Option<UserId> {
@@ -96,7 +89,7 @@ async fn a_challenge_is_its_openers_and_ends_with_its_code() {
     }
     let elsewhere = Place {
         realm: "other",
-        ..HERE
+        ..here()
     };
     let refused = world.auth.confirm(elsewhere, Some(&ann), name, &code).await;
     assert_eq!(refused.unwrap_err(), WizardError::NotFound);
@@ -202,7 +195,7 @@ async fn both_ask_the_store_for_the_same() {
     for verb in verbs {
         world.store.break_verb(Some(verb));
         for email in [KNOWN, UNKNOWN] {
-            let opened = world.auth.open_challenge_unauthorized(HERE, email).await;
+            let opened = world.auth.open_challenge_unauthorized(here(), email).await;
             let refused = opened.map(|_| ()).unwrap_err();
             assert_eq!(refused, WizardError::Unavailable, "{verb} {email}");
         }
@@ -211,7 +204,7 @@ async fn both_ask_the_store_for_the_same() {
     for verb in ["reserve_send", "user", "user_by_name", "token", "pending"] {
         world.store.break_verb(Some(verb));
         for email in [KNOWN, UNKNOWN] {
-            let opened = world.auth.open_challenge_unauthorized(HERE, email).await;
+            let opened = world.auth.open_challenge_unauthorized(here(), email).await;
             assert!(opened.is_ok(), "{verb} {email}");
         }
     }

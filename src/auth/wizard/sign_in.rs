@@ -12,7 +12,6 @@ use crate::event::EventKind;
 use crate::gate::session::{Holder, Session};
 use crate::id::UserId;
 use crate::secret::Secret;
-use crate::words::Words;
 
 /// What a sign-in asks next.
 #[derive(Clone, Debug)]
@@ -183,7 +182,7 @@ impl Auth {
             // Before the step: if it cannot be sent, the client may ask again.
             let message = Message {
                 is_for_program: false,
-                words: Words::default(),
+                words: at.words,
                 user,
                 to: enrolled.value.clone(),
                 bound_to: wizard.digest.into(),

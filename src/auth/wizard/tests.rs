@@ -4,7 +4,7 @@
 use super::*;
 use crate::auth::Standing;
 use crate::auth::challenge::Started;
-use crate::auth::fixture::{REALM, START, World};
+use crate::auth::fixture::{REALM, START, World, here};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{Factors as _, Sessions as _, Tokens as _, Wizards as _};
 use crate::auth::tokens::{Drawn, IssueTo, RefreshForm};
@@ -19,13 +19,6 @@ use std::sync::Arc;
 
 const PHONE: &str = "+4512345678";
 const PASSWORD: &str = "right";
-const HERE: Place<'_> = Place {
-    realm: REALM,
-    route: "files",
-    address: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
-    device_label: None,
-    client: "rclone",
-};
 
 /// A sign-in dialog of one client.
 struct Client {
@@ -52,13 +45,13 @@ impl Client {
     }
 
     async fn open(&self) -> String {
-        self.world.auth.open_sign_in(HERE).await.unwrap()
+        self.world.auth.open_sign_in(here()).await.unwrap()
     }
 
     async fn password(&self, name: &str, user: &str, typed: &str) -> Result<Next, WizardError> {
         let (auth, password) = (&self.world.auth, Secret::new(typed));
         let who = Who::Name(user);
-        auth.sign_in_password(HERE, name, who, &password, &self.issue())
+        auth.sign_in_password(here(), name, who, &password, &self.issue())
             .await
     }
 
@@ -69,7 +62,7 @@ impl Client {
         code: &str,
     ) -> Result<(Drawn, Session), WizardError> {
         let auth = &self.world.auth;
-        auth.sign_in_code(HERE, name, kind, code, &self.issue())
+        auth.sign_in_code(here(), name, kind, code, &self.issue())
             .await
     }
 
@@ -156,7 +149,10 @@ async fn a_code_is_of_its_wizard_and_its_factor() {
         .auth
         .finish(&caller, &second, &second_code, None);
     assert_eq!(error(finish.await), WizardError::NotFound);
-    let confirm = client.world.auth.confirm(HERE, None, &second, &second_code);
+    let confirm = client
+        .world
+        .auth
+        .confirm(here(), None, &second, &second_code);
     assert_eq!(confirm.await.unwrap_err(), WizardError::NotFound);
     client.sms(&second, &second_code).await.unwrap();
     client.sms(&first, &first_code).await.unwrap();
@@ -210,7 +206,7 @@ async fn another_code_waits_and_the_one_that_was_sent_stays_good() {
     let again = client
         .world
         .auth
-        .sign_in_choose(HERE, &name, FactorKind::Sms)
+        .sign_in_choose(here(), &name, FactorKind::Sms)
         .await;
     let too_many = StartError::TooMany {
         retry_after_secs: 30,
@@ -241,7 +237,7 @@ async fn a_user_with_both_chooses_and_an_app_is_sent_nothing() {
     let world = &client.world;
     let ann = world.user("ann", PASSWORD, Some(PHONE)).await;
     let secret = world.authenticator(ann).await;
-    let choose = async |name: &str, kind| world.auth.sign_in_choose(HERE, name, kind).await;
+    let choose = async |name: &str, kind| world.auth.sign_in_choose(here(), name, kind).await;
     let name = client.open().await;
     assert_eq!(
         error(choose(&name, FactorKind::Totp).await),
@@ -273,7 +269,7 @@ async fn a_method_that_is_not_enabled_is_no_choice() {
     client.world.user("ann", PASSWORD, Some(PHONE)).await;
     let (name, code) = client.until_code("ann").await;
     let auth = &client.world.auth;
-    let refused = auth.sign_in_choose(HERE, &name, FactorKind::Totp).await;
+    let refused = auth.sign_in_choose(here(), &name, FactorKind::Totp).await;
     assert_eq!(error(refused), WizardError::NotEnabled);
     client.sms(&name, &code).await.unwrap();
 }
@@ -287,17 +283,17 @@ async fn passwords_are_throttled_and_one_address_is_one_account_in_any_case() {
     let password = Secret::new("wrong");
     for email in ["ann@example.org", "Ann@example.org", "aNn@example.org"] {
         let who = Who::Email(email);
-        let refused = auth.sign_in_password(HERE, &name, who, &password, &issue);
+        let refused = auth.sign_in_password(here(), &name, who, &password, &issue);
         assert_eq!(error(refused.await), SignInError::Wrong.into());
     }
     for email in ["anN@example.org", "ANN@EXAMPLE.ORG"] {
         let who = Who::Email(email);
-        let refused = auth.sign_in_password(HERE, &name, who, &password, &issue);
+        let refused = auth.sign_in_password(here(), &name, who, &password, &issue);
         assert_eq!(error(refused.await), SignInError::Wrong.into());
     }
     let who = Who::Email("ann@Example.org");
     let right = Secret::new(PASSWORD);
-    let refused = auth.sign_in_password(HERE, &name, who, &right, &issue);
+    let refused = auth.sign_in_password(here(), &name, who, &right, &issue);
     let too_many = SignInError::TooMany {
         retry_after_secs: 30,
     };
@@ -312,7 +308,7 @@ async fn a_sign_in_is_of_its_realm_its_device_and_its_quarter_of_an_hour() {
     let auth = &client.world.auth;
     let at_device = |label| Place {
         device_label: label,
-        ..HERE
+        ..here()
     };
     let password = Secret::new(PASSWORD);
     let issue = client.issue();
@@ -381,7 +377,7 @@ async fn a_store_that_fails_leaves_no_half_sign_in() {
     let world = &client.world;
     world.user("ann", PASSWORD, Some(PHONE)).await;
     world.store.break_verb(Some("open_wizard"));
-    let refused = world.auth.open_sign_in(HERE).await;
+    let refused = world.auth.open_sign_in(here()).await;
     assert_eq!(error(refused), WizardError::Unavailable);
     world.store.break_verb(None);
     let name = client.open().await;
@@ -472,12 +468,12 @@ async fn a_wizard_is_its_openers_and_of_its_kind() {
         refresh: RefreshForm::Jwt,
         stands_for: None,
     };
-    let sign_in = auth.sign_in_code(HERE, &name, FactorKind::Sms, &code, &issue);
+    let sign_in = auth.sign_in_code(here(), &name, FactorKind::Sms, &code, &issue);
     assert_eq!(error(sign_in.await), WizardError::NotFound);
-    let confirm = auth.confirm(HERE, Some(&bob), &name, &code).await;
+    let confirm = auth.confirm(here(), Some(&bob), &name, &code).await;
     assert_eq!(confirm.unwrap_err(), WizardError::NotFound);
     // A sign-in's name is no wizard of a token, even of one's own.
-    let sign_in = auth.open_sign_in(HERE).await.unwrap();
+    let sign_in = auth.open_sign_in(here()).await.unwrap();
     let finish = auth.finish(&bob, &sign_in, &code, None).await;
     assert_eq!(error(finish), WizardError::NotFound);
     auth.finish(&bob, &name, &code, None).await.unwrap();

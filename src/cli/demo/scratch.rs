@@ -3,8 +3,9 @@
 use super::DemoError;
 use crate::cli::error::CliError;
 use crate::entropy::{self, OsEntropy};
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 const HELLO: &str = "Hello from behind the gateway.\n";
@@ -35,14 +36,10 @@ impl Scratch {
         &self.0
     }
 
-    /// Writes a file and the directories it is in.
+    /// Writes a new file, mode 600 as a store key has to be, and the directories it is in.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, DemoError> {
         let path = self.0.join(name);
-        let written = match path.parent() {
-            Some(parent) => fs::create_dir_all(parent).and_then(|()| fs::write(&path, text)),
-            None => fs::write(&path, text),
-        };
-        match written {
+        match write_new(&path, text) {
             Ok(()) => Ok(path),
             Err(cause) => Err(DemoError::Write { path, cause }),
         }
@@ -56,6 +53,18 @@ impl Scratch {
         self.write("files/inbox/about.txt", "Upload something here.\n")?;
         Ok(self.0.join("files"))
     }
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 impl Drop for Scratch {
@@ -75,8 +84,10 @@ mod tests {
         let files = scratch.samples().unwrap();
         assert_eq!(fs::read_to_string(files.join("hello.txt")).unwrap(), HELLO);
         let path = scratch.path().to_owned();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        let key = scratch.write("store.key", "secret").unwrap();
+        assert_eq!(mode(&key), 0o600);
         drop(scratch);
         assert!(!path.exists());
     }

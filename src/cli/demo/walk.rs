@@ -63,10 +63,11 @@ impl Lines {
         let program = program.display();
         let _ = write!(
             text,
-            "\nBehind the scenes, in front of {}:\n\n  {program} session list --config {}\n  curl -sS {}/.vestibule/openapi.json\n",
+            "\nBehind the scenes, in front of {}:\n\n  {program} top --config {config}\n  {program} session list --config {config}\n  \
+             {program} audit tail --follow --config {config}\n  curl -sS {}/.vestibule/openapi.json\n",
             backend.about,
-            config.display(),
             self.base,
+            config = config.display(),
         );
         if let Some(admin) = admin {
             let _ = writeln!(text, "  curl -sS http://{admin}/metrics");

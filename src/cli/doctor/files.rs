@@ -96,18 +96,8 @@ enum Care {
 pub(super) async fn modes(patient: Arc<Patient>) -> Vec<Finding> {
     let config = &patient.config;
     let mut files = vec![(patient.path.clone(), Care::Plain)];
-    files.extend(
-        patient
-            .secret_files
-            .iter()
-            .cloned()
-            .map(|it| (it, Care::Secret)),
-    );
-    let listeners = config.listeners.iter();
-    for tls in listeners.filter_map(|listener| listener.tls.as_ref()) {
-        let keys = tls.certificates.iter().map(|it| it.key.clone());
-        files.extend(keys.map(|key| (key, Care::Secret)));
-    }
+    let secrets = patient.named.iter().filter(|file| file.is_secret);
+    files.extend(secrets.map(|file| (file.path.clone(), Care::Secret)));
     let mut gateways_own = None;
     if let StoreEngine::Sqlite(path) = &config.store.engine {
         gateways_own = std::fs::metadata(path).ok().map(|found| found.uid());

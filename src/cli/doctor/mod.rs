@@ -6,14 +6,16 @@
 
 mod files;
 mod machine;
+mod names;
 mod network;
+mod readers;
 mod report;
 mod store;
 
 use super::error::CliError;
 use super::{block_on, say};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::config::{self, Config, Examined};
+use crate::config::{self, Config, Examined, NamedFile};
 use crate::observe::stats::Stats;
 use report::{Finding, Found, Report};
 use std::path::{Path, PathBuf};
@@ -30,7 +32,8 @@ const WHOLE_STORE_MAX: Duration = Duration::from_secs(120);
 struct Patient {
     config: Config,
     path: PathBuf,
-    secret_files: Vec<PathBuf>,
+    /// Files that the config names.
+    named: Vec<NamedFile>,
     now: Timestamp,
     /// What the running gateway says; `None`: none answers.
     gateway: Option<Stats>,
@@ -86,14 +89,14 @@ async fn examine(path: &Path, examined: Examined) -> Report {
     let Examined {
         config,
         warnings,
-        secret_files,
+        named,
     } = examined;
     let gateway = machine::gateway(&config).await;
     let patient = Arc::new(Patient {
         gateway: gateway.as_ref().ok().cloned().flatten(),
         config,
         path: path.to_owned(),
-        secret_files,
+        named,
         now: SystemClock.now(),
     });
     let warned = warnings
@@ -114,6 +117,7 @@ async fn examine(path: &Path, examined: Examined) -> Report {
 fn looks(patient: &Arc<Patient>, gateway: Result<Option<Stats>, CliError>) -> Vec<Look> {
     let mut looks = vec![
         Look::new("files", files::modes(Arc::clone(patient))),
+        Look::new("files", readers::readable(Arc::clone(patient))),
         Look::new("listeners", machine::ports(Arc::clone(patient))),
         Look::new("listeners", files::certificates(Arc::clone(patient))),
         Look::new("connections", machine::open_files(Arc::clone(patient))),
@@ -123,6 +127,8 @@ fn looks(patient: &Arc<Patient>, gateway: Result<Option<Stats>, CliError>) -> Ve
         Look::new("store", store::has_space(Arc::clone(patient))),
     ];
     looks.extend(network::looks(patient));
+    looks.push(Look::new("routes", names::of_rules(Arc::clone(patient))));
+    looks.extend(network::collector(patient));
     looks
 }
 

@@ -3,10 +3,10 @@
 use super::report::{ClockSeen, Finding, Found};
 use super::{Look, Patient};
 use crate::app::reach;
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::model::{SmsProvider, Smtp};
 use crate::delivery::Providers;
 use crate::delivery::reach::{Answered, Unreached};
+use crate::observe::traces;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,25 +83,21 @@ fn host(url: &str) -> String {
 }
 
 fn sms(check: String, host: String, reached: Result<Answered, Unreached>) -> Found {
-    let unsent = "no message was sent";
     match reached {
         Err(error) => {
             let mend = "codes are not sent; look at its url, the network and its status page";
             Finding::fail(check, format!("{host} cannot be reached ({error}): {mend}")).into()
         }
-        Ok(answered) => Found {
-            clocks: ClockSeen::of(&answered, SystemClock.now().0)
-                .into_iter()
-                .collect(),
-            findings: vec![match answered.status {
-                500.. => {
-                    let detail =
-                        format!("{host} answers with status {}: look at it", answered.status);
+        Ok(answered) => {
+            let finding = match answered.status {
+                status @ 500.. => {
+                    let detail = format!("{host} answers with status {status}: look at it");
                     Finding::warn(check, detail)
                 }
-                _ => Finding::ok(check, format!("{host} answers ({unsent})")),
-            }],
-        },
+                _ => Finding::ok(check, format!("{host} answers (no message was sent)")),
+            };
+            Found::answered(&answered, finding)
+        }
     }
 }
 
@@ -123,12 +119,7 @@ async fn issuer(patient: &Patient, name: &str) -> Found {
     };
     match reach::issuer(name, identity).await {
         None => Found::default(),
-        Some(Ok(answered)) => Found {
-            clocks: ClockSeen::of(&answered, SystemClock.now().0)
-                .into_iter()
-                .collect(),
-            findings: vec![Finding::ok(check, "the issuer answers")],
-        },
+        Some(Ok(answered)) => Found::answered(&answered, Finding::ok(check, "the issuer answers")),
         Some(Err(error)) => {
             let mend = "nobody new is let in with its tokens; look at its url and the network";
             Finding::fail(
@@ -151,22 +142,37 @@ async fn backend(patient: &Patient, name: &str, server: &str) -> Found {
             )
             .into()
         }
-        Ok(answered) => Found {
-            clocks: ClockSeen::of(&answered, SystemClock.now().0)
-                .into_iter()
-                .collect(),
-            findings: vec![match answered.status {
-                500.. => {
-                    let detail = format!(
-                        "{server} answers with status {}: look at its log",
-                        answered.status
-                    );
+        Ok(answered) => {
+            let finding = match answered.status {
+                status @ 500.. => {
+                    let detail = format!("{server} answers with status {status}: look at its log");
                     Finding::warn(check, detail)
                 }
                 _ => Finding::ok(check, format!("{server} answers")),
-            }],
-        },
+            };
+            Found::answered(&answered, finding)
+        }
     }
+}
+
+/// Whether the collector of traces takes them, if there is to be one.
+pub(super) fn collector(patient: &Arc<Patient>) -> Option<Look> {
+    patient.config.traces.as_ref()?;
+    let patient = Arc::clone(patient);
+    Some(Look::new("traces", async move {
+        let Some(traces) = &patient.config.traces else {
+            return Found::default();
+        };
+        let host = host(&traces.url);
+        match traces::reach(traces).await {
+            Ok(()) => Finding::ok("traces", format!("{host} takes traces (none was sent)")),
+            Err(error) => {
+                let mend = "traces are lost; look at `otlp`, `headers` and the collector";
+                Finding::warn("traces", format!("{host}: {error}: {mend}"))
+            }
+        }
+        .into()
+    }))
 }
 
 /// This machine's clock beside those that were seen: over TLS, where there are any.

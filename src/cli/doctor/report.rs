@@ -1,6 +1,7 @@
 //! What was found, a line each, and the verdict on it.
 
 use crate::cli::error::CliError;
+use crate::clock::{Clock as _, SystemClock};
 use crate::delivery::reach::Answered;
 use serde::Serialize;
 use std::fmt;
@@ -77,6 +78,18 @@ pub(super) struct Found {
     pub(super) clocks: Vec<ClockSeen>,
 }
 
+impl Found {
+    /// What was found of somebody who has just answered, and the clock in the answer.
+    pub(super) fn answered(answered: &Answered, finding: Finding) -> Self {
+        Self {
+            clocks: ClockSeen::of(answered, SystemClock.now().0)
+                .into_iter()
+                .collect(),
+            findings: vec![finding],
+        }
+    }
+}
+
 impl From<Finding> for Found {
     fn from(finding: Finding) -> Self {
         vec![finding].into()
@@ -103,7 +116,7 @@ pub(super) struct ClockSeen {
 
 impl ClockSeen {
     /// `now`: in seconds since 1970, when the answer came.
-    pub(super) fn of(answered: &Answered, now: i64) -> Option<Self> {
+    fn of(answered: &Answered, now: i64) -> Option<Self> {
         let date = answered.date?;
         Some(Self {
             ahead_secs: date.0.saturating_sub(now),

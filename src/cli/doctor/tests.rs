@@ -2,6 +2,7 @@
 
 use super::report::Verdict;
 use super::*;
+use crate::auth::ports::{NewUser, Store};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -40,17 +41,21 @@ impl Case {
         Arc::new(Patient {
             config: examined.config,
             path,
-            secret_files: examined.secret_files,
+            named: examined.named,
             now: SystemClock.now(),
             gateway: None,
         })
     }
 
     async fn make_store(&self) {
+        drop(self.store().await);
+    }
+
+    async fn store(&self) -> Arc<dyn Store> {
         let config = config::load(&self.path("vestibule.yaml")).unwrap();
         let entropy = Arc::new(crate::entropy::OsEntropy);
         let store = crate::store::open(&config.store.engine, &config.store.key, entropy).await;
-        drop(store.unwrap());
+        store.unwrap().0
     }
 }
 
@@ -170,6 +175,71 @@ async fn a_store_is_looked_at_and_left_as_it_is() {
     fs::write(case.path("vestibule.db"), "no database at all, but a text").unwrap();
     let found = store::opens(case.patient()).await;
     assert!(found.detail.contains("is not a database"), "{found:?}");
+}
+
+#[tokio::test]
+async fn people_whom_rules_name_are_looked_for_in_the_store() {
+    let case = Case::new(90);
+    let rules = |identity: &str, rules: &str| {
+        let route = format!("identity: local, rules: [{rules}]}}]");
+        let text = CONFIG.replace("identity: local}]", &route);
+        let text = text.replace("{accounts: {}}", identity);
+        case.write("vestibule.yaml", &text, 0o644);
+        case.patient()
+    };
+    let accounts = "{accounts: {}}";
+    let anna = "{users: [anna], require: deny}";
+    let found = names::of_rules(rules(accounts, anna)).await;
+    assert_eq!(found, [], "there is no store yet");
+    let store = case.store().await;
+    let user = |name: &str, groups: &[&str]| NewUser {
+        realm: "local".to_owned(),
+        name: name.to_owned(),
+        phone: None,
+        email: None,
+        password_hash: None,
+        can_edit_users: false,
+        groups: groups.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    for user in [user("Anna", &["staff", "Board"]), user("ben", &["staff"])] {
+        store.create_user(user, Timestamp(1)).await.unwrap();
+    }
+    // (rules, what is said of them); the gateway may have the store open meanwhile.
+    for (text, says) in [
+        (anna, "the user \"anna\", but the store knows \"Anna\""),
+        (
+            "{users: [Anna, bob], require: deny}",
+            "the user \"bob\", but the store knows none",
+        ),
+        (
+            "{groups: [board], require: token}",
+            "the group \"board\", but the store knows \"Board\"",
+        ),
+        (
+            "{groups: [staff, guests], require: token}",
+            "the group \"guests\", but",
+        ),
+    ] {
+        let found = names::of_rules(rules(accounts, text)).await;
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].detail.contains(says), "{found:?}");
+        assert!(
+            found[0].detail.starts_with("the rule at line 8 "),
+            "{found:?}"
+        );
+        assert_eq!(found[0].verdict, Verdict::Warn);
+    }
+    let known = "{users: [Anna, ben], require: deny}, {groups: [staff, Board], require: token}";
+    let found = names::of_rules(rules(accounts, known)).await;
+    assert_eq!((found.len(), worst(&found)), (1, Verdict::Ok), "{found:?}");
+    assert_eq!(
+        names::of_rules(rules(accounts, "")).await,
+        [],
+        "rules name nobody"
+    );
+    let learn = "{learn: {endpoint: /in, token: /token, user: /user, phone: /phone}}";
+    let found = names::of_rules(rules(learn, "{users: [bob], require: deny}")).await;
+    assert!(found[0].detail.contains("for the first time"), "{found:?}");
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ impl Lift<'_> {
             at_key,
             "name the PEM file of the private key",
         );
-        let key = key.and_then(|path| self.content(path, at_key));
+        let key = key.and_then(|path| self.secret_content(path, at_key));
         // The contents are the edge's to read: only that they can be read is settled here.
         Some(Certificate {
             cert: cert?.0,

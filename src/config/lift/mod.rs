@@ -18,10 +18,11 @@ mod tokens;
 mod traces;
 mod upstreams;
 
+use super::NamedFile;
 use super::error::{Place, Problem};
 use super::model;
 use super::raw;
-use super::sources::{Files, Sources, Unexpanded, expand};
+use super::sources::{Files, Sources, Unexpanded, expand, is_credential};
 use super::tree::{At, Node};
 use super::values::SecretSource;
 use crate::secret::Secret;
@@ -35,8 +36,8 @@ pub(super) struct Lifted {
     pub(super) admin: Option<model::Admin>,
     pub(super) errors: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
-    /// Files that a secret was read from.
-    pub(super) secret_files: Vec<PathBuf>,
+    /// Files that were read.
+    pub(super) named: Vec<NamedFile>,
 }
 
 /// Lifts the whole file.
@@ -55,7 +56,7 @@ pub(super) fn lift(
         files,
         errors: Vec::new(),
         warnings: Vec::new(),
-        secret_files: Vec::new(),
+        named: Vec::new(),
     };
     let admin = lift.admin(&raw.admin, At::Root.key("admin"));
     let config = lift.config(raw, admin.clone());
@@ -64,7 +65,7 @@ pub(super) fn lift(
         admin,
         errors: lift.errors,
         warnings: lift.warnings,
-        secret_files: lift.secret_files,
+        named: lift.named,
     }
 }
 
@@ -78,7 +79,7 @@ struct Lift<'a> {
     files: Files,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
-    secret_files: Vec<PathBuf>,
+    named: Vec<NamedFile>,
 }
 
 impl Lift<'_> {
@@ -220,9 +221,30 @@ impl Lift<'_> {
 
     /// The content of a file that must be there.
     fn content(&mut self, path: &str, at: At<'_>) -> Option<(PathBuf, Vec<u8>)> {
-        let path = self.path(path, at)?;
+        self.named_file(path, at, false)
+    }
+
+    /// The same of a file that is nobody else's business.
+    fn secret_content(&mut self, path: &str, at: At<'_>) -> Option<(PathBuf, Vec<u8>)> {
+        self.named_file(path, at, true)
+    }
+
+    fn named_file(
+        &mut self,
+        text: &str,
+        at: At<'_>,
+        is_secret: bool,
+    ) -> Option<(PathBuf, Vec<u8>)> {
+        let path = self.path(text, at)?;
         match self.sources.file(&path) {
-            Ok(content) => Some((path, content)),
+            Ok(content) => {
+                self.named.push(NamedFile {
+                    path: path.clone(),
+                    is_secret,
+                    is_credential: is_credential(text),
+                });
+                Some((path, content))
+            }
             Err(error) => {
                 self.missing(at, format!("cannot read {}: {error}", path.display()));
                 None
@@ -249,8 +271,7 @@ impl Lift<'_> {
                 value.map(Secret::new)
             }
             SecretSource::File(path) => {
-                let (path, content) = self.content(path, at.key("file"))?;
-                self.secret_files.push(path.clone());
+                let (path, content) = self.secret_content(path, at.key("file"))?;
                 let Ok(text) = String::from_utf8(content) else {
                     self.error(at.key("file"), format!("{} is not a text", path.display()));
                     return None;

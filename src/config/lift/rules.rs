@@ -304,21 +304,29 @@ impl Lift<'_> {
     }
 
     /// Who may say where a client is, can say that it is in such a network; and whoever is where the trusted
-    /// ones are, can.
+    /// ones are, can. So could a client in a trusted network, of itself.
     fn warn_of_proxies(&mut self, raw: &raw::Config, rule: &raw::Rule, at: At<'_>) {
         let read = |text: &str| read_network(text).map(unmapped);
+        let trusted = || raw.trusted_proxies.iter();
+        let is_wide =
+            |proxy: &&String| read(proxy).is_some_and(|it| it.prefix_len() < it.max_prefix_len());
         for (index, text) in rule.networks.iter().flatten().enumerate() {
             let meets = |proxy: &&String| {
                 let both = read(text).zip(read(proxy));
                 both.is_some_and(|(one, other)| one.contains(&other) || other.contains(&one))
             };
-            if let Some(proxy) = raw.trusted_proxies.iter().find(meets) {
-                let text = format!(
+            let text = match (trusted().find(meets), trusted().find(is_wide)) {
+                (Some(proxy), _) => format!(
                     "meets {proxy} of `trusted_proxies`: whoever is there can say of any client that it is \
                      here. Trust the addresses of your proxies alone, and have the network without them"
-                );
-                self.warn(at.index(index), text);
-            }
+                ),
+                (None, Some(proxy)) => format!(
+                    "whoever is in {proxy} of `trusted_proxies` can say that they are here: trust the \
+                     addresses of your proxies alone"
+                ),
+                (None, None) => continue,
+            };
+            self.warn(at.index(index), text);
         }
     }
 

@@ -80,6 +80,11 @@ fn a_network_that_a_proxy_can_be_in_is_warned_of() {
         assert!(found[0].contains(place), "{found:?}");
     }
     assert_eq!(with("192.0.2.1", "10.0.0.0/8, \"fd00::/8\""), [""; 0]);
+    // Clients may be in it as well.
+    let found = with("192.0.2.1, 172.16.0.0/12", "10.0.0.0/8");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let place = "routes[0].rules[0].networks[0]: whoever is in 172.16.0.0/12";
+    assert!(found[0].contains(place), "{found:?}");
 }
 
 #[test]

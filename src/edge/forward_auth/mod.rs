@@ -4,7 +4,7 @@
 //! that it is about (`original`), and that is decided as if the client had sent it here through the same proxy:
 //! `admit` reads, judges and refuses it, `exchange` says what its upstream would be told. What is here is
 //! only how a proxy asks, and how it is answered: 200 with headers that it copies, or the refusal as
-//! its client is to see it. README.md has the headers and their names.
+//! its client is to see it. docs/forward-auth.md has the headers and their names.
 //!
 //! The other proxy forwards what its client sent, byte for byte. What Vestibule would have forwarded
 //! in another form is therefore refused, and so is what has to be seen whole or answered here. Nothing is ever forwarded from here.

@@ -8,7 +8,7 @@
 //! Nothing is decided here, and nothing is made canonical: that is for [`crate::request`], as if the
 //! client had come directly.
 
-use super::Unfit;
+use super::{DESTINATION, Unfit};
 use crate::edge::headers;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -79,6 +79,9 @@ pub(super) fn read(check: &RequestHeader, form: Form<'_>) -> Result<RequestHeade
     if check.headers.keys().any(headers::is_another_request) {
         return Err(Unfit::Override);
     }
+    if form != Form::Headers && values(&check.headers, &DESTINATION).any(may_be_two) {
+        return Err(Unfit::Rewritten);
+    }
     for (name, value) in &check.headers {
         if !is_of_the_question(name) {
             let kept = original.append_header(name.clone(), value.clone());
@@ -95,6 +98,12 @@ pub(super) fn read(check: &RequestHeader, form: Form<'_>) -> Result<RequestHeade
         set.map_err(bad(Part::Target))?;
     }
     Ok(original)
+}
+
+/// Envoy asks with all lines of a name as one, with commas between them, and forwards them as they came: the second
+/// `Destination`, which its server may go by, would be judged as the end of the first one's path.
+fn may_be_two(destination: &[u8]) -> bool {
+    destination.windows(2).any(|it| it == b",/")
 }
 
 /// What is about the question, or about the original in other words.
@@ -447,7 +456,10 @@ mod tests {
             "x-method-override",
             "x_method_override",
             "x-rewrite-url",
+            "remote-user",
+            "Remote_Groups",
             "x-remote-user",
+            "x-forwarded-user",
             "x-auth-request-email",
             "x-webauth-user",
             "proxy",
@@ -459,6 +471,17 @@ mod tests {
         }
         let fragment = of(ENVOY, Form::Path(b"/public/x#/../a"));
         assert_eq!(fragment.err(), Some(Unfit::Malformed(Part::Target)));
+    }
+
+    #[test]
+    fn two_destinations_in_one_are_refused_where_lines_are_joined() {
+        let joined = [("destination", "https://files.example.org/a,/internal/b")];
+        let one = [("destination", "https://files.example.org/a,%20b")];
+        let of_envoy = |more| of(&with(ENVOY, more), SUFFIX).err();
+        assert_eq!(of_envoy(&joined), Some(Unfit::Rewritten));
+        assert_eq!(of_envoy(&one), None);
+        // Others send each line as it is, and two are refused for that.
+        assert!(of(&with(TRAEFIK, &joined), Form::Headers).is_ok());
     }
 
     #[test]

@@ -249,7 +249,7 @@ async fn leave_comes_with_what_the_backend_is_to_be_told_and_nothing_of_the_clie
         "X-Vestibule-User: root",
         "X-Vestibule-Assertion: forged",
         "X_Vestibule_Factor: forged",
-        "Remote-User: root",
+        "Forwarded: for=192.0.2.66",
         "X-Api-Key: theirs",
         "Cookie: a=b; vestibule_device=phone; c=d",
     ];
@@ -261,14 +261,14 @@ async fn leave_comes_with_what_the_backend_is_to_be_told_and_nothing_of_the_clie
         ("x-vestibule-device", Some("label-of-phone")),
         ("x-vestibule-assertion", None),
         ("x_vestibule_factor", None),
-        ("remote-user", None),
+        ("forwarded", None),
         ("authorization", Some("Bearer good")),
         ("cookie", Some("a=b; c=d")),
         ("x-api-key", None),
         ("content-length", Some("0")),
         (
             "x-envoy-auth-headers-to-remove",
-            Some("x-vestibule-assertion, x_vestibule_factor, remote-user, x-api-key"),
+            Some("x-vestibule-assertion, x_vestibule_factor, forwarded, x-api-key"),
         ),
     ] {
         assert_eq!(value(&answer, name), expected, "{name}: {answer}");

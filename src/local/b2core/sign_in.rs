@@ -11,6 +11,7 @@ use crate::local::decode::Fields;
 use crate::local::trouble::Trouble;
 use crate::local::{Call, Local, Reply};
 use crate::secret::Secret;
+use crate::words::Words;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ pub(super) struct Device {
     name: Option<String>,
     label: Option<String>,
     client: String,
+    words: Words,
 }
 
 impl Device {
@@ -34,6 +36,7 @@ impl Device {
             name,
             label,
             client: client::words(&call.headers),
+            words: Words::of(&call.headers),
         })
     }
 
@@ -44,6 +47,7 @@ impl Device {
             address: call.address,
             device_label: self.label.as_deref(),
             client: &self.client,
+            words: self.words,
         }
     }
 

@@ -140,7 +140,7 @@ pub(super) const PAGES: Dialect = Dialect {
             &[403, 404, 429],
         ),
         Operation {
-            query: &[USER_CODE, BY],
+            query: &[USER_CODE, BY, done(&["in", "refused"])],
             ..open(
                 "GET",
                 DEVICE,
@@ -225,13 +225,16 @@ pub(super) const PAGES: Dialect = Dialect {
             &[(303, Answer::Empty)],
             &[403],
         ),
-        form_page(
-            "GET",
-            "/.vestibule/account",
-            "Show sessions and factors.",
-            &[],
-            &[401, 403],
-        ),
+        Operation {
+            query: &[done(&["session", "others", "forgotten", "removed"])],
+            ..form_page(
+                "GET",
+                "/.vestibule/account",
+                "Show sessions and factors.",
+                &[],
+                &[401, 403],
+            )
+        },
         form_page(
             "POST",
             "/.vestibule/account",
@@ -261,7 +264,7 @@ pub(super) const PAGES: Dialect = Dialect {
             )
         },
         Operation {
-            query: &[RETURN_TO],
+            query: &[RETURN_TO, done(&["added", "renamed", "removed"])],
             ..form_page(
                 "GET",
                 "/.vestibule/enrol/{kind}",
@@ -387,6 +390,16 @@ const RETURN_TO: Field = field(
     false,
     "Where to go afterwards: a path of this host, which may hold the token.",
 );
+
+/// How a page is told what a form has just done.
+const fn done(words: &'static [&'static str]) -> Field {
+    field(
+        "done",
+        OneOf(words),
+        false,
+        "What has just been done, for the page to say so. Anything else says nothing.",
+    )
+}
 
 /// One without a token.
 const fn open(

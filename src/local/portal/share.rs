@@ -106,7 +106,11 @@ impl Local {
         Ok(match (caller.is_guest(), is_recipient) {
             (false, _) => Guest::Known,
             (true, true) if caller.standing >= Standing::Verified => Guest::Known,
-            (true, true) if follows(call, share) == Follows::Nothing => Guest::Known,
+            (true, true)
+                if follows(call, share) == Follows::Nothing && !caller.holder.is_uncounted() =>
+            {
+                Guest::Known
+            }
             (true, true) => Guest::Waiting(caller),
             (true, false) => Guest::Stranger,
         })

@@ -1,6 +1,7 @@
 //! Every status of the local endpoints, asked through [`Local::answer`].
 
 mod account;
+mod b2core;
 mod browser;
 mod conduit;
 mod iogates;

@@ -43,7 +43,7 @@ pub(super) struct Record {
 /// The collector did not take a batch.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
-pub(super) struct NotTaken {
+pub struct NotTaken {
     why: String,
     /// Whether it may take it later.
     pub(super) may_help: bool,

@@ -21,6 +21,7 @@ for_every_engine![
     a_share_opens_on_so_many_devices,
     fifty_devices_at_once_take_the_last_place_once,
     a_token_that_opens_by_itself_is_counted,
+    a_token_says_whether_its_device_is_counted,
     fifty_tokens_at_once_take_the_last_place_once,
     a_link_whose_devices_are_counted_is_no_token,
     a_shares_unused_tokens_are_bounded,
@@ -333,6 +334,54 @@ async fn a_token_that_opens_by_itself_is_counted(f: Fixture) {
     let new = exchanged(&f, (free, user), "e");
     assert!(f.store.open_share(new).await.is_err());
     assert!(f.store.open_share(f.token(user, "f")).await.is_err());
+}
+
+async fn a_token_says_whether_its_device_is_counted(f: Fixture) {
+    let is_uncounted = async |token: &str| {
+        let found = f.store.token(f.digest(token), NOW).await.unwrap();
+        found.unwrap().1.is_uncounted()
+    };
+    let bounded = NewShare {
+        devices_max: Some(3),
+        ..f.new_share("s")
+    };
+    let (id, user) = f.share(bounded).await;
+    let born_of = |token: &str, root: &str| Token {
+        born: Some(Born {
+            of: f.digest(root),
+            original: Secret::new(root),
+        }),
+        ..exchanged(&f, (id, user), token)
+    };
+    for token in ["typed", "other"] {
+        f.store
+            .put_token(exchanged(&f, (id, user), token))
+            .await
+            .unwrap();
+    }
+    f.store.put_token(born_of("born", "typed")).await.unwrap();
+    for token in ["typed", "born", "other"] {
+        assert!(is_uncounted(token).await, "{token}");
+    }
+    f.verify(user, "typed").await;
+    f.store.revoke(Which::All, NOW).await.unwrap();
+    for token in ["typed", "born"] {
+        assert!(!is_uncounted(token).await, "{token}: for good");
+    }
+    assert!(is_uncounted("other").await);
+    let at_once = exchanged(&f, (id, user), "at once");
+    assert!(f.store.open_share(at_once).await.unwrap());
+    assert!(!is_uncounted("at once").await);
+
+    // Where any number of devices may be, none waits; nor does an account's.
+    let (free, user) = f.share(f.new_share("free")).await;
+    let token = exchanged(&f, (free, user), "any");
+    f.store.put_token(token).await.unwrap();
+    let ann = f.holder("ann", "t").await;
+    assert!(ann > user);
+    for token in ["free", "any", "t"] {
+        assert!(!is_uncounted(token).await, "{token}");
+    }
 }
 
 async fn fifty_tokens_at_once_take_the_last_place_once(f: Fixture) {

@@ -82,6 +82,15 @@ impl State {
         kept.is_some_and(|kept| kept.devices.contains_key(&token.0))
     }
 
+    /// Whether the token's share opens on so many devices, and the token's is not among them.
+    pub(super) fn is_uncounted(&self, token: &Token) -> bool {
+        let root = token.born.as_ref().map_or(token.digest, |born| born.of);
+        let kept = token.share.and_then(|share| self.shares.get(&share));
+        kept.is_some_and(|kept| {
+            kept.new.devices_max.is_some() && !kept.devices.contains_key(&root.0)
+        })
+    }
+
     /// Counts the device of a session that has just been verified, if its token is a share's.
     pub(super) fn opened(&mut self, new: &NewSession, now: Timestamp) {
         let Some((id, device)) = self.share_device(new) else {

@@ -222,6 +222,15 @@ impl State {
     }
 
     pub(super) fn holder(&self, token: &Token) -> Option<Holder> {
+        let holder = self.verified_holder(token)?;
+        Some(match self.is_uncounted(token) {
+            true => holder.uncounted(),
+            false => holder,
+        })
+    }
+
+    /// The holder as a session has it, which has counted its device.
+    fn verified_holder(&self, token: &Token) -> Option<Holder> {
         let user = self.users.get(&token.user)?;
         let original = Self::sealed_original(token);
         Some(Holder {
@@ -240,7 +249,7 @@ impl State {
         }
         Some(Session {
             id: record.id,
-            holder: self.holder(token)?,
+            holder: self.verified_holder(token)?,
             factor: record.factor,
             verified_at: record.new.verified_at,
             expires_at,

@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 
 /// Marks a file as ours (`PRAGMA application_id`): "VEST".
 const APPLICATION_ID: i64 = 0x5645_5354;
-/// The n-th (from 1) brings the schema to version n. Never change one that was released.
+/// The n-th (from 1) brings the schema to version n, and its file's name begins with n. Never change one
+/// that was released, and put none before it.
 pub(super) const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_factors.sql"),
@@ -57,7 +58,9 @@ pub(super) async fn prepare(
     switch_to_wal(path, &mut conn).await?;
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let found = check_version(path, &mut tx).await?;
-    migrate(found, &mut tx).await.map_err(failed)?;
+    migrate(found, &mut tx)
+        .await
+        .map_err(|error| unmigrated(path, &error))?;
     let vault = Vault::new(store_key, entropy.clone());
     let data_key = data_key(path, &mut tx, &vault, entropy).await?;
     let keys = DigestKeys::derive(&data_key);
@@ -256,6 +259,18 @@ fn is_busy(error: &sqlx::Error) -> bool {
     matches!(result_code(error), Some(5 | 6))
 }
 
+/// A step that does not fit the tables that are there: their file's number was another schema's once.
+fn unmigrated(path: &Path, error: &sqlx::Error) -> OpenError {
+    match result_code(error) {
+        // SQLITE_ERROR
+        Some(1) => OpenError::Unreleased {
+            path: path.to_owned(),
+            cause: error.to_string(),
+        },
+        _ => engine_error(path, error),
+    }
+}
+
 pub(super) fn engine_error(path: &Path, error: &sqlx::Error) -> OpenError {
     let path = path.to_owned();
     let cause = error.to_string();
@@ -265,5 +280,54 @@ pub(super) fn engine_error(path: &Path, error: &sqlx::Error) -> OpenError {
         // SQLITE_PERM, SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_AUTH
         Some(3 | 8 | 14 | 23) => OpenError::NoAccess { path, cause },
         _ => OpenError::Engine { path, cause },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::StoreEngine;
+    use crate::entropy::OsEntropy;
+    use crate::store::fixture::{Fixture, store_key};
+    use crate::store::open;
+
+    /// The number in a file's name is the version that it brings the schema to, and none is left out.
+    #[test]
+    fn the_names_of_migrations_are_their_versions() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
+        let entries = std::fs::read_dir(&folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names.len(), MIGRATIONS.len(), "{names:?}");
+        for ((version, name), sql) in (1..).zip(&names).zip(MIGRATIONS) {
+            assert!(
+                name.starts_with(&format!("{version:04}_")),
+                "{name} is {version}"
+            );
+            let file = std::fs::read_to_string(folder.join(name)).unwrap();
+            assert_eq!(file, sql, "version {version} is not {name}");
+        }
+    }
+
+    /// As of a trial in which what is the ninth step now was the eighth.
+    #[tokio::test]
+    async fn a_store_of_an_unreleased_build_is_told_and_left_as_it_is() {
+        let f = Fixture::sqlite().await;
+        let options = crate::store::sqlite::options(&f.path());
+        let mut conn = options.connect().await.unwrap();
+        let mark = "PRAGMA user_version = 8";
+        sqlx::raw_sql(mark).execute(&mut conn).await.unwrap();
+        let engine = StoreEngine::Sqlite(f.path());
+        let opened = open(&engine, &store_key(1), Arc::new(OsEntropy)).await;
+        let error = opened.err().unwrap();
+        assert!(matches!(error, OpenError::Unreleased { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.contains("never released") && text.contains("remembered"),
+            "{text}"
+        );
+        assert_eq!(check_version(&f.path(), &mut conn).await.unwrap(), 8);
     }
 }

@@ -24,16 +24,32 @@ type Row = (
     Option<Vec<u8>>,
     String,
     String,
+    bool,
 );
 
 fn from_row(digest_: TokenDigest, row: Row) -> Stored<(Token, Holder)> {
-    let (user, issued_pair, scope, share, issued_at, expires_at, born_of, original, name, groups) =
-        row;
+    let (
+        user,
+        issued_pair,
+        scope,
+        share,
+        issued_at,
+        expires_at,
+        born_of,
+        original,
+        name,
+        groups,
+        is_uncounted,
+    ) = row;
     let original = original.map(|it| Sealed(it.into()));
     let holder = Holder {
         user: UserId(user),
         name: name.into(),
         terms: Terms::of(scope.as_deref(), original, groups_from_text(&groups)),
+    };
+    let holder = match is_uncounted {
+        true => holder.uncounted(),
+        false => holder,
     };
     let token = Token {
         digest: digest_,
@@ -63,9 +79,13 @@ pub(super) async fn find<'e>(
     now: Timestamp,
 ) -> Stored<Option<(Token, Holder)>> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT user_id, issued_pair, scope, share_id, issued_at, expires_at, born_of,
-                original, name, group_names
-         FROM held_tokens WHERE digest = ?1 AND ends_at > ?2",
+        "SELECT t.user_id, t.issued_pair, t.scope, t.share_id, t.issued_at, t.expires_at, t.born_of,
+                t.original, t.name, t.group_names,
+                EXISTS (SELECT 1 FROM shares s WHERE s.id = t.share_id AND s.devices_max IS NOT NULL)
+                AND NOT EXISTS (SELECT 1 FROM share_devices d
+                                WHERE d.share_id = t.share_id
+                                    AND d.device = coalesce(t.born_of, t.digest))
+         FROM held_tokens t WHERE t.digest = ?1 AND t.ends_at > ?2",
     )
     .bind(&digest.0[..])
     .bind(now.0)

@@ -1,7 +1,7 @@
 //! The gateway's own binary, started on a config and watched through its log.
 
 use super::config::{STORE_KEY, Setup};
-use super::{client, secret};
+use super::{client, secret, wait_for};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -172,6 +172,25 @@ impl Gateway {
             .args([&format!("-{name}"), &self.child.id().to_string()])
             .status();
         assert!(status.expect("kill").success());
+    }
+
+    /// Waits until the process has ended by itself, and well.
+    pub(crate) async fn ends(&mut self, limit: Duration) {
+        let status = wait_for("the end", limit, async || {
+            self.child.try_wait().expect("wait")
+        });
+        let status = status.await;
+        assert!(status.success(), "{status}");
+    }
+
+    /// A line of the process's `/proc` status (`VmRSS`, `VmHWM`), in KiB.
+    pub(crate) fn memory_kib(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("status");
+        let mut lines = status.lines().filter_map(|it| it.split_once(':'));
+        let (_, value) = lines.find(|(name, _)| *name == line).expect("a line");
+        let kib = value.split_whitespace().next().expect("KiB");
+        kib.parse().expect("a number")
     }
 
     /// Kills the process without warning and gives its folder for the next.

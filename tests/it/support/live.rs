@@ -77,7 +77,7 @@ fn events(is_endless: bool) -> impl Stream<Item = io::Result<String>> {
     })
 }
 
-/// Opens `/ws` as the host `files`.
+/// Opens `/ws` of the host `files` for a token.
 pub(crate) async fn websocket<S>(
     stream: S,
     token: &str,
@@ -86,18 +86,32 @@ pub(crate) async fn websocket<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut request = http::Request::builder()
-        .uri("ws://files/ws")
-        .header("host", "files")
+    let bearer = format!("Bearer {token}");
+    let by = [("authorization", &*bearer), ("x-device-id", device)];
+    let named = if device.is_empty() { 1 } else { 2 };
+    websocket_by(stream, "files", &by[..named]).await
+}
+
+/// Opens `/ws` of a host with headers that say who asks.
+pub(crate) async fn websocket_by<S>(
+    stream: S,
+    host: &str,
+    by: &[(&str, &str)],
+) -> Result<WebSocketStream<S>, tungstenite::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let request = http::Request::builder()
+        .uri(format!("ws://{host}/ws"))
+        .header("host", host)
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", handshake::client::generate_key())
-        .header("authorization", format!("Bearer {token}"));
-    if !device.is_empty() {
-        request = request.header("x-device-id", device);
-    }
-    let request = request.body(()).expect("request");
+        .header("sec-websocket-key", handshake::client::generate_key());
+    let add = |request: http::request::Builder, (name, value): &(&str, &str)| {
+        request.header(*name, *value)
+    };
+    let request = by.iter().fold(request, add).body(()).expect("request");
     let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
     Ok(socket)
 }

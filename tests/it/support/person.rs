@@ -32,11 +32,16 @@ impl Browser {
         Some(value)
     }
 
-    pub(crate) async fn send(&mut self, request: RequestBuilder) -> Response {
+    /// All of them, as a request has them.
+    pub(crate) fn jar(&self) -> String {
         let jar = self.cookies.iter();
         let jar: Vec<_> = jar.map(|(name, value)| format!("{name}={value}")).collect();
+        jar.join("; ")
+    }
+
+    pub(crate) async fn send(&mut self, request: RequestBuilder) -> Response {
         let request = request
-            .header("cookie", jar.join("; "))
+            .header("cookie", self.jar())
             .header("sec-fetch-mode", "navigate")
             .header("sec-fetch-site", "same-origin");
         let answer = request.send().await.expect("answer");

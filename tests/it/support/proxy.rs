@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Nginx,
     Caddy,
     HaProxy,
+    Traefik,
+    Envoy,
 }
 
 /// One of them, in front of a file server and a gateway.
@@ -59,6 +61,8 @@ impl Proxy {
             Kind::Nginx => nginx(dir.path(), &places, address),
             Kind::Caddy => caddy(dir.path(), &places, address),
             Kind::HaProxy => haproxy(dir.path(), &places, address),
+            Kind::Traefik => traefik(dir.path(), &places, address),
+            Kind::Envoy => envoy(dir.path(), &places, address),
         };
         let http = client(address).build().expect("client");
         let base = format!("https://{SITE}:{}", address.port());
@@ -96,15 +100,21 @@ fn client(address: SocketAddr) -> reqwest::ClientBuilder {
         .timeout(std::time::Duration::from_secs(120))
 }
 
+/// An example with its certificate in `dir`, and with `more` changed.
+fn placed(name: &str, dir: &Path, places: &[(&str, &str)], more: &[(&str, &str)]) -> String {
+    let tls = format!("{}/files.", dir.display());
+    let tls = [("/etc/vestibule/tls/files.", tls.as_str())];
+    example(&format!("proxies/{name}"), &[places, &tls, more].concat())
+}
+
 fn nginx(dir: &Path, places: &[(&str, &str)], address: SocketAddr) -> Process {
     let (folder, listen) = (dir.display(), format!("listen {address} ssl http2;"));
-    let (cert, key) = (format!("{folder}/files.pem"), format!("{folder}/files.key"));
+    let dropped = format!("include {EXAMPLES}/proxies/nginx-dropped.conf;");
     let more = [
         ("listen 443 ssl http2;", listen.as_str()),
-        ("/etc/vestibule/tls/files.pem", &cert),
-        ("/etc/vestibule/tls/files.key", &key),
+        ("include /etc/nginx/nginx-dropped.conf;", &dropped),
     ];
-    let site = example("proxies/nginx.conf", &[places, &more].concat());
+    let site = placed("nginx.conf", dir, places, &more);
     std::fs::write(dir.join("site.conf"), site).expect("config");
     // The package's build keeps its temporary files where only root may write: name our own.
     let conf = format!(
@@ -123,15 +133,9 @@ fn nginx(dir: &Path, places: &[(&str, &str)], address: SocketAddr) -> Process {
 }
 
 fn caddy(dir: &Path, places: &[(&str, &str)], address: SocketAddr) -> Process {
-    let folder = dir.display();
     let site = format!("https://{SITE}:{} {{\n\tbind 127.0.0.1\n", address.port());
-    let (cert, key) = (format!("{folder}/files.pem"), format!("{folder}/files.key"));
-    let more = [
-        ("files.example.org {\n", site.as_str()),
-        ("/etc/vestibule/tls/files.pem", &cert),
-        ("/etc/vestibule/tls/files.key", &key),
-    ];
-    let site = example("proxies/Caddyfile", &[places, &more].concat());
+    let more = [("files.example.org {\n", site.as_str())];
+    let site = placed("Caddyfile", dir, places, &more);
     // No port 80, and no admin port, on a machine that may have a Caddy of its own.
     let file = dir.join("Caddyfile");
     std::fs::write(
@@ -163,4 +167,46 @@ fn haproxy(dir: &Path, places: &[(&str, &str)], address: SocketAddr) -> Process 
     let file = dir.join("haproxy.cfg");
     std::fs::write(&file, conf).expect("config");
     Process::spawn("haproxy", |command| command.arg("-db").arg("-f").arg(&file))
+}
+
+fn traefik(dir: &Path, places: &[(&str, &str)], address: SocketAddr) -> Process {
+    let dynamic = dir.join("dynamic.yaml");
+    let site = placed("traefik.yaml", dir, places, &[]);
+    std::fs::write(&dynamic, site).expect("config");
+    let (listen, named) = (format!("\"{address}\""), dynamic.display().to_string());
+    let more = [
+        ("\":443\"", listen.as_str()),
+        ("/etc/traefik/vestibule.yaml", &named),
+    ];
+    let own = example("proxies/traefik-static.yaml", &more);
+    // It asks nobody for a newer version.
+    let quiet = "global: {checkNewVersion: false, sendAnonymousUsage: false}\n";
+    let file = dir.join("static.yaml");
+    std::fs::write(&file, format!("{own}{quiet}")).expect("config");
+    Process::spawn("traefik", |command| command.arg("--configFile").arg(&file))
+}
+
+fn envoy(dir: &Path, places: &[(&str, &str)], address: SocketAddr) -> Process {
+    // Here each address is in two parts.
+    let split = |address: &str| {
+        let (host, port) = address.rsplit_once(':').expect("a port");
+        format!("{{address: {host}, port_value: {port}}}")
+    };
+    let listen = split(&address.to_string());
+    let socket = |(from, to): &(&str, &str)| (split(from), split(to));
+    let sockets: Vec<_> = places.iter().map(socket).collect();
+    let mut more = vec![("{address: 0.0.0.0, port_value: 443}", listen.as_str())];
+    more.extend(sockets.iter().map(|(from, to)| (&**from, &**to)));
+    // The question's own URL.
+    let [.., question] = places else {
+        panic!("no places")
+    };
+    let conf = placed("envoy.yaml", dir, &[*question], &more);
+    let file = dir.join("envoy.yaml");
+    std::fs::write(&file, conf).expect("config");
+    Process::spawn("envoy", |command| {
+        command
+            .args(["--disable-hot-restart", "--concurrency", "1", "-c"])
+            .arg(&file)
+    })
 }
