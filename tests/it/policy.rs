@@ -261,7 +261,7 @@ async fn an_issuers_groups_are_those_of_its_latest_word() {
             "{groups}"
         );
     }
-    let set = gateway.cli(&["user", "groups", "anna", "--group", "staff"]);
+    let set = gateway.cli(&["user", "set", "anna", "--group", "staff"]);
     assert_eq!(set.status.code(), Some(2));
     let said = String::from_utf8_lossy(&set.stderr).into_owned();
     assert!(said.contains("takes groups from its tokens"), "{said}");
