@@ -14,6 +14,8 @@ TESTS  := openssl:openssl nginx:nginx-light caddy:caddy haproxy:haproxy rclone:r
 SERVICES := nginx-light caddy haproxy kannel prometheus
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 
+# All that the tests take from PyPI; the demo takes copyparty alone.
+PYPI   := $(TOOLS)/.requirements
 # Changed here, it is installed anew.
 DEB    := $(TOOLS)/.cargo-deb-3.8.0
 
@@ -25,7 +27,7 @@ demo: $(TOOLS)/bin/copyparty build ## a demo share behind the gateway, on http:/
 build: | build-tools
 	cargo build
 
-test: $(TOOLS)/bin/copyparty $(BROWSER) $(DEB) build | tools ## everything: units, the whole program against real servers, doctests
+test: $(PYPI) $(BROWSER) $(DEB) build ## everything: units, the whole program against real servers, doctests
 	tests/run.sh
 
 deb: $(DEB) ## target/debian/vestibule_*.deb, of a release build
@@ -41,7 +43,7 @@ bench: | tools ## PERFORMANCE.md's tables, measured side by side
 	cargo build --release
 	cargo bench
 
-lint: ## what CI asks besides the tests
+lint: $(PYPI) ## what CI asks besides the tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
@@ -65,6 +67,10 @@ build-tools tools: ## Debian packages, only those that are missing
 
 $(TOOLS)/bin/copyparty: tests/requirements.txt | build-tools
 	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/python3 -m pip install --quiet --disable-pip-version-check "$$(grep ^copyparty $<)"
+	touch $@
+
+$(PYPI): tests/requirements.txt $(TOOLS)/bin/copyparty | tools
 	$(TOOLS)/bin/python3 -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 

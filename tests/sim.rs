@@ -1,6 +1,7 @@
 //! Random lives of many users on two gateways over one store, against a model that is too naive to
-//! be wrong: sign-ins, codes right, wrong and old, devices, share links, revocations, resets,
-//! restarts, and time passing. After each step the gates must decide as the model does.
+//! be wrong: sign-ins, codes right, wrong and old, devices, browsers that are remembered, share links,
+//! revocations, resets, restarts, and time passing. After each step the gates must decide as the model does,
+//! rules with a clock (`within`, `max_idle`) and what is polled (`background`) among them.
 //!
 //! A failure prints the seed and the last steps; `VESTIBULE_SIM_SEED=n` runs that life again.
 
@@ -13,15 +14,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use vestibule::auth::basic::Passwords;
-use vestibule::auth::challenge::{Accept, StartError, Typed, VerifyError};
-use vestibule::auth::ports::{Contact, FactorKind, NewShare, NewUser, Store, Which};
+use vestibule::auth::browsers::{KnownBrowser, ToRemember};
+use vestibule::auth::challenge::{Accept, Becomes, StartError, VerifyError};
+use vestibule::auth::ports::{
+    COOKIE_LIFETIME_MAX, Contact, FactorKind, NewShare, NewUser, Store, Whence, Which,
+};
 use vestibule::auth::share::{Follows, OpenShareError};
 use vestibule::auth::sign_in::{SignInContext, SignInError};
 use vestibule::auth::signing::Signer;
 use vestibule::auth::{Auth, Caller, Deliver, DeliveryError, Settings, Standing, subject};
 use vestibule::clock::{Clock as _, ManualClock, Timestamp};
 use vestibule::config::model::{
-    Codes, Limits, Lockout, Requirement, Sessions, SigningAlgorithm, StoreEngine, Tokens,
+    Codes, Limits, Lockout, Remember, Requirement, Sessions, SigningAlgorithm, StoreEngine, Tokens,
 };
 use vestibule::digest::{DigestKeys, RealmKeys};
 use vestibule::entropy::{self, Entropy, NoEntropy, OsEntropy};
@@ -49,6 +53,7 @@ const PATHS: [&str; 4] = ["/a/x", "/b/c", "/b/cd", "/"];
 
 const LIFETIME: u64 = 60 * DAY;
 const IDLE: u64 = 10 * DAY;
+const REMEMBERED: u64 = 30 * DAY;
 const CODE_LIFETIME: u64 = 10 * MINUTE;
 const CODE_ATTEMPTS: u32 = 3;
 const RESEND_AFTER: u64 = 30;
@@ -127,6 +132,9 @@ impl Deliver for ToProvider {
 type Device = Option<&'static str>;
 /// A token's number and a device.
 type Pair = (usize, Device);
+/// A gateway and the device as a request names it: what a map entry stands for. Each counts pauses for
+/// itself.
+type View = (usize, Device);
 
 struct Person {
     id: UserId,
@@ -160,6 +168,59 @@ struct Session {
     /// A question that needs no session may or may not have been seen on it: it was last seen
     /// between these.
     seen: (u64, u64),
+    /// The longest time without a request since the verification is between these: the least is what there
+    /// was for all views together.
+    pause: (u64, u64),
+    /// When it was put into the store.
+    born_at: u64,
+    /// When each view has certainly seen it.
+    views: BTreeMap<View, u64>,
+}
+
+impl Session {
+    fn new(id: SessionId, person: usize, (verified_at, ends_at): (u64, u64), now: u64) -> Self {
+        Self {
+            id,
+            person,
+            verified_at,
+            ends_at,
+            seen: (now, now),
+            pause: (now - verified_at, now - verified_at),
+            born_at: now,
+            views: BTreeMap::new(),
+        }
+    }
+
+    /// The longest pause if `view` is asked now.
+    fn pause_now(&self, view: View, now: u64) -> (u64, u64) {
+        let last = self.views.get(&view).copied().unwrap_or(self.born_at);
+        (
+            self.pause.0.max(now - self.seen.1),
+            self.pause.1.max(now - last),
+        )
+    }
+
+    fn may_be_seen(&mut self, view: View, now: u64) {
+        self.pause = self.pause_now(view, now);
+        self.seen.1 = now;
+    }
+
+    fn is_seen(&mut self, view: View, now: u64) {
+        self.may_be_seen(view, now);
+        self.seen.0 = now;
+        self.views.insert(view, now);
+    }
+}
+
+/// A browser in which somebody has passed the second factor and ticked the box.
+struct Browser {
+    secret: String,
+    person: usize,
+    /// That it is remembered by, or that it has signed in last.
+    token: usize,
+    verified_at: u64,
+    used_at: u64,
+    is_known: Live,
 }
 
 struct Challenge {
@@ -190,6 +251,7 @@ struct Model {
     links: Vec<Link>,
     tokens: Vec<Token>,
     sessions: HashMap<Pair, Session>,
+    browsers: Vec<Browser>,
     challenges: HashMap<Pair, Challenge>,
     old_codes: Vec<String>,
     /// (when, person, number)
@@ -225,6 +287,29 @@ impl Model {
 
     fn end_sessions(&mut self, ends: impl Fn(&Session) -> bool) {
         self.sessions.retain(|_, session| !ends(session));
+    }
+
+    fn forget_browsers(&mut self, forgets: impl Fn(&Browser) -> bool) {
+        // Whoever signs in there has the cookie still.
+        for browser in self.browsers.iter_mut().filter(|it| forgets(it)) {
+            browser.is_known = Live::No;
+        }
+    }
+
+    /// Somebody ends a session, and with it what is remembered where it came from.
+    fn forget_browser_of(&mut self, pair: Pair, now: u64) {
+        // One that has ended may be gone from the store.
+        let is_known = match self.session(pair, now) {
+            Live::Yes => Live::No,
+            _ => Live::Either,
+        };
+        let session = &self.sessions[&pair];
+        for browser in &mut self.browsers {
+            let is_its = browser.token == pair.0 || browser.verified_at == session.verified_at;
+            if browser.person == session.person && is_its {
+                browser.is_known = is_known;
+            }
+        }
     }
 
     fn is_blocked(&self, whom: &[Whom], now: u64) -> bool {
@@ -512,11 +597,12 @@ impl World {
     async fn step(&mut self) {
         match self.dice.below(100) {
             0 => self.add_person().await,
-            1..7 => self.sign_in().await,
-            7..9 => self.learn().await,
-            9 => self.add_link().await,
-            10..13 => self.open_link().await,
-            13..35 => self.start().await,
+            1..6 => self.sign_in().await,
+            6..8 => self.sign_in_on_page().await,
+            8..10 => self.learn().await,
+            10 => self.add_link().await,
+            11..14 => self.open_link().await,
+            14..35 => self.start().await,
             35..65 => self.verify().await,
             65..67 => self.revoke().await,
             67 => self.revoke_link().await,
@@ -577,7 +663,12 @@ impl World {
         let (now, device) = (self.now(), self.dice.pick(&DEVICES));
         let keys = self.keys.realm(ACCOUNTS);
         let at = self.sign_in_context(&keys, device);
-        let got = self.auth.sign_in(at, &name, &Secret::new(password)).await;
+        let got = self
+            .auth
+            .sign_in(at, &name, &Secret::new(password), |_| {
+                Requirement::TWO_FACTOR
+            })
+            .await;
         self.count("sign in", &got);
         self.diary.note(format!(
             "{name} signs in on {device}: {is_right}: {:?}",
@@ -605,6 +696,91 @@ impl World {
         }
     }
 
+    /// A sign-in with the right password in a browser that was remembered at some time.
+    async fn sign_in_on_page(&mut self) {
+        if self.model.browsers.is_empty() {
+            return;
+        }
+        // Mostly the newest: of the others, most are forgotten.
+        let count = self.model.browsers.len();
+        let from = match self.dice.one_in(3) {
+            true => 0,
+            false => count.saturating_sub(3),
+        };
+        let nth = from + self.dice.below(count - from);
+        let secret = self.model.browsers[nth].secret.clone();
+        let person = match self.dice.one_in(6) {
+            true => self.dice.below(self.model.people.len()),
+            false => self.model.browsers[nth].person,
+        };
+        let Some(password) = self.model.people[person].password.clone() else {
+            return;
+        };
+        let (name, now) = (self.model.people[person].name.clone(), self.now());
+        let known = KnownBrowser {
+            secret: Secret::new(secret.clone()),
+            remember: Remember::For(Duration::from_secs(REMEMBERED)),
+            whence: Whence {
+                address: ADDRESS,
+                client: "Firefox on Linux".to_owned(),
+            },
+        };
+        let (keys, device) = (self.keys.realm(ACCOUNTS), self.dice.pick(&DEVICES));
+        let at = self.sign_in_context(&keys, device);
+        let password = Secret::new(password);
+        let asks = |_: &_| Requirement::TWO_FACTOR;
+        let signing_in = self
+            .auth
+            .sign_in_on_page(at, &name, &password, Some(&known), asks);
+        let got = signing_in.await;
+        let account = || Whom::Account(name.clone());
+        if self.model.is_blocked(&[account(), Whom::Address], now) {
+            assert!(matches!(got, Err(SignInError::TooMany { .. })), "{got:?}");
+            return;
+        }
+        let got = got.expect("a right password");
+        let is_in = got.session.is_some();
+        self.count("remembered", &is_in);
+        self.diary
+            .note(format!("{name} signs in on {device} in {secret}: {is_in}"));
+        self.model.counts.remove(&account());
+        let token = self.model.tokens.len();
+        self.model.tokens.push(Token {
+            text: got.token.expose().to_owned(),
+            person,
+            issued_to: Some(device),
+            scope: None,
+            link: None,
+            ends_at: now + LIFETIME,
+        });
+        let browsers = self.model.browsers.iter_mut();
+        let mut its = browsers.filter(|it| it.secret == secret && it.person == person);
+        let browser = its.next().filter(|it| {
+            let cookie = it.used_at + COOKIE_LIFETIME_MAX.as_secs();
+            now < it.verified_at + REMEMBERED && now < cookie && it.is_known != Live::No
+        });
+        let Some(browser) = browser else {
+            assert!(!is_in, "nobody remembers that browser");
+            return;
+        };
+        assert!(
+            is_in || browser.is_known == Live::Either,
+            "it is remembered"
+        );
+        let Some(session) = got.session else {
+            browser.is_known = Live::No;
+            return;
+        };
+        browser.is_known = Live::Yes;
+        (browser.token, browser.used_at) = (token, now);
+        let ends_at = browser.verified_at + REMEMBERED;
+        let times = (browser.verified_at, ends_at.min(now + LIFETIME));
+        let said = (session.verified_at.0 as u64, session.expires_at.0 as u64);
+        assert_eq!(said, times);
+        let session = Session::new(session.id, person, times, now);
+        self.model.sessions.insert((token, Some(device)), session);
+    }
+
     /// A sign-in at the backend, watched by one of the gateways.
     async fn learn(&mut self) {
         let name = format!("learned{}", self.dice.below(3));
@@ -621,6 +797,7 @@ impl World {
             phone: phone.and_then(Phone::from_e164),
             email: None,
             groups: None,
+            said_at: None,
             device: device.map(str::to_owned),
             expires_at: lifetime.map(|secs| self.clock.now().after(Duration::from_secs(secs))),
         };
@@ -780,7 +957,7 @@ impl World {
         assert!(is_live, "token {token} has ended");
         let (now, pair) = (self.now(), self.model.pair(token, device));
         if let Some(session) = self.model.sessions.get_mut(&pair) {
-            session.seen.1 = now;
+            session.may_be_seen((node, device), now);
         }
         let (_, device) = pair;
         Some(Caller {
@@ -927,14 +1104,21 @@ impl World {
         };
         let pair = self.model.pair(token, device);
         let typed = self.code_for(pair);
-        let code = Typed {
-            code: &typed,
-            accept: Accept::Factor,
+        let secret = self.browser_to_remember(pair);
+        let before = secret.as_ref().and_then(|_| self.browser_before());
+        let becomes = Becomes {
             pair: caller.pair,
             device_label: None,
-            issue: None,
+            remember: secret.clone().map(|secret| ToRemember {
+                secret: Secret::new(secret),
+                before: before.clone().map(Secret::new),
+                remember: Remember::For(Duration::from_secs(REMEMBERED)),
+            }),
         };
-        let got = self.auth.verify(&caller, code).await;
+        let passing = self
+            .auth
+            .verify_on_page(&caller, (Accept::Factor, &typed), becomes);
+        let got = passing.await;
         self.count("verify", &got);
         self.diary
             .note(format!("verify {pair:?} with {typed}: {got:?}"));
@@ -963,10 +1147,42 @@ impl World {
                 challenge.is_pending = false;
                 let session = got.expect("the right code").session;
                 self.verified(node, token, device, session);
+                if let Some(secret) = secret {
+                    self.remembered(secret, before, token);
+                }
             }
         } else {
             assert_eq!(got.err(), Some(VerifyError::NeverSent));
         }
+    }
+
+    /// The new secret of a browser in which the box is ticked, now and then. A guest sees none.
+    fn browser_to_remember(&mut self, pair: Pair) -> Option<String> {
+        let is_account = self.model.tokens[pair.0].scope.is_none();
+        (is_account && self.dice.one_in(2)).then(|| format!("browser-{:x}", self.dice.roll()))
+    }
+
+    /// Which browser that is, if it was remembered before.
+    fn browser_before(&mut self) -> Option<String> {
+        let count = self.model.browsers.len();
+        (count > 0 && self.dice.one_in(3))
+            .then(|| self.model.browsers[self.dice.below(count)].secret.clone())
+    }
+
+    fn remembered(&mut self, secret: String, before: Option<String>, token: usize) {
+        let now = self.now();
+        self.diary
+            .note(format!("remembered in {secret}, before {before:?}"));
+        self.model
+            .forget_browsers(|browser| Some(&browser.secret) == before.as_ref());
+        self.model.browsers.push(Browser {
+            secret,
+            person: self.model.tokens[token].person,
+            token,
+            verified_at: now,
+            used_at: now,
+            is_known: Live::Yes,
+        });
     }
 
     fn verified(
@@ -989,13 +1205,7 @@ impl World {
             gate.remember(keys.session(text, device), &session);
         }
         self.model.counts.remove(&Whom::Person(person));
-        let known = Session {
-            id: session.id,
-            person,
-            verified_at: now,
-            ends_at,
-            seen: (now, now),
-        };
+        let known = Session::new(session.id, person, (now, ends_at), now);
         self.model.sessions.insert(pair, known);
     }
 
@@ -1005,7 +1215,8 @@ impl World {
         if pairs.is_empty() {
             return;
         }
-        let session = &self.model.sessions[&self.dice.pick(&pairs)];
+        let pair = self.dice.pick(&pairs);
+        let session = &self.model.sessions[&pair];
         let (id, person, ends_at) = (session.id, session.person, session.ends_at);
         let which = match self.dice.below(8) {
             0 => Which::All,
@@ -1022,6 +1233,13 @@ impl World {
         if matches!(which, Which::UserBut(..)) && self.now() >= ends_at {
             // Nobody acts by a session that has ended.
             return;
+        }
+        match which {
+            Which::All => self.model.forget_browsers(|_| true),
+            Which::User(_) | Which::UserBut(..) => self
+                .model
+                .forget_browsers(|browser| browser.person == person),
+            Which::Session(_) => self.model.forget_browser_of(pair, self.now()),
         }
         self.model.end_sessions(|session| match which {
             Which::All => true,
@@ -1063,6 +1281,8 @@ impl World {
         self.auth.store.reset_user(id, subject, now).await.unwrap();
         self.diary.note(format!("reset person {person}"));
         self.model.end_sessions(|session| session.person == person);
+        self.model
+            .forget_browsers(|browser| browser.person == person);
         self.model.counts.remove(&Whom::Person(person));
         for (pair, challenge) in &mut self.model.challenges {
             if self.model.tokens[pair.0].person == person {
@@ -1134,13 +1354,15 @@ impl World {
     async fn probe(&mut self, token: usize, device: Device) {
         let (node, path) = (self.dice.below(2), self.dice.pick(&PATHS));
         let within = [None, None, Some(5 * MINUTE)];
+        let max_idle = [None, Some(30), Some(2 * MINUTE), Some(2 * HOUR)];
         let requirement = match self.dice.below(4) {
             0 => Requirement::Token,
             _ => Requirement::TwoFactor {
                 within: self.dice.pick(&within).map(Duration::from_secs),
-                max_idle: None,
+                max_idle: self.dice.pick(&max_idle).map(Duration::from_secs),
             },
         };
+        let is_background = self.dice.one_in(4);
         let keys = self.realm_keys(token);
         let question = Question {
             realm: self.realm_of(token),
@@ -1153,7 +1375,7 @@ impl World {
             success_token: None,
             path,
             destination: None,
-            is_background: false,
+            is_background,
         };
         let gate = &self.nodes[node].gate;
         let decision = match gate.check(&question) {
@@ -1162,23 +1384,31 @@ impl World {
         };
         let pair = self.model.pair(token, device);
         let got = Answer::of(&decision);
-        let expected = self.expected(pair, requirement, path);
+        let expected = self.expected((node, device), pair, requirement, path);
         assert!(
             expected.contains(&got),
-            "gate {node}, token {token}, {device:?}, {requirement:?}, {path}: {got:?} is not one \
-             of {expected:?}"
+            "gate {node}, token {token}, {device:?}, {requirement:?}, {path}, {is_background}: {got:?} \
+             is not one of {expected:?}"
         );
         if let Decision::Permit(permit) = &decision
             && let Grant::Token(holder) | Grant::Session { holder, .. } = permit.grant()
         {
             self.is_of(token, holder);
         }
-        self.seen(pair, requirement, got);
+        let view = (!is_background).then_some((node, device));
+        self.seen(view, pair, requirement, got);
         let asked = match requirement {
             Requirement::Token => "token",
+            Requirement::TwoFactor {
+                within: None,
+                max_idle: Some(_),
+            } => "idle",
             _ => "session",
         };
         self.count(asked, &got);
+        if expected.len() > 1 {
+            self.count("unsure", &got);
+        }
     }
 
     fn is_of(&self, token: usize, holder: &Holder) {
@@ -1189,7 +1419,13 @@ impl World {
     }
 
     /// The answers that the model allows: one, but where it cannot know when a session was seen.
-    fn expected(&self, pair: Pair, requirement: Requirement, path: &str) -> Vec<Answer> {
+    fn expected(
+        &self,
+        view: View,
+        pair: Pair,
+        requirement: Requirement,
+        path: &str,
+    ) -> Vec<Answer> {
         let now = self.now();
         if !self.model.is_live(pair.0, now) {
             return vec![Answer::UnknownToken];
@@ -1197,36 +1433,43 @@ impl World {
         if !in_scope(self.model.tokens[pair.0].scope, path) {
             return vec![Answer::OutOfScope];
         }
-        let Requirement::TwoFactor { within, .. } = requirement else {
+        let Requirement::TwoFactor { within, max_idle } = requirement else {
             return vec![Answer::Permit];
         };
         let with_session = || {
-            let age = now - self.model.sessions[&pair].verified_at;
-            match within.is_none_or(|within| age <= within.as_secs()) {
-                true => Answer::Permit,
-                false => Answer::NotFresh,
+            let session = &self.model.sessions[&pair];
+            let age = now - session.verified_at;
+            let (least, most) = session.pause_now(view, now);
+            let meets = |pause| max_idle.is_none_or(|max_idle| pause <= max_idle.as_secs());
+            let is_recent = within.is_none_or(|within| age <= within.as_secs());
+            match (is_recent && meets(least), meets(most)) {
+                (false, _) => vec![Answer::NotFresh],
+                (true, true) => vec![Answer::Permit],
+                (true, false) => vec![Answer::Permit, Answer::NotFresh],
             }
         };
         match self.model.session(pair, now) {
-            Live::Yes => vec![with_session()],
+            Live::Yes => with_session(),
             Live::No => vec![Answer::NotVerified],
-            Live::Either => vec![with_session(), Answer::NotVerified],
+            Live::Either => [with_session(), vec![Answer::NotVerified]].concat(),
         }
     }
 
-    /// Follows what the question did to the session's last-seen time.
-    fn seen(&mut self, pair: Pair, requirement: Requirement, got: Answer) {
+    /// Follows what the question did to the session's last-seen time. What is no use of it was seen by no
+    /// view.
+    fn seen(&mut self, view: Option<View>, pair: Pair, requirement: Requirement, got: Answer) {
         let (now, live) = (self.now(), self.model.session(pair, self.now()));
         let needs_session = matches!(requirement, Requirement::TwoFactor { .. });
         let Some(session) = self.model.sessions.get_mut(&pair) else {
             return;
         };
-        match (live, got) {
-            (Live::No, _) | (_, Answer::UnknownToken) => {}
-            (Live::Either, Answer::NotVerified) => session.seen.1 = session.seen.0,
-            (Live::Either, Answer::OutOfScope) => session.seen.1 = now,
-            _ if needs_session => session.seen = (now, now),
-            _ => session.seen.1 = now,
+        match (live, got, view) {
+            (Live::No, ..) | (_, Answer::UnknownToken, _) => {}
+            (Live::Either, Answer::NotVerified, _) => session.seen.1 = session.seen.0,
+            (.., None) => {}
+            (Live::Either, Answer::OutOfScope, Some(view)) => session.may_be_seen(view, now),
+            (.., Some(view)) if needs_session => session.is_seen(view, now),
+            (.., Some(view)) => session.may_be_seen(view, now),
         }
     }
 }
@@ -1301,7 +1544,7 @@ async fn lives_on_the_sqlite_store() {
 /// Lives in which nobody gets in, or nobody is kept out, would prove nothing.
 #[tokio::test]
 async fn lives_are_full() {
-    let tally = live(1, Engine::Memory, 3_000).await.tally;
+    let tally = live(1, Engine::Memory, 5_000).await.tally;
     for answer in [
         "sign in Ok",
         "sign in Wrong",
@@ -1324,6 +1567,10 @@ async fn lives_are_full() {
         "session Permit",
         "session NotVerified",
         "session NotFresh",
+        "idle Permit",
+        "idle NotFresh",
+        "remembered true",
+        "remembered false",
         "session OutOfScope",
         "session UnknownToken",
     ] {

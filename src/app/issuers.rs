@@ -143,6 +143,7 @@ fn learned(realm: &str, token: &str, word: Word, region: Option<&str>) -> Learne
             .and_then(|raw| super::learner::readable(raw, region)),
         email: word.profile.email,
         groups: word.profile.groups,
+        said_at: word.said_at,
         device: None,
         expires_at: word.expires_at,
     }

@@ -62,6 +62,7 @@ impl Learner for UpstreamLearner {
                 .and_then(|raw| readable(raw, region)),
             email: learned.email,
             groups: learned.groups,
+            said_at: None,
             device: exchange.device.or(learned.device),
             expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
         });

@@ -307,6 +307,7 @@ impl Probe for UpstreamProbe {
                 .and_then(|raw| super::learner::readable(raw, region)),
             email: profile.email,
             groups: profile.groups,
+            said_at: None,
             device: None,
             expires_at: lifetime.map(|lifetime| self.clock.now().after(lifetime)),
         }))

@@ -5,7 +5,7 @@
 //! wrong password costs what it costs at sign-in. One that was tried before is no new guess: a client
 //! that goes on sending an old password must not lock its owner out.
 
-use super::ports::{LearnedUser, Token};
+use super::ports::{LearnedUser, SaidGroups, Token};
 use super::sign_in::{SignInContext, SignInError};
 use super::{Auth, subject};
 use crate::clock::Timestamp;
@@ -155,14 +155,18 @@ impl Auth {
             true => self.store.user_in_any_case(at.realm, &learned.user).await?,
             false => None,
         };
+        let now = self.clock.now();
         let user = LearnedUser {
             realm: at.realm.to_owned(),
             name: known.map_or(learned.user, |user| user.name),
             phone: learned.phone,
             email: learned.email,
-            groups: learned.groups,
+            groups: learned.groups.map(|names| SaidGroups {
+                names,
+                said_at: learned.said_at.unwrap_or(now),
+            }),
         };
-        Ok(self.store.learn_user(user, self.clock.now()).await?)
+        Ok(self.store.learn_user(user, now).await?)
     }
 
     /// Stores the token, for as long as a session can last: it is renewed while it is used.

@@ -37,6 +37,8 @@ use tokio::sync::Notify;
 /// The clock's time at the start of every test.
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000);
 pub(crate) const REALM: &str = "local";
+/// A route that asks everybody for a second factor.
+pub(crate) const ASKS: fn(&User) -> model::Requirement = |_| model::Requirement::TWO_FACTOR;
 
 /// Where somebody without a token comes from.
 pub(crate) fn here() -> Place<'static> {

@@ -89,7 +89,7 @@ impl From<SignInError> for GrantError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
-            SignInError::Wrong => Self::Unknown,
+            SignInError::Wrong | SignInError::Closed => Self::Unknown,
             SignInError::Unavailable => Self::Unavailable,
         }
     }

@@ -69,6 +69,8 @@ pub struct User {
     pub can_edit_users: bool,
     /// In order, each once. Who stands for a share's recipient is in none.
     pub groups: Vec<String>,
+    /// When that was said; a word from before it changes nothing.
+    pub groups_at: Timestamp,
     pub created_at: Timestamp,
 }
 
@@ -91,8 +93,17 @@ pub struct LearnedUser {
     pub name: String,
     pub phone: Option<Phone>,
     pub email: Option<Secret>,
-    /// All that the user is in; `None`: it is not for a sign-in to say.
-    pub groups: Option<Vec<String>>,
+    /// `None`: it is not for this sign-in to say.
+    pub groups: Option<SaidGroups>,
+}
+
+/// Somebody's word on a user's groups.
+#[derive(Clone, Debug)]
+pub struct SaidGroups {
+    /// All that the user is in.
+    pub names: Vec<String>,
+    /// When they were: of a signed token, when it was issued.
+    pub said_at: Timestamp,
 }
 
 /// Users.
@@ -110,7 +121,8 @@ pub trait Users: Send + Sync {
     /// a share's recipient are not looked at: they have no account.
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;
     /// Makes the user or renews phone, address and groups from a sign-in; what is missing keeps the old.
-    /// New groups are told as in [`Oversight::change_user`].
+    /// New groups are told as in [`Oversight::change_user`]; groups that were said before those that are known
+    /// are not taken.
     async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId>;
 }
 

@@ -7,6 +7,7 @@ use super::ports::{StoreError, Token, User};
 use super::subject::Who;
 use super::{Auth, subject};
 use crate::clock::Timestamp;
+use crate::config::model::Requirement;
 use crate::digest::{RealmKeys, SubjectDigest};
 use crate::entropy;
 use crate::event::{Event, EventKind};
@@ -37,6 +38,9 @@ pub enum SignInError {
     /// Unknown name, wrong password, unknown or expired share: never said which.
     #[error("wrong user name, password or share URL")]
     Wrong,
+    /// The password was right, but every path of the route is closed to this user.
+    #[error("closed to this user")]
+    Closed,
     #[error("too many failed tries")]
     TooMany { retry_after_secs: u64 },
     #[error("the store does not answer")]
@@ -74,15 +78,17 @@ impl Auth {
     /// Checks a password and issues a token to the device.
     ///
     /// A name that does not exist costs the same time and gets the same answers and delays as one
-    /// that does.
+    /// that does. `most` says what the route asks of the user at the most.
     pub async fn sign_in(
         &self,
         at: SignInContext<'_>,
         name: &str,
         password: &Secret,
+        most: impl FnOnce(&User) -> Requirement,
     ) -> Result<SignedIn, SignInError> {
         let user = self.store.user_by_name(at.realm, name).await?;
         let user = self.judge_password(at, name, user, password).await?;
+        self.is_open(at, &user, most(&user))?;
         self.issue(at, user, Grant::default(), "password").await
     }
 
@@ -95,9 +101,11 @@ impl Auth {
         typed: &str,
         password: &Secret,
         browser: Option<&KnownBrowser>,
+        most: impl FnOnce(&User) -> Requirement,
     ) -> Result<SignedIn, SignInError> {
         let (counted, user) = self.account_of(at.realm, typed).await?;
         let user = self.judge_password(at, &counted, user, password).await?;
+        self.is_open(at, &user, most(&user))?;
         let lifetime = self.settings.load().sessions.lifetime;
         let grant = Grant {
             expires_at: Some(self.clock.now().after(lifetime)),
@@ -203,6 +211,20 @@ impl Auth {
         };
         self.store.succeeded(&[account]).await?;
         Ok(user)
+    }
+
+    /// Refuses whoever the route is closed to, after the password: a stranger must not learn that.
+    pub(super) fn is_open(
+        &self,
+        at: SignInContext<'_>,
+        user: &User,
+        most: Requirement,
+    ) -> Result<(), SignInError> {
+        if most != Requirement::Deny {
+            return Ok(());
+        }
+        self.emit_sign_in(at, EventKind::Refused, Some(user.id), "closed to the user");
+        Err(SignInError::Closed)
     }
 
     /// Hashes off the I/O threads, no more at once than `hashing` has places. The place comes back

@@ -6,18 +6,19 @@ mod text;
 use super::args;
 use super::client::{self, Client};
 use super::error::CliError;
-use crate::config::model::{Config, Requirement, Rule};
-use crate::config::{self};
+use crate::config;
+use crate::config::model::{Config, Remember, Requirement, Rule};
 use crate::digest::DigestKeys;
 use crate::edge::watch;
 use crate::local::table;
 use crate::operator::users::UserLine;
-use crate::policy::{self, Decided, Demand, Miss, Person, Target};
+use crate::policy::{self, Asker, Decided, Demand, Miss, Person, Target};
 use crate::request::{Peer, RequestHead};
 use crate::route::{Route, Routes};
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::Serialize;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -50,6 +51,8 @@ struct Explanation {
     who: Who,
     /// What is settled before any rule is asked.
     settled: Option<Settled>,
+    /// The path is polled: its requests are no use of a session. The line that says so.
+    background: Option<usize>,
     readings: Vec<Reading>,
     /// What is asked of this request; `None`: it is settled, or depends on who asks or from where.
     asks: Option<Asks>,
@@ -64,6 +67,29 @@ struct InRoute {
     /// How long a verified pair lives, and how long without a request.
     session_lifetime_secs: u64,
     session_idle_secs: u64,
+    /// Whether a browser is remembered in which a factor was passed.
+    remember: Remembers,
+    /// Whether users set up their first factor by themselves.
+    self_enrolment: bool,
+}
+
+/// As the config says it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Remembers {
+    Never,
+    ForSecs(u64),
+    Forever,
+}
+
+impl From<Remember> for Remembers {
+    fn from(remember: Remember) -> Self {
+        match remember {
+            Remember::Never => Self::Never,
+            Remember::For(span) => Self::ForSecs(span.as_secs()),
+            Remember::Forever => Self::Forever,
+        }
+    }
 }
 
 /// Who asks.
@@ -77,12 +103,21 @@ struct Who {
 }
 
 impl Who {
-    /// Whom the rules are asked about; `None`: nobody is known well enough.
-    fn person(&self) -> Option<Person<'_>> {
-        Some(Person {
-            name: self.user.as_deref().unwrap_or_default(),
-            groups: self.groups.as_deref()?,
-        })
+    /// Whom the rules are asked about.
+    fn asker(&self) -> Asker<'_> {
+        Asker {
+            name: self.user.as_deref(),
+            groups: self.groups.as_deref(),
+        }
+    }
+
+    /// What is said of a user whose groups could not be looked up.
+    fn warning(&self) -> Option<String> {
+        let user = self.user.as_ref().filter(|_| self.groups.is_none())?;
+        let why = &self.groups_from;
+        Some(format!(
+            "rules for groups are not judged: those of `{user}` are {why}"
+        ))
     }
 }
 
@@ -197,7 +232,11 @@ impl Asked {
 pub(super) fn explain(path: &Path, args: &args::Explain) -> Result<(), CliError> {
     let config = config::load(path)?;
     let asked = Asked::read(args)?;
-    let explanation = super::block_on(explained((path, &config), args, &asked))?;
+    let known = async |identity: &str| who(path, args, identity).await;
+    let explanation = super::block_on(explained(&config, args, &asked, known))?;
+    if let Some(warning) = explanation.who.warning() {
+        warn(&warning, args.output.json);
+    }
     let shown = match args.output.json {
         true => serde_json::to_value(&explanation)?.to_string() + "\n",
         false => text::of(&explanation),
@@ -206,10 +245,21 @@ pub(super) fn explain(path: &Path, args: &args::Explain) -> Result<(), CliError>
     Ok(())
 }
 
+/// Says on standard error what an explanation leaves open.
+fn warn(warning: &str, json: bool) {
+    let text = match json {
+        true => serde_json::json!({ "warning": warning }).to_string(),
+        false => format!("warning: {warning}"),
+    };
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// `who` says who asks, where that matters: a user of the identity that it is given.
 async fn explained(
-    (file, config): (&Path, &Config),
+    config: &Config,
     args: &args::Explain,
     asked: &Asked,
+    who: impl AsyncFnOnce(&str) -> Who,
 ) -> Explanation {
     let mut told = Explanation {
         method: asked.method.to_string(),
@@ -247,10 +297,12 @@ async fn explained(
         upstream: route.config.upstream.clone(),
         session_lifetime_secs: config.sessions.lifetime.as_secs(),
         session_idle_secs: config.sessions.idle.as_secs(),
+        remember: route.config.remember.into(),
+        self_enrolment: route.config.self_enrolment,
     });
     told.settled = settled_by(&head, route);
     if told.settled.is_none() {
-        told.who = who(file, args, &route.config.identity).await;
+        told.who = who(&route.config.identity).await;
         judge(&mut told, &head, route);
     }
     told
@@ -278,7 +330,8 @@ fn settled_by(head: &RequestHead<'_>, route: &Route) -> Option<Settled> {
         return Some(Settled {
             status: None,
             why: format!(
-                "Vestibule answers this itself ({}), whatever the rules say",
+                "Vestibule answers this itself ({}): no rule is asked, but to whom every path is closed, this \
+                 is too",
                 route.address(endpoint.path)
             ),
         });
@@ -328,7 +381,10 @@ async fn who(file: &Path, args: &args::Explain, identity: &str) -> Who {
         Err(error) => Who {
             user: Some(user),
             groups: None,
-            groups_from: format!("unknown, --group gives them: {error}"),
+            groups_from: format!(
+                "unknown ({}), --group gives them",
+                error.to_string().trim_end()
+            ),
         },
     }
 }
@@ -341,18 +397,31 @@ fn judge(told: &mut Explanation, head: &RequestHead<'_>, route: &Route) {
         destination: head.destination.as_deref(),
         address: head.client.address,
     };
-    let person = told.who.person();
-    let readings = policy::trace(&target, person);
+    let background = policy::background(&route.config, head.method, &head.path);
+    told.background = background.map(|it| it.line);
+    let asker = told.who.asker();
+    let readings = policy::trace(&target, asker);
+    let depends = readings
+        .iter()
+        .any(|it| matches!(it.decided, Decided::Depends(_)));
     told.readings = readings
         .iter()
         .map(|it| reading(it, route, told.address))
         .collect();
-    told.asks = match (policy::required(target), person) {
+    told.asks = match policy::required(target) {
         _ if told.needs_address() => None,
-        (Demand::Fixed(requirement), _) => Some(requirement.into()),
-        (demand, Some(person)) => Some(demand.of(person).into()),
-        (Demand::ByPerson(_), None) => None,
+        Demand::Fixed(requirement) => Some(requirement.into()),
+        Demand::ByPerson(_) if depends => None,
+        // No rule has looked at what is not known.
+        demand => Some(demand.of(person(asker)).into()),
     };
+}
+
+fn person(asker: Asker<'_>) -> Person<'_> {
+    Person {
+        name: asker.name.unwrap_or_default(),
+        groups: asker.groups.unwrap_or_default(),
+    }
 }
 
 fn reading(of: &policy::Reading<'_>, route: &Route, address: Option<IpAddr>) -> Reading {

@@ -431,6 +431,7 @@ impl Gateway {
         let admitted = self.local.auth.admit_basic(at, token).await;
         admitted.map_err(|error| match error {
             SignInError::Wrong => Refusal::UnknownToken,
+            SignInError::Closed => Refusal::Denied,
             SignInError::TooMany { retry_after_secs } => Refusal::TooManyTries { retry_after_secs },
             SignInError::Unavailable => Refusal::Unavailable,
         })

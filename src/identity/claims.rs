@@ -18,6 +18,8 @@ pub struct Word {
     pub profile: LearnedProfile,
     /// The token's end; `None`: the issuer names none.
     pub expires_at: Option<Timestamp>,
+    /// When the token was issued, where it says so itself: its word is of then.
+    pub said_at: Option<Timestamp>,
 }
 
 /// Why a token is not taken. For the log: clients learn no more than that it is not.

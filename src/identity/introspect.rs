@@ -27,6 +27,8 @@ pub fn read(rules: &Introspection, body: &[u8], now: Timestamp) -> Result<Word, 
     Ok(Word {
         profile: claims::profile(&rules.claims, &claims)?,
         expires_at,
+        // Not when the token was issued: this is what its issuer says now.
+        said_at: None,
     })
 }
 

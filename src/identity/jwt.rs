@@ -257,6 +257,7 @@ fn accept(rules: &Jwt, claims: &ClaimSet, now: Timestamp) -> Result<Word, Refuse
     Ok(Word {
         profile: claims::profile(&rules.claims, claims)?,
         expires_at: Some(expires_at),
+        said_at: claims::time("iat", claims)?,
     })
 }
 

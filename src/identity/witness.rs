@@ -9,7 +9,7 @@
 
 use super::basic::{self, Checked};
 use super::words::{Recalled, Source};
-use crate::auth::ports::{LearnedUser, Store, StoreError, Token};
+use crate::auth::ports::{LearnedUser, SaidGroups, Store, StoreError, Token};
 use crate::clock::{Clock, Timestamp};
 use crate::digest::{DigestKeys, SessionKey, TokenDigest};
 use crate::factor::phone::Phone;
@@ -41,6 +41,8 @@ pub struct LearnedToken {
     pub email: Option<Secret>,
     /// In order, each once; `None`: whose word this is does not say.
     pub groups: Option<Vec<String>>,
+    /// When whose word this is said so; `None`: when the token was first seen.
+    pub said_at: Option<Timestamp>,
     /// The device that signed in, if it named itself.
     pub device: Option<String>,
     /// The token's end; `None`: as long as the upstream takes it.
@@ -218,7 +220,10 @@ impl StoreWitness {
             name: learned.user.clone(),
             phone: learned.phone.clone(),
             email: learned.email.clone(),
-            groups: learned.groups.clone(),
+            groups: learned.groups.clone().map(|names| SaidGroups {
+                names,
+                said_at: learned.said_at.unwrap_or(now),
+            }),
         };
         let user = self.store.learn_user(user, now).await?;
         let device = learned.device.as_deref();
@@ -291,9 +296,11 @@ impl StoreWitness {
             return Ok(Known::No);
         };
         // Of this token and no other, whatever the probe calls it.
+        let first_seen_at = found.as_ref().map(|(token, _)| token.issued_at);
         let learned = LearnedToken {
             realm: realm.to_owned(),
             token: Secret::new(token),
+            said_at: learned.said_at.or(first_seen_at),
             ..learned
         };
         let kept = self.keep_news(&learned, found).await;
@@ -343,8 +350,10 @@ impl StoreWitness {
             // A missing one keeps the old, as in `learn_user`.
             let has_phone = learned.phone.is_none() || learned.phone == user.phone;
             let has_email = learned.email.is_none() || learned.email == user.email;
+            // Or knows better.
+            let is_older = learned.said_at.is_some_and(|at| at < user.groups_at);
             let has_groups = learned.groups.as_ref();
-            let has_groups = has_groups.is_none_or(|groups| *groups == user.groups);
+            let has_groups = has_groups.is_none_or(|groups| is_older || *groups == user.groups);
             if has_phone && has_email && has_groups {
                 return Ok(());
             }
@@ -461,6 +470,7 @@ mod tests {
             phone: Phone::from_e164("+4512345678"),
             email: None,
             groups: None,
+            said_at: None,
             device: Some("phone".to_owned()),
             expires_at: Some(Timestamp(1_060)),
         }
@@ -725,6 +735,54 @@ mod tests {
         assert_eq!(kept(), 2);
         let user = s.store.user_by_name("files", "ann").await.unwrap().unwrap();
         assert_eq!(user.phone, phone);
+    }
+
+    #[tokio::test]
+    async fn a_token_from_before_says_nothing_of_its_users_groups() {
+        let s = setup();
+        let issuer = issuer(&s);
+        let says = |token: &str, said: Option<i64>, group: &str| LearnedToken {
+            token: Secret::new(token),
+            groups: Some(vec![group.to_owned()]),
+            said_at: said.map(Timestamp),
+            ..vouched()
+        };
+        let groups = async || {
+            let user = s.store.user_by_name("files", "ann").await;
+            user.unwrap().unwrap().groups
+        };
+        let kept = || s.issued.lock().unwrap().len();
+        // Issued before the one that was seen first, and seen again each minute: nobody writes that.
+        for (token, said, group, wanted) in [
+            ("new", Some(900), "barred", "barred"),
+            ("old", Some(800), "staff", "barred"),
+            ("newer", Some(950), "guests", "guests"),
+        ] {
+            issuer.says(Ok(Some(says(token, said, group))));
+            ask(&s, token).await.unwrap();
+            assert_eq!(groups().await, [wanted], "{token}");
+        }
+        let before = kept();
+        issuer.says(Ok(Some(says("old", Some(800), "staff"))));
+        for _ in 0..3 {
+            s.clock.advance(MINUTE);
+            ask(&s, "old").await.unwrap();
+        }
+        assert_eq!(
+            (groups().await, kept()),
+            (vec!["guests".to_owned()], before)
+        );
+        // One that does not say when it was issued is of the time when it was first seen.
+        issuer.says(Ok(Some(says("silent", None, "silent"))));
+        ask(&s, "silent").await.unwrap();
+        assert_eq!(groups().await, ["silent"]);
+        s.clock.advance(MINUTE);
+        issuer.says(Ok(Some(says("newest", Some(1_200), "staff"))));
+        ask(&s, "newest").await.unwrap();
+        issuer.says(Ok(Some(says("silent", None, "silent"))));
+        s.clock.advance(MINUTE);
+        ask(&s, "silent").await.unwrap();
+        assert_eq!(groups().await, ["staff"]);
     }
 
     #[tokio::test]

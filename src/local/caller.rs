@@ -1,7 +1,7 @@
 //! Who calls a local endpoint: from a token and a device to the use cases' [`Caller`].
 
 use super::{Call, Local};
-use crate::auth::ports::FactorKind;
+use crate::auth::ports::{FactorKind, User};
 use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
 use crate::digest::SessionKey;
@@ -9,9 +9,10 @@ use crate::gate::session::{Factor, Holder, Session, Which};
 use crate::gate::{Decision, Known, Presented, Question, Refusal, Unavailable};
 use crate::id::UserId;
 use crate::identity::client;
-use crate::policy;
+use crate::policy::{self, Person};
 use crate::request::{Client, RequestHead, Signs};
 use crate::words::Words;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,46 @@ impl Call {
                 is_proxy: false,
             },
         }
+    }
+}
+
+impl Call {
+    /// What the route asks of a user at the most: before any path is known, whether a second factor is
+    /// needed, or nothing is open.
+    pub(super) fn most_of(&self, user: &User) -> Requirement {
+        self.most_at(self.address, user)
+    }
+
+    /// The same where another client of the user's asks.
+    pub(super) fn most_at(&self, address: IpAddr, user: &User) -> Requirement {
+        let person = Person {
+            name: &user.name,
+            groups: &user.groups,
+        };
+        policy::most(&self.route.config, person, address, None)
+    }
+
+    /// The same of whoever holds a token, on the paths that it opens.
+    fn most(&self, holder: &Holder) -> Requirement {
+        let person = holder.person();
+        policy::most(&self.route.config, person, self.address, holder.scope())
+    }
+
+    /// Whether some path asks the holder for a second factor; a device that its share must count is asked on
+    /// every one.
+    pub(super) fn asks_factor(&self, holder: &Holder) -> bool {
+        if holder.is_uncounted() {
+            return true;
+        }
+        match self.most(holder) {
+            Requirement::TwoFactor { .. } | Requirement::SuccessToken => true,
+            Requirement::Nothing | Requirement::Token | Requirement::Deny => false,
+        }
+    }
+
+    /// Whether every path is closed to the holder. Then our own endpoints are, too.
+    pub(super) fn is_closed_to(&self, holder: &Holder) -> bool {
+        self.most(holder) == Requirement::Deny
     }
 }
 

@@ -22,6 +22,9 @@ use std::time::Duration;
 /// How long the image of a new authenticator's key can be fetched, once.
 const IMAGE_LIFETIME: Duration = Duration::from_secs(300);
 
+/// What the document says where there is no second factor, or none any more.
+const DISABLED: &str = "2FA disabled";
+
 /// The calls of the document, and the image that one of them leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -153,13 +156,19 @@ impl Local {
     }
 
     async fn conduit_authorize(&self, call: &Call) -> Result<Reply, Trouble> {
-        let by = self.signed(call, &Fields::body(call)?).await?;
+        let body = Fields::body(call)?;
+        let by = self.signed(call, &body).await?;
+        // Who was verified before asks for sudo mode. Others ask what it takes to be let in.
+        let is_asked = by.caller.standing > Standing::Token || call.asks_factor(&by.caller.holder);
+        if !is_asked && !Fields::query(call).and(body).is_on("fresh") {
+            return Ok(says(DISABLED));
+        }
         let factors = self.auth.factors(by.caller.holder.user).await?;
         if factors.has_only_passkeys() {
             return Err(ONLY_PASSKEYS);
         }
         let Some(default) = factors.enrolled.first() else {
-            return Ok(says("2FA disabled"));
+            return Ok(says(DISABLED));
         };
         let kind = default.value.kind();
         let (method, text) = match kind {
@@ -218,7 +227,7 @@ impl Local {
     async fn conduit_disable(&self, call: &Call) -> Result<Reply, Trouble> {
         let by = self.in_sudo(call).await?;
         self.auth.disable(&by.caller, Disable::All, true).await?;
-        Ok(says("2FA disabled"))
+        Ok(says(DISABLED))
     }
 
     /// The caller of what the document keeps for sudo mode, whether there is a factor or not.

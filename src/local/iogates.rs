@@ -7,14 +7,13 @@ use super::target::{self, Target};
 use super::trouble::{ONLY_PASSKEYS, Trouble};
 use super::{Call, Local, Reply, encode};
 use crate::auth::challenge::{Accept, StartError, Typed, VerifyError};
-use crate::auth::ports::{FactorKind, Share};
+use crate::auth::ports::{FactorKind, Share, User};
 use crate::auth::sign_in::{SignInContext, SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
 use crate::config::model::CredentialSource;
 use crate::gate::Presented;
 use crate::identity::credential;
 use crate::identity::device;
-use crate::policy;
 use crate::secret::Secret;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -117,7 +116,8 @@ impl Local {
         let signed_in = match (name, password, fields.filled("URL")?) {
             (Some(name), Some(password), None) => {
                 let password = Secret::new(password.into_owned());
-                self.auth.sign_in(at, &name, &password).await?
+                let most = |user: &User| call.most_of(user);
+                self.auth.sign_in(at, &name, &password, most).await?
             }
             (None, None, Some(url)) => {
                 let token = share_token(call, &url).ok_or(Trouble::WrongSignIn)?;
@@ -186,6 +186,9 @@ impl Local {
         };
         let caller = self.caller(call, presented).await?;
         let caller = caller.ok_or(Trouble::UnknownToken)?;
+        if call.is_closed_to(&caller.holder) {
+            return Err(Trouble::Closed);
+        }
         let fields = Fields::query(call).and(body);
         if !fields.has("authcode") {
             let fresh = fields.is_on("fresh");
@@ -208,9 +211,7 @@ impl Local {
     }
 
     async fn start(&self, call: &Call, caller: &Caller, fresh: bool) -> Result<Reply, Trouble> {
-        let person = caller.holder.person();
-        let is_asked = caller.holder.is_uncounted()
-            || policy::asks_second_factor(&call.route.config, person, call.address);
+        let is_asked = call.asks_factor(&caller.holder);
         if !is_asked || !(fresh || caller.standing == Standing::Token) {
             return Ok(started("No code is needed", None));
         }

@@ -60,7 +60,7 @@ fn answer(refusal: &Refusal) -> Answer {
         Refusal::Denied => (
             StatusCode::FORBIDDEN,
             "Closed",
-            "Nobody may open this path.",
+            "You may not open this path.",
             None,
         ),
         Refusal::OutOfScope => (

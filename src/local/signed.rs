@@ -47,6 +47,9 @@ impl Local {
         };
         let caller = self.caller(call, presented).await?;
         let caller = caller.ok_or(Trouble::UnknownToken)?;
+        if call.is_closed_to(&caller.holder) {
+            return Err(Trouble::Closed);
+        }
         let device = device.map(Cow::into_owned);
         Ok(Signed {
             token,

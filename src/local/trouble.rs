@@ -44,6 +44,9 @@ pub(super) enum Trouble {
     Shared,
     #[error("you may not change other users: ask who runs this service")]
     NotAllowed,
+    /// No path of the route is open to the user.
+    #[error("this service is closed to you: ask who runs it")]
+    Closed,
     #[error("{0}")]
     NotFound(&'static str),
     /// The user has no such factor, or nothing is pending.
@@ -122,6 +125,7 @@ impl Trouble {
             | Self::NoSelfEnrolment
             | Self::Shared
             | Self::NotAllowed
+            | Self::Closed
             | Self::Locked
             | Self::ShareFull
             | Self::CodeGone => StatusCode::FORBIDDEN,
@@ -229,6 +233,7 @@ impl From<SignInError> for Trouble {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => Self::WrongSignIn,
+            SignInError::Closed => Self::Closed,
             SignInError::TooMany { retry_after_secs } => Self::TooMany { retry_after_secs },
             SignInError::Unavailable => Self::Unavailable,
         }

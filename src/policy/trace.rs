@@ -1,6 +1,7 @@
 //! Why a request is asked what it is asked: the same rules, and what became of each.
 
-use super::{Fit, Miss, Person, Target, fit, other_readings};
+use super::fit::{Fit, Miss, fit};
+use super::{Asker, Target, other_readings};
 use crate::config::model::Rule;
 use crate::request::has_other_readings;
 
@@ -23,7 +24,7 @@ pub enum Decided<'a> {
     Rule(&'a Rule),
     /// No rule matches: the route itself.
     Route,
-    /// This rule is for users or groups, and nobody has said who asks.
+    /// This rule is for users or groups, and of who asks it is not known.
     Depends(&'a Rule),
     /// The path could be read in a way that no canonical path can: closed.
     Unreadable,
@@ -31,7 +32,7 @@ pub enum Decided<'a> {
 
 /// Every reading of every path of a request, with what decided; the strictest of them holds.
 #[must_use]
-pub fn trace<'a>(target: &Target<'a>, person: Option<Person<'_>>) -> Vec<Reading<'a>> {
+pub fn trace<'a>(target: &Target<'a>, asker: Asker<'_>) -> Vec<Reading<'a>> {
     let paths = [(Some(target.path), false), (target.destination, true)];
     let mut readings = Vec::new();
     for (path, is_destination) in paths {
@@ -45,7 +46,7 @@ pub fn trace<'a>(target: &Target<'a>, person: Option<Person<'_>>) -> Vec<Reading
         for (nth, way) in ways.iter().enumerate() {
             // A path without parameters reads the same with and without them.
             if !ways.iter().take(nth).any(|before| before == way) {
-                readings.push(read(target, way.clone(), is_destination, person));
+                readings.push(read(target, way.clone(), is_destination, asker));
             }
         }
     }
@@ -56,12 +57,12 @@ fn read<'a>(
     target: &Target<'a>,
     way: Option<String>,
     is_destination: bool,
-    person: Option<Person<'_>>,
+    asker: Asker<'_>,
 ) -> Reading<'a> {
     let mut missed = Vec::new();
     let decided = match &way {
         None => Decided::Unreadable,
-        Some(path) => decide(target, path, person, &mut missed),
+        Some(path) => decide(target, path, asker, &mut missed),
     };
     Reading {
         path: way.unwrap_or_default(),
@@ -74,11 +75,11 @@ fn read<'a>(
 fn decide<'a>(
     target: &Target<'a>,
     path: &str,
-    person: Option<Person<'_>>,
+    asker: Asker<'_>,
     missed: &mut Vec<(&'a Rule, Miss)>,
 ) -> Decided<'a> {
     for rule in &target.route.rules {
-        match fit(rule, target, path, person) {
+        match fit(rule, target, path, asker) {
             Fit::Yes => return Decided::Rule(rule),
             Fit::Depends => return Decided::Depends(rule),
             Fit::No(miss) => missed.push((rule, miss)),

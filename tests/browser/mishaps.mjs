@@ -36,7 +36,7 @@ async function links(person) {
   await person.goto(facts.expired);
   await says(person, 'expired-link', 'ask whoever gave it to you for a new one');
   await person.goto(`/closed/a?token=${facts.anna.token}`);
-  await says(person, 'closed', 'Nobody may open this');
+  await says(person, 'closed', 'You may not open this');
   await person.goto('/.vestibule/assets/nothing');
   await says(person, 'nothing-here', 'nothing at this address');
 }

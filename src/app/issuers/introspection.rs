@@ -88,12 +88,17 @@ pub(in crate::app) fn question(
 #[async_trait]
 impl Probe for Introspector {
     async fn probe(&self, realm: &str, token: &str) -> Result<Option<LearnedToken>, Unavailable> {
+        // The answer may have been under way for a while.
+        let asked_at = self.clock.now();
         let body = self.answer(token).await?;
         match introspect::read(&self.rules, &body, self.clock.now()) {
             Ok(word) => {
                 self.client.answered(IssuerOutcome::Vouched);
                 let region = self.phone_region.as_deref();
-                Ok(Some(learned(realm, token, word, region)))
+                Ok(Some(LearnedToken {
+                    said_at: Some(asked_at),
+                    ..learned(realm, token, word, region)
+                }))
             }
             Err(Refused::Malformed) => Err(self.client.unusable("it is not that of RFC 7662")),
             Err(refused) => {

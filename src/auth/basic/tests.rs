@@ -1,7 +1,7 @@
 //! Names and passwords with every request: right, wrong, tried again, changed, and many at once.
 
 use super::*;
-use crate::auth::fixture::{REALM, START, World};
+use crate::auth::fixture::{ASKS, REALM, START, World};
 use crate::auth::ports::{Tokens as _, Users as _};
 use crate::clock::Clock as _;
 use crate::digest::RealmKeys;
@@ -101,7 +101,7 @@ async fn wrong_passwords_cost_what_they_cost_at_sign_in() {
         );
         let right = Secret::new("right");
         let elsewhere = door.at("192.0.2.9");
-        let sign_in = door.world.auth.sign_in(elsewhere, name, &right);
+        let sign_in = door.world.auth.sign_in(elsewhere, name, &right, ASKS);
         assert_eq!(sign_in.await.unwrap_err(), wait, "one count for both, {n}");
     }
     assert_eq!(door.said(), ["wrong password"; 10]);
@@ -195,6 +195,7 @@ impl Probe for Backend {
             phone: None,
             email: Some(Secret::new("bob@example.org")),
             groups: None,
+            said_at: None,
             device: None,
             expires_at: None,
         }))

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::challenge::{Accept, Becomes, VerifyError};
-use crate::auth::fixture::{REALM, START, World};
+use crate::auth::fixture::{ASKS, REALM, START, World};
 use crate::auth::ports::{FactorKind, Tokens as _};
 use crate::auth::sign_in::{SignInContext, SignInError, SignedIn};
 use crate::gate::session::{Factor, Which};
@@ -75,7 +75,7 @@ async fn sign_in_as(
     let password = Secret::new(password);
     let signing_in = world
         .auth
-        .sign_in_on_page(at, name, &password, Some(&known));
+        .sign_in_on_page(at, name, &password, Some(&known), ASKS);
     signing_in.await
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::challenge::{Accept, Typed, VerifyError};
 use crate::auth::enrol::{EnrolError, NewFactor};
-use crate::auth::fixture::{REALM, START, World, contact};
+use crate::auth::fixture::{ASKS, REALM, START, World, contact};
 use crate::auth::ports::{Contact, Disable, FactorValue, Shares as _, Token, Tokens as _};
 use crate::auth::{Caller, DeliveryError, Standing};
 use crate::clock::{Clock as _, Timestamp};
@@ -157,7 +157,12 @@ async fn unknown_expired_and_other_tokens_open_no_share() {
     door.world.user("ann", "right", None).await;
     let at = door.at("phone");
     let password = Secret::new("right");
-    let account = door.world.auth.sign_in(at, "ann", &password).await.unwrap();
+    let account = door
+        .world
+        .auth
+        .sign_in(at, "ann", &password, ASKS)
+        .await
+        .unwrap();
     for token in ["unknown", account.token.expose(), exchanged.token.expose()] {
         assert_eq!(
             door.open(token).await.unwrap_err(),

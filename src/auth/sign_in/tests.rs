@@ -1,7 +1,7 @@
 //! Passwords: right, wrong, throttled, and with a store that fails.
 
 use super::*;
-use crate::auth::fixture::{REALM, World};
+use crate::auth::fixture::{ASKS, REALM, World};
 use crate::auth::ports::Tokens as _;
 use crate::clock::Clock as _;
 
@@ -32,7 +32,7 @@ impl Door {
         let at = self.at("192.0.2.1");
         self.world
             .auth
-            .sign_in(at, name, &Secret::new(password))
+            .sign_in(at, name, &Secret::new(password), ASKS)
             .await
     }
 
@@ -125,7 +125,7 @@ async fn a_success_sets_the_account_back_and_not_the_address() {
     assert!(
         door.world
             .auth
-            .sign_in(elsewhere, "ann", &password)
+            .sign_in(elsewhere, "ann", &password, ASKS)
             .await
             .is_ok()
     );
@@ -159,7 +159,9 @@ async fn guesses_sent_at_once_meet_the_delay_that_the_first_ones_earn() {
                 route: "files",
                 address: "192.0.2.1".parse().unwrap(),
             };
-            auth.sign_in(at, "ann", &Secret::new("wrong")).await.err()
+            auth.sign_in(at, "ann", &Secret::new("wrong"), ASKS)
+                .await
+                .err()
         });
     }
     let results = tasks.join_all().await;

@@ -8,6 +8,7 @@ use crate::auth::ports::{
 use crate::auth::sign_in::SignInContext;
 use crate::auth::tokens::{Drawn, IssueTo};
 use crate::auth::{Auth, subject};
+use crate::config::model::Requirement;
 use crate::event::EventKind;
 use crate::gate::session::{Holder, Session};
 use crate::id::UserId;
@@ -16,7 +17,7 @@ use crate::secret::Secret;
 /// What a sign-in asks next.
 #[derive(Clone, Debug)]
 pub enum Next {
-    /// Nothing: the user has no factor, these are the tokens (no session is verified).
+    /// Nothing: the user has no factor, or is asked for none. These are the tokens (no session is verified).
     Done(Box<Drawn>),
     /// A code of this factor; one that is sent has been sent.
     Code(FactorKind),
@@ -44,7 +45,8 @@ impl Auth {
         Ok(name)
     }
 
-    /// The sign-in's first step: a user's name or email address, and the password.
+    /// The sign-in's first step: a user's name or email address, and the password. `most` says what the
+    /// route asks of the user at the most.
     pub async fn sign_in_password(
         &self,
         at: Place<'_>,
@@ -52,6 +54,7 @@ impl Auth {
         who: Who<'_>,
         password: &Secret,
         issue: &IssueTo<'_>,
+        most: impl FnOnce(&User) -> Requirement,
     ) -> Result<Next, WizardError> {
         let wizard = self.sign_in_wizard(at, name).await?;
         if wizard.stage != Stage::Opened {
@@ -77,6 +80,11 @@ impl Auth {
         };
         let judging = self.judge_password(context, &typed, user, password);
         let user = judging.await?;
+        let most = most(&user);
+        self.is_open(context, &user, most)?;
+        if matches!(most, Requirement::Nothing | Requirement::Token) {
+            return self.without_code(context, &wizard, user, issue).await;
+        }
         let factors = self.factors(user.id).await?;
         match (factors.phone(), factors.totp()) {
             (None, None) => self.without_code(context, &wizard, user, issue).await,
@@ -89,7 +97,8 @@ impl Auth {
         }
     }
 
-    /// Ends the sign-in of a user who has no factor to ask for: with tokens, and no session.
+    /// Ends the sign-in of a user who has no factor to ask for, or is asked for none: with tokens, and no
+    /// session.
     async fn without_code(
         &self,
         at: SignInContext<'_>,

@@ -4,7 +4,7 @@
 use super::*;
 use crate::auth::Standing;
 use crate::auth::challenge::Started;
-use crate::auth::fixture::{REALM, START, World, here};
+use crate::auth::fixture::{ASKS, REALM, START, World, here};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{Factors as _, Sessions as _, Tokens as _, Wizards as _};
 use crate::auth::tokens::{Drawn, IssueTo, RefreshForm};
@@ -51,7 +51,7 @@ impl Client {
     async fn password(&self, name: &str, user: &str, typed: &str) -> Result<Next, WizardError> {
         let (auth, password) = (&self.world.auth, Secret::new(typed));
         let who = Who::Name(user);
-        auth.sign_in_password(here(), name, who, &password, &self.issue())
+        auth.sign_in_password(here(), name, who, &password, &self.issue(), ASKS)
             .await
     }
 
@@ -283,17 +283,17 @@ async fn passwords_are_throttled_and_one_address_is_one_account_in_any_case() {
     let password = Secret::new("wrong");
     for email in ["ann@example.org", "Ann@example.org", "aNn@example.org"] {
         let who = Who::Email(email);
-        let refused = auth.sign_in_password(here(), &name, who, &password, &issue);
+        let refused = auth.sign_in_password(here(), &name, who, &password, &issue, ASKS);
         assert_eq!(error(refused.await), SignInError::Wrong.into());
     }
     for email in ["anN@example.org", "ANN@EXAMPLE.ORG"] {
         let who = Who::Email(email);
-        let refused = auth.sign_in_password(here(), &name, who, &password, &issue);
+        let refused = auth.sign_in_password(here(), &name, who, &password, &issue, ASKS);
         assert_eq!(error(refused.await), SignInError::Wrong.into());
     }
     let who = Who::Email("ann@Example.org");
     let right = Secret::new(PASSWORD);
-    let refused = auth.sign_in_password(here(), &name, who, &right, &issue);
+    let refused = auth.sign_in_password(here(), &name, who, &right, &issue, ASKS);
     let too_many = SignInError::TooMany {
         retry_after_secs: 30,
     };
@@ -321,12 +321,12 @@ async fn a_sign_in_is_of_its_realm_its_device_and_its_quarter_of_an_hour() {
             ..at_device(Some("phone"))
         },
     ] {
-        let refused = auth.sign_in_password(at, &phones, Who::Name("ann"), &password, &issue);
+        let refused = auth.sign_in_password(at, &phones, Who::Name("ann"), &password, &issue, ASKS);
         assert_eq!(error(refused.await), WizardError::NotFound, "{at:?}");
     }
     client.world.advance(LIFETIME.as_secs() - 1);
     let at = at_device(Some("phone"));
-    let done = auth.sign_in_password(at, &phones, Who::Name("ann"), &password, &issue);
+    let done = auth.sign_in_password(at, &phones, Who::Name("ann"), &password, &issue, ASKS);
     assert!(matches!(done.await, Ok(Next::Done(_))));
     let late = client.open().await;
     client.world.advance(LIFETIME.as_secs());

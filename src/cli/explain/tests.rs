@@ -1,9 +1,6 @@
-//! Explanations, of a route made by hand.
+//! Explanations of a small config.
 
 use super::*;
-use crate::config::model::{People, Rule};
-use crate::policy::tests::route as policy_route;
-use std::sync::Arc;
 
 fn args(line: &str) -> args::Explain {
     use clap::Parser as _;
@@ -14,66 +11,72 @@ fn args(line: &str) -> args::Explain {
     }
 }
 
-fn rule(line: usize, paths: &[&str], people: People, require: Requirement) -> Rule {
-    Rule {
-        paths: paths.iter().map(ToString::to_string).collect(),
-        people,
-        line,
-        ..Rule::of(require)
+/// The routes of the explanations, from line 13 on.
+const CONFIG: &str = r#"listeners: [{address: 127.0.0.1:8080}]
+admin: {socket: /run/v.sock}
+sessions: {lifetime: 2d, idle: 90m}
+store: {url: "memory:", key: {file: store.key}}
+delivery:
+  sms:
+    - twilio: {account_sid: AC00000000000000000000000000000000, auth_token: {file: twilio.token}, from: "+15005550006"}
+identities:
+  local: {accounts: {}}
+upstreams:
+  files: {servers: ["127.0.0.1:5000"]}
+routes:
+  - name: files
+    hosts: [files.example.org]
+    upstream: files
+    identity: local
+    rules:
+      - {paths: [/open/], require: none}
+      - {methods: [DELETE], require: deny}
+      - {networks: [10.0.0.0/8], require: token}
+      - {users: [robot], paths: [/in/], require: token}
+      - {groups: [staff], paths: [/in/], require: two_factor}
+    require: token
+    background:
+      - {paths: [/in/poll]}
+    remember: 30d
+    self_enrolment: true
+"#;
+
+/// Every file of a config holds a key, and nothing else.
+struct Files;
+
+impl config::Sources for Files {
+    fn env(&self, _: &str) -> Option<String> {
+        Some("/etc/vestibule".to_owned())
+    }
+
+    fn file(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+        Ok(b"c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlLi4=".to_vec())
     }
 }
 
-fn route() -> Route {
-    let staff = People::Groups(vec!["staff".to_owned()]);
-    let mut config = policy_route(vec![
-        rule(11, &["/open/"], People::All, Requirement::Nothing),
-        Rule {
-            methods: vec![Method::DELETE],
-            ..rule(12, &[], People::All, Requirement::Deny)
-        },
-        Rule {
-            networks: vec!["10.0.0.0/8".parse().unwrap()],
-            ..rule(13, &[], People::All, Requirement::Token)
-        },
-        rule(14, &["/in/"], staff, Requirement::TWO_FACTOR),
-    ]);
-    config.line = 9;
-    config.require = Requirement::Token;
-    Route {
-        config,
-        keys: DigestKeys::derive(&[0; 32]).realm("local"),
-        identity: crate::config::model::Identity::Accounts,
-        portal: Arc::default(),
-    }
-}
-
-/// The explanation of a request to [`route`], without a look into a store.
-fn told(line: &str) -> Explanation {
-    let (args, route) = (args(line), route());
+/// The explanation of a request, with whoever the line says; `groups`: those that a store would know.
+fn told_of(text: &str, line: &str, groups: Option<&[&str]>) -> Explanation {
+    let parsed = config::parse(text, Path::new("c.yaml"), &Files);
+    let (config, _) = parsed.unwrap_or_else(|errors| panic!("{errors}"));
+    let args = args(line);
     let asked = Asked::read(&args).unwrap();
-    let peer = Peer {
-        address: args.address.unwrap_or(NOWHERE),
-        tls: asked.tls,
-        trusted_proxies: &[],
-    };
-    let uri = Uri::from_static("/");
-    let target = asked.target.as_bytes();
-    let head = RequestHead::read(&asked.method, &uri, target, &asked.headers, peer).unwrap();
-    let is_given = args.user.is_some() || !args.group.is_empty();
-    let mut told = Explanation {
-        who: Who {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let given = (!args.group.is_empty()).then(|| args.group.clone());
+    let who = async |identity: &str| {
+        assert_eq!(identity, "local");
+        Who {
             user: args.user.clone(),
-            groups: is_given.then(|| args.group.clone()),
-            groups_from: "as given".to_owned(),
-        },
-        address: args.address.map(|it| it.to_canonical()),
-        settled: settled_by(&head, &route),
-        ..Explanation::default()
+            groups: given.or(groups.map(texts)),
+            groups_from: "as the store has them".to_owned(),
+        }
     };
-    if told.settled.is_none() {
-        judge(&mut told, &head, &route);
-    }
-    told
+    let explaining = explained(&config, &args, &asked, who);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(explaining)
+}
+
+fn told(line: &str) -> Explanation {
+    told_of(CONFIG, line, None)
 }
 
 fn steps(told: &Explanation) -> Vec<(usize, Option<&'static str>)> {
@@ -94,10 +97,16 @@ const OTHERS: Option<&str> = Some("it is for other people");
 fn each_rule_says_why_it_does_not_match() {
     let told =
         told("--url https://files.example.org/in/a --user anna --group guests --address 192.0.2.1");
-    let missed = [(11, PATHS), (12, METHODS), (13, NETWORKS), (14, OTHERS)];
+    let missed = [
+        (18, PATHS),
+        (19, METHODS),
+        (20, NETWORKS),
+        (21, OTHERS),
+        (22, OTHERS),
+    ];
     assert_eq!(steps(&told), missed);
     assert_eq!(told.readings[0].decided_by, "route");
-    assert_eq!(told.readings[0].line, Some(9));
+    assert_eq!(told.readings[0].line, Some(13));
     assert_eq!(require(&told), Some("token"));
 }
 
@@ -106,37 +115,37 @@ fn the_rule_that_decides_comes_last() {
     for (line, decided, by, wanted) in [
         (
             "--url https://files.example.org/open/a",
-            11,
+            18,
             "rule",
             Some("none"),
         ),
         (
             "--url https://files.example.org/in/a --method DELETE",
-            12,
+            19,
             "rule",
             Some("deny"),
         ),
         (
             "--url https://files.example.org/in/a --address 10.1.1.1",
-            13,
+            20,
             "rule",
             Some("token"),
         ),
         (
             "--url https://files.example.org/in/a --address ::ffff:10.1.1.1",
-            13,
+            20,
             "rule",
             Some("token"),
         ),
         (
-            "--url https://files.example.org/in/a --group staff --address 192.0.2.1",
-            14,
+            "--url https://files.example.org/in/a --user anna --group staff --address 192.0.2.1",
+            22,
             "rule",
             Some("two_factor"),
         ),
         (
             "--url https://files.example.org/in/a --address 192.0.2.1",
-            14,
+            21,
             "who asks",
             None,
         ),
@@ -155,17 +164,18 @@ fn the_rule_that_decides_comes_last() {
 
 #[test]
 fn without_an_address_no_network_is_taken_to_be_another() {
-    let somewhere = told("--url https://files.example.org/in/a --group staff");
+    let somewhere = told("--url https://files.example.org/in/a --user anna --group staff");
     let unknown: Vec<_> = somewhere.readings[0]
         .rules
         .iter()
         .map(|step| (step.line, step.missed, step.needs_address))
         .collect();
     let rules = [
-        (11, PATHS, false),
-        (12, METHODS, false),
-        (13, None, true),
-        (14, None, false),
+        (18, PATHS, false),
+        (19, METHODS, false),
+        (20, None, true),
+        (21, OTHERS, false),
+        (22, None, false),
     ];
     assert_eq!(unknown, rules);
     assert_eq!(require(&somewhere), None);
@@ -176,9 +186,112 @@ fn without_an_address_no_network_is_taken_to_be_another() {
     assert_eq!(require(&open), Some("none"));
 }
 
+/// What is known of who asks is judged, and what is not is left open.
+#[test]
+fn a_rule_waits_for_no_more_than_it_asks() {
+    const OF_ANNA: &str = "--url https://files.example.org/in/a --address 192.0.2.1 --user";
+    for (line, groups, steps_from, wanted) in [
+        // The store does not know them: a name is a name all the same.
+        (format!("{OF_ANNA} robot"), None, (21, None), Some("token")),
+        (format!("{OF_ANNA} anna"), None, (22, None), None),
+        (
+            format!("{OF_ANNA} anna"),
+            Some(&["staff"][..]),
+            (22, None),
+            Some("two_factor"),
+        ),
+        (
+            format!("{OF_ANNA} anna"),
+            Some(&[]),
+            (22, OTHERS),
+            Some("token"),
+        ),
+        // Groups without a name say nothing of rules for users.
+        (
+            "--url https://files.example.org/in/a --address 192.0.2.1 --group guests".to_owned(),
+            None,
+            (21, None),
+            None,
+        ),
+    ] {
+        let told = told_of(CONFIG, &line, groups);
+        assert_eq!(steps(&told).last(), Some(&steps_from), "{line}");
+        assert_eq!(require(&told), wanted, "{line}");
+    }
+    let open = told(&format!("{OF_ANNA} anna"));
+    let warning = open.who.warning().expect("a warning");
+    assert!(warning.contains("those of `anna`"), "{warning}");
+    assert!(text::of(&open).contains("depends on who asks"));
+    for known in [
+        told(OF_ANNA.trim_end_matches(" --user")),
+        told_of(CONFIG, &format!("{OF_ANNA} anna"), Some(&[])),
+    ] {
+        assert_eq!(known.who.warning(), None);
+    }
+}
+
+#[test]
+fn what_is_polled_remembered_and_enrolled_is_said() {
+    let polled = told("--url https://files.example.org/in/poll --user robot");
+    assert_eq!(polled.background, Some(25));
+    let text = text::of(&polled);
+    for line in [
+        "use          no: the path is polled (line 25)\n",
+        "session      a verified pair lives for 2d, and for 90m without a request\n",
+        "browser      remembered for 30d, if its user wants that\n",
+        "enrolment    whoever has no second factor sets the first one up by themselves\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    let json = serde_json::to_value(&polled).unwrap();
+    assert_eq!(
+        json["route"]["remember"],
+        serde_json::json!({"for_secs": 2_592_000})
+    );
+    let other = told("--url https://files.example.org/in/a --user robot");
+    assert_eq!(other.background, None);
+    assert!(!text::of(&other).contains("polled"));
+    let plain = CONFIG.replace("remember: 30d", "remember: never");
+    let plain = plain.replace("self_enrolment: true", "self_enrolment: false");
+    let plain = told_of(
+        &plain,
+        "--url https://files.example.org/in/a --user robot",
+        None,
+    );
+    let text = text::of(&plain);
+    assert!(
+        !text.contains("browser") && !text.contains("enrolment"),
+        "{text}"
+    );
+}
+
+/// The README shows what is really printed.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let file = |name: &str| {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let readme = file("README.md");
+    let blocks = readme
+        .split("```")
+        .filter(|block| block.contains("$ vestibule explain --config policy.yaml"));
+    let blocks: Vec<_> = blocks.collect();
+    assert_eq!(blocks.len(), 1);
+    let (command, shown) = blocks[0]
+        .trim_start_matches("console")
+        .trim()
+        .split_once('\n')
+        .unwrap();
+    let line = command.replace("$ vestibule explain --config policy.yaml ", "");
+    let example = file("config/examples/policy.yaml");
+    let told = told_of(&example, &line, Some(&["volunteers"]));
+    assert_eq!(text::of(&told).trim_end(), shown);
+}
+
 #[test]
 fn every_reading_and_the_destination_are_told() {
-    let of = "--method MOVE --group staff --url https://files.example.org/x;a --destination /in/b --address 192.0.2.1";
+    let of = "--method MOVE --user anna --group staff --url https://files.example.org/x;a --destination /in/b --address 192.0.2.1";
     let told = told(of);
     let paths: Vec<_> = told
         .readings

@@ -1,6 +1,6 @@
 //! An explanation for people.
 
-use super::{Asks, Explanation, Reading, Who};
+use super::{Asks, Explanation, InRoute, Reading, Remembers, Who};
 use crate::cli::shown::{plain, span};
 use std::fmt::Write as _;
 
@@ -42,15 +42,35 @@ pub(super) fn of(told: &Explanation) -> String {
         false => asks(told.asks.as_ref()),
     };
     line("asks", &text);
+    if let Some(at) = told.background {
+        line("use", &format!("no: the path is polled (line {at})"));
+    }
     if let Some(route) = &told.route {
-        let text = format!(
-            "a verified pair lives for {}, and for {} without a request",
-            span(route.session_lifetime_secs),
-            span(route.session_idle_secs)
-        );
-        line("session", &text);
+        sessions(&mut line, route);
     }
     out
+}
+
+fn sessions(line: &mut impl FnMut(&str, &str), route: &InRoute) {
+    let text = format!(
+        "a verified pair lives for {}, and for {} without a request",
+        span(route.session_lifetime_secs),
+        span(route.session_idle_secs)
+    );
+    line("session", &text);
+    let span = match route.remember {
+        Remembers::Never => None,
+        Remembers::ForSecs(secs) => Some(format!("for {}", span(secs))),
+        Remembers::Forever => Some("forever".to_owned()),
+    };
+    if let Some(span) = span {
+        let text = format!("remembered {span}, if its user wants that");
+        line("browser", &text);
+    }
+    if route.self_enrolment {
+        let text = "whoever has no second factor sets the first one up by themselves";
+        line("enrolment", text);
+    }
 }
 
 fn who(who: &Who) -> String {

@@ -34,6 +34,7 @@ impl Lift<'_> {
             lifted.push(Background {
                 methods: methods?,
                 paths: paths.into_iter().collect::<Option<_>>()?,
+                line: self.line(at),
             });
         }
         Some(lifted)

@@ -12,6 +12,8 @@ pub struct Background {
     pub methods: Vec<http::Method>,
     /// Never empty. As those of a [`super::Rule`].
     pub paths: Vec<String>,
+    /// Where it stands in the config.
+    pub line: usize,
 }
 
 /// Whether a browser in which a user has passed the second factor is asked for it again when the same

@@ -16,10 +16,12 @@ fn polling_and_remembering_are_read() {
         Background {
             methods: vec![http::Method::GET],
             paths: vec!["/api/poll".to_owned(), "/news/".to_owned()],
+            line: 18,
         },
         Background {
             methods: Vec::new(),
             paths: vec!["/beat".to_owned()],
+            line: 18,
         },
     ];
     assert_eq!(route.background, expected);

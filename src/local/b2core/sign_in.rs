@@ -1,10 +1,11 @@
 //! The sign-in wizard: password, choice of a factor, code.
 
 use super::{kind_named, step};
-use crate::auth::ports::FactorKind;
+use crate::auth::ports::{FactorKind, User};
 use crate::auth::tokens::{Drawn, IssueTo, RefreshForm};
 use crate::auth::wizard::{Next, Place, Who};
 use crate::clock::Timestamp;
+use crate::config::model::Requirement;
 use crate::gate::Presented;
 use crate::identity::{client, device};
 use crate::local::decode::Fields;
@@ -87,9 +88,14 @@ impl Local {
         let password = Secret::new(body.required("password")?);
         let issue = device.issue_to(call);
         let at = device.place(call);
+        let fresh = body.is_on("fresh");
+        let most = |user: &User| match call.most_of(user) {
+            Requirement::Nothing | Requirement::Token if fresh => Requirement::TWO_FACTOR,
+            most => most,
+        };
         let signing_in = self
             .auth
-            .sign_in_password(at, &uuid, who, &password, &issue);
+            .sign_in_password(at, &uuid, who, &password, &issue, most);
         let next = signing_in.await?;
         if let Next::Done(drawn) = &next {
             self.gate.token_issued(drawn.issue.access.digest);

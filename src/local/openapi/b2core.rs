@@ -1,6 +1,6 @@
 //! B2Core: sign-in and its wizards, e-mail challenges, methods and their log.
 
-use super::Kind::{Digits, OneOf, Text, Whole};
+use super::Kind::{Digits, Flag, OneOf, Text, Whole};
 use super::{Answer, Dialect, Field, JSON, Operation, Token, field, plain};
 use serde_json::{Value, json};
 
@@ -61,13 +61,19 @@ const OPERATIONS: &[Operation] = &[
     },
     posted(
         "/api/v2/my/signin",
-        "The password: tokens, or which factor is asked. A code by SMS is sent at once.",
+        "The password: tokens, or which factor is asked of the user. A code by SMS is sent at once.",
         Token::None,
         &[
             UUID,
             field("email", Text, false, "The user's email address, or:"),
             field("username", Text, false, "The user's name."),
             field("password", Text, true, "The user's password."),
+            field(
+                "fresh",
+                Flag,
+                false,
+                "Ask for a factor even if no path asks the user for one.",
+            ),
         ],
         &[
             (200, Answer::Json("B2CoreStep")),
@@ -140,7 +146,7 @@ const OPERATIONS: &[Operation] = &[
             "/api/v2/my/2fa",
             "Which methods are enabled.",
             &[(200, Answer::Json("B2CoreMethods"))],
-            &[401, 422],
+            &[401, 403, 422],
         )
     },
     plain(
@@ -148,21 +154,21 @@ const OPERATIONS: &[Operation] = &[
         "/api/v2/my/2fa/google",
         "Whether the app is enabled.",
         METHOD,
-        &[401, 422],
+        &[401, 403, 422],
     ),
     plain(
         "GET",
         "/api/v2/my/2fa/sms",
         "Whether SMS is enabled.",
         METHOD,
-        &[401, 422],
+        &[401, 403, 422],
     ),
     plain(
         "GET",
         "/api/v2/my/2fa/{type}",
         "Whether a method is enabled; `google` and `sms` are the ones there are.",
         METHOD,
-        &[401, 404, 422],
+        &[401, 403, 404, 422],
     ),
     plain(
         "GET",
@@ -231,7 +237,7 @@ const OPERATIONS: &[Operation] = &[
             "/api/v2/my/2fa/changes",
             "The caller's methods as they were turned on and off.",
             &[(200, Answer::Json("B2CoreChanges"))],
-            &[401, 422],
+            &[401, 403, 422],
         )
     },
     plain(
@@ -239,7 +245,7 @@ const OPERATIONS: &[Operation] = &[
         "/api/v2/my/2fa/changes/{changeId}",
         "One of these changes.",
         &[(200, Answer::Json("B2CoreChange"))],
-        &[401, 404, 422],
+        &[401, 403, 404, 422],
     ),
 ];
 

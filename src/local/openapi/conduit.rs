@@ -1,6 +1,6 @@
 //! Conduit: its guide to two-factor authentication.
 
-use super::Kind::{Digits, OneOf, Text};
+use super::Kind::{Digits, Flag, OneOf, Text};
 use super::{Answer, Dialect, Field, JSON, Operation, Token, field, operation};
 use serde_json::{Value, json};
 
@@ -50,8 +50,8 @@ const OPERATIONS: &[Operation] = &[
     operation(
         "POST",
         "/authentication/twoFa/authorize",
-        "Begin to verify this device: which method, and a code where one is sent.",
-        &[],
+        "Begin to verify this device: which method, and a code where one is sent; none, where no path asks the user for one.",
+        &[field("fresh", Flag, false, "Ask for a factor even so.")],
         &[(200, Answer::Json("ConduitAuthorize"))],
         &[401, 403, 404, 429],
     ),

@@ -56,7 +56,7 @@ const OPERATIONS: &[Operation] = &[
             ),
         ],
         answers: &[(200, Answer::Json("IoGatesToken"))],
-        errors: &[401, 429],
+        errors: &[401, 403, 429],
     },
     Operation {
         method: "GET",

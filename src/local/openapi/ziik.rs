@@ -19,7 +19,7 @@ const OPERATIONS: &[Operation] = &[
         "/api/two-factor",
         "The caller's method; a new one is shown until it is verified.",
         &[(200, Answer::Json("ZiikSettings"))],
-        &[401, 422],
+        &[401, 403, 422],
     ),
     Operation {
         method: "PATCH",
@@ -58,7 +58,7 @@ const OPERATIONS: &[Operation] = &[
         "/api/two-factor/secret",
         "A new key for an authenticator app; it is not kept.",
         &[(200, Answer::Json("ZiikSecret"))],
-        &[401, 422],
+        &[401, 403, 422],
     ),
     plain(
         "POST",

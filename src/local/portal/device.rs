@@ -18,6 +18,7 @@ use crate::auth::challenge::{Accept, Outlook};
 use crate::auth::grants::{self, GrantError};
 use crate::auth::ports::{FactorKind, Grant, User};
 use crate::auth::subject;
+use crate::config::model::Requirement;
 use crate::factor::email::masked_name;
 use crate::identity::network::NetworkName;
 use crate::words::Sentence;
@@ -130,6 +131,9 @@ impl Local {
             Ok(found) => found,
             Err(error) => return Ok(asks_code(visit, &typed, Some(error.into()))),
         };
+        if visit.call.most_at(grant.whence.address, &user) == Requirement::Deny {
+            return Err(Stop::Closed);
+        }
         let code: String = typed.chars().filter(char::is_ascii_alphabetic).collect();
         let asked = Asked {
             visit,

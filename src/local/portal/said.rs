@@ -41,6 +41,8 @@ pub(super) enum Stop {
     UnknownToken,
     /// Whoever came by a share link has no account.
     ShareOnly,
+    /// Every path of the route is closed to the visitor.
+    Closed,
     NoCookie,
     /// Only the operator sets up a first factor here.
     NoSelfEnrolment,
@@ -74,6 +76,7 @@ impl Stop {
             | Self::Scripted
             | Self::StaleForm
             | Self::ShareOnly
+            | Self::Closed
             | Self::NoSelfEnrolment => StatusCode::FORBIDDEN,
             Self::Malformed(_) | Self::NoCookie => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -93,6 +96,7 @@ impl Stop {
             Self::NoToken => ("said-no-token-title", "said-no-token"),
             Self::UnknownToken => ("said-unknown-token-title", "said-unknown-token"),
             Self::ShareOnly => ("said-share-only-title", "said-share-only"),
+            Self::Closed => ("notice-denied-title", "notice-denied"),
             Self::NoCookie => ("said-no-cookie-title", "said-no-cookie"),
             Self::NoSelfEnrolment => ("said-no-self-enrolment-title", "said-no-self-enrolment"),
             Self::Unavailable | Self::GoTo(_) => ("said-unavailable-title", "said-unavailable"),
@@ -247,6 +251,7 @@ impl From<SignInError> for Alert {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "said-wrong-password"),
+            SignInError::Closed => Self::new(StatusCode::FORBIDDEN, "notice-denied"),
             SignInError::TooMany { retry_after_secs } => Self::wait(
                 StatusCode::TOO_MANY_REQUESTS,
                 "said-delayed-password",

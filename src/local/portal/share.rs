@@ -278,6 +278,7 @@ fn refused(visit: &Visit<'_>, error: SignInError) -> Result<Reply, Stop> {
             );
             Ok(encode::retry_after(reply, retry_after_secs))
         }
+        SignInError::Closed => Err(Stop::Closed),
         SignInError::Unavailable => Err(Stop::Unavailable),
     }
 }

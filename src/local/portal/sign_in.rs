@@ -71,9 +71,11 @@ impl Local {
         let device = self.new_device()?;
         let at = context(call, Some(&device));
         let known = known_browser(call);
-        let signing_in = self
-            .auth
-            .sign_in_on_page(at, username, &password, known.as_ref());
+        let signing_in =
+            self.auth
+                .sign_in_on_page(at, username, &password, known.as_ref(), |user| {
+                    call.most_of(user)
+                });
         match signing_in.await {
             Ok(signed_in) => {
                 let reply = self.signed_in(call, &device, &signed_in).await;

@@ -42,7 +42,10 @@ impl Local {
             true => Stop::UnknownToken,
             false => sign_in(Stop::UnknownToken),
         })?;
-        Ok((arrival, caller))
+        match call.is_closed_to(&caller.holder) {
+            true => Err(Stop::Closed),
+            false => Ok((arrival, caller)),
+        }
     }
 
     /// Who comes to a page that is for accounts, by what the browser itself sends: not for whoever came by a
@@ -73,6 +76,9 @@ impl Local {
         };
         if caller.is_guest() {
             return Err(Stop::ShareOnly);
+        }
+        if call.is_closed_to(&caller.holder) {
+            return Err(Stop::Closed);
         }
         let factors = self.auth.factors(caller.holder.user).await?;
         Ok(factors.is_empty().then_some((arrival, caller)))

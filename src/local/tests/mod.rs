@@ -7,6 +7,7 @@ mod conduit;
 mod iogates;
 mod pages;
 mod passkey;
+mod people;
 mod portal;
 mod refusal;
 mod remember;

@@ -1,7 +1,7 @@
 //! Groups of users, and who is told when they change.
 
 use super::for_every_engine;
-use crate::auth::ports::{LearnedUser, Which};
+use crate::auth::ports::{LearnedUser, SaidGroups, Which};
 use crate::id::UserId;
 use crate::store::fixture::{Fixture, NOW, REALM, after};
 use std::sync::Arc;
@@ -11,6 +11,8 @@ for_every_engine![
     a_holder_and_a_session_say_their_users_groups,
     a_change_is_told_once_and_ends_no_session,
     a_word_about_groups_replaces_them_and_silence_does_not,
+    an_older_word_about_groups_does_not_replace_a_newer_one,
+    of_fifty_words_about_groups_at_once_the_newest_stays,
     nobody_with_a_share_link_is_in_a_group,
     fifty_changes_at_once_leave_one_of_them,
 ];
@@ -70,18 +72,75 @@ async fn a_change_is_told_once_and_ends_no_session(f: Fixture) {
     assert_eq!(stored.map(|it| it.id), Some(session.id));
 }
 
-async fn a_word_about_groups_replaces_them_and_silence_does_not(f: Fixture) {
-    let learned = |groups: Option<&[&str]>| LearnedUser {
+/// What was said of ann so many seconds after the start.
+async fn learn(f: &Fixture, groups: Option<&[&str]>, said: i64) -> UserId {
+    let learned = LearnedUser {
         realm: REALM.to_owned(),
         name: "ann".to_owned(),
         phone: None,
         email: None,
-        groups: groups.map(texts),
+        groups: groups.map(|names| SaidGroups {
+            names: texts(names),
+            said_at: after(said),
+        }),
     };
-    let learn = async |groups| {
-        let learned = f.store.learn_user(learned(groups), after(1)).await;
-        learned.unwrap()
-    };
+    f.store.learn_user(learned, after(100)).await.unwrap()
+}
+
+async fn an_older_word_about_groups_does_not_replace_a_newer_one(f: Fixture) {
+    // Of somebody of whom nothing was said, any word counts.
+    let mut new = f.new_user("ann");
+    new.groups = Vec::new();
+    let ann = f.store.create_user(new, after(50)).await.unwrap().unwrap();
+    learn(&f, None, 60).await;
+    for (groups, said, wanted) in [
+        (&["staff"][..], 10, &["staff"][..]),
+        (&[], 9, &["staff"]),
+        (&["guests"], 9, &["staff"]),
+        // The same as before, but newer: what comes in between is old.
+        (&["staff"], 20, &["staff"]),
+        (&["guests"], 15, &["staff"]),
+        // Of the same second, the later one counts.
+        (&["guests"], 20, &["guests"]),
+        (&[], 30, &[]),
+        (&["staff"], 29, &[]),
+    ] {
+        assert_eq!(learn(&f, Some(groups), said).await, ann);
+        assert_eq!(groups_of(&f, ann).await, wanted, "{groups:?} {said}");
+    }
+    let lines = f.store.revocations_after(0).await.unwrap();
+    assert_eq!(lines.len(), 3, "of what was not taken, nobody is told");
+    // The operator's word is of the moment, whatever the issuer's clock says.
+    learn(&f, Some(&["staff"]), 1_000).await;
+    let set = f.set_groups(ann, texts(&["guests"]), after(100)).await;
+    assert!(set.unwrap());
+    assert_eq!(groups_of(&f, ann).await, ["guests"]);
+    learn(&f, Some(&["staff"]), 99).await;
+    assert_eq!(groups_of(&f, ann).await, ["guests"]);
+}
+
+async fn of_fifty_words_about_groups_at_once_the_newest_stays(f: Fixture) {
+    let ann = learn(&f, Some(&["w0"]), 0).await;
+    let f = Arc::new(f);
+    let learning: Vec<_> = (1..=50)
+        .map(|n| {
+            let f = Arc::clone(&f);
+            // In no order of theirs.
+            let said = n * 37 % 51;
+            tokio::spawn(async move {
+                let name = format!("w{said}");
+                learn(&f, Some(&[name.as_str()]), said).await
+            })
+        })
+        .collect();
+    for one in learning {
+        assert_eq!(one.await.unwrap(), ann);
+    }
+    assert_eq!(groups_of(&f, ann).await, ["w50"]);
+}
+
+async fn a_word_about_groups_replaces_them_and_silence_does_not(f: Fixture) {
+    let learn = async |groups: Option<&[&str]>| learn(&f, groups, 1).await;
     let ann = learn(Some(&["staff", "admins"])).await;
     assert_eq!(f.store.feed_head().await.unwrap(), 0, "nobody knew her");
     assert_eq!(groups_of(&f, ann).await, ["admins", "staff"]);

@@ -69,7 +69,8 @@ impl Users for Memory {
         if is_taken || user.name.starts_with(rules::SHARE_USER_PREFIX) {
             return Ok(None);
         }
-        Ok(Some(state.insert_user(user, now)))
+        let groups_at = rules::said_by_operator(&user.groups, now);
+        Ok(Some(state.insert_user(user, groups_at, now)))
     }
 
     async fn user(&self, id: UserId) -> Stored<Option<User>> {
@@ -112,12 +113,13 @@ impl Users for Memory {
         if let Some(user) = id.and_then(|id| state.users.get_mut(&id)) {
             user.phone = learned.phone.or(user.phone.take());
             user.email = learned.email.or(user.email.take());
-            let id = user.id;
-            if let Some(groups) = learned.groups {
-                state.put_groups(id, groups, now);
+            let (id, groups_at) = (user.id, user.groups_at);
+            if let Some(said) = learned.groups.filter(|said| said.said_at >= groups_at) {
+                state.put_groups(id, said, now);
             }
             return Ok(id);
         }
+        let (groups, groups_at) = rules::said_first(learned.groups);
         let new = NewUser {
             realm: learned.realm,
             name: learned.name,
@@ -125,9 +127,9 @@ impl Users for Memory {
             email: learned.email,
             password_hash: None,
             can_edit_users: false,
-            groups: learned.groups.unwrap_or_default(),
+            groups,
         };
-        Ok(state.insert_user(new, now))
+        Ok(state.insert_user(new, groups_at, now))
     }
 }
 

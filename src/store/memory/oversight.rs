@@ -3,8 +3,8 @@
 use super::Memory;
 use super::state::State;
 use crate::auth::ports::{
-    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, Purpose, SessionQuery,
-    SessionRow, Stored, User, UserChange, Which,
+    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, Purpose, SaidGroups,
+    SessionQuery, SessionRow, Stored, User, UserChange, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
@@ -92,7 +92,11 @@ impl Oversight for Memory {
             user.can_edit_users = change.can_edit_users.unwrap_or(user.can_edit_users);
         }
         if let Some(groups) = change.groups {
-            state.put_groups(id, groups, now);
+            let said = SaidGroups {
+                names: groups,
+                said_at: now,
+            };
+            state.put_groups(id, said, now);
         }
         Ok(true)
     }

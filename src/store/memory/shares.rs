@@ -128,7 +128,7 @@ impl Shares for Memory {
                     can_edit_users: false,
                     groups: Vec::new(),
                 };
-                state.insert_user(user, now)
+                state.insert_user(user, rules::NOTHING_SAID, now)
             })
             .collect();
         if let ([user], None) = (&users[..], share.devices_max) {

@@ -10,7 +10,8 @@ use super::shares::KeptShare;
 use super::wizards::Opened;
 use crate::auth::ports::{
     AuditLine, BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose,
-    Revocation, SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User, Which,
+    Revocation, SaidGroups, SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User,
+    Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{
@@ -107,7 +108,12 @@ impl State {
             .find(|user| user.realm == realm && user.name == name)
     }
 
-    pub(super) fn insert_user(&mut self, new: NewUser, now: Timestamp) -> UserId {
+    pub(super) fn insert_user(
+        &mut self,
+        new: NewUser,
+        groups_at: Timestamp,
+        now: Timestamp,
+    ) -> UserId {
         let id = UserId(next(&mut self.last.user));
         let user = User {
             id,
@@ -118,6 +124,7 @@ impl State {
             password_hash: new.password_hash,
             can_edit_users: new.can_edit_users,
             groups: rules::in_order(new.groups),
+            groups_at,
             created_at: now,
         };
         self.users.insert(id, user);
@@ -126,10 +133,13 @@ impl State {
 
     /// Puts a user into these groups and no others. If that is news, the feed has everybody look at this
     /// user's sessions anew: they go on.
-    pub(super) fn put_groups(&mut self, id: UserId, groups: Vec<String>, now: Timestamp) {
-        let groups = rules::in_order(groups);
-        let user = self.users.get_mut(&id);
-        if let Some(user) = user.filter(|user| user.groups != groups) {
+    pub(super) fn put_groups(&mut self, id: UserId, said: SaidGroups, now: Timestamp) {
+        let groups = rules::in_order(said.names);
+        let Some(user) = self.users.get_mut(&id) else {
+            return;
+        };
+        user.groups_at = said.said_at;
+        if user.groups != groups {
             user.groups = groups;
             self.announce(Which::User(id), now);
         }

@@ -13,7 +13,9 @@ pub(super) use judge::{
     judge_new_totp, judge_passkey, judge_sent, judge_totp, only_backup,
 };
 
-use crate::auth::ports::{Deeds, NewChallenge, NewSession, Purpose, SendLimit, SendRequest};
+use crate::auth::ports::{
+    Deeds, NewChallenge, NewSession, Purpose, SaidGroups, SendLimit, SendRequest,
+};
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, TokenDigest};
 use crate::id::ShareId;
@@ -48,6 +50,25 @@ pub(super) fn in_order(mut groups: Vec<String>) -> Vec<String> {
     groups.sort_unstable();
     groups.dedup();
     groups
+}
+
+/// When the groups of somebody of whom none were said were said: any word is newer.
+pub(super) const NOTHING_SAID: Timestamp = Timestamp(0);
+
+/// When the groups of a new user were said, who is the operator's. None are no word, for tokens may name
+/// some.
+pub(super) fn said_by_operator(groups: &[String], now: Timestamp) -> Timestamp {
+    match groups.is_empty() {
+        true => NOTHING_SAID,
+        false => now,
+    }
+}
+
+/// The groups of a new user who was learned, and when they were said.
+pub(super) fn said_first(said: Option<SaidGroups>) -> (Vec<String>, Timestamp) {
+    said.map_or((Vec::new(), NOTHING_SAID), |said| {
+        (said.names, said.said_at)
+    })
 }
 
 /// Names starting like this belong to the users that share links make.

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 const APPLICATION_ID: i64 = 0x5645_5354;
 /// The n-th (from 1) brings the schema to version n, and its file's name begins with n. Never change one
 /// that was released, and put none before it.
-pub(super) const MIGRATIONS: [&str; 10] = [
+pub(super) const MIGRATIONS: [&str; 11] = [
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_factors.sql"),
     include_str!("../migrations/0003_tokens.sql"),
@@ -33,6 +33,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/0008_policy.sql"),
     include_str!("../migrations/0009_remembered.sql"),
     include_str!("../migrations/0010_operator.sql"),
+    include_str!("../migrations/0011_groups.sql"),
 ];
 const DATA_KEY: &str = "meta.data_key";
 /// Tries, 100 ms apart, at switching to WAL while another process opens the same new file.

@@ -5,8 +5,8 @@ use super::{
 };
 use crate::auth::lockout::Counter;
 use crate::auth::ports::{
-    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, SessionQuery,
-    SessionRow, StoreError, Stored, User, UserChange, Which,
+    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, SaidGroups,
+    SessionQuery, SessionRow, StoreError, Stored, User, UserChange, Which,
 };
 use crate::auth::subject::Who;
 use crate::clock::Timestamp;
@@ -137,7 +137,11 @@ impl Oversight for Sqlite {
                 .await?;
         }
         if let Some(groups) = change.groups {
-            users::put_groups(&mut tx, id, groups, now).await?;
+            let said = SaidGroups {
+                names: groups,
+                said_at: now,
+            };
+            users::put_groups(&mut tx, id, said, now).await?;
         }
         tx.commit().await?;
         Ok(true)

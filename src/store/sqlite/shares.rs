@@ -195,7 +195,10 @@ impl Shares for Sqlite {
                 can_edit_users: false,
                 groups: Vec::new(),
             };
-            users.push(self.insert_user(&mut tx, &user, Some(id), now).await?);
+            users.push(
+                self.insert_user(&mut tx, &user, (Some(id), rules::NOTHING_SAID), now)
+                    .await?,
+            );
         }
         if let ([user], None) = (&users[..], share.devices_max) {
             let token = Token {

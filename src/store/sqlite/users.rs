@@ -1,7 +1,7 @@
 //! Users.
 
 use super::{Owner, Sqlite, sessions};
-use crate::auth::ports::{LearnedUser, NewUser, Stored, User, Users, Which};
+use crate::auth::ports::{LearnedUser, NewUser, SaidGroups, Stored, User, Users, Which};
 use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::id::{ShareId, UserId};
@@ -13,7 +13,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, realm, name, phone, email, password_hash, can_edit_users, group_names, ",
-            "created_at FROM users ",
+            "groups_at, created_at FROM users ",
             $rest
         )
     };
@@ -28,6 +28,7 @@ type Row = (
     Option<Vec<u8>>,
     bool,
     String,
+    i64,
     i64,
 );
 
@@ -45,25 +46,58 @@ pub(super) fn groups_from_text(text: &str) -> Vec<String> {
 pub(super) async fn put_groups(
     conn: &mut SqliteConnection,
     id: UserId,
-    groups: Vec<String>,
+    said: SaidGroups,
     now: Timestamp,
 ) -> Stored<()> {
+    let names = to_text(said.names);
     let changed =
         sqlx::query("UPDATE users SET group_names = ?2 WHERE id = ?1 AND group_names <> ?2")
             .bind(id.0)
-            .bind(to_text(groups))
+            .bind(names)
             .execute(&mut *conn)
             .await?;
     if changed.rows_affected() > 0 {
-        sessions::announce(conn, Which::User(id), now).await?;
+        sessions::announce(&mut *conn, Which::User(id), now).await?;
     }
+    sqlx::query("UPDATE users SET groups_at = ?2 WHERE id = ?1")
+        .bind(id.0)
+        .bind(said.said_at.0)
+        .execute(conn)
+        .await?;
     Ok(())
+}
+
+/// The same with what was learned, unless something newer is known.
+async fn learn_groups(
+    conn: &mut SqliteConnection,
+    id: UserId,
+    said: SaidGroups,
+    now: Timestamp,
+) -> Stored<()> {
+    let groups_at: i64 = sqlx::query_scalar("SELECT groups_at FROM users WHERE id = ?1")
+        .bind(id.0)
+        .fetch_one(&mut *conn)
+        .await?;
+    match said.said_at.0 >= groups_at {
+        true => put_groups(conn, id, said, now).await,
+        false => Ok(()),
+    }
 }
 
 impl Sqlite {
     fn user_from_row(&self, row: Row) -> Stored<User> {
-        let (id, realm, name, phone, email, password_hash, can_edit_users, groups, created_at) =
-            row;
+        let (
+            id,
+            realm,
+            name,
+            phone,
+            email,
+            password_hash,
+            can_edit_users,
+            groups,
+            groups_at,
+            created_at,
+        ) = row;
         let owner = Owner {
             realm: &realm,
             name: &name,
@@ -80,6 +114,7 @@ impl Sqlite {
             password_hash,
             can_edit_users,
             groups: groups_from_text(&groups),
+            groups_at: Timestamp(groups_at),
             created_at: Timestamp(created_at),
             realm,
             name,
@@ -117,12 +152,13 @@ impl Sqlite {
         digest.0.to_vec()
     }
 
-    /// Inserts a user whose name is free. `share`: the share whose recipient it is.
+    /// Inserts a user whose name is free. `share`: the share whose recipient it is. `groups_at`: when its
+    /// groups were said.
     pub(super) async fn insert_user(
         &self,
         conn: &mut SqliteConnection,
         user: &NewUser,
-        share: Option<ShareId>,
+        (share, groups_at): (Option<ShareId>, Timestamp),
         now: Timestamp,
     ) -> Stored<UserId> {
         let owner = Owner {
@@ -134,8 +170,8 @@ impl Sqlite {
         let hash = user.password_hash.as_ref().map(|hash| hash.expose());
         let id = sqlx::query_scalar(
             "INSERT INTO users (realm, name, phone, email, password_hash, can_edit_users, share_id,
-                                created_at, email_digest, group_names)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+                                created_at, email_digest, group_names, groups_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
         )
         .bind(&user.realm)
         .bind(&user.name)
@@ -147,6 +183,7 @@ impl Sqlite {
         .bind(now.0)
         .bind(email.map(|email| self.email_digest(email)))
         .bind(to_text(user.groups.clone()))
+        .bind(groups_at.0)
         .fetch_one(conn)
         .await?;
         Ok(UserId(id))
@@ -172,7 +209,10 @@ impl Users for Sqlite {
         if id_of(&mut tx, &user.realm, &user.name).await?.is_some() {
             return Ok(None);
         }
-        let id = self.insert_user(&mut tx, &user, None, now).await?;
+        let groups_at = rules::said_by_operator(&user.groups, now);
+        let id = self
+            .insert_user(&mut tx, &user, (None, groups_at), now)
+            .await?;
         tx.commit().await?;
         Ok(Some(id))
     }
@@ -222,6 +262,7 @@ impl Users for Sqlite {
         let known = id_of(&mut tx, &user.realm, &user.name).await?;
         let id = match known {
             None => {
+                let (groups, groups_at) = rules::said_first(user.groups);
                 let user = NewUser {
                     realm: user.realm,
                     name: user.name,
@@ -229,9 +270,10 @@ impl Users for Sqlite {
                     email: user.email,
                     password_hash: None,
                     can_edit_users: false,
-                    groups: user.groups.unwrap_or_default(),
+                    groups,
                 };
-                self.insert_user(&mut tx, &user, None, now).await?
+                self.insert_user(&mut tx, &user, (None, groups_at), now)
+                    .await?
             }
             Some(id) => {
                 let owner = Owner {
@@ -251,8 +293,8 @@ impl Users for Sqlite {
                 .bind(email.map(|email| self.email_digest(email)))
                 .execute(&mut *tx)
                 .await?;
-                if let Some(groups) = user.groups {
-                    put_groups(&mut tx, id, groups, now).await?;
+                if let Some(said) = user.groups {
+                    learn_groups(&mut tx, id, said, now).await?;
                 }
                 id
             }
