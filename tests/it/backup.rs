@@ -58,10 +58,8 @@ async fn a_restored_backup_has_users_sessions_and_factors() {
         ..
     } = site().await;
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&inbox, &token, "laptop", PHONE).await;
-    let ended = gateway.sign_in("anna", PASSWORD, "stolen").await;
-    gateway.verify(&inbox, &ended, "stolen", PHONE).await;
+    let token = gateway.verified(&inbox, "anna", "laptop").await;
+    let ended = gateway.verified(&inbox, "anna", "stolen").await;
     enrol_app(&gateway, &token).await;
 
     // Beside the running gateway, while it writes.
@@ -151,8 +149,7 @@ async fn the_store_key_is_replaced_beside_a_running_gateway() {
         ..
     } = site().await;
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&inbox, &token, "laptop", PHONE).await;
+    let token = gateway.verified(&inbox, "anna", "laptop").await;
 
     let new = gateway.dir.path().join("new.key");
     let missing = gateway.cli(&["key", "replace", "--new-key-file", "new.key"]);

@@ -2,16 +2,12 @@
 //! not asked again, over restarts and however often it signs in at once.
 
 use crate::support::person::{Browser, location};
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Site};
-use reqwest::{Method, RequestBuilder};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, Site, status};
+use reqwest::Method;
 use std::time::{Duration, Instant};
 
 const SIGN_IN: &str = "/.vestibule/sign-in?return_to=/docs/a";
 const CHALLENGE: &str = "/.vestibule/challenge?return_to=/docs/a";
-
-async fn status(request: RequestBuilder) -> u16 {
-    request.send().await.expect("answer").status().as_u16()
-}
 
 #[tokio::test]
 async fn what_polls_is_let_through_and_keeps_no_session_alive() {
@@ -76,13 +72,7 @@ async fn what_polls_is_let_through_and_keeps_no_session_alive() {
 
 /// Accounts on a route that remembers browsers, with anna.
 async fn site() -> Site {
-    let site = Site::accounts_with(|setup| {
-        setup.with(
-            "require: two_factor",
-            "require: two_factor\n    remember: 30d",
-        )
-    })
-    .await;
+    let site = Site::accounts_with(Setup::remembering).await;
     site.gateway.add_user("anna", PASSWORD, PHONE);
     site
 }
