@@ -100,6 +100,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         "axum",
         &["src/observe/admin.rs", "src/operator/", "src/cli/"],
     ),
+    ("serde_path_to_error", &["src/operator/wire.rs"]),
     ("tower", &["src/cli/client.rs"]),
     (
         "jsonwebtoken",

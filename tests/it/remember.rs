@@ -151,8 +151,8 @@ async fn fifty_tabs_sign_in_at_once_and_a_revocation_has_the_last_word() {
     for tab in &mut tabs {
         assert_eq!(tab.get("/docs/a").await.status(), 200);
     }
-    let sessions = gateway.cli_json(&["session", "list", "--user", "anna", "--json"]);
-    assert_eq!(sessions.as_array().map(Vec::len), Some(50));
+    let sessions = gateway.cli_list(&["session", "list", "--user", "anna", "--json"]);
+    assert_eq!(sessions.len(), 50);
     let revoked = gateway.cli(&["session", "revoke", "--user", "anna"]);
     assert!(revoked.status.success());
     let mut tab = Browser::new(gateway);
@@ -170,6 +170,6 @@ async fn whoever_stole_the_browser_with_its_token_is_asked_again_once_that_is_re
     std::fs::write(&file, token).expect("file");
     let file = file.to_str().expect("text");
     let ended = gateway.cli_json(&["session", "revoke", "--token-file", file, "--json"]);
-    assert!(ended["sessions"].as_u64() >= Some(1), "{ended}");
+    assert!(ended["revoked"].as_u64() >= Some(1), "{ended}");
     assert_eq!(signs_in(&mut browser).await, CHALLENGE);
 }

@@ -100,6 +100,12 @@ impl Gateway {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// The items of a list that a command prints as JSON.
+    pub(crate) fn cli_list(&self, args: &[&str]) -> Vec<Value> {
+        let list = self.cli_json(args);
+        list["items"].as_array().expect("items").clone()
+    }
+
     /// Makes a user with a password and a phone; returns the id.
     pub(crate) fn add_user(&self, name: &str, password: &str, phone: &str) -> i64 {
         self.add_user_with(name, password, &["--phone", phone])

@@ -14,6 +14,7 @@ pub(crate) mod person;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;
+pub(crate) mod schemathesis;
 pub(crate) mod site;
 pub(crate) mod smtpd;
 pub(crate) mod tls;
