@@ -17,8 +17,10 @@ use std::net::IpAddr;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A user, share or factor came to be.
+    /// A user set a factor up, or made backup codes.
     Enrolled,
+    /// An operator made a user or a share.
+    Added,
     /// A token was issued or learned.
     SignedIn,
     /// A code was sent.
@@ -29,6 +31,8 @@ pub enum EventKind {
     Refused,
     /// A user's counter met its lock, or an address was delayed.
     Locked,
+    /// Somebody signed out.
+    SignedOut,
     /// Sessions, a token or a share link were revoked.
     Revoked,
     /// A user's second factor was reset.
@@ -47,13 +51,15 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Enrolled,
+        Self::Added,
         Self::SignedIn,
         Self::Challenged,
         Self::Verified,
         Self::Refused,
         Self::Locked,
+        Self::SignedOut,
         Self::Revoked,
         Self::Reset,
         Self::Disabled,
@@ -68,11 +74,13 @@ impl EventKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enrolled => "enrolled",
+            Self::Added => "added",
             Self::SignedIn => "signed_in",
             Self::Challenged => "challenged",
             Self::Verified => "verified",
             Self::Refused => "refused",
             Self::Locked => "locked",
+            Self::SignedOut => "signed_out",
             Self::Revoked => "revoked",
             Self::Reset => "reset",
             Self::Disabled => "disabled",
@@ -94,6 +102,9 @@ pub struct Event {
     pub address: Option<IpAddr>,
     /// A few fixed words, e.g. `sms`, `wrong code`, `share 3`: never what a client sent.
     pub detail: String,
+    /// Of what an operator did: the Unix user id (uid) of the process that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
 }
 
 /// Takes events; never blocks and never fails the request that caused them.
@@ -108,4 +119,35 @@ pub struct NoEvents;
 
 impl Events for NoEvents {
     fn emit(&self, _event: Event) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_written_as_they_are_named() {
+        for kind in EventKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn only_what_an_operator_did_has_a_uid() {
+        let event = Event {
+            kind: EventKind::Added,
+            user: Some(UserId(3)),
+            route: "operator".to_owned(),
+            address: None,
+            detail: "user".to_owned(),
+            uid: Some(1000),
+        };
+        let text = serde_json::to_string(&event).unwrap();
+        assert!(text.contains(r#""uid":1000"#), "{text}");
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        let nobody = Event { uid: None, ..event };
+        let text = serde_json::to_string(&nobody).unwrap();
+        assert!(!text.contains("uid"), "{text}");
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), nobody);
+    }
 }

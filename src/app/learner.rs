@@ -72,6 +72,7 @@ impl Learner for UpstreamLearner {
             route: exchange.route,
             address: Some(exchange.address),
             detail: "learned".to_owned(),
+            uid: None,
         });
     }
 

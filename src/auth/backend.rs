@@ -87,6 +87,7 @@ impl Auth {
             route: guess.route,
             address: Some(guess.from),
             detail: "wrong password at the backend".to_owned(),
+            uid: None,
         });
         Ok(())
     }

@@ -302,6 +302,7 @@ impl Asker {
             route: self.route.clone(),
             address: Some(self.address),
             detail: detail.to_owned(),
+            uid: None,
         });
     }
 }

@@ -46,6 +46,7 @@ pub(super) async fn tell_if_delayed(
             route: failed_at.route.to_owned(),
             address: Some(failed_at.address),
             detail: "address: too many failures".to_owned(),
+            uid: None,
         });
     }
 }

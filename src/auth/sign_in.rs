@@ -158,7 +158,7 @@ impl Auth {
             return Ok(Vec::new());
         };
         let ended = self.store.drop_token(token.digest, now).await?;
-        self.emit_sign_in(at, EventKind::Revoked, Some(holder.user), "signed out");
+        self.emit_sign_in(at, EventKind::SignedOut, Some(holder.user), "page");
         Ok(ended)
     }
 
@@ -317,6 +317,7 @@ impl Auth {
             route: at.route.to_owned(),
             address: Some(at.address),
             detail: detail.to_owned(),
+            uid: None,
         });
     }
 }

@@ -393,6 +393,7 @@ impl Auth {
             route: at.route.to_owned(),
             address: Some(at.address),
             detail: detail.to_owned(),
+            uid: None,
         });
     }
 }

@@ -19,11 +19,11 @@ pub(super) fn check(path: &Path, without_files: bool, form: OutputForm) -> Resul
     };
     let checked = config::check(path, files);
     if form.json {
-        let found = match &checked {
+        let found: Vec<_> = match &checked {
             Ok(warnings) => warnings.iter().map(|it| line("warning", &it.0)).collect(),
             Err(errors) => errors.iter().map(|it| line("error", it)).collect(),
         };
-        say(&(Value::Array(found).to_string() + "\n"));
+        say(&(json!({ "items": found }).to_string() + "\n"));
         return match checked {
             Ok(_) => Ok(()),
             Err(_) => Err(CliError::Told),

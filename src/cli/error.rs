@@ -20,7 +20,7 @@ pub(super) enum CliError {
     Config(#[from] crate::config::Errors),
     #[error(transparent)]
     Log(#[from] LogError),
-    /// All is on standard output already.
+    /// Each of them is on standard output, for programs.
     #[error("the config has errors")]
     Told,
     /// As the operator's API said.
@@ -83,7 +83,7 @@ pub(super) enum CliError {
     Audit(#[from] NotFlushed),
     #[error("the metrics could not be set up: {0}")]
     Metrics(#[from] prometheus::Error),
-    #[error("the {what} cannot be read from {}: {cause}", path.display())]
+    #[error("the {what} cannot be read from {} ({cause}): check the path, and that you may read it", path.display())]
     SecretFile {
         what: &'static str,
         path: PathBuf,

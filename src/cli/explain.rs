@@ -52,7 +52,7 @@ struct Explanation {
     /// What is settled before any rule is asked.
     settled: Option<Settled>,
     /// The path is polled: its requests are no use of a session. The line that says so.
-    background: Option<usize>,
+    background_line: Option<usize>,
     readings: Vec<Reading>,
     /// What is asked of this request; `None`: it is settled, or depends on who asks or from where.
     asks: Option<Asks>,
@@ -69,25 +69,27 @@ struct InRoute {
     session_idle_secs: u64,
     /// Whether a browser is remembered in which a factor was passed.
     remember: Remembers,
+    /// For how long, where that is limited.
+    remember_secs: Option<u64>,
     /// Whether users set up their first factor by themselves.
     self_enrolment: bool,
 }
 
 /// As the config says it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Remembers {
     Never,
-    ForSecs(u64),
+    Limited,
     Forever,
 }
 
-impl From<Remember> for Remembers {
-    fn from(remember: Remember) -> Self {
+impl Remembers {
+    fn of(remember: Remember) -> (Self, Option<u64>) {
         match remember {
-            Remember::Never => Self::Never,
-            Remember::For(span) => Self::ForSecs(span.as_secs()),
-            Remember::Forever => Self::Forever,
+            Remember::Never => (Self::Never, None),
+            Remember::For(span) => (Self::Limited, Some(span.as_secs())),
+            Remember::Forever => (Self::Forever, None),
         }
     }
 }
@@ -98,8 +100,19 @@ struct Who {
     user: Option<String>,
     /// `None`: they are unknown, and rules for groups cannot be judged.
     groups: Option<Vec<String>>,
-    /// Where the groups are from, or why they are unknown.
-    groups_from: String,
+    groups_from: GroupsFrom,
+    /// Why a user's groups are unknown.
+    why_unknown: Option<String>,
+}
+
+/// Where the groups of whoever asks are from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum GroupsFrom {
+    Given,
+    Store,
+    #[default]
+    Unknown,
 }
 
 impl Who {
@@ -114,9 +127,9 @@ impl Who {
     /// What is said of a user whose groups could not be looked up.
     fn warning(&self) -> Option<String> {
         let user = self.user.as_ref().filter(|_| self.groups.is_none())?;
-        let why = &self.groups_from;
+        let why = self.why_unknown.as_deref().unwrap_or_default();
         Some(format!(
-            "rules for groups are not judged: those of `{user}` are {why}"
+            "rules for groups are not judged, for those of `{user}` are unknown ({why}): --group gives them"
         ))
     }
 }
@@ -146,16 +159,39 @@ struct Reading {
     rules: Vec<Step>,
     /// Of what decided: a rule, or the route.
     line: Option<usize>,
-    decided_by: &'static str,
+    decided_by: DecidedBy,
+}
+
+/// What settles one reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum DecidedBy {
+    Rule,
+    /// A rule, which depends on who asks.
+    People,
+    /// No rule matches: what the route requires.
+    Route,
+    /// The path could be read in a way that no path can.
+    Path,
 }
 
 #[derive(Debug, Serialize)]
 struct Step {
     line: usize,
     /// Why it does not match; `None`: it does, or depends on what is not known.
-    missed: Option<&'static str>,
+    missed: Option<Missed>,
     /// It depends on where the client is, and nobody said.
     needs_address: bool,
+}
+
+/// What a rule asks that a request does not meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Missed {
+    Method,
+    Path,
+    Network,
+    People,
 }
 
 /// What is asked.
@@ -290,6 +326,7 @@ async fn explained(
         told.settled = settled(404, "no route has this host".to_owned());
         return told;
     };
+    let (remember, remember_secs) = Remembers::of(route.config.remember);
     told.route = Some(InRoute {
         name: route.config.name.clone(),
         line: route.config.line,
@@ -297,7 +334,8 @@ async fn explained(
         upstream: route.config.upstream.clone(),
         session_lifetime_secs: config.sessions.lifetime.as_secs(),
         session_idle_secs: config.sessions.idle.as_secs(),
-        remember: route.config.remember.into(),
+        remember,
+        remember_secs,
         self_enrolment: route.config.self_enrolment,
     });
     told.settled = settled_by(&head, route);
@@ -357,10 +395,10 @@ async fn who(file: &Path, args: &args::Explain, identity: &str) -> Who {
             user: args.user.clone(),
             groups: given.then(|| args.group.clone()),
             groups_from: match given {
-                true => "as given",
-                false => "nobody was given: --user and --group say who asks",
-            }
-            .to_owned(),
+                true => GroupsFrom::Given,
+                false => GroupsFrom::Unknown,
+            },
+            why_unknown: None,
         };
     }
     let user = args.user.clone().unwrap_or_default();
@@ -376,15 +414,14 @@ async fn who(file: &Path, args: &args::Explain, identity: &str) -> Who {
         Ok(found) => Who {
             user: Some(found.name),
             groups: Some(found.groups),
-            groups_from: "as the store has them".to_owned(),
+            groups_from: GroupsFrom::Store,
+            why_unknown: None,
         },
         Err(error) => Who {
             user: Some(user),
             groups: None,
-            groups_from: format!(
-                "unknown ({}), --group gives them",
-                error.to_string().trim_end()
-            ),
+            groups_from: GroupsFrom::Unknown,
+            why_unknown: Some(error.to_string().trim_end().to_owned()),
         },
     }
 }
@@ -398,7 +435,7 @@ fn judge(told: &mut Explanation, head: &RequestHead<'_>, route: &Route) {
         address: head.client.address,
     };
     let background = policy::background(&route.config, head.method, &head.path);
-    told.background = background.map(|it| it.line);
+    told.background_line = background.map(|it| it.line);
     let asker = told.who.asker();
     let readings = policy::trace(&target, asker);
     let depends = readings
@@ -435,12 +472,12 @@ fn reading(of: &policy::Reading<'_>, route: &Route, address: Option<IpAddr>) -> 
     };
     let mut rules: Vec<Step> = of.missed.iter().map(step).collect();
     let (line, decided_by) = match of.decided {
-        Decided::Rule(rule) => (Some(rule.line), "rule"),
-        Decided::Depends(rule) => (Some(rule.line), "who asks"),
-        Decided::Route => (Some(route.config.line), "route"),
-        Decided::Unreadable => (None, "path"),
+        Decided::Rule(rule) => (Some(rule.line), DecidedBy::Rule),
+        Decided::Depends(rule) => (Some(rule.line), DecidedBy::People),
+        Decided::Route => (Some(route.config.line), DecidedBy::Route),
+        Decided::Unreadable => (None, DecidedBy::Path),
     };
-    if let (Some(line), "rule" | "who asks") = (line, decided_by) {
+    if let (Some(line), DecidedBy::Rule | DecidedBy::People) = (line, decided_by) {
         rules.push(Step {
             line,
             missed: None,
@@ -457,12 +494,12 @@ fn reading(of: &policy::Reading<'_>, route: &Route, address: Option<IpAddr>) -> 
     }
 }
 
-fn missed(miss: Miss) -> &'static str {
+fn missed(miss: Miss) -> Missed {
     match miss {
-        Miss::Method => "it is for other methods",
-        Miss::Path => "it is for other paths",
-        Miss::Network => "it is for other networks",
-        Miss::People => "it is for other people",
+        Miss::Method => Missed::Method,
+        Miss::Path => Missed::Path,
+        Miss::Network => Missed::Network,
+        Miss::People => Missed::People,
     }
 }
 

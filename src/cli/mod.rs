@@ -37,11 +37,10 @@ pub fn run() -> ExitCode {
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            match (&error, json) {
-                (CliError::Told, _) => {}
-                (error, true) => complain(error.json().to_string()),
-                (error, false) => complain(error.to_string()),
-            }
+            complain(match json {
+                true => error.json().to_string(),
+                false => error.to_string(),
+            });
             ExitCode::from(error.exit_code())
         }
     }

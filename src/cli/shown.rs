@@ -1,11 +1,16 @@
 //! How values are shown to people.
 
-/// Control characters become `�`: names come from elsewhere, and a terminal obeys escape sequences.
+/// Control characters become `�`: names come from elsewhere, and a terminal obeys escape sequences. So do those that
+/// turn the direction of what follows (UAX #9): a name could make the rest of its line read otherwise.
 pub(super) fn plain(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.replace(steers, "\u{fffd}")
 }
 
-/// A time span in the words that options take: `30d`, `1h 30m`, `0s`.
+/// A time span: `30d`, `1h 30m`, `0s`.
 pub(super) fn span(secs: u64) -> String {
     let units = [
         (secs / 86_400, 'd'),
@@ -37,5 +42,13 @@ mod tests {
     #[test]
     fn text_from_elsewhere_cannot_steer_a_terminal() {
         assert_eq!(plain("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        for turns in "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars() {
+            assert_eq!(plain(&format!("a{turns}b")), "a\u{fffd}b", "{turns:?}");
+        }
+        // Letters of any script stay, and so do the joiners that some need.
+        for stays in ["שלום", "नमस्ते", "می\u{200c}خواهم", "Å 🏳\u{200d}🌈"]
+        {
+            assert_eq!(plain(stays), stays);
+        }
     }
 }

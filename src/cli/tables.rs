@@ -9,7 +9,6 @@ use crate::operator::lockouts::LockoutLine;
 use crate::operator::sessions::SessionLine;
 use crate::operator::shares::{NewShareLine, RecipientLine, ShareLine};
 use crate::operator::users::UserLine;
-use crate::secret::Secret;
 
 pub(super) fn users(users: &[UserLine]) -> String {
     let head = [
@@ -72,15 +71,11 @@ pub(super) fn keys(keys: &[KeyLine]) -> String {
 }
 
 pub(super) fn new_share(share: &NewShareLine) -> String {
-    let shown = |secret: &Option<Secret>| {
-        let text = secret.as_ref().map(Secret::expose);
-        text.unwrap_or_default().to_owned()
-    };
     format!(
         "share {}\nurl    {}\ntoken  {}\nfor    {}\nends   {}\n",
         share.share.id,
-        shown(&share.url),
-        shown(&share.token),
+        share.url.expose(),
+        share.token.expose(),
         people(&share.share.recipients),
         or(share.share.expires_at.as_deref(), "never"),
     )
@@ -92,8 +87,8 @@ fn user_cells(user: &UserLine) -> [String; 9] {
         user.id.to_string(),
         user.identity.clone(),
         user.name.clone(),
-        or(user.phone.as_deref(), "-"),
-        or(user.email.as_deref(), "-"),
+        or(user.phone_masked.as_deref(), "-"),
+        or(user.email_masked.as_deref(), "-"),
         yes(user.has_password),
         yes(user.can_edit_users),
         match user.groups.is_empty() {
@@ -141,7 +136,10 @@ fn event_cells(event: &AuditEntry) -> [String; 8] {
         or(event.name.as_deref(), "-"),
         event.route.clone(),
         or(event.address.as_deref(), "-"),
-        event.detail.clone(),
+        match event.uid {
+            Some(uid) => format!("{}, by uid {uid}", event.detail),
+            None => event.detail.clone(),
+        },
     ]
 }
 
@@ -169,7 +167,7 @@ fn share_cells(share: &ShareLine) -> [String; 8] {
 /// `+45******78 / a****@example.org, +45******79`
 fn people(recipients: &[RecipientLine]) -> String {
     let one = |it: &RecipientLine| {
-        let ways: Vec<&str> = [&it.phone, &it.email]
+        let ways: Vec<&str> = [&it.phone_masked, &it.email_masked]
             .into_iter()
             .filter_map(|way| way.as_deref())
             .collect();
@@ -195,7 +193,7 @@ fn session_cells(session: &SessionLine) -> [String; 11] {
         or(session.device.as_deref(), "-"),
         or(named(session.client.as_deref()), "-"),
         or(session.address.as_deref(), "-"),
-        session.factor.clone(),
+        session.factor.as_str().to_owned(),
         session.verified_at.clone(),
         session.last_seen_at.clone(),
         session.expires_at.clone(),
@@ -205,7 +203,7 @@ fn session_cells(session: &SessionLine) -> [String; 11] {
 fn key_cells(key: &KeyLine) -> [String; 4] {
     [
         key.kid.clone(),
-        key.algorithm.clone(),
+        key.algorithm.as_str().to_owned(),
         key.signs_from.clone(),
         key.others_end_at.clone(),
     ]
@@ -245,6 +243,7 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
 mod tests {
     use super::*;
     use crate::id::{ShareId, UserId};
+    use crate::secret::Secret;
 
     #[test]
     fn a_name_cannot_steer_the_terminal() {
@@ -252,8 +251,8 @@ mod tests {
             id: UserId(7),
             identity: "backend".to_owned(),
             name: "a\u{1b}[2Jb".to_owned(),
-            phone: None,
-            email: None,
+            phone_masked: None,
+            email_masked: None,
             has_password: false,
             can_edit_users: false,
             groups: Vec::new(),
@@ -280,8 +279,8 @@ mod tests {
                 expires_at: None,
                 expired: false,
             },
-            url: Some(Secret::new("https://files.example.org/share/t0ken")),
-            token: Some(Secret::new("t0ken")),
+            url: Secret::new("https://files.example.org/share/t0ken"),
+            token: Secret::new("t0ken"),
         };
         assert!(!format!("{share:?}").contains("t0ken"));
         assert!(new_share(&share).contains("/share/t0ken\n"));

@@ -38,10 +38,15 @@ pub(super) fn backup(config: &Path, to: &Path, form: OutputForm) -> Result<(), C
 
 pub(super) fn replace_key(config: &Path, new: &Path, form: OutputForm) -> Result<(), CliError> {
     let config = config::load(config)?;
-    let new_key = read_key(new).map_err(|cause| CliError::KeyFile {
+    let unusable = |cause: String| CliError::KeyFile {
         path: new.to_owned(),
-        cause: cause.to_string(),
-    })?;
+        cause,
+    };
+    let new_key = read_key(new).map_err(|error| unusable(error.to_string()))?;
+    if !store::is_key(&new_key) {
+        let cause = "it is not 32 bytes in base64: `vestibule key generate` prints one";
+        return Err(unusable(cause.to_owned()));
+    }
     let (engine, key) = (&config.store.engine, &config.store.key);
     let replacing = store::replace_key(engine, key, &new_key, Arc::new(OsEntropy));
     let replaced = block_on(replacing)??;

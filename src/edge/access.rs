@@ -51,7 +51,7 @@ impl Gateway {
             path,
             status,
             route,
-            decision = ctx.outcome.as_str(),
+            outcome = ctx.outcome.as_str(),
             // Another proxy forwards it, or does not.
             forward_auth = ctx.original.as_ref().map(|_| true),
             user = ctx.user.map(|user| user.0),

@@ -122,7 +122,7 @@ impl Ctx {
             ("network.protocol.version", version(request.version).into()),
             ("http.request.body.size", ended.bytes_in.into()),
             ("http.response.body.size", ended.bytes_out.into()),
-            ("vestibule.decision", self.outcome.as_str().into()),
+            ("vestibule.outcome", self.outcome.as_str().into()),
         ];
         if self.original.is_some() {
             facts.push(("vestibule.forwarded_by", "proxy".into()));

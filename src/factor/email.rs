@@ -78,6 +78,13 @@ impl EmailAddress {
     }
 }
 
+/// Whether an address is as [`EmailAddress::masked`] shows it, which `****` in it says: no mailbox is called so.
+#[must_use]
+pub fn is_masked(address: &str) -> bool {
+    let local = address.split('@').next();
+    local.is_some_and(|it| it.contains("****"))
+}
+
 /// A user's name by which its owner knows it and others do not: as an email address's where it is one,
 /// else its first letter.
 #[must_use]
@@ -222,6 +229,7 @@ mod tests {
         ] {
             let read = EmailAddress::parse(address).unwrap();
             assert_eq!(read.masked(), masked);
+            assert!(is_masked(masked) && !is_masked(address));
             assert_eq!(format!("{read:?}"), masked);
         }
     }

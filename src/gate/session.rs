@@ -8,8 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Which factor verified a pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "FactorUsed")]
 pub enum Factor {
     Sms,
     Totp,

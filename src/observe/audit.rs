@@ -198,6 +198,7 @@ fn log(event: &Event) {
         route = event.route,
         address = event.address.map(tracing::field::display),
         detail = event.detail,
+        uid = event.uid,
     );
 }
 
@@ -239,6 +240,7 @@ mod tests {
             route: "files".to_owned(),
             address: None,
             detail: detail.to_owned(),
+            uid: None,
         }
     }
 

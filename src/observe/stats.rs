@@ -5,6 +5,7 @@
 //! anything else than `/metrics`.
 
 use super::metrics::{Lost, Metrics};
+use crate::clock::Timestamp;
 use prometheus::proto::{Metric, MetricFamily};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     pub version: String,
-    /// Seconds since 1970.
-    pub started_at: u64,
+    #[schemars(extend("format" = "date-time"))]
+    pub started_at: String,
     pub resident_bytes: u64,
     pub open_files: u64,
     pub open_files_max: u64,
@@ -150,7 +151,7 @@ impl Metrics {
         let families = Families(self.gather());
         Stats {
             version: families.label("vestibule_build_info", "version"),
-            started_at: families.number("process_start_time_seconds"),
+            started_at: families.moment("process_start_time_seconds"),
             resident_bytes: families.number("process_resident_memory_bytes"),
             open_files: families.number("process_open_fds"),
             open_files_max: families.number("process_max_fds"),
@@ -208,6 +209,12 @@ impl Families {
     /// The series that have counted something: many begin at zero.
     fn risen(&self, family: &str) -> impl Iterator<Item = &Metric> {
         self.of(family).iter().filter(|metric| number(metric) > 0)
+    }
+
+    /// A gauge of seconds since 1970.
+    fn moment(&self, name: &str) -> String {
+        let secs = i64::try_from(self.number(name)).unwrap_or(i64::MAX);
+        Timestamp(secs).iso8601()
     }
 
     /// The number of a family, over all its labels.
@@ -345,7 +352,8 @@ mod tests {
         metrics.connections(4);
         let stats = metrics.stats();
         assert_eq!(stats.version, env!("CARGO_PKG_VERSION"));
-        assert!(stats.started_at > 1_700_000_000 && stats.open_files > 2);
+        let began = Timestamp::from_iso8601(&stats.started_at);
+        assert!(began > Some(Timestamp(1_700_000_000)) && stats.open_files > 2);
         assert!(stats.resident_bytes > 1 << 20 && stats.open_files_max >= stats.open_files);
         let of = |outcome: &str| {
             let mut found = stats.requests.iter().filter(|it| it.outcome == outcome);

@@ -8,7 +8,7 @@ use super::problem::{Naming, OperatorError, Problem};
 use super::table::{Endpoint, Resource, endpoint, shape};
 use super::users::OF_USER;
 use super::wire::{Answer, Checked, limit};
-use super::{Operator, Page};
+use super::{Operator, Page, names_nobody};
 use crate::auth::ports::{AuditLine, AuditQuery, User};
 use crate::clock::Timestamp;
 use crate::event::EventKind;
@@ -80,13 +80,15 @@ pub(super) const RESOURCE: Resource = Resource {
 struct Search {
     /// Only about this user: a name, a number (of somebody who was removed, too), or `id:` and a number.
     user: Option<String>,
-    /// Tells namesakes apart.
+    /// With `user`: tells namesakes apart.
     identity: Option<String>,
     /// Only of this kind.
     kind: Option<EventKind>,
     /// Only from this moment on (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
     since: Option<String>,
     /// Only before this moment (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
     until: Option<String>,
     /// Only from this client's address.
     address: Option<String>,
@@ -111,6 +113,7 @@ struct Follow {
 pub struct AuditEntry {
     /// Strictly rising, never used again.
     pub id: i64,
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     pub kind: EventKind,
     /// Whom it is about: the number, and, for as long as there is such a user, the name and the identity that it is
@@ -121,7 +124,10 @@ pub struct AuditEntry {
     /// The route's name, or `operator`.
     pub route: String,
     pub address: Option<String>,
+    /// What it was about, in a few words.
     pub detail: String,
+    /// Of what an operator did: the Unix user id of the process that asked for it.
+    pub uid: Option<u32>,
 }
 
 async fn search(
@@ -129,9 +135,13 @@ async fn search(
     Checked(Query(asked)): Checked<Query<Search>>,
 ) -> Answer<Page<AuditEntry>> {
     let limit = limit(asked.limit)?;
+    let identity = asked.identity.as_deref();
     let user = match &asked.user {
-        Some(user) => Some(operator.once_user(user, asked.identity.as_deref()).await?),
-        None => None,
+        Some(user) => Some(operator.once_user(user, identity).await?),
+        None => {
+            names_nobody(identity, Naming::Query)?;
+            None
+        }
     };
     let address = asked.address.as_ref().map(|text| {
         let wrong = |_| OperatorError::NotAnAddress {
@@ -206,6 +216,7 @@ fn entry(line: &AuditLine, user: Option<&User>) -> AuditEntry {
         route: event.route.clone(),
         address: event.address.map(|address| address.to_string()),
         detail: event.detail.clone(),
+        uid: event.uid,
     }
 }
 

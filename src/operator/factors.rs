@@ -64,7 +64,7 @@ pub struct Factors {
 pub struct FactorLine {
     /// What it is removed by: `sms`, `totp`, `email`, `passkey-3`.
     pub id: String,
-    pub kind: String,
+    pub kind: FactorKind,
     /// Where its codes go.
     pub to: Option<String>,
     /// Whether its user enrolled it; the operator or a profile gave the others.
@@ -72,7 +72,9 @@ pub struct FactorLine {
     /// Of a passkey: what its user calls it, and the host that it is for.
     pub label: Option<String>,
     pub host: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub last_used_at: Option<String>,
 }
 
@@ -131,9 +133,9 @@ fn target(id: &str) -> Option<Target> {
 }
 
 fn enrolled(one: &Enrolled) -> FactorLine {
-    let kind = one.value.kind().as_str().to_owned();
+    let kind = one.value.kind();
     FactorLine {
-        id: kind.clone(),
+        id: kind.as_str().to_owned(),
         kind,
         to: one.value.masked(),
         enrolled: one.id.is_some(),
@@ -147,7 +149,7 @@ fn enrolled(one: &Enrolled) -> FactorLine {
 fn passkey(one: &Passkey) -> FactorLine {
     FactorLine {
         id: format!("passkey-{}", one.id),
-        kind: FactorKind::Passkey.as_str().to_owned(),
+        kind: FactorKind::Passkey,
         to: None,
         enrolled: true,
         label: Some(one.name.clone()),

@@ -42,9 +42,11 @@ pub struct Rotate {
 #[schemars(rename = "Key")]
 pub struct KeyLine {
     pub kid: String,
-    pub algorithm: String,
+    pub algorithm: SigningAlgorithm,
+    #[schemars(extend("format" = "date-time"))]
     pub signs_from: String,
     /// Until when the keys before it stay published.
+    #[schemars(extend("format" = "date-time"))]
     pub others_end_at: String,
 }
 
@@ -70,7 +72,7 @@ async fn rotate(
         operator.emit(caller, EventKind::Rotated, None, &detail);
         lines.push(KeyLine {
             kid: rotated.kid,
-            algorithm: algorithm.as_str().to_owned(),
+            algorithm,
             signs_from: rotated.signs_from.iso8601(),
             others_end_at: rotated.others_end_at.iso8601(),
         });

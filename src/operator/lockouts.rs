@@ -7,8 +7,8 @@ use super::code::Code;
 use super::problem::{Naming, OperatorError};
 use super::table::{Endpoint, Resource, endpoint, shape};
 use super::users::OF_USER;
-use super::wire::{Answer, Body, Checked, LIMIT_MAX, Part};
-use super::{Caller, Gone, Operator, Page, event, iso, masked_email};
+use super::wire::{Answer, Body, Checked, LIMIT_MAX, Onward};
+use super::{Caller, Gone, Operator, Page, event, iso, masked_email, names_nobody};
 use crate::auth::ports::{Lockout, LockoutId, User};
 use crate::auth::subject::{self, Who};
 use crate::clock::Timestamp;
@@ -29,11 +29,11 @@ pub(super) const RESOURCE: Resource = Resource {
     about: "Who has to wait, or is locked, for wrong codes and passwords.",
     endpoints: &[
         Endpoint {
-            query: Some(shape::<Part<String>>),
+            query: Some(shape::<Onward<String>>),
             ..endpoint(
                 "GET",
                 "/v1/lockouts",
-                "Users, account names and addresses that are delayed or locked now.",
+                "Users, account names and addresses that are delayed or locked now, in no order that means anything.",
                 || routing::get(list),
                 shape::<Page<LockoutLine>>,
             )
@@ -99,6 +99,7 @@ pub struct LockoutLine {
     /// Until an operator or a backup code clears it.
     pub locked: bool,
     /// `null`: not delayed.
+    #[schemars(extend("format" = "date-time"))]
     pub delayed_until: Option<String>,
 }
 
@@ -135,7 +136,7 @@ pub struct LockoutsCleared {
 
 async fn list(
     State(operator): State<Operator>,
-    Checked(Query(asked)): Checked<Query<Part<String>>>,
+    Checked(Query(asked)): Checked<Query<Onward<String>>>,
 ) -> Answer<Page<LockoutLine>> {
     let (limit, now) = (asked.limit()?, operator.clock.now());
     let after = asked.after.as_deref().map(|text| {
@@ -165,6 +166,7 @@ async fn clear(
             (Some(user.id), None, operator.subjects_of(&user))
         }
         (None, Some(text)) => {
+            names_nobody(of.identity.as_deref(), Naming::Body)?;
             let wrong = |_| OperatorError::NotAnAddress {
                 place: "body/address",
                 text: text.clone(),

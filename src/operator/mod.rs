@@ -26,7 +26,7 @@ use crate::config::model::{Config, Identity};
 use crate::digest::DigestKeys;
 use crate::entropy::Entropy;
 use crate::event::{Event, EventKind, Events};
-use crate::factor::email::masked_name;
+use crate::factor::email::{EmailAddress, is_masked, masked_name};
 use crate::factor::phone::Phone;
 use crate::gate::Gate;
 use crate::id::UserId;
@@ -34,8 +34,8 @@ use crate::observe::metrics::Metrics;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
 use audit::Followers;
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension};
+use axum::{Router, middleware};
 use problem::{Naming, OperatorError, Place};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,7 +65,12 @@ pub fn router(operator: Operator) -> Router {
     let endpoints = RESOURCES.iter().flat_map(|resource| resource.endpoints);
     endpoints
         .fold(Router::new(), |router, endpoint| {
-            router.route(endpoint.path, (endpoint.handler)())
+            let handler = (endpoint.handler)();
+            let handler = match endpoint.query {
+                Some(_) => handler,
+                None => handler.route_layer(middleware::from_fn(wire::without_query)),
+            };
+            router.route(endpoint.path, handler)
         })
         .fallback(async || OperatorError::NoSuchPath)
         .method_not_allowed_fallback(async || OperatorError::NoSuchMethod)
@@ -149,7 +154,17 @@ fn event(caller: Caller, kind: EventKind, user: Option<UserId>, detail: &str) ->
         user,
         route: "operator".to_owned(),
         address: None,
-        detail: format!("{detail}, by uid {}", caller.uid),
+        detail: detail.to_owned(),
+        uid: Some(caller.uid),
+    }
+}
+
+/// An identity where nobody is named whose namesakes it could tell apart: it would go unnoticed, and what is meant for
+/// one identity would concern all.
+fn names_nobody(identity: Option<&str>, at: Naming) -> Result<(), OperatorError> {
+    match identity {
+        Some(_) => Err(OperatorError::IdentityOfNobody(at)),
+        None => Ok(()),
     }
 }
 
@@ -163,28 +178,19 @@ fn phone(raw: Option<&Secret>, place: &Place) -> Result<Option<Phone>, OperatorE
     raw.map(parse).transpose().map_err(wrong)
 }
 
-/// An email address with something on both sides of its one `@`.
-fn email(raw: Option<Secret>) -> Result<Option<Secret>, OperatorError> {
-    let Some(address) = raw else {
+/// An email address that can be sent to, as an operator wrote it there. One that was read from an answer of this API
+/// is masked, and would be nobody's.
+fn email(raw: Option<&Secret>, place: &Place) -> Result<Option<Secret>, OperatorError> {
+    let Some(raw) = raw else {
         return Ok(None);
     };
-    let usable = address.expose().len() <= 254
-        && !address
-            .expose()
-            .contains(|c: char| c.is_control() || c.is_whitespace())
-        && address
-            .expose()
-            .split_once('@')
-            .is_some_and(|(name, host)| {
-                !name.is_empty() && !host.is_empty() && !host.contains('@')
-            });
-    if usable {
-        Ok(Some(address))
-    } else {
-        Err(OperatorError::Email {
-            place: "body/email".into(),
-        })
+    if is_masked(raw.expose()) {
+        return Err(OperatorError::MaskedEmail(place.clone()));
     }
+    let address = EmailAddress::parse(raw.expose()).map_err(|_| OperatorError::Email {
+        place: place.clone(),
+    })?;
+    Ok(Some(Secret::new(address.as_str())))
 }
 
 /// `a****@example.org`

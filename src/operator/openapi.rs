@@ -32,14 +32,19 @@ const ABOUT: &str = "Vestibule's users with their factors, sessions, share links
     In requests, a user is a name, a number, or `id:` and a number, and `identity` tells namesakes apart; in answers `user` is \
     the number, `name` the name and `identity` what it is a name of.\n\n\
     Every refusal is a problem (RFC 9457), whose `code` programs can go by, and whose `where` names the part of the request \
-    that has to change: `body/phone`, `query/limit`, `path/user`.";
+    that has to change: `body/phone`, `query/limit`, `path/user`.\n\n\
+    In a later version answers may have more members, kinds more words and requests more fields: pass over what you do not \
+    know. Nothing changes its meaning under `/v1`.";
 
-/// What every endpoint can refuse: who calls, what cannot be read, a store that is down.
-const ALWAYS: &[Code] = &[Code::Unreadable, Code::NotOperator, Code::StoreDown];
+/// What every endpoint can refuse: who calls, what cannot be read or does not fit, a store that is down.
+const ALWAYS: &[Code] = &[
+    Code::Unreadable,
+    Code::NotOperator,
+    Code::Invalid,
+    Code::StoreDown,
+];
 /// What endpoints refuse that take a body.
-const OF_BODY: &[Code] = &[Code::TooLarge, Code::Invalid];
-/// What endpoints refuse that take parameters.
-const OF_QUERY: &[Code] = &[Code::Invalid];
+const OF_BODY: &[Code] = &[Code::TooLarge];
 
 /// The shapes of what is read and of what is written: the same type can differ in both.
 struct Shapes {
@@ -227,7 +232,6 @@ fn responses(endpoint: &Endpoint, shapes: &mut Shapes) -> Value {
 /// All that an endpoint refuses, each once.
 pub(super) fn refused(endpoint: &Endpoint) -> BTreeSet<Code> {
     let of_body = endpoint.body.map_or(&[][..], |_| OF_BODY);
-    let of_query = endpoint.query.map_or(&[][..], |_| OF_QUERY);
-    let all = ALWAYS.iter().chain(of_body).chain(of_query);
+    let all = ALWAYS.iter().chain(of_body);
     all.chain(endpoint.errors).copied().collect()
 }

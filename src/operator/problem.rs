@@ -44,6 +44,32 @@ impl Naming {
     }
 }
 
+/// A part of a request that is read as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Path,
+    Query,
+    Body,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Body => "body",
+        }
+    }
+
+    /// What it has to be.
+    fn form(self) -> &'static str {
+        match self {
+            Self::Path | Self::Query => "escape what is not ASCII as UTF-8",
+            Self::Body => "it must be JSON",
+        }
+    }
+}
+
 /// Why an operator's request was not done. `Display` says how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -55,8 +81,8 @@ pub enum OperatorError {
     NoSuchMethod,
     #[error("the body is larger than 64 KiB: send less")]
     TooLarge,
-    #[error("the {part} cannot be read: {cause}")]
-    Unreadable { part: &'static str, cause: String },
+    #[error("the {} cannot be read ({cause}): {}", .part.name(), .part.form())]
+    Unreadable { part: Part, cause: String },
     #[error("{place} does not fit: {cause}")]
     DoesNotFit { place: Place, cause: String },
     #[error("`limit` is from 1 to {max}")]
@@ -74,14 +100,18 @@ pub enum OperatorError {
     #[error("identity `{identity}` has a user `{name}` already: choose another name")]
     NameTaken { identity: String, name: String },
     #[error(
-        "`{0}` cannot be a user's name: use 1 to 256 characters, not only digits, and no `share:` \
-         at its start"
+        "`{0}` cannot be a user's name: use 1 to 256 characters, no control characters, not only digits, and \
+         neither `id:` nor `share:` at its start"
     )]
     BadName(String),
     #[error("the phone number is not usable: {cause}")]
     Phone { place: Place, cause: PhoneError },
     #[error("the email address is not usable: write it like anna@example.org")]
     Email { place: Place },
+    #[error(
+        "the email address is masked, as answers show it: write it whole, or leave it out to keep it"
+    )]
+    MaskedEmail(Place),
     #[error("the password is {0}")]
     BadPassword(&'static str),
     #[error("identity `{0}` has its passwords elsewhere: change this one there")]
@@ -115,6 +145,10 @@ pub enum OperatorError {
     NoLifetime,
     #[error("the config has no identity `{identity}`: use one of those under `identities`")]
     NoSuchIdentity { identity: String, named: Naming },
+    #[error(
+        "an identity tells namesakes apart, and here nobody is named: leave it out, or name a user"
+    )]
+    IdentityOfNobody(Naming),
     #[error(
         "identity `{0}` has its users from elsewhere: only an `accounts` identity takes new ones"
     )]
@@ -208,10 +242,12 @@ impl OperatorError {
             Self::NoGateway => Code::NoGateway,
             Self::Stopping => Code::Stopping,
             Self::DoesNotFit { .. }
+            | Self::IdentityOfNobody(_)
             | Self::BadLimit { .. }
             | Self::BadName(_)
             | Self::Phone { .. }
             | Self::Email { .. }
+            | Self::MaskedEmail(_)
             | Self::BadGroup(_)
             | Self::TooManyGroups
             | Self::BadPassword(_)
@@ -237,13 +273,16 @@ impl OperatorError {
             Self::DoesNotFit { place, .. }
             | Self::Phone { place, .. }
             | Self::Email { place }
+            | Self::MaskedEmail(place)
             | Self::SameRecipient { place, .. } => place.clone(),
             Self::NotAnAddress { place, .. } | Self::NotAMoment { place, .. } => (*place).into(),
-            Self::Unreadable { part, .. } => (*part).into(),
+            Self::Unreadable { part, .. } => part.name().into(),
             Self::NoSuchUser { named, .. } | Self::AmbiguousUser { named, .. } => {
                 named.user().into()
             }
-            Self::NoSuchIdentity { named, .. } => named.identity().into(),
+            Self::NoSuchIdentity { named, .. } | Self::IdentityOfNobody(named) => {
+                named.identity().into()
+            }
             _ => self.fixed_place()?.into(),
         })
     }

@@ -5,9 +5,10 @@ use super::problem::{Naming, OperatorError};
 use super::table::{Endpoint, Resource, endpoint, shape};
 use super::users::OF_USER;
 use super::wire::{Answer, Body, Checked, exposed, limit, number};
-use super::{Caller, Gone, Operator, Page};
+use super::{Caller, Gone, Operator, Page, names_nobody};
 use crate::auth::ports::{Ended, SessionQuery, SessionRow, Which};
 use crate::event::EventKind;
+use crate::gate::session::Factor;
 use crate::id::{SessionId, UserId};
 use crate::secret::Secret;
 use axum::extract::{Path, Query, State};
@@ -70,7 +71,7 @@ pub(super) const RESOURCE: Resource = Resource {
 struct List {
     /// Only this user's: a name, a number, or `id:` and a number.
     user: Option<String>,
-    /// Tells namesakes apart.
+    /// With `user`: tells namesakes apart.
     identity: Option<String>,
     /// Only this device's: as this list shows it, or as its client names itself.
     device: Option<String>,
@@ -121,9 +122,13 @@ pub struct SessionLine {
     pub address: Option<String>,
     /// Of a share link's: what lies at and below it is all that it opens.
     pub path: Option<String>,
-    pub factor: String,
+    /// What verified it.
+    pub factor: Factor,
+    #[schemars(extend("format" = "date-time"))]
     pub verified_at: String,
+    #[schemars(extend("format" = "date-time"))]
     pub last_seen_at: String,
+    #[schemars(extend("format" = "date-time"))]
     pub expires_at: String,
 }
 
@@ -141,7 +146,10 @@ async fn list(
     let identity = asked.identity.as_deref();
     let user = match &asked.user {
         Some(user) => Some(operator.find_user(user, identity, Naming::Query).await?.id),
-        None => None,
+        None => {
+            names_nobody(identity, Naming::Query)?;
+            None
+        }
     };
     let devices = asked.device.as_deref().map(|it| operator.labels(it));
     let query = SessionQuery {
@@ -193,12 +201,16 @@ async fn revoke(
         (user, Some(device), None, false) => {
             let user = match user {
                 Some(user) => Some(operator.find_user(&user, of, Naming::Body).await?.id),
-                None => None,
+                None => {
+                    names_nobody(of, Naming::Body)?;
+                    None
+                }
             };
             operator.end_device(caller, device, user).await?
         }
         (None, None, Some(token), false) => operator.end_token(caller, &token, of).await?,
         (None, None, None, true) => {
+            names_nobody(of, Naming::Body)?;
             let ended = operator.end(Which::All).await?;
             operator.emit(caller, EventKind::Revoked, None, "all sessions");
             ended
@@ -313,7 +325,7 @@ fn line(row: &SessionRow) -> SessionLine {
         client: row.whence.as_ref().map(|it| it.client.clone()),
         address: row.whence.as_ref().map(|it| it.address.to_string()),
         path: session.holder.scope().map(str::to_owned),
-        factor: session.factor.as_str().to_owned(),
+        factor: session.factor,
         verified_at: session.verified_at.iso8601(),
         last_seen_at: session.last_seen_at.iso8601(),
         expires_at: session.expires_at.iso8601(),

@@ -3,15 +3,14 @@
 use super::code::Code;
 use super::problem::{OperatorError, Place};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, Made, Part, exposed, number};
-use super::{Caller, Gone, Operator, Page, iso, masked_email, phone};
+use super::wire::{Answer, Body, Checked, Made, Onward, exposed, number, shown};
+use super::{Caller, Gone, Operator, Page, email, iso, masked_email, phone};
 use crate::auth::ports::{Contact, NewShare, Recipient, Share, Which};
 use crate::auth::subject;
 use crate::clock::Timestamp;
 use crate::config::model::{Config, CredentialSource, Listener};
 use crate::entropy;
 use crate::event::EventKind;
-use crate::factor::email::EmailAddress;
 use crate::factor::phone::Phone;
 use crate::id::{ShareId, UserId};
 use crate::request::{self, Malformed};
@@ -33,7 +32,7 @@ pub(super) const RESOURCE: Resource = Resource {
     about: "Links to a folder, for people without an account.",
     endpoints: &[
         Endpoint {
-            query: Some(shape::<Part<i64>>),
+            query: Some(shape::<Onward<i64>>),
             ..endpoint(
                 "GET",
                 "/v1/shares",
@@ -116,12 +115,12 @@ pub struct RecipientAdd {
 pub struct NewShareLine {
     #[serde(flatten)]
     pub share: ShareLine,
-    #[serde(with = "exposed")]
-    #[schemars(with = "Option<String>")]
-    pub url: Option<Secret>,
-    #[serde(with = "exposed")]
-    #[schemars(with = "Option<String>")]
-    pub token: Option<Secret>,
+    #[serde(with = "shown")]
+    #[schemars(with = "String", extend("format" = "uri"))]
+    pub url: Secret,
+    #[serde(with = "shown")]
+    #[schemars(with = "String")]
+    pub token: Secret,
 }
 
 /// A share link.
@@ -135,8 +134,11 @@ pub struct ShareLine {
     /// On how many devices it was opened.
     pub devices: u32,
     pub devices_max: Option<u32>,
+    #[schemars(extend("format" = "date-time"))]
     pub last_opened_at: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     pub expires_at: Option<String>,
     pub expired: bool,
 }
@@ -146,9 +148,10 @@ pub struct ShareLine {
 #[schemars(rename = "Recipient")]
 pub struct RecipientLine {
     pub user: UserId,
-    pub phone: Option<String>,
-    pub email: Option<String>,
+    pub phone_masked: Option<String>,
+    pub email_masked: Option<String>,
     pub devices: u32,
+    #[schemars(extend("format" = "date-time"))]
     pub last_opened_at: Option<String>,
 }
 
@@ -168,22 +171,22 @@ async fn add(
     for user in &users {
         operator.emit(
             caller,
-            EventKind::Enrolled,
+            EventKind::Added,
             Some(*user),
             &format!("share {id}"),
         );
     }
     let made = NewShareLine {
         share: line(&just_made(id, users, new, now), now),
-        url: Some(Secret::new(base + token.expose())),
-        token: Some(token),
+        url: Secret::new(base + token.expose()),
+        token,
     };
     Ok((StatusCode::CREATED, Json(made)))
 }
 
 async fn list(
     State(operator): State<Operator>,
-    Checked(Query(asked)): Checked<Query<Part<i64>>>,
+    Checked(Query(asked)): Checked<Query<Onward<i64>>>,
 ) -> Answer<Page<ShareLine>> {
     let (limit, now) = (asked.limit()?, operator.clock.now());
     let mut shares = operator.store.shares().await?;
@@ -259,10 +262,9 @@ fn contacts(recipients: Vec<RecipientAdd>) -> Result<Vec<Contact>, OperatorError
     let mut contacts = Vec::with_capacity(named.max(1));
     for (index, one) in recipients.into_iter().enumerate() {
         let at = |field: &str| Place::from(format!("body/recipients/{index}/{field}"));
-        let mail = one.email.as_ref();
         let contact = Contact {
             phone: phone(one.phone.as_ref(), &at("phone"))?,
-            email: mail.map(|it| mail_address(it, at("email"))).transpose()?,
+            email: email(one.email.as_ref(), &at("email"))?,
         };
         if let Some(phone) = &contact.phone
             && !seen.insert(phone.e164().to_owned())
@@ -282,12 +284,6 @@ fn contacts(recipients: Vec<RecipientAdd>) -> Result<Vec<Contact>, OperatorError
         contacts.push(Contact::default());
     }
     Ok(contacts)
-}
-
-/// An address that can be sent to: nobody but the link's page would ever find out that it cannot.
-fn mail_address(raw: &Secret, place: Place) -> Result<Secret, OperatorError> {
-    let address = EmailAddress::parse(raw.expose()).map_err(|_| OperatorError::Email { place })?;
-    Ok(Secret::new(address.as_str()))
 }
 
 /// The canonical prefix of what lies at and below `path`. One with an encoded slash would open
@@ -392,8 +388,8 @@ fn line(share: &Share, now: Timestamp) -> ShareLine {
 fn recipient_line(one: &Recipient) -> RecipientLine {
     RecipientLine {
         user: one.user,
-        phone: one.contact.phone.as_ref().map(Phone::masked),
-        email: one.contact.email.as_ref().map(masked_email),
+        phone_masked: one.contact.phone.as_ref().map(Phone::masked),
+        email_masked: one.contact.email.as_ref().map(masked_email),
         devices: one.devices,
         last_opened_at: iso(one.last_opened_at),
     }

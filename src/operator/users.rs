@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::problem::{Naming, OperatorError, Place};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, Made, Part, exposed, given, given_list};
+use super::wire::{Answer, Body, Checked, Made, Onward, exposed, given, given_list};
 use super::{Caller, Gone, Operator, Page, email, masked_email, phone};
 use crate::auth::enrol;
 use crate::auth::ports::{NewUser, User, UserChange, Which};
@@ -26,17 +26,19 @@ use std::sync::Arc;
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Where requests have a number.
 const PHONE: Place = Place::Borrowed("body/phone");
+const EMAIL: Place = Place::Borrowed("body/email");
 
 pub(super) const RESOURCE: Resource = Resource {
     tag: "Users",
-    about: "Those of Vestibule's own accounts, those known by the tokens of others, and the recipients of share links.",
+    about: "Those of Vestibule's own accounts, and those known by the tokens of others; recipients of share links by their \
+        numbers.",
     endpoints: &[
         Endpoint {
-            query: Some(shape::<Part<i64>>),
+            query: Some(shape::<Onward<i64>>),
             ..endpoint(
                 "GET",
                 "/v1/users",
-                "All users, by number.",
+                "All users, by number. Recipients of share links are in the list of shares, and here under their numbers alone.",
                 || routing::get(list),
                 shape::<Page<UserLine>>,
             )
@@ -197,21 +199,24 @@ pub struct UserLine {
     pub id: UserId,
     pub identity: String,
     pub name: String,
-    pub phone: Option<String>,
-    pub email: Option<String>,
+    /// A few digits of the number: it is in no answer, and cannot be sent back.
+    pub phone_masked: Option<String>,
+    /// The same of the address.
+    pub email_masked: Option<String>,
     pub has_password: bool,
     pub can_edit_users: bool,
     pub groups: Vec<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
 }
 
 async fn list(
     State(operator): State<Operator>,
-    Checked(Query(asked)): Checked<Query<Part<i64>>>,
+    Checked(Query(asked)): Checked<Query<Onward<i64>>>,
 ) -> Answer<Page<UserLine>> {
     let limit = asked.limit()?;
     let after = UserId(asked.after.unwrap_or_default());
-    let users = operator.store.users_after(after, limit + 1).await?;
+    let users = operator.accounts_after(after, limit + 1).await?;
     let page = Page::of(users, limit, |user| user.id.0);
     Ok(Json(page.map(|user| line(&user))))
 }
@@ -229,7 +234,7 @@ async fn add(
         realm: identity.clone(),
         name: user.name.clone(),
         phone: phone(user.phone.as_ref(), &PHONE)?,
-        email: email(user.email)?,
+        email: email(user.email.as_ref(), &EMAIL)?,
         password_hash: operator.hashed(user.password).await?,
         can_edit_users: user.can_edit_users,
         groups: checked(user.groups)?,
@@ -242,7 +247,7 @@ async fn add(
     else {
         return Err(OperatorError::NameTaken { identity, name });
     };
-    operator.emit(caller, EventKind::Enrolled, Some(id), "user");
+    operator.emit(caller, EventKind::Added, Some(id), "user");
     let made = operator.user_of(id).await?;
     Ok((StatusCode::CREATED, Json(line(&made))))
 }
@@ -281,7 +286,10 @@ async fn set(
             Some(number) => Some(phone(number.as_ref(), &PHONE)?),
             None => None,
         },
-        email: set.email.map(email).transpose()?,
+        email: match set.email {
+            Some(address) => Some(email(address.as_ref(), &EMAIL)?),
+            None => None,
+        },
         password_hash: match set.password {
             Some(password) => Some(operator.hashed(password).await?),
             None => None,
@@ -372,6 +380,33 @@ impl Operator {
         }
     }
 
+    /// Users by number, without those who stand for recipients of share links.
+    async fn accounts_after(
+        &self,
+        mut after: UserId,
+        count: u32,
+    ) -> Result<Vec<User>, OperatorError> {
+        let mut found = Vec::new();
+        while found.len() < count as usize {
+            let users = self.store.users_after(after, count).await?;
+            let Some(last) = users.last() else {
+                break;
+            };
+            after = last.id;
+            found.extend(users.into_iter().filter(|user| !self.is_recipient(user)));
+        }
+        found.truncate(count as usize);
+        Ok(found)
+    }
+
+    /// Whether a user stands for a recipient of a share link. Only a backend or an issuer calls somebody else so.
+    fn is_recipient(&self, user: &User) -> bool {
+        let config = self.config.load();
+        let is_ours = config.identities.get(&user.realm);
+        let is_ours = is_ours.is_none_or(|it| matches!(it, Identity::Accounts));
+        is_ours && user.name.starts_with("share:")
+    }
+
     /// A user by number, as it is now.
     async fn user_of(&self, id: UserId) -> Result<User, OperatorError> {
         let user = self.store.user(id).await?;
@@ -383,7 +418,7 @@ impl Operator {
 
     /// Why a user who was found could not be changed: it stands for somebody, or has just gone.
     fn not_plain(&self, user: &User) -> OperatorError {
-        if user.name.starts_with("share:") {
+        if self.is_recipient(user) {
             OperatorError::ShareRecipient(user.id)
         } else {
             OperatorError::NoSuchUser {
@@ -488,8 +523,8 @@ fn line(user: &User) -> UserLine {
         id: user.id,
         identity: user.realm.clone(),
         name: user.name.clone(),
-        phone: user.phone.as_ref().map(Phone::masked),
-        email: user.email.as_ref().map(masked_email),
+        phone_masked: user.phone.as_ref().map(Phone::masked),
+        email_masked: user.email.as_ref().map(masked_email),
         has_password: user.password_hash.is_some(),
         can_edit_users: user.can_edit_users,
         groups: user.groups.clone(),

@@ -2,13 +2,15 @@
 //! refusal a problem.
 
 use super::Operator;
-use super::problem::{OperatorError, Place};
+use super::problem::{OperatorError, Part, Place};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -60,7 +62,7 @@ where
 impl From<PathRejection> for OperatorError {
     fn from(error: PathRejection) -> Self {
         Self::Unreadable {
-            part: "path",
+            part: Part::Path,
             cause: error.body_text(),
         }
     }
@@ -73,7 +75,7 @@ impl From<QueryRejection> for OperatorError {
         match causes.find_map(|cause| cause.downcast_ref::<Found>()) {
             Some(found) => does_not_fit("query", found.path(), found.inner().to_string()),
             None => Self::Unreadable {
-                part: "query",
+                part: Part::Query,
                 cause: error.body_text(),
             },
         }
@@ -136,9 +138,21 @@ impl<T: DeserializeOwned> FromRequest<Operator> for Body<T> {
     }
 }
 
+/// Refuses parameters where there are none: they would go unnoticed.
+pub(super) async fn without_query(request: Request, next: Next) -> Result<Response, OperatorError> {
+    let query = request.uri().query().unwrap_or_default();
+    let Some(name) = query.split(['=', '&']).find(|name| !name.is_empty()) else {
+        return Ok(next.run(request).await);
+    };
+    Err(OperatorError::DoesNotFit {
+        place: format!("query/{name}").into(),
+        cause: format!("unknown field `{name}`: there are no parameters here"),
+    })
+}
+
 fn unreadable(cause: String) -> OperatorError {
     OperatorError::Unreadable {
-        part: "body",
+        part: Part::Body,
         cause,
     }
 }
@@ -146,7 +160,7 @@ fn unreadable(cause: String) -> OperatorError {
 /// Which part of a list that begins with the smallest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Part<N> {
+pub(super) struct Onward<N> {
     /// How many at most: 1 to 1000, else 100.
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
@@ -154,7 +168,7 @@ pub(super) struct Part<N> {
     pub(super) after: Option<N>,
 }
 
-impl<N> Part<N> {
+impl<N> Onward<N> {
     pub(super) fn limit(&self) -> Result<u32, OperatorError> {
         limit(self.limit)
     }
@@ -228,6 +242,22 @@ pub mod exposed {
     /// Takes it into custody.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
+
+/// A secret in the clear, on its one way to the operator.
+pub mod shown {
+    use crate::secret::Secret;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// Writes it in the clear.
+    pub fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    /// Takes it into custody.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        Ok(Secret::new(String::deserialize(from)?))
     }
 }
 

@@ -174,6 +174,12 @@ pub async fn damage(engine: &StoreEngine) -> Result<Vec<String>, OpenError> {
     }
 }
 
+/// Whether a text is a key that a store can be sealed under.
+#[must_use]
+pub fn is_key(text: &Secret) -> bool {
+    store_key(text).is_ok()
+}
+
 /// The bytes of the operator's key.
 fn store_key(text: &Secret) -> Result<Zeroizing<[u8; 32]>, OpenError> {
     let bytes = base64::engine::general_purpose::STANDARD

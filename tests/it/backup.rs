@@ -157,9 +157,10 @@ async fn the_store_key_is_replaced_beside_a_running_gateway() {
     assert!(said(&missing).contains("new.key"), "{}", said(&missing));
     std::fs::write(&new, "not a key\n").expect("key");
     let bad = gateway.cli(&["key", "replace", "--new-key-file", "new.key"]);
+    assert_eq!(bad.status.code(), Some(2), "{}", said(&bad));
     assert!(
-        said(&bad).contains("not 32 bytes in base64"),
-        "{}",
+        said(&bad).contains("new.key: it is not 32 bytes in base64"),
+        "which of the two: {}",
         said(&bad)
     );
 

@@ -348,9 +348,10 @@ async fn explain_says_the_rule_and_why() {
     assert_eq!(of_other["readings"][0]["decided_by"], "route");
     let of_nobody = explained(&[]);
     assert_eq!(of_nobody["asks"], Value::Null);
-    assert_eq!(of_nobody["readings"][0]["decided_by"], "who asks");
+    assert_eq!(of_nobody["readings"][0]["decided_by"], "people");
+    assert_eq!(of_nobody["who"]["groups_from"], "unknown");
     let unknown = explained(&["--user", "zoe"]);
-    let from = unknown["who"]["groups_from"].as_str().unwrap_or_default();
+    let from = unknown["who"]["why_unknown"].as_str().unwrap_or_default();
     assert!(from.contains("there is no user `zoe`"), "{unknown}");
 
     let text = gateway.cli(&["explain", "--url", "http://a.b/in/a", "--user", "anna"]);

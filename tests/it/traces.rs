@@ -19,7 +19,7 @@ const ATTRIBUTES: [&str; 17] = [
     "network.protocol.version",
     "http.request.body.size",
     "http.response.body.size",
-    "vestibule.decision",
+    "vestibule.outcome",
     "url.scheme",
     "http.route",
     "server.address",
@@ -139,7 +139,7 @@ async fn a_request_is_a_tree_of_spans_and_no_secret_is_in_it() {
     let tree = collector.tree("DELETE files").await;
     assert_eq!(tree.names(), ["gate"]);
     let of = |key| attribute(&tree.root.attributes, key);
-    assert_eq!(of("vestibule.decision").as_deref(), Some("unauthenticated"));
+    assert_eq!(of("vestibule.outcome").as_deref(), Some("unauthenticated"));
     assert_eq!(
         tree.root.status.as_ref().map(|it| it.code),
         Some(0),
@@ -170,7 +170,7 @@ async fn a_request_is_a_tree_of_spans_and_no_secret_is_in_it() {
 }
 
 /// A span for the request with the gate and the upstream below it, one after the other.
-fn is_forwarded(tree: &Tree, parent: &str, method: &str, decision: &str) {
+fn is_forwarded(tree: &Tree, parent: &str, method: &str, outcome: &str) {
     let Tree { root, .. } = tree;
     let (gate, upstream) = (tree.child("gate"), tree.child("upstream"));
     assert_eq!(
@@ -194,7 +194,7 @@ fn is_forwarded(tree: &Tree, parent: &str, method: &str, decision: &str) {
     assert_eq!(of("http.route").as_deref(), Some("files"));
     assert_eq!(of("server.address").as_deref(), Some("127.0.0.1"));
     assert_eq!(of("url.scheme").as_deref(), Some("http"));
-    assert_eq!(of("vestibule.decision").as_deref(), Some(decision));
+    assert_eq!(of("vestibule.outcome").as_deref(), Some(outcome));
     let of = |key| attribute(&upstream.attributes, key);
     assert_eq!(of("http.response.status_code").as_deref(), Some("200"));
     assert_eq!(of("vestibule.upstream").as_deref(), Some("files"));

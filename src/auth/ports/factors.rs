@@ -14,7 +14,20 @@ use crate::secret::Secret;
 /// The factors that users enrol and turn off by themselves. A user has at most one of each kind, but
 /// any number of passkeys: they are in a list of their own ([`FactorSet::passkeys`]), and have no
 /// [`FactorValue`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum FactorKind {
     Sms,
     Totp,

@@ -161,7 +161,7 @@ async fn people(api: &Client, listen: SocketAddr, backend: &Backend) -> Result<L
     Ok(Lines {
         base: format!("http://{listen}"),
         password,
-        share_url: made.url.unwrap_or_default(),
+        share_url: made.url,
         file: backend.file,
     })
 }

@@ -142,7 +142,7 @@ impl Report {
     }
 
     pub(super) fn json(&self) -> Result<String, CliError> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
+        Ok(serde_json::to_string(self)? + "\n")
     }
 
     /// An error if anything fails.

@@ -67,7 +67,8 @@ fn told_of(text: &str, line: &str, groups: Option<&[&str]>) -> Explanation {
         Who {
             user: args.user.clone(),
             groups: given.or(groups.map(texts)),
-            groups_from: "as the store has them".to_owned(),
+            groups_from: GroupsFrom::Store,
+            why_unknown: None,
         }
     };
     let explaining = explained(&config, &args, &asked, who);
@@ -79,7 +80,7 @@ fn told(line: &str) -> Explanation {
     told_of(CONFIG, line, None)
 }
 
-fn steps(told: &Explanation) -> Vec<(usize, Option<&'static str>)> {
+fn steps(told: &Explanation) -> Vec<(usize, Option<Missed>)> {
     let rules = told.readings.iter().flat_map(|it| &it.rules);
     rules.map(|step| (step.line, step.missed)).collect()
 }
@@ -88,10 +89,10 @@ fn require(told: &Explanation) -> Option<&'static str> {
     told.asks.as_ref().map(|asks| asks.require)
 }
 
-const PATHS: Option<&str> = Some("it is for other paths");
-const METHODS: Option<&str> = Some("it is for other methods");
-const NETWORKS: Option<&str> = Some("it is for other networks");
-const OTHERS: Option<&str> = Some("it is for other people");
+const PATHS: Option<Missed> = Some(Missed::Path);
+const METHODS: Option<Missed> = Some(Missed::Method);
+const NETWORKS: Option<Missed> = Some(Missed::Network);
+const OTHERS: Option<Missed> = Some(Missed::People);
 
 #[test]
 fn each_rule_says_why_it_does_not_match() {
@@ -105,7 +106,7 @@ fn each_rule_says_why_it_does_not_match() {
         (22, OTHERS),
     ];
     assert_eq!(steps(&told), missed);
-    assert_eq!(told.readings[0].decided_by, "route");
+    assert_eq!(told.readings[0].decided_by, DecidedBy::Route);
     assert_eq!(told.readings[0].line, Some(13));
     assert_eq!(require(&told), Some("token"));
 }
@@ -116,37 +117,37 @@ fn the_rule_that_decides_comes_last() {
         (
             "--url https://files.example.org/open/a",
             18,
-            "rule",
+            DecidedBy::Rule,
             Some("none"),
         ),
         (
             "--url https://files.example.org/in/a --method DELETE",
             19,
-            "rule",
+            DecidedBy::Rule,
             Some("deny"),
         ),
         (
             "--url https://files.example.org/in/a --address 10.1.1.1",
             20,
-            "rule",
+            DecidedBy::Rule,
             Some("token"),
         ),
         (
             "--url https://files.example.org/in/a --address ::ffff:10.1.1.1",
             20,
-            "rule",
+            DecidedBy::Rule,
             Some("token"),
         ),
         (
             "--url https://files.example.org/in/a --user anna --group staff --address 192.0.2.1",
             22,
-            "rule",
+            DecidedBy::Rule,
             Some("two_factor"),
         ),
         (
             "--url https://files.example.org/in/a --address 192.0.2.1",
             21,
-            "who asks",
+            DecidedBy::People,
             None,
         ),
     ] {
@@ -233,7 +234,7 @@ fn a_rule_waits_for_no_more_than_it_asks() {
 #[test]
 fn what_is_polled_remembered_and_enrolled_is_said() {
     let polled = told("--url https://files.example.org/in/poll --user robot");
-    assert_eq!(polled.background, Some(25));
+    assert_eq!(polled.background_line, Some(25));
     let text = text::of(&polled);
     for line in [
         "use          no: the path is polled (line 25)\n",
@@ -244,12 +245,12 @@ fn what_is_polled_remembered_and_enrolled_is_said() {
         assert!(text.contains(line), "{line}{text}");
     }
     let json = serde_json::to_value(&polled).unwrap();
-    assert_eq!(
-        json["route"]["remember"],
-        serde_json::json!({"for_secs": 2_592_000})
-    );
+    let remember = (&json["route"]["remember"], &json["route"]["remember_secs"]);
+    let limited = (&serde_json::json!("limited"), &serde_json::json!(2_592_000));
+    assert_eq!(remember, limited);
+    assert_eq!(json["background_line"], 25);
     let other = told("--url https://files.example.org/in/a --user robot");
-    assert_eq!(other.background, None);
+    assert_eq!(other.background_line, None);
     assert!(!text::of(&other).contains("polled"));
     let plain = CONFIG.replace("remember: 30d", "remember: never");
     let plain = plain.replace("self_enrolment: true", "self_enrolment: false");
@@ -287,6 +288,32 @@ fn the_readme_shows_what_is_printed() {
     let example = file("config/examples/policy.yaml");
     let told = told_of(&example, &line, Some(&["volunteers"]));
     assert_eq!(text::of(&told).trim_end(), shown);
+}
+
+/// Programs go by words that are one word each, never by a sentence.
+#[test]
+fn programs_are_told_words() {
+    let words = |line: &str| {
+        let json = serde_json::to_value(told(line)).unwrap();
+        let reading = json["readings"][0].clone();
+        let rules = reading["rules"].as_array().unwrap().iter();
+        let missed: Vec<_> = rules.map(|it| it["missed"].clone()).collect();
+        (reading["decided_by"].clone(), missed, json["who"].clone())
+    };
+    let (by, missed, who) = words("--url https://files.example.org/in/a --address 192.0.2.1");
+    assert_eq!(by, "people");
+    assert_eq!(
+        missed,
+        ["path", "method", "network"]
+            .map(Into::into)
+            .into_iter()
+            .chain([serde_json::Value::Null])
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(who["groups_from"], "store");
+    let (by, missed, _) =
+        words("--url https://files.example.org/x --user a --group b --address ::1");
+    assert_eq!((by, missed[4].clone()), ("route".into(), "path".into()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! An explanation for people.
 
-use super::{Asks, Explanation, InRoute, Reading, Remembers, Who};
+use super::{Asks, DecidedBy, Explanation, GroupsFrom, InRoute, Missed, Reading, Remembers, Who};
 use crate::cli::shown::{plain, span};
 use std::fmt::Write as _;
 
@@ -42,7 +42,7 @@ pub(super) fn of(told: &Explanation) -> String {
         false => asks(told.asks.as_ref()),
     };
     line("asks", &text);
-    if let Some(at) = told.background {
+    if let Some(at) = told.background_line {
         line("use", &format!("no: the path is polled (line {at})"));
     }
     if let Some(route) = &told.route {
@@ -58,10 +58,10 @@ fn sessions(line: &mut impl FnMut(&str, &str), route: &InRoute) {
         span(route.session_idle_secs)
     );
     line("session", &text);
-    let span = match route.remember {
-        Remembers::Never => None,
-        Remembers::ForSecs(secs) => Some(format!("for {}", span(secs))),
-        Remembers::Forever => Some("forever".to_owned()),
+    let span = match (route.remember, route.remember_secs) {
+        (Remembers::Never, _) => None,
+        (Remembers::Limited, Some(secs)) => Some(format!("for {}", span(secs))),
+        (Remembers::Limited, None) | (Remembers::Forever, _) => Some("forever".to_owned()),
     };
     if let Some(span) = span {
         let text = format!("remembered {span}, if its user wants that");
@@ -74,14 +74,21 @@ fn sessions(line: &mut impl FnMut(&str, &str), route: &InRoute) {
 }
 
 fn who(who: &Who) -> String {
-    let groups = match &who.groups {
-        Some(groups) if groups.is_empty() => format!("in no group ({})", who.groups_from),
-        Some(groups) => format!("in {} ({})", groups.join(", "), who.groups_from),
-        None => format!("groups: {}", who.groups_from),
+    let from = match who.groups_from {
+        GroupsFrom::Given => "as given",
+        GroupsFrom::Store => "as the store has them",
+        GroupsFrom::Unknown => "unknown",
     };
-    match &who.user {
-        Some(user) => format!("{user}, {groups}"),
-        None => groups,
+    let groups = match &who.groups {
+        Some(groups) if groups.is_empty() => format!("in no group ({from})"),
+        Some(groups) => format!("in {} ({from})", groups.join(", ")),
+        // Why they are is said on standard error.
+        None => "in groups that are unknown: --group gives them".to_owned(),
+    };
+    match (&who.user, &who.groups) {
+        (Some(user), _) => format!("{user}, {groups}"),
+        (None, Some(_)) => groups,
+        (None, None) => "nobody was given: --user and --group say who asks".to_owned(),
     }
 }
 
@@ -93,26 +100,35 @@ fn rules(line: &mut impl FnMut(&str, &str), reading: &Reading) {
     line(of, &reading.path);
     for step in &reading.rules {
         let verdict = match (step.missed, reading.decided_by) {
-            (Some(why), _) => format!("no: {why}"),
+            (Some(missed), _) => format!("no: {}", why(missed)),
             (None, _) if step.needs_address => {
                 "depends on where the client is: give --address".to_owned()
             }
-            (None, "who asks") => "depends on who asks".to_owned(),
+            (None, DecidedBy::People) => "depends on who asks".to_owned(),
             (None, _) => "matches".to_owned(),
         };
         line(&format!("  line {}", step.line), &verdict);
     }
-    if let ("route", Some(at)) = (reading.decided_by, reading.line) {
+    if let (DecidedBy::Route, Some(at)) = (reading.decided_by, reading.line) {
         line(
             &format!("  line {at}"),
             "no rule matches: `require` of the route",
         );
     }
-    if reading.decided_by == "path" {
+    if reading.decided_by == DecidedBy::Path {
         line(
             "  closed",
             "the path could be read in a way that no path can",
         );
+    }
+}
+
+fn why(missed: Missed) -> &'static str {
+    match missed {
+        Missed::Method => "it is for other methods",
+        Missed::Path => "it is for other paths",
+        Missed::Network => "it is for other networks",
+        Missed::People => "it is for other people",
     }
 }
 

@@ -25,7 +25,10 @@ pub(in crate::cli) fn lockout(config: &Path, command: args::Lockout) -> Result<(
         } => operate(config, async |api| {
             if let Some(id) = whom.id {
                 let path = client::of(LOCKOUTS, &id);
-                let gone: Gone<String> = api.send(Method::DELETE, &path, &[], &Nothing {}).await?;
+                // Not one of an identity: the API says so.
+                let query = [("identity", identity.identity)];
+                let gone: Gone<String> =
+                    api.send(Method::DELETE, &path, &query, &Nothing {}).await?;
                 return output.show(&gone, |Gone { id }| format!("lockout {id}: cleared\n"));
             }
             let whose = Clear {
@@ -37,6 +40,7 @@ pub(in crate::cli) fn lockout(config: &Path, command: args::Lockout) -> Result<(
             let done: LockoutsCleared = api.send(Method::POST, &path, &[], &whose).await?;
             output.show(&done, |LockoutsCleared { cleared }| match cleared {
                 0 => "nobody was delayed or locked\n".to_owned(),
+                1 => "1 lockout cleared\n".to_owned(),
                 cleared => format!("{cleared} lockouts cleared\n"),
             })
         }),

@@ -42,20 +42,23 @@ pub(in crate::cli) fn session(config: &Path, command: args::Session) -> Result<(
                 device: which.device,
                 token,
                 all: which.all,
-                identity: identity.identity,
+                identity: identity.identity.clone(),
             };
             operate(config, async |api| {
                 if let Some(id) = which.id {
                     let path = client::of(SESSIONS, &id.to_string());
+                    // Not one of an identity: the API says so.
+                    let query = [("identity", identity.identity)];
                     let gone: Gone<SessionId> =
-                        api.send(Method::DELETE, &path, &[], &Nothing {}).await?;
+                        api.send(Method::DELETE, &path, &query, &Nothing {}).await?;
                     return output.show(&gone, |Gone { id }| format!("session {id}: revoked\n"));
                 }
                 let path = format!("{SESSIONS}/revoke");
                 let done: SessionsRevoked = api.send(Method::POST, &path, &[], &revoke).await?;
                 output.show(&done, |SessionsRevoked { revoked }| {
                     let token = if is_token { "token revoked, " } else { "" };
-                    format!("{token}{revoked} sessions revoked\n")
+                    let sessions = if *revoked == 1 { "session" } else { "sessions" };
+                    format!("{token}{revoked} {sessions} revoked\n")
                 })
             })
         }

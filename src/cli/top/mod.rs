@@ -25,8 +25,7 @@ use view::View;
 /// The words of this command.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Top {
-    /// Print one view and end. So it is too where the output is no terminal, but for `--json`, which goes on, a line
-    /// for each look.
+    /// Print one view and end. Also without a terminal; `--json` alone goes on, one line a look.
     #[arg(long)]
     pub(in crate::cli) once: bool,
     /// How often to look.

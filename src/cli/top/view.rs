@@ -1,5 +1,6 @@
 //! Two snapshots of a gateway's numbers → what happens there each second. Pure.
 
+use crate::clock::Timestamp;
 use crate::observe::stats::{Histogram, Outcomes, Server, Stats, Timed};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -98,6 +99,12 @@ impl Rate {
     }
 }
 
+/// For how long a gateway has run; 0 where that cannot be read.
+fn up_secs(started_at: &str, unix_secs: u64) -> u64 {
+    let began = Timestamp::from_iso8601(started_at).and_then(|it| u64::try_from(it.0).ok());
+    unix_secs.saturating_sub(began.unwrap_or(unix_secs))
+}
+
 impl View {
     /// What happened from `before` to `now`, which are `span` apart. `unix_secs`: the time now.
     pub(super) fn between(before: &Stats, now: &Stats, span: Duration, unix_secs: u64) -> Self {
@@ -118,7 +125,7 @@ impl View {
         });
         Self {
             version: now.version.clone(),
-            up_secs: unix_secs.saturating_sub(now.started_at),
+            up_secs: up_secs(&now.started_at, unix_secs),
             over_secs: span.as_secs_f64(),
             resident_bytes: now.resident_bytes,
             open_files: now.open_files,
@@ -209,6 +216,7 @@ fn paces(before: &[Timed], now: &[Timed], rate: Rate) -> Vec<Pace> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::clock::Timestamp;
     use crate::observe::stats::Requests;
 
     fn requests(route: &str, outcome: &str, count: u64) -> Requests {
@@ -246,7 +254,7 @@ pub(super) mod tests {
     pub(in crate::cli::top) fn busy() -> View {
         let before = Stats {
             version: "0.1.0".to_owned(),
-            started_at: 1_000,
+            started_at: Timestamp(1_000).iso8601(),
             requests: vec![
                 requests("files", "permitted", 1_000),
                 requests("docs", "permitted", 10),
@@ -328,8 +336,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_gateway_that_has_started_anew_counts_from_nothing() {
-        let stats = |started_at, count| Stats {
-            started_at,
+        let stats = |began, count| Stats {
+            started_at: Timestamp(began).iso8601(),
             requests: vec![requests("files", "permitted", count)],
             ..Stats::default()
         };

@@ -212,7 +212,7 @@ impl Lift<'_> {
         match expand(text, self.sources) {
             Ok(path) if path.is_empty() => self.error(at, "is empty: write a path"),
             Ok(path) if path.contains('\0') => self.error(at, "a path cannot hold a NUL"),
-            Ok(path) => return Some(self.dir.join(path)),
+            Ok(path) => return Some(self.dir.join(path).components().collect()),
             Err(error @ Unexpanded::Unset(_)) => self.missing(at, error.to_string()),
             Err(error) => self.error(at, error.to_string()),
         }
@@ -246,7 +246,11 @@ impl Lift<'_> {
                 Some((path, content))
             }
             Err(error) => {
-                self.missing(at, format!("cannot read {}: {error}", path.display()));
+                let text = format!(
+                    "cannot read {}: {error}; check the path and that Vestibule's user may read it",
+                    path.display()
+                );
+                self.missing(at, text);
                 None
             }
         }

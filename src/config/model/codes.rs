@@ -58,11 +58,23 @@ pub struct Tokens {
 }
 
 /// A signature algorithm (RFC 7518, RFC 8037).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 pub enum SigningAlgorithm {
     /// Ed25519.
+    #[serde(rename = "EdDSA")]
     EdDsa,
     /// RSASSA-PKCS1-v1_5 with SHA-256, for clients that know nothing newer.
+    #[serde(rename = "RS256")]
     Rs256,
 }
 

@@ -142,7 +142,7 @@ async fn a_person_signs_in_passes_the_second_factor_and_signs_out() {
     assert!(!is_token(&site, &token).await);
     assert!(!site.is_open(&token, Some(device)).await);
     assert_eq!(site.world().store.live_sessions(START).await.unwrap(), 0);
-    let told = (EventKind::Revoked, "signed out".to_owned());
+    let told = (EventKind::SignedOut, "page".to_owned());
     assert_eq!(site.world().events.take(), [told]);
     let page = site.answer(site.call(Method::GET, SIGN_OUT)).await;
     assert!(page.text().contains("You are signed out"));

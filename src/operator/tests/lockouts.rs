@@ -155,9 +155,9 @@ async fn the_trail_says_whose_lockout_was_cleared() {
     assert_eq!(
         said,
         [
-            (Some(anna), None, "user), by uid 1000"),
-            (Some(anna), None, "account), by uid 1000"),
-            (None, address, "address), by uid 1000"),
+            (Some(anna), None, "user)"),
+            (Some(anna), None, "account)"),
+            (None, address, "address)"),
         ]
     );
 }

@@ -1,6 +1,7 @@
 //! Sessions: listed, and revoked by all that can be said of them.
 
 use super::*;
+use crate::gate::session::Factor;
 use crate::id::SessionId;
 
 #[tokio::test]
@@ -13,7 +14,7 @@ async fn sessions_are_listed_and_ended_one_a_users_or_all() {
     assert!(
         of_anna
             .iter()
-            .all(|line| line.user == anna && line.factor == "sms")
+            .all(|line| line.user == anna && line.factor == Factor::Sms)
     );
 
     let one = format!("/v1/sessions/{}", of_anna[0].id);
@@ -127,7 +128,7 @@ async fn a_token_ends_with_what_came_of_it_and_an_unknown_one_is_told() {
     );
 
     let made = share(&operator, of("/docs/")).await.unwrap();
-    let link = made.token.unwrap();
+    let link = made.token;
     let of_link = revoke(&operator, of_token(link.expose(), None))
         .await
         .unwrap_err();
@@ -201,8 +202,9 @@ async fn the_trail_says_whose_sessions_and_of_which_device() {
     let told = told.0.lock().unwrap();
     let revoked = told.iter().filter(|it| it.kind == EventKind::Revoked);
     let revoked: Vec<_> = revoked.map(|it| (it.user, it.detail.clone())).collect();
-    let by_number = format!("session {}, device device 2, by uid 1000", of_anna[0].id);
-    let by_device = "sessions of device device 3: 1, by uid 1000".to_owned();
+    let by_number = format!("session {}, device device 2", of_anna[0].id);
+    let by_device = "sessions of device device 3: 1".to_owned();
+    assert!(told.iter().all(|it| it.uid == Some(1000)));
     assert_eq!(revoked, [(Some(anna), by_number), (Some(bob), by_device)]);
 }
 
@@ -210,7 +212,7 @@ async fn the_trail_says_whose_sessions_and_of_which_device() {
 async fn a_link_of_one_identity_spares_the_same_text_as_a_token_of_another() {
     let operator = operator();
     let made = share(&operator, of("/docs/")).await.unwrap();
-    let link = made.token.unwrap();
+    let link = made.token;
     let bob = add(&operator, named("bob")).await.unwrap();
     let token = crate::auth::ports::Token {
         digest: operator.keys.realm("backend").token(link.expose()),
@@ -232,4 +234,42 @@ async fn a_link_of_one_identity_spares_the_same_text_as_a_token_of_another() {
     assert_eq!(said(refused), is(409, "share_link", "body/token"));
     let kept = operator.store.token(digest, NOW).await.unwrap();
     assert!(kept.is_some(), "nothing was done");
+}
+
+/// What is meant for one identity must not end, clear or show what is another's.
+#[tokio::test]
+async fn an_identity_goes_with_a_name_or_is_refused() {
+    let operator = operator();
+    with_sessions(&operator).await;
+    locked(&operator, Who::Network([192, 0, 2, 1].into())).await;
+    for (uri, body) in [
+        ("/v1/sessions/revoke", json!({ "all": true })),
+        ("/v1/sessions/revoke", json!({ "device": "device 1" })),
+        ("/v1/lockouts/clear", json!({ "address": "192.0.2.1" })),
+    ] {
+        for identity in ["local", "nowhere"] {
+            let mut body = body.clone();
+            body["identity"] = json!(identity);
+            let answer = asked::<Value>(&operator, "POST", uri, body).await;
+            assert_eq!(said(answer), is(422, "invalid", "body/identity"), "{uri}");
+        }
+    }
+    for (method, uri) in [
+        ("GET", "/v1/sessions?identity=local"),
+        ("GET", "/v1/sessions?device=x&identity=nowhere"),
+        ("GET", "/v1/audit?identity=local"),
+        ("DELETE", "/v1/sessions/1?identity=local"),
+        ("DELETE", "/v1/lockouts/0123456789abcdef?identity=local"),
+    ] {
+        let answer = asked::<Value>(&operator, method, uri, ()).await;
+        assert_eq!(said(answer), is(422, "invalid", "query/identity"), "{uri}");
+    }
+    assert_eq!(sessions(&operator, "").await.len(), 3);
+    assert_eq!(
+        sessions(&operator, "?user=anna&identity=local").await.len(),
+        2
+    );
+    let whose = json!({ "address": "192.0.2.1" });
+    let (_, cleared) = call(&operator, "POST", "/v1/lockouts/clear", whose).await;
+    assert_eq!(cleared, json!({ "cleared": 1 }), "nothing was done before");
 }

@@ -141,11 +141,14 @@ async fn bodies_are_bounded_and_no_field_goes_unnoticed() {
         assert_eq!(status(b"{").await, 400, "{at}");
         assert_eq!(status(b"\xff\xfe").await, 400, "{at}");
         assert_eq!(status(b"name=anna").await, 400, "{at}");
+        let form = raw(&operator, endpoint.method, &uri, b"name=anna".to_vec()).await;
+        let told = form.problem.unwrap().detail;
+        assert!(told.ends_with(": it must be JSON"), "{told}");
         assert_eq!(status(b"[]").await, 422, "{at}");
         assert_eq!(status(b"null").await, 422, "{at}");
         assert_eq!(status(b"{\"surprise\": 1}").await, 422, "{at}");
     }
-    for endpoint in endpoints().filter(|it| it.query.is_some()) {
+    for endpoint in endpoints() {
         let uri = filled(endpoint.path) + "?surprise=1";
         let answer = raw(&operator, endpoint.method, &uri, b"{}".to_vec()).await;
         assert_named(endpoint, &answer);
@@ -277,5 +280,79 @@ async fn answers_are_as_the_document_says() {
         let said: BTreeSet<_> = item["properties"].as_object().unwrap().keys().collect();
         let given: BTreeSet<_> = answer["items"][0].as_object().unwrap().keys().collect();
         assert_eq!(said, given, "{path}");
+    }
+}
+
+/// Every member of an object in the document, with the name of the shape that it is of.
+fn members() -> Vec<(String, String, Value)> {
+    let document = document();
+    let shapes = document["components"]["schemas"].as_object().unwrap();
+    let members = shapes.iter().flat_map(|(shape, schema)| {
+        let members = schema["properties"].as_object().cloned();
+        let members = members.unwrap_or_default().into_iter();
+        members.map(move |(name, member)| (shape.clone(), name, member))
+    });
+    members.collect()
+}
+
+#[test]
+fn every_moment_says_that_it_is_one() {
+    let is_moment = |name: &str| {
+        name == "at"
+            || ["_at", "_until", "_from"]
+                .iter()
+                .any(|end| name.ends_with(end))
+    };
+    let moments: Vec<_> = members()
+        .into_iter()
+        .filter(|(_, name, _)| is_moment(name))
+        .collect();
+    assert!(moments.len() >= 14, "{moments:?}");
+    for (shape, name, member) in moments {
+        assert_eq!(member["format"], "date-time", "{shape}.{name}: {member}");
+    }
+    let document = document();
+    let parameters = &document["paths"]["/v1/audit"]["get"]["parameters"];
+    for name in ["since", "until"] {
+        let mut all = parameters.as_array().unwrap().iter();
+        let one = all.find(|it| it["name"] == name).unwrap();
+        assert_eq!(one["schema"]["format"], "date-time", "{one}");
+    }
+}
+
+#[test]
+fn what_is_one_of_a_few_words_says_which() {
+    let document = document();
+    let shapes = &document["components"]["schemas"];
+    for (shape, member, some) in [
+        ("Session", "factor", "backup_code"),
+        ("Factor", "kind", "passkey"),
+        ("Key", "algorithm", "EdDSA"),
+        ("Lockout", "kind", "mailbox"),
+        ("Event", "kind", "signed_out"),
+    ] {
+        let member = &shapes[shape]["properties"][member];
+        let mut named = BTreeSet::new();
+        references(member, &mut named);
+        let name = named.first().unwrap_or_else(|| panic!("{shape}: {member}"));
+        let words = &shapes[name.rsplit('/').next().unwrap()];
+        assert!(words.to_string().contains(&format!("{some:?}")), "{words}");
+    }
+    let promise = document["info"]["description"].as_str().unwrap();
+    assert!(
+        promise.contains("pass over what you do not know"),
+        "{promise}"
+    );
+}
+
+#[test]
+fn a_new_link_always_has_its_url_and_token() {
+    let document = document();
+    let made = document["components"]["schemas"]["NewShare"].to_string();
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let required = made["required"].as_array().unwrap();
+    for name in ["url", "token"] {
+        assert!(required.contains(&json!(name)), "{made}");
+        assert_eq!(made["properties"][name]["type"], "string", "{made}");
     }
 }

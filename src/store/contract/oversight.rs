@@ -358,6 +358,7 @@ fn event(kind: EventKind, user: i64, address: &str) -> Event {
         route: "files".to_owned(),
         address: address.parse().ok(),
         detail: "sms".to_owned(),
+        uid: Some(0),
     }
 }
 

@@ -238,6 +238,7 @@ fn event(kind: EventKind, detail: &str) -> Event {
         route: "files".to_owned(),
         address: Some([192, 0, 2, 1].into()),
         detail: detail.to_owned(),
+        uid: None,
     }
 }
 

@@ -9,6 +9,7 @@ fn refused(detail: &str) -> Event {
         route: "files".to_owned(),
         address: None,
         detail: detail.to_owned(),
+        uid: None,
     }
 }
 

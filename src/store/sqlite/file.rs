@@ -115,7 +115,10 @@ impl Copy {
             }
             Err(error) => Err(FileError::NotWritten {
                 path: path.to_owned(),
-                cause: error.to_string(),
+                cause: match error.kind() {
+                    ErrorKind::NotFound => "its folder is not there: make that first".to_owned(),
+                    _ => error.to_string(),
+                },
             }),
         }
     }

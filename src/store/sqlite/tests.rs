@@ -132,6 +132,7 @@ fn big_event() -> Event {
         route: "x".repeat(100_000),
         address: None,
         detail: String::new(),
+        uid: None,
     }
 }
 
