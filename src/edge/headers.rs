@@ -124,6 +124,12 @@ pub(crate) fn is_another_request(name: &HeaderName) -> bool {
     is_forgeable(name.as_str()) && !OF_PROXIES.contains(&name.as_str())
 }
 
+/// Whether a CGI-like server takes this header for one of `own`, though it is spelled in another way.
+pub(crate) fn is_alias(name: &HeaderName, own: &[(HeaderName, Secret)]) -> bool {
+    own.iter()
+        .any(|(own, _)| own != name && same_name(own.as_str(), name.as_str()))
+}
+
 /// Who asked, as the upstream is told.
 pub(crate) struct Told<'a> {
     pub(crate) client: Client,

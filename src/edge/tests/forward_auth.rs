@@ -357,11 +357,13 @@ async fn what_would_have_to_be_written_anew_is_refused() {
         "X-Forwarded-Client-Cert: By=root",
         "X_Vestibule_Factor: totp",
         "X~Vestibule~User: root",
+        // Of what the upstream is sent in its own name.
+        "X~Api~Key: theirs",
     ] {
         let answer = world.may("POST /a", &[GOOD, other]).await;
         assert_eq!(status(&answer), 400, "{other}: {answer}");
     }
-    assert_eq!(world.refused_for("override"), Some(5));
+    assert_eq!(world.refused_for("override"), Some(6));
 }
 
 #[tokio::test]
