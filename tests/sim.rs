@@ -373,6 +373,10 @@ struct World {
     nodes: Vec<Node>,
     model: Model,
     diary: Diary,
+    /// The pair that was verified last.
+    focus: Option<Pair>,
+    /// Until time passes, there is nobody but open pages that poll.
+    is_away: bool,
     /// How often each answer was given.
     tally: BTreeMap<String, usize>,
 }
@@ -514,6 +518,8 @@ impl World {
                 seed,
                 lines: VecDeque::new(),
             },
+            focus: None,
+            is_away: false,
             tally: BTreeMap::new(),
         };
         world.start_nodes().await;
@@ -1059,8 +1065,13 @@ impl World {
         }
     }
 
-    /// Half of the time a pair that was verified at some time.
+    /// Often the pair that was verified last, or its pauses would all be long; else half of the time one that
+    /// was verified at some time.
     fn pair_to_probe(&mut self) -> Option<(usize, Device)> {
+        let focus = self.focus.filter(|_| self.dice.one_in(2));
+        if let Some((token, device)) = focus {
+            return Some((token, self.perhaps_unnamed(token, device)));
+        }
         let mut verified: Vec<Pair> = self.model.sessions.keys().copied().collect();
         if !verified.is_empty() && self.dice.one_in(2) {
             verified.sort_unstable();
@@ -1207,6 +1218,7 @@ impl World {
         self.model.counts.remove(&Whom::Person(person));
         let known = Session::new(session.id, person, (now, ends_at), now);
         self.model.sessions.insert(pair, known);
+        self.focus = Some(pair);
     }
 
     async fn revoke(&mut self) {
@@ -1326,6 +1338,7 @@ impl World {
                 .pick(&[HOUR, 5 * HOUR, DAY, 4 * DAY, 11 * DAY, 40 * DAY]),
         };
         self.clock.advance(Duration::from_secs(span));
+        self.is_away = self.dice.one_in(3);
         self.diary.note(format!("{span} s pass"));
     }
 
@@ -1362,7 +1375,7 @@ impl World {
                 max_idle: self.dice.pick(&max_idle).map(Duration::from_secs),
             },
         };
-        let is_background = self.dice.one_in(4);
+        let is_background = self.is_away || self.dice.one_in(8);
         let keys = self.realm_keys(token);
         let question = Question {
             realm: self.realm_of(token),
