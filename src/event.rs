@@ -29,27 +29,25 @@ pub enum EventKind {
     Refused,
     /// A user's counter met its lock, or an address was delayed.
     Locked,
-    /// Sessions were ended.
+    /// Sessions, a token or a share link were revoked.
     Revoked,
     /// A user's second factor was reset.
     Reset,
-    /// A factor was turned off.
+    /// Users turned a factor of theirs off.
     Disabled,
     /// A key that tokens are signed with was replaced.
     Rotated,
-    /// An operator changed a user's number, address, password or rights.
+    /// An operator changed a user's number, address, password, rights or groups.
     Changed,
-    /// An operator removed a user.
+    /// An operator removed a user, or a factor of one.
     Removed,
-    /// An operator lifted a delay or lock.
-    Freed,
-    /// A user was put into other groups.
-    Regrouped,
+    /// An operator cleared a lockout.
+    Cleared,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Enrolled,
         Self::SignedIn,
         Self::Challenged,
@@ -62,8 +60,7 @@ impl EventKind {
         Self::Rotated,
         Self::Changed,
         Self::Removed,
-        Self::Freed,
-        Self::Regrouped,
+        Self::Cleared,
     ];
 
     /// The name in the store, the log and the metrics.
@@ -82,8 +79,7 @@ impl EventKind {
             Self::Rotated => "rotated",
             Self::Changed => "changed",
             Self::Removed => "removed",
-            Self::Freed => "freed",
-            Self::Regrouped => "regrouped",
+            Self::Cleared => "cleared",
         }
     }
 }

@@ -6,14 +6,15 @@ use super::challenge::{Accept, Typed};
 use super::enrol::NewFactor;
 use super::lockout::Blocked;
 use super::ports::*;
+use super::sign_in::SignInContext;
 use super::signing::Signer;
 use super::wizard::Place;
 use super::{Auth, Caller, Deliver, DeliveryError, Settings, Standing};
-use crate::clock::{ManualClock, Timestamp};
+use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::config::model;
 use crate::digest::{
-    Binding, DigestKeys, GrantDigest, RefreshDigest, SessionKey, SubjectDigest, SuccessDigest,
-    TokenDigest, WizardDigest,
+    Binding, DigestKeys, GrantDigest, RealmKeys, RefreshDigest, SessionKey, SubjectDigest,
+    SuccessDigest, TokenDigest, WizardDigest,
 };
 use crate::entropy::{Entropy, OsEntropy};
 use crate::event::{Event, EventKind, Events};
@@ -429,5 +430,43 @@ fn settings() -> Settings {
         sends_mail: true,
         sends_sms: true,
         service_name: "Files".to_owned(),
+    }
+}
+
+/// Where ann signs in, on whose device and address the test says.
+pub(crate) struct Door {
+    pub(crate) world: World,
+    pub(crate) keys: RealmKeys,
+    device: Option<&'static str>,
+}
+
+impl Door {
+    /// Hers, whose password is `right`.
+    pub(crate) async fn of_ann(device: Option<&'static str>) -> Self {
+        let world = World::new();
+        world.user("ann", "right", Some("+4512345678")).await;
+        let keys = world.auth.keys.realm(REALM);
+        Self {
+            world,
+            keys,
+            device,
+        }
+    }
+
+    pub(crate) fn at(&self, address: &str) -> SignInContext<'_> {
+        SignInContext {
+            realm: REALM,
+            keys: &self.keys,
+            device: self.device,
+            route: "files",
+            address: address.parse().unwrap(),
+        }
+    }
+
+    pub(crate) async fn stored(&self, token: &str) -> Option<Token> {
+        let digest = self.keys.token(token);
+        let now = self.world.clock.now();
+        let found = self.world.store.token(digest, now).await.unwrap();
+        found.map(|(token, _)| token)
     }
 }

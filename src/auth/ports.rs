@@ -121,13 +121,9 @@ pub trait Users: Send + Sync {
     /// a share's recipient are not looked at: they have no account.
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;
     /// Makes the user or renews phone, address and groups from a sign-in; what is missing keeps the old.
-    /// New groups are told as in [`Users::set_groups`]; groups that were said before those that are known
+    /// New groups are told as in [`Oversight::change_user`]; groups that were said before those that are known
     /// are not taken.
     async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId>;
-    /// Puts a user into these groups and no others; false if there is no such user, or it stands for a
-    /// share's recipient. If that is news, one line of the feed, in the same step, has everybody look at
-    /// the user's sessions anew: [`Which::User`], though they go on.
-    async fn set_groups(&self, user: UserId, groups: Vec<String>, now: Timestamp) -> Stored<bool>;
 }
 
 /// A first-factor token.

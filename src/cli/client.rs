@@ -20,6 +20,7 @@ use http::{Method, Request, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -68,7 +69,7 @@ impl Client {
             .no_proxy()
             .timeout(ANSWER_MAX)
             .build()
-            .map_err(|error| unusable(socket, &error.to_string()))?;
+            .map_err(|error| CliError::Here(error.to_string()))?;
         Ok(Self(Transport::Gateway {
             http,
             socket: socket.to_owned(),
@@ -139,18 +140,28 @@ impl Client {
         &self,
         path: &str,
         query: &Query<'_>,
-    ) -> Result<Vec<T>, CliError> {
+    ) -> Result<Page<T>, CliError> {
         self.walk(path, query, "after", u32::MAX).await
     }
 
+    /// The same of a list whose newest come first, up to so many items.
+    pub(super) async fn newest<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+        max: u32,
+    ) -> Result<Page<T>, CliError> {
+        self.walk(path, query, "before", max).await
+    }
+
     /// Asks for a list up to so many items; `cursor` is the parameter that asks for the next part.
-    pub(super) async fn walk<T: DeserializeOwned>(
+    async fn walk<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &Query<'_>,
         cursor: &str,
         max: u32,
-    ) -> Result<Vec<T>, CliError> {
+    ) -> Result<Page<T>, CliError> {
         let (mut all, mut next, mut left) = (Vec::new(), None, max);
         loop {
             let mut query = query.to_vec();
@@ -159,10 +170,10 @@ impl Client {
             let page: Page<T> = self.get(path, &query).await?;
             left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
             all.extend(page.items);
-            if page.next.is_none() || left == 0 {
-                return Ok(all);
-            }
             next = page.next;
+            if next.is_none() || left == 0 {
+                return Ok(Page { items: all, next });
+            }
         }
     }
 
@@ -316,7 +327,17 @@ impl Stream {
 }
 
 fn not_answered(socket: &Path, error: reqwest::Error) -> CliError {
-    unusable(socket, &error.without_url().to_string())
+    let error = error.without_url();
+    let mut causes =
+        std::iter::successors(Some(&error as &(dyn Error + 'static)), |it| (*it).source());
+    let io = causes.find_map(|cause| cause.downcast_ref::<io::Error>());
+    match io {
+        Some(io) if !error.is_timeout() => unusable(socket, io),
+        _ => CliError::NoAnswerAt {
+            path: socket.to_owned(),
+            cause: error.to_string(),
+        },
+    }
 }
 
 /// Whether a gateway is behind the socket. A dead gateway's file is not, but one that must not be
@@ -326,15 +347,18 @@ pub(super) fn is_answered(socket: &Path) -> Result<bool, CliError> {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(false),
-            _ => Err(unusable(socket, &error.to_string())),
+            _ => Err(unusable(socket, &error)),
         },
     }
 }
 
-fn unusable(socket: &Path, cause: &str) -> CliError {
-    CliError::Socket {
-        path: socket.to_owned(),
-        cause: cause.to_owned(),
+/// What kept the socket from being used says what is to be done.
+fn unusable(socket: &Path, error: &io::Error) -> CliError {
+    let (path, cause) = (socket.to_owned(), error.to_string());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => CliError::NotRunning(path),
+        io::ErrorKind::PermissionDenied => CliError::NotPermitted { path, cause },
+        _ => CliError::NoAnswerAt { path, cause },
     }
 }
 

@@ -8,6 +8,7 @@ use crate::observe::audit::NotFlushed;
 use crate::observe::log::LogError;
 use crate::operator::problem::Problem;
 use crate::store::{FileError, OpenError};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ pub(super) enum CliError {
     Config(#[from] crate::config::Errors),
     #[error(transparent)]
     Log(#[from] LogError),
+    /// All is on standard output already.
+    #[error("the config has errors")]
+    Told,
     /// As the operator's API said.
     #[error("{}", .0.detail)]
     Refused(Problem),
@@ -29,11 +33,24 @@ pub(super) enum CliError {
     #[error("the request could not be made: {0}")]
     Here(String),
     #[error(
-        "the gateway's admin socket {} cannot be used ({cause}): run this as root or as the \
+        "no gateway answers at {}: start it (systemctl start vestibule), or is --config another one?",
+        .0.display()
+    )]
+    NotRunning(PathBuf),
+    #[error(
+        "the gateway's admin socket {} must not be used ({cause}): run this as root or as the \
          gateway's user", path.display()
     )]
-    Socket { path: PathBuf, cause: String },
-    #[error("admin.socket is not set: a running gateway is watched through it")]
+    NotPermitted { path: PathBuf, cause: String },
+    #[error(
+        "the gateway at {} does not answer ({cause}): look at its log (journalctl -u vestibule)",
+        path.display()
+    )]
+    NoAnswerAt { path: PathBuf, cause: String },
+    #[error(
+        "admin.socket is not set: add `admin: {{socket: /run/vestibule/admin.sock}}` to the config and \
+         restart the gateway, which is watched through it"
+    )]
     NoSocket,
     #[error("{failed} of these must be mended")]
     Unwell { failed: usize },
@@ -92,10 +109,24 @@ pub(super) enum CliError {
 }
 
 impl CliError {
+    /// What `--json` says of it.
+    pub(super) fn json(&self) -> Value {
+        let mut said = json!({ "error": self.to_string().trim_end() });
+        if let (Self::Refused(problem), Some(said)) = (self, said.as_object_mut()) {
+            said.insert("code".to_owned(), json!(problem.code));
+            said.insert("status".to_owned(), json!(problem.status));
+            if let Some(place) = &problem.place {
+                said.insert("where".to_owned(), json!(place));
+            }
+        }
+        said
+    }
+
     /// 2: the command or the config must change first; 1: anything else.
     pub(super) fn exit_code(&self) -> u8 {
         let usage = match self {
             Self::Config(_)
+            | Self::Told
             | Self::Log(_)
             | Self::BadSecret { .. }
             | Self::MemoryStore

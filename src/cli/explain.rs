@@ -232,12 +232,8 @@ impl Asked {
 pub(super) fn explain(path: &Path, args: &args::Explain) -> Result<(), CliError> {
     let config = config::load(path)?;
     let asked = Asked::read(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Runtime)?;
     let known = async |identity: &str| who(path, args, identity).await;
-    let explanation = runtime.block_on(explained(&config, args, &asked, known));
+    let explanation = super::block_on(explained(&config, args, &asked, known))?;
     if let Some(warning) = explanation.who.warning() {
         warn(&warning, args.output.json);
     }

@@ -12,6 +12,7 @@ mod manual;
 mod operate;
 mod secrets;
 mod serve;
+mod shown;
 pub mod socket;
 mod tables;
 mod top;
@@ -36,7 +37,11 @@ pub fn run() -> ExitCode {
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error.to_string(), json);
+            match (&error, json) {
+                (CliError::Told, _) => {}
+                (error, true) => complain(error.json().to_string()),
+                (error, false) => complain(error.to_string()),
+            }
             ExitCode::from(error.exit_code())
         }
     }
@@ -48,7 +53,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     let options = std::env::args_os().skip(1).take_while(|it| it != "--");
     let is_json = options.into_iter().any(|it| it == "--json");
     if is_json && error.use_stderr() {
-        complain(&error.render().to_string(), true);
+        let said = error.render().to_string();
+        complain(serde_json::json!({ "error": said.trim_end() }).to_string());
     } else {
         let _ = error.print();
     }
@@ -59,12 +65,15 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => serve::serve(&cli.config),
         Command::Demo(args) => demo::demo(&args),
-        Command::Check { without_files } => commands::check(&cli.config, without_files),
+        Command::Check {
+            without_files,
+            output,
+        } => commands::check(&cli.config, without_files, output),
         Command::Schema => commands::schema(),
         Command::Explain(args) => explain::explain(&cli.config, &args),
         Command::Key(command) => commands::key(&cli.config, command),
         Command::Backup { to, output } => upkeep::backup(&cli.config, &to, output),
-        Command::Health => upkeep::health(&cli.config),
+        Command::Health { output } => upkeep::health(&cli.config, output),
         Command::User(command) => operate::user(&cli.config, command),
         Command::Factor(command) => operate::factor(&cli.config, command),
         Command::Share(command) => operate::share(&cli.config, command),
@@ -81,16 +90,23 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
     }
 }
 
-/// Writes to standard output. A reader who has gone away (`| head`) is no failure of ours.
-fn say(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+/// Does what takes time, on this thread.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)?;
+    Ok(runtime.block_on(work))
 }
 
-fn complain(error: &str, json: bool) {
-    let text = if json {
-        serde_json::json!({"error": error.trim_end()}).to_string()
-    } else {
-        error.to_owned()
-    };
+/// Writes to standard output, and says whether anybody reads it: a reader who has gone away (`| head`) is no failure
+/// of ours, but whoever goes on and on may end.
+fn say(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    let said = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    said.is_ok()
+}
+
+fn complain(text: String) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

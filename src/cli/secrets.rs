@@ -2,13 +2,12 @@
 //! user of the machine could read.
 
 use super::error::CliError;
+use crate::operator::users::PASSWORD_BYTES_MAX;
 use crate::secret::Secret;
 use std::io::Read as _;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Longer passwords are a mistake (the wrong file); argon2 would take them.
-const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Longer tokens do not fit into a request's head.
 const TOKEN_BYTES_MAX: usize = 16_384;
 

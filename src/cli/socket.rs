@@ -194,6 +194,7 @@ async fn operators_only(
 mod tests {
     use super::*;
     use crate::cli::client::Client;
+    use crate::operator::Page;
     use crate::operator::table::RESOURCES;
     use crate::operator::tests::operator;
     use crate::operator::users::UserLine;
@@ -246,8 +247,8 @@ mod tests {
             let _ = stopped.await;
         }));
         let client = Client::of_gateway(&path).unwrap();
-        let users: Vec<UserLine> = client.all("/v1/users", &[]).await.unwrap();
-        assert_eq!(users, []);
+        let users: Page<UserLine> = client.all("/v1/users", &[]).await.unwrap();
+        assert_eq!(users.items, []);
         assert!(matches!(
             AdminSocket::bind(&path),
             Err(SocketError::InUse(_))

@@ -1,6 +1,7 @@
 //! The answers of the operator's API as people read them: tables and sentences. Numbers and addresses
 //! come masked; the one secret is a new share link's token.
 
+use super::shown::plain;
 use crate::operator::audit::AuditEntry;
 use crate::operator::factors::{FactorLine, Factors};
 use crate::operator::keys::KeyLine;
@@ -18,9 +19,9 @@ pub(super) fn users(users: &[UserLine]) -> String {
 }
 
 pub(super) fn factors(factors: &Factors) -> String {
-    let head = ["ID", "TO", "BY", "NAME", "HOST", "SINCE", "USED"];
+    let head = ["ID", "TO", "BY", "LABEL", "HOST", "SINCE", "USED"];
     let left = factors.backup_codes_left;
-    let table = table(head, factors.items.iter().map(factor_cells));
+    let table = table(head, factors.page.items.iter().map(factor_cells));
     format!("{table}backup codes left: {left}\n")
 }
 
@@ -28,7 +29,8 @@ pub(super) fn lockouts(lockouts: &[LockoutLine]) -> String {
     let head = [
         "ID",
         "KIND",
-        "WHO",
+        "USER",
+        "NAME",
         "IDENTITY",
         "WRONG",
         "LOCKED",
@@ -38,13 +40,15 @@ pub(super) fn lockouts(lockouts: &[LockoutLine]) -> String {
 }
 
 pub(super) fn events(events: &[AuditEntry]) -> String {
-    let head = ["ID", "AT", "KIND", "USER", "ROUTE", "ADDRESS", "DETAIL"];
+    let head = [
+        "ID", "AT", "KIND", "USER", "NAME", "ROUTE", "ADDRESS", "DETAIL",
+    ];
     table(head, events.iter().map(event_cells))
 }
 
 /// One event on a line of its own.
 pub(super) fn event(event: &AuditEntry) -> String {
-    plain(event_cells(event).join("  ")) + "\n"
+    plain(&event_cells(event).join("  ")) + "\n"
 }
 
 pub(super) fn shares(shares: &[ShareLine]) -> String {
@@ -74,11 +78,11 @@ pub(super) fn new_share(share: &NewShareLine) -> String {
     };
     format!(
         "share {}\nurl    {}\ntoken  {}\nfor    {}\nends   {}\n",
-        share.id,
+        share.share.id,
         shown(&share.url),
         shown(&share.token),
-        people(&share.recipients),
-        or(share.expires_at.as_deref(), "never"),
+        people(&share.share.recipients),
+        or(share.share.expires_at.as_deref(), "never"),
     )
 }
 
@@ -105,20 +109,21 @@ fn factor_cells(factor: &FactorLine) -> [String; 7] {
         factor.id.clone(),
         or(factor.to.as_deref(), "-"),
         if factor.enrolled { "user" } else { "operator" }.to_owned(),
-        or(factor.name.as_deref(), "-"),
+        or(factor.label.as_deref(), "-"),
         or(factor.host.as_deref(), "-"),
         or(factor.created_at.as_deref(), "-"),
         or(factor.last_used_at.as_deref(), "-"),
     ]
 }
 
-fn lockout_cells(lockout: &LockoutLine) -> [String; 7] {
-    let user = lockout.user.map(|user| format!("user {user}"));
-    let who = lockout.name.clone().or_else(|| lockout.address.clone());
+fn lockout_cells(lockout: &LockoutLine) -> [String; 8] {
+    let user = lockout.user.map(|user| user.to_string());
+    let name = lockout.name.as_deref().or(lockout.address.as_deref());
     [
         lockout.id.clone(),
         lockout.kind.as_str().to_owned(),
-        or(who.or(user).as_deref(), "-"),
+        or(user.as_deref(), "-"),
+        or(name, "-"),
         or(lockout.identity.as_deref(), "-"),
         lockout.failures.to_string(),
         if lockout.locked { "yes" } else { "-" }.to_owned(),
@@ -126,23 +131,18 @@ fn lockout_cells(lockout: &LockoutLine) -> [String; 7] {
     ]
 }
 
-fn event_cells(event: &AuditEntry) -> [String; 7] {
+fn event_cells(event: &AuditEntry) -> [String; 8] {
     let user = event.user.map(|user| user.to_string());
     [
         event.id.to_string(),
         event.at.clone(),
         event.kind.as_str().to_owned(),
         or(user.as_deref(), "-"),
+        or(event.name.as_deref(), "-"),
         event.route.clone(),
         or(event.address.as_deref(), "-"),
         event.detail.clone(),
     ]
-}
-
-/// One in each line.
-pub(super) fn groups(groups: &[String]) -> String {
-    let line = |name: &String| plain(name.clone()) + "\n";
-    groups.iter().map(line).collect()
 }
 
 fn share_cells(share: &ShareLine) -> [String; 8] {
@@ -220,15 +220,10 @@ fn or(text: Option<&str>, otherwise: &str) -> String {
     text.unwrap_or(otherwise).to_owned()
 }
 
-/// Control characters become `�`: names come from upstreams, and a terminal obeys escape sequences.
-fn plain(cell: String) -> String {
-    cell.replace(char::is_control, "\u{fffd}")
-}
-
 /// Columns as wide as their widest cell.
 fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
-        .chain(rows.map(|row| row.map(plain)))
+        .chain(rows.map(|row| row.map(|cell| plain(&cell))))
         .collect();
     let mut widths = [0; N];
     for row in &rows {
@@ -273,14 +268,20 @@ mod tests {
     #[test]
     fn a_token_is_masked_in_debug() {
         let share = NewShareLine {
-            id: ShareId(1),
-            identity: "local".to_owned(),
-            path: "/a/".to_owned(),
-            recipients: Vec::new(),
-            devices_max: None,
+            share: ShareLine {
+                id: ShareId(1),
+                identity: "local".to_owned(),
+                path: "/a/".to_owned(),
+                recipients: Vec::new(),
+                devices: 0,
+                devices_max: None,
+                last_opened_at: None,
+                created_at: "2026-11-22T03:21:34+00:00".to_owned(),
+                expires_at: None,
+                expired: false,
+            },
             url: Some(Secret::new("https://files.example.org/share/t0ken")),
             token: Some(Secret::new("t0ken")),
-            expires_at: None,
         };
         assert!(!format!("{share:?}").contains("t0ken"));
         assert!(new_share(&share).contains("/share/t0ken\n"));

@@ -5,7 +5,7 @@
 
 use super::args::OutputForm;
 use super::error::CliError;
-use super::say;
+use super::{block_on, say};
 use crate::config;
 use crate::entropy::OsEntropy;
 use crate::secret::Secret;
@@ -57,7 +57,7 @@ pub(super) fn replace_key(config: &Path, new: &Path, form: OutputForm) -> Result
 }
 
 /// Asks `/readyz` of the gateway that runs by this config.
-pub(super) fn health(config: &Path) -> Result<(), CliError> {
+pub(super) fn health(config: &Path, form: OutputForm) -> Result<(), CliError> {
     let admin = config::admin(config)?.address;
     let address = reachable(admin.ok_or(CliError::NoAdminAddress)?);
     let answer = ask(address).map_err(|cause| CliError::NoAnswer {
@@ -66,18 +66,11 @@ pub(super) fn health(config: &Path) -> Result<(), CliError> {
     })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if head.split(' ').nth(1) == Some("200") {
-        say(body);
+        let well = json!({ "ready": true, "detail": body.trim() });
+        say(&form.show(&well, |_| body.to_owned())?);
         return Ok(());
     }
     Err(CliError::Unhealthy(body.trim().to_owned()))
-}
-
-fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Runtime)?;
-    Ok(runtime.block_on(work))
 }
 
 fn read_key(path: &Path) -> io::Result<Secret> {

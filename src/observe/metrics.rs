@@ -4,6 +4,14 @@
 //! [`Metrics::route`] and its like; anything else counts under `-`. What a request needs is resolved
 //! once, into a [`RouteMetrics`] or [`UpstreamMetrics`], so that counting is an atomic add.
 
+mod labels;
+mod resolved;
+mod zero;
+
+pub use self::labels::{IssuerOutcome, Lost, Outcome, SpanOutcome};
+use self::resolved::UNNAMED;
+pub use self::resolved::{RouteMetrics, UpstreamMetrics};
+use self::zero::begin_at_zero;
 use super::families::Families;
 pub use super::families::{Described, Kind};
 use super::unanswered::Unanswered;
@@ -11,128 +19,11 @@ use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::gate::session::Factor;
 use arc_swap::ArcSwap;
-use prometheus::{Histogram, IntCounter, Registry, TextEncoder};
+use prometheus::{Registry, TextEncoder};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-/// How a request ended, for metrics and the access line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Forwarded with a permit.
-    Permitted,
-    /// Answered by a local endpoint.
-    Local,
-    /// Refused: a second factor (or a fresh one) is asked for.
-    Challenged,
-    /// Refused: no token or an unknown one.
-    Unauthenticated,
-    /// Refused by policy or scope.
-    Denied,
-    /// Malformed, too large, too slow, no such host.
-    BadRequest,
-    /// The store or the upstream failed.
-    Failed,
-}
-
-impl Outcome {
-    /// The label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Permitted => "permitted",
-            Self::Local => "local",
-            Self::Challenged => "challenged",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Denied => "denied",
-            Self::BadRequest => "bad_request",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What came of a request to an issuer of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IssuerOutcome {
-    /// Keys came.
-    Fetched,
-    /// The keys are those that are there already.
-    Unchanged,
-    /// It stands by the token.
-    Vouched,
-    /// It does not.
-    Denied,
-    /// It answered, but nothing that can be used.
-    Unusable,
-    /// It did not answer.
-    Unreachable,
-}
-
-impl IssuerOutcome {
-    /// The label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fetched => "fetched",
-            Self::Unchanged => "unchanged",
-            Self::Vouched => "vouched",
-            Self::Denied => "denied",
-            Self::Unusable => "unusable",
-            Self::Unreachable => "unreachable",
-        }
-    }
-}
-
-/// Why an event of the audit trail is in the log only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// A refusal like many others of the same minute: left out on purpose.
-    Repeated,
-    /// Too many events were waiting.
-    Full,
-    /// The store did not take it before the end.
-    Unwritten,
-}
-
-impl Lost {
-    const ALL: [Self; 3] = [Self::Repeated, Self::Full, Self::Unwritten];
-
-    /// The label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Repeated => "repeated",
-            Self::Full => "full",
-            Self::Unwritten => "unwritten",
-        }
-    }
-}
-
-/// What became of a trace's spans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpanOutcome {
-    /// The collector took them.
-    Exported,
-    /// Too many were waiting.
-    Dropped,
-    /// The collector refused them, or was not there.
-    Failed,
-}
-
-impl SpanOutcome {
-    const ALL: [Self; 3] = [Self::Exported, Self::Dropped, Self::Failed];
-
-    /// The label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exported => "exported",
-            Self::Dropped => "dropped",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// One server of an upstream, and whether it took a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,84 +35,10 @@ pub struct ServerState {
     pub is_up: bool,
 }
 
-/// What can become of a code that is sent, and of one that is only typed.
-const SENT_OUTCOMES: [&str; 6] = ["sent", "verified", "wrong", "expired", "limited", "failed"];
-const TYPED_OUTCOMES: [&str; 2] = ["verified", "wrong"];
 /// What a provider can say to a message.
 const MESSAGE_OUTCOMES: [&str; 5] = ["accepted", "refused", "unreachable", "timeout", "lost"];
 /// How the detail of an event begins that says which address was delayed.
 const OF_ADDRESS: &str = "address";
-
-/// The label for a route or upstream that the config does not name.
-const UNNAMED: &str = "-";
-/// Variants of [`Outcome`].
-const OUTCOMES: usize = 7;
-/// The values of `status_class`; the last is for codes outside RFC 9110's five classes.
-const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
-
-/// The counters of one route, resolved. Cheap to clone; keep it beside the route.
-#[derive(Clone)]
-pub struct RouteMetrics(Arc<RouteCells>);
-
-struct RouteCells {
-    name: String,
-    families: Arc<Families>,
-    /// Made at first use, so that a combination that never happens is not exposed.
-    requests: [[OnceLock<IntCounter>; CLASSES.len()]; OUTCOMES],
-}
-
-impl RouteMetrics {
-    fn new(families: &Arc<Families>, name: &str) -> Self {
-        Self(Arc::new(RouteCells {
-            name: name.to_owned(),
-            families: Arc::clone(families),
-            requests: Default::default(),
-        }))
-    }
-
-    /// One request of this route has ended.
-    pub fn request(&self, outcome: Outcome, status: u16) {
-        let class = usize::from(status / 100)
-            .wrapping_sub(1)
-            .min(CLASSES.len() - 1);
-        let cell = self.0.requests.get(outcome as usize);
-        let (Some(cell), Some(label)) = (cell.and_then(|row| row.get(class)), CLASSES.get(class))
-        else {
-            return;
-        };
-        cell.get_or_init(|| {
-            self.0
-                .families
-                .requests
-                .with_label_values(&[&self.0.name, outcome.as_str(), label])
-        })
-        .inc();
-    }
-}
-
-/// The series of one upstream, resolved. Cheap to clone.
-#[derive(Clone)]
-pub struct UpstreamMetrics {
-    seconds: Histogram,
-    errors: IntCounter,
-}
-
-impl UpstreamMetrics {
-    fn new(families: &Families, name: &str) -> Self {
-        Self {
-            seconds: families.upstream_seconds.with_label_values(&[name]),
-            errors: families.upstream_errors.with_label_values(&[name]),
-        }
-    }
-
-    /// It gave a response head after `took`, or failed (`None`).
-    pub fn answered(&self, took: Option<Duration>) {
-        match took {
-            Some(took) => self.seconds.observe(took.as_secs_f64()),
-            None => self.errors.inc(),
-        }
-    }
-}
 
 type Named<T> = ArcSwap<HashMap<String, T>>;
 
@@ -485,43 +302,6 @@ impl Metrics {
     }
 }
 
-/// Gives series to what may happen rarely: the first time that it does is a rise only if there was a
-/// zero before it.
-fn begin_at_zero(families: &Families) {
-    for kind in EventKind::ALL {
-        families.events.with_label_values(&[kind.as_str()]);
-    }
-    for method in [Factor::Sms, Factor::Email] {
-        for outcome in SENT_OUTCOMES {
-            let labels = [method.as_str(), outcome];
-            families.challenges.with_label_values(&labels);
-        }
-    }
-    for method in [Factor::Totp, Factor::BackupCode, Factor::Passkey] {
-        for outcome in TYPED_OUTCOMES {
-            let labels = [method.as_str(), outcome];
-            families.challenges.with_label_values(&labels);
-        }
-    }
-    for why in Lost::ALL {
-        families.events_lost.with_label_values(&[why.as_str()]);
-    }
-    for why in Unanswered::ALL {
-        let refused = &families.forward_auth_refused;
-        refused.with_label_values(&[why.as_str()]);
-    }
-    for outcome in SpanOutcome::ALL {
-        families.spans.with_label_values(&[outcome.as_str()]);
-    }
-    for of in ["user", "address"] {
-        families.lockouts.with_label_values(&[of]);
-    }
-    for outcome in ["applied", "refused"] {
-        families.config_reloads.with_label_values(&[outcome]);
-    }
-    families.config_is_current.set(1);
-}
-
 /// The entry of `name`, made if it is new. Copies the map: names come at start and reload only.
 fn known<T: Clone>(map: &Named<T>, name: &str, make: impl Fn() -> T) -> T {
     map.rcu(|old| {
@@ -555,6 +335,7 @@ fn challenge_of(kind: EventKind, detail: &str) -> Option<(&'static str, &'static
 
 #[cfg(test)]
 mod tests {
+    use super::resolved::CLASSES;
     use super::*;
     use std::io::Write as _;
     use std::process::{Command, Stdio};

@@ -3,11 +3,13 @@
 //! Who follows reads the store's lines in their order, each once, and can go on later where it was: a
 //! reader costs a small queue, whatever it does. One that does not read is let go, with a last line.
 
-use super::problem::{OperatorError, Problem};
+use super::code::Code;
+use super::problem::{Naming, OperatorError, Problem};
 use super::table::{Endpoint, Resource, endpoint, shape};
+use super::users::OF_USER;
 use super::wire::{Answer, Checked, limit};
 use super::{Operator, Page};
-use crate::auth::ports::{AuditLine, AuditQuery};
+use crate::auth::ports::{AuditLine, AuditQuery, User};
 use crate::clock::Timestamp;
 use crate::event::EventKind;
 use crate::id::UserId;
@@ -46,11 +48,11 @@ pub(super) const RESOURCE: Resource = Resource {
     endpoints: &[
         Endpoint {
             query: Some(shape::<Search>),
-            errors: &[404],
+            errors: OF_USER,
             ..endpoint(
                 "GET",
                 "/v1/audit",
-                "Events, newest first. The next part is asked for with `before`.",
+                "Events, newest first.",
                 || routing::get(search),
                 shape::<Page<AuditEntry>>,
             )
@@ -58,7 +60,7 @@ pub(super) const RESOURCE: Resource = Resource {
         Endpoint {
             query: Some(shape::<Follow>),
             kind: NDJSON,
-            errors: &[429],
+            errors: &[Code::TooManyFollowers],
             ..endpoint(
                 "GET",
                 "/v1/audit/stream",
@@ -89,8 +91,9 @@ struct Search {
     /// Only from this client's address.
     address: Option<String>,
     /// How many at most: 1 to 1000, else 100.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
-    /// Only those with a number below this one.
+    /// Only those with a number below this one: `next` of the part before.
     before: Option<i64>,
 }
 
@@ -110,7 +113,11 @@ pub struct AuditEntry {
     pub id: i64,
     pub at: String,
     pub kind: EventKind,
+    /// Whom it is about: the number, and, for as long as there is such a user, the name and the identity that it is
+    /// of.
     pub user: Option<UserId>,
+    pub name: Option<String>,
+    pub identity: Option<String>,
     /// The route's name, or `operator`.
     pub route: String,
     pub address: Option<String>,
@@ -127,21 +134,26 @@ async fn search(
         None => None,
     };
     let address = asked.address.as_ref().map(|text| {
-        let wrong = |_| OperatorError::NotAnAddress(text.clone());
+        let wrong = |_| OperatorError::NotAnAddress {
+            place: "query/address",
+            text: text.clone(),
+        };
         text.parse::<IpAddr>().map_err(wrong)
     });
     let query = AuditQuery {
         user,
         kind: asked.kind,
         address: address.transpose()?,
-        since: moment(asked.since.as_deref())?,
-        until: moment(asked.until.as_deref())?,
+        since: moment(asked.since.as_deref(), "query/since")?,
+        until: moment(asked.until.as_deref(), "query/until")?,
         before: asked.before,
         limit: limit + 1,
     };
     let lines = operator.store.search_audit(query).await?;
     let page = Page::of(lines, limit, |line| line.id);
-    Ok(Json(page.map(|line| entry(&line))))
+    let Page { items, next } = page;
+    let items = operator.entries(&items).await?;
+    Ok(Json(Page { items, next }))
 }
 
 impl Operator {
@@ -151,34 +163,46 @@ impl Operator {
         wanted: &str,
         identity: Option<&str>,
     ) -> Result<UserId, OperatorError> {
-        match self.find_user(wanted, identity).await {
+        match self.find_user(wanted, identity, Naming::Query).await {
             Ok(user) => Ok(user.id),
-            Err(OperatorError::NoSuchUser(_)) => {
+            Err(unknown @ OperatorError::NoSuchUser { .. }) => {
                 let number = wanted.strip_prefix("id:").unwrap_or(wanted).parse();
-                let no_such = |_| OperatorError::NoSuchUser(wanted.to_owned());
-                number.map(UserId).map_err(no_such)
+                number.map(UserId).map_err(|_| unknown)
             }
             Err(error) => Err(error),
         }
     }
+
+    /// Lines of the trail with the names of those whom they are about.
+    async fn entries(&self, lines: &[AuditLine]) -> Result<Vec<AuditEntry>, OperatorError> {
+        let people = self.people(lines.iter().filter_map(|line| line.event.user));
+        let people = people.await?;
+        let name = |line: &AuditLine| people.get(&line.event.user?);
+        Ok(lines.iter().map(|line| entry(line, name(line))).collect())
+    }
 }
 
-fn moment(text: Option<&str>) -> Result<Option<Timestamp>, OperatorError> {
+fn moment(text: Option<&str>, place: &'static str) -> Result<Option<Timestamp>, OperatorError> {
     let Some(text) = text else {
         return Ok(None);
     };
     let read = Timestamp::from_iso8601(text);
-    read.map(Some)
-        .ok_or_else(|| OperatorError::NotAMoment(text.to_owned()))
+    let wrong = || OperatorError::NotAMoment {
+        place,
+        text: text.to_owned(),
+    };
+    read.map(Some).ok_or_else(wrong)
 }
 
-fn entry(line: &AuditLine) -> AuditEntry {
+fn entry(line: &AuditLine, user: Option<&User>) -> AuditEntry {
     let event = &line.event;
     AuditEntry {
         id: line.id,
         at: line.at.iso8601(),
         kind: event.kind,
         user: event.user,
+        name: user.map(|user| user.name.clone()),
+        identity: user.map(|user| user.realm.clone()),
         route: event.route.clone(),
         address: event.address.map(|address| address.to_string()),
         detail: event.detail.clone(),
@@ -251,20 +275,25 @@ impl Follower {
         }
     }
 
+    async fn next(&self) -> Result<Vec<AuditEntry>, OperatorError> {
+        let store = &self.operator.store;
+        let lines = store.audit_after(self.after, FETCH_LINES).await?;
+        self.operator.entries(&lines).await
+    }
+
     async fn feed(&mut self) -> Option<OperatorError> {
         loop {
-            let store = &self.operator.store;
-            let lines = match store.audit_after(self.after, FETCH_LINES).await {
-                Ok(lines) => lines,
-                Err(error) => return Some(error.into()),
+            let entries = match self.next().await {
+                Ok(entries) => entries,
+                Err(error) => return Some(error),
             };
-            if lines.is_empty() {
+            if entries.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            for line in &lines {
-                let sent = self.queue.send_timeout(json_line(&entry(line)), PATIENCE);
+            for entry in &entries {
+                let sent = self.queue.send_timeout(json_line(entry), PATIENCE);
                 match sent.await {
-                    Ok(()) => self.after = line.id,
+                    Ok(()) => self.after = entry.id,
                     Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
                         return Some(OperatorError::TooSlow { after: self.after });
                     }

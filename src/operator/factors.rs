@@ -1,13 +1,14 @@
 //! The second factors of a user, as operators look at and remove them.
 
-use super::problem::OperatorError;
+use super::code::Code;
+use super::problem::{Naming, OperatorError};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::users::OfIdentity;
+use super::users::{OF_USER, OfIdentity};
 use super::wire::{Answer, Checked};
-use super::{Caller, Operator, iso};
+use super::{Caller, Gone, Operator, Page, iso};
 use crate::auth::ports::{Disable, Enrolled, FactorKind, Passkey, Target};
 use crate::event::EventKind;
-use crate::id::{PasskeyId, UserId};
+use crate::id::PasskeyId;
 use axum::extract::{Path, Query, State};
 use axum::{Json, routing};
 use schemars::JsonSchema;
@@ -19,7 +20,7 @@ pub(super) const RESOURCE: Resource = Resource {
     endpoints: &[
         Endpoint {
             query: Some(shape::<OfIdentity>),
-            errors: &[404],
+            errors: OF_USER,
             ..endpoint(
                 "GET",
                 "/v1/users/{user}/factors",
@@ -30,14 +31,19 @@ pub(super) const RESOURCE: Resource = Resource {
         },
         Endpoint {
             query: Some(shape::<OfIdentity>),
-            errors: &[404],
+            errors: &[
+                Code::NoSuchUser,
+                Code::AmbiguousUser,
+                Code::NoSuchIdentity,
+                Code::NoSuchFactor,
+            ],
             ..endpoint(
                 "DELETE",
                 "/v1/users/{user}/factors/{factor}",
-                "Turn a factor off, whatever the operator or a profile has given; with the last one go the \
+                "Remove a factor, also one that the operator or a profile has given; with the last one go the \
                  backup codes. Sessions go on.",
                 || routing::delete(remove),
-                shape::<FactorRemoved>,
+                shape::<Gone<String>>,
             )
         },
     ],
@@ -46,7 +52,8 @@ pub(super) const RESOURCE: Resource = Resource {
 /// The factors of a user, in the order in which they are offered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Factors {
-    pub items: Vec<FactorLine>,
+    #[serde(flatten)]
+    pub page: Page<FactorLine>,
     /// Those that are not spent.
     pub backup_codes_left: u32,
 }
@@ -63,17 +70,10 @@ pub struct FactorLine {
     /// Whether its user enrolled it; the operator or a profile gave the others.
     pub enrolled: bool,
     /// Of a passkey: what its user calls it, and the host that it is for.
-    pub name: Option<String>,
+    pub label: Option<String>,
     pub host: Option<String>,
     pub created_at: Option<String>,
     pub last_used_at: Option<String>,
-}
-
-/// A factor was turned off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FactorRemoved {
-    pub user: UserId,
-    pub factor: String,
 }
 
 async fn list(
@@ -81,12 +81,14 @@ async fn list(
     Checked(Path(user)): Checked<Path<String>>,
     Checked(Query(of)): Checked<Query<OfIdentity>>,
 ) -> Answer<Factors> {
-    let user = operator.find_user(&user, of.identity.as_deref()).await?;
+    let user = operator
+        .find_user(&user, of.identity.as_deref(), Naming::Path)
+        .await?;
     let set = operator.store.factors(user.id).await?;
     let enrolled = set.enrolled.iter().map(enrolled);
     let passkeys = set.passkeys.iter().map(passkey);
     Ok(Json(Factors {
-        items: enrolled.chain(passkeys).collect(),
+        page: Page::whole(enrolled.chain(passkeys).collect()),
         backup_codes_left: set.backup_codes_left,
     }))
 }
@@ -96,8 +98,11 @@ async fn remove(
     caller: Caller,
     Checked(Path((user, factor))): Checked<Path<(String, String)>>,
     Checked(Query(of)): Checked<Query<OfIdentity>>,
-) -> Answer<FactorRemoved> {
-    let user = operator.find_user(&user, of.identity.as_deref()).await?.id;
+) -> Answer<Gone<String>> {
+    let user = operator
+        .find_user(&user, of.identity.as_deref(), Naming::Path)
+        .await?
+        .id;
     let no_such = || OperatorError::NoSuchFactor(factor.clone());
     let target = target(&factor).ok_or_else(no_such)?;
     let off = Disable::Own {
@@ -112,8 +117,9 @@ async fn remove(
     if !was_on {
         return Err(no_such());
     }
-    operator.emit(caller, EventKind::Disabled, Some(user), &factor);
-    Ok(Json(FactorRemoved { user, factor }))
+    let detail = format!("factor {factor}");
+    operator.emit(caller, EventKind::Removed, Some(user), &detail);
+    Ok(Json(Gone { id: factor }))
 }
 
 /// What a factor is called by.
@@ -131,7 +137,7 @@ fn enrolled(one: &Enrolled) -> FactorLine {
         kind,
         to: one.value.masked(),
         enrolled: one.id.is_some(),
-        name: None,
+        label: None,
         host: None,
         created_at: None,
         last_used_at: None,
@@ -144,7 +150,7 @@ fn passkey(one: &Passkey) -> FactorLine {
         kind: FactorKind::Passkey.as_str().to_owned(),
         to: None,
         enrolled: true,
-        name: Some(one.name.clone()),
+        label: Some(one.name.clone()),
         host: Some(one.host.clone()),
         created_at: Some(one.created_at.iso8601()),
         last_used_at: iso(one.last_used_at),

@@ -2,7 +2,7 @@
 
 use super::table::{Endpoint, Resource, endpoint, shape};
 use super::wire::{Answer, Body};
-use super::{Caller, Operator};
+use super::{Caller, Operator, Page};
 use crate::auth::ports::SigningAlgorithm;
 use crate::config::model::Config;
 use crate::event::EventKind;
@@ -22,7 +22,7 @@ pub(super) const RESOURCE: Resource = Resource {
             "Make new keys: published at once, used ten minutes later. The old ones stay published until what \
              they signed has ended.",
             || routing::post(rotate),
-            shape::<Vec<KeyLine>>,
+            shape::<Page<KeyLine>>,
         )
     }],
 };
@@ -53,7 +53,7 @@ async fn rotate(
     State(operator): State<Operator>,
     caller: Caller,
     Body(how): Body<Rotate>,
-) -> Answer<Vec<KeyLine>> {
+) -> Answer<Page<KeyLine>> {
     let config = operator.config.load_full();
     let tokens = &config.tokens;
     let longest = tokens.access_lifetime.max(tokens.refresh_lifetime);
@@ -75,7 +75,7 @@ async fn rotate(
             others_end_at: rotated.others_end_at.iso8601(),
         });
     }
-    Ok(Json(lines))
+    Ok(Json(Page::whole(lines)))
 }
 
 fn is_used(config: &Config, algorithm: SigningAlgorithm) -> bool {

@@ -1,23 +1,26 @@
-//! Who is delayed or locked for wrong codes and passwords, as operators look at and free them.
+//! Who is delayed or locked for wrong codes and passwords, as operators look at and clear them.
 //!
 //! Failures are counted under digests. Whose they are is sealed beside them; of those counted without
 //! a name, the users that there are are tried.
 
-use super::problem::OperatorError;
+use super::code::Code;
+use super::problem::{Naming, OperatorError};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Checked, LIMIT_MAX, limit};
-use super::{Caller, Operator, Page, iso, masked_email};
+use super::users::OF_USER;
+use super::wire::{Answer, Body, Checked, LIMIT_MAX, Part};
+use super::{Caller, Gone, Operator, Page, event, iso, masked_email};
 use crate::auth::ports::{Lockout, LockoutId, User};
 use crate::auth::subject::{self, Who};
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
-use crate::event::EventKind;
+use crate::event::{Event, EventKind};
 use crate::id::UserId;
 use axum::extract::{Path, Query, State};
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -26,7 +29,7 @@ pub(super) const RESOURCE: Resource = Resource {
     about: "Who has to wait, or is locked, for wrong codes and passwords.",
     endpoints: &[
         Endpoint {
-            query: Some(shape::<List>),
+            query: Some(shape::<Part<String>>),
             ..endpoint(
                 "GET",
                 "/v1/lockouts",
@@ -36,50 +39,44 @@ pub(super) const RESOURCE: Resource = Resource {
             )
         },
         Endpoint {
-            query: Some(shape::<OfWhom>),
-            errors: &[404],
+            body: Some(shape::<Clear>),
+            errors: OF_USER,
             ..endpoint(
-                "DELETE",
-                "/v1/lockouts",
-                "Free a user (wrong codes, and wrong passwords under the user's name and address) or a client's \
-                 address. Factors and sessions stay.",
-                || routing::delete(free),
-                shape::<Freed>,
+                "POST",
+                "/v1/lockouts/clear",
+                "Clear a user's lockouts (wrong codes, and wrong passwords under the user's name and address) or a \
+                 client's address's. Factors and sessions stay.",
+                || routing::post(clear),
+                shape::<LockoutsCleared>,
             )
         },
         Endpoint {
-            errors: &[404],
+            errors: &[Code::NoSuchLockout],
             ..endpoint(
                 "DELETE",
                 "/v1/lockouts/{id}",
-                "Free whoever is behind one line of the list.",
-                || routing::delete(free_one),
-                shape::<Freed>,
+                "Clear one lockout.",
+                || routing::delete(clear_one),
+                shape::<Gone<String>>,
             )
         },
     ],
 };
 
-/// Which part of the list.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+/// Whose lockouts are cleared: one of `user` and `address`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "address": "192.0.2.1" }))]
 #[serde(deny_unknown_fields)]
-struct List {
-    /// How many at most: 1 to 1000, else 100.
-    limit: Option<u32>,
-    /// Only those behind this one.
-    after: Option<String>,
-}
-
-/// Who is freed: one of both.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct OfWhom {
+pub struct Clear {
     /// A name, a number, or `id:` and a number.
-    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// With `user`: tells namesakes apart.
-    identity: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// A client's address; of IPv6, any of its /64.
-    address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Somebody who has to wait, or is locked.
@@ -91,13 +88,15 @@ pub struct LockoutLine {
     /// codes for an email address that somebody without a token has named (`mailbox`); both from an
     /// `address`; `unknown`: nobody knows any more.
     pub kind: LockoutKind,
+    /// Who it is, where that is known: the number, the name (of a `mailbox` the address, masked), and the identity
+    /// that the name is of. Of an `account`, `name` is what was typed, and `user` whose it is, if it is anybody's.
     pub user: Option<UserId>,
     pub identity: Option<String>,
     pub name: Option<String>,
     pub address: Option<String>,
     /// Wrong ones in a row.
     pub failures: u32,
-    /// Until an operator or a backup code lifts it.
+    /// Until an operator or a backup code clears it.
     pub locked: bool,
     /// `null`: not delayed.
     pub delayed_until: Option<String>,
@@ -128,59 +127,90 @@ impl LockoutKind {
     }
 }
 
-/// How many counters went back to zero.
+/// How many lockouts were cleared: counters that went back to zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Freed {
-    pub freed: u64,
+pub struct LockoutsCleared {
+    pub cleared: u64,
 }
 
 async fn list(
     State(operator): State<Operator>,
-    Checked(Query(asked)): Checked<Query<List>>,
+    Checked(Query(asked)): Checked<Query<Part<String>>>,
 ) -> Answer<Page<LockoutLine>> {
-    let (limit, now) = (limit(asked.limit)?, operator.clock.now());
-    let after = asked.after.as_deref().map(lockout_id).transpose()?;
-    let found = operator.store.lockouts(after, limit + 1, now).await?;
+    let (limit, now) = (asked.limit()?, operator.clock.now());
+    let after = asked.after.as_deref().map(|text| {
+        lockout_id(text).ok_or_else(|| OperatorError::DoesNotFit {
+            place: "query/after".into(),
+            cause: format!("`{text}` is no lockout's id"),
+        })
+    });
+    let found = operator
+        .store
+        .lockouts(after.transpose()?, limit + 1, now)
+        .await?;
     let page = Page::of(found, limit, |lockout| hex(lockout.id()));
     let names = operator.names(&page.items).await?;
     Ok(Json(page.map(|lockout| line(&lockout, &names, now))))
 }
 
-async fn free(
+async fn clear(
     State(operator): State<Operator>,
     caller: Caller,
-    Checked(Query(of)): Checked<Query<OfWhom>>,
-) -> Answer<Freed> {
-    let (user, subjects) = match (&of.user, &of.address) {
+    Body(of): Body<Clear>,
+) -> Answer<LockoutsCleared> {
+    let (user, address, subjects) = match (&of.user, &of.address) {
         (Some(user), None) => {
-            let user = operator.find_user(user, of.identity.as_deref()).await?;
-            (Some(user.id), operator.subjects_of(&user))
+            let identity = of.identity.as_deref();
+            let user = operator.find_user(user, identity, Naming::Body).await?;
+            (Some(user.id), None, operator.subjects_of(&user))
         }
         (None, Some(text)) => {
-            let wrong = |_| OperatorError::NotAnAddress(text.clone());
+            let wrong = |_| OperatorError::NotAnAddress {
+                place: "body/address",
+                text: text.clone(),
+            };
             let address: IpAddr = text.parse().map_err(wrong)?;
-            (None, vec![subject::address(&operator.keys, address)])
+            let subject = subject::address(&operator.keys, address);
+            (None, Some(address), vec![subject])
         }
-        _ => return Err(OperatorError::NotUserOrAddress),
+        _ => return Err(OperatorError::NotOneChoice("`user` and `address`")),
     };
-    let freed = operator.store.free(&subjects).await?;
-    operator.emit(caller, EventKind::Freed, user, "wrong codes and passwords");
-    Ok(Json(Freed { freed }))
+    let cleared = operator.store.clear_lockouts(&subjects).await?;
+    let whose = match user {
+        Some(_) => "lockouts of the user",
+        None => "lockout of the address",
+    };
+    operator.events.emit(Event {
+        address,
+        ..event(caller, EventKind::Cleared, user, whose)
+    });
+    Ok(Json(LockoutsCleared { cleared }))
 }
 
-async fn free_one(
+async fn clear_one(
     State(operator): State<Operator>,
     caller: Caller,
     Checked(Path(id)): Checked<Path<String>>,
-) -> Answer<Freed> {
-    if !operator.store.free_lockout(lockout_id(&id)?).await? {
-        return Err(OperatorError::NoSuchLockout(id));
-    }
-    operator.emit(caller, EventKind::Freed, None, &format!("lockout {id}"));
-    Ok(Json(Freed { freed: 1 }))
+) -> Answer<Gone<String>> {
+    let no_such = || OperatorError::NoSuchLockout(id.clone());
+    let named = lockout_id(&id).ok_or_else(no_such)?;
+    let cleared = operator.store.clear_lockout(named).await?;
+    let cleared = cleared.ok_or_else(no_such)?;
+    let names = operator.names(std::slice::from_ref(&cleared)).await?;
+    let line = line(&cleared, &names, operator.clock.now());
+    let detail = format!("lockout {id} ({})", line.kind.as_str());
+    let address = match cleared.who {
+        Some(Who::Network(address)) => Some(address),
+        _ => None,
+    };
+    operator.events.emit(Event {
+        address,
+        ..event(caller, EventKind::Cleared, line.user, &detail)
+    });
+    Ok(Json(Gone { id }))
 }
 
-/// Whom the users are that nameless counters may stand for.
+/// The users whom counters may stand for.
 type Names = HashMap<SubjectDigest, (LockoutKind, User)>;
 
 impl Operator {
@@ -208,26 +238,58 @@ impl Operator {
         all
     }
 
-    /// The users behind the counters that say nothing of whose they are.
+    /// The users behind counters.
     async fn names(&self, lockouts: &[Lockout]) -> Result<Names, OperatorError> {
         let mut names = Names::new();
-        let is_asked = |subject: &SubjectDigest| {
-            let mut nameless = lockouts.iter().filter(|it| it.who.is_none());
-            nameless.any(|it| it.subject == *subject)
-        };
-        if lockouts.iter().all(|it| it.who.is_some()) {
-            return Ok(names);
+        for lockout in lockouts {
+            let found = match &lockout.who {
+                Some(Who::User(id)) => {
+                    let user = self.store.user(*id).await?;
+                    user.map(|user| (LockoutKind::User, user))
+                }
+                Some(Who::Account { realm, name }) => {
+                    let user = self.named(realm, name).await?;
+                    user.map(|user| (LockoutKind::Account, user))
+                }
+                Some(Who::Network(_)) | None => None,
+            };
+            names.extend(found.map(|found| (lockout.subject, found)));
+        }
+        let nameless = lockouts.iter().filter(|it| it.who.is_none());
+        self.name_the_nameless(nameless.map(|it| it.subject).collect(), &mut names)
+            .await?;
+        Ok(names)
+    }
+
+    /// Whoever signs in under a name, an address, or a name in another case.
+    async fn named(&self, realm: &str, typed: &str) -> Result<Option<User>, OperatorError> {
+        let store = &self.store;
+        Ok(match store.user_by_name(realm, typed).await? {
+            None if typed.contains('@') => store.user_by_email(realm, typed).await?,
+            None => store.user_in_any_case(realm, typed).await?,
+            found => found,
+        })
+    }
+
+    /// Of counters that say nothing of whose they are, the users that there are are tried.
+    async fn name_the_nameless(
+        &self,
+        nameless: HashSet<SubjectDigest>,
+        names: &mut Names,
+    ) -> Result<(), OperatorError> {
+        if nameless.is_empty() {
+            return Ok(());
         }
         let mut after = UserId(0);
         loop {
             let users = self.store.users_after(after, LIMIT_MAX).await?;
             let Some(last) = users.last() else {
-                return Ok(names);
+                return Ok(());
             };
             after = last.id;
             for user in users {
                 for (subject, kind) in self.kinds_of(&user) {
-                    if is_asked(&subject) {
+                    if nameless.contains(&subject) {
                         names.insert(subject, (kind, user.clone()));
                     }
                 }
@@ -250,27 +312,9 @@ fn line(lockout: &Lockout, names: &Names, now: Timestamp) -> LockoutLine {
         locked: counter.locked,
         delayed_until: iso(delayed_until),
     };
-    match (&lockout.who, names.get(&lockout.subject)) {
-        (Some(Who::User(user)), _) => LockoutLine {
-            kind: LockoutKind::User,
-            user: Some(*user),
-            ..line
-        },
-        (Some(Who::Account { realm, name }), _) => LockoutLine {
-            kind: LockoutKind::Account,
-            identity: Some(realm.clone()),
-            name: Some(name.clone()),
-            ..line
-        },
-        (Some(Who::Network(address)), _) => LockoutLine {
-            kind: LockoutKind::Address,
-            address: Some(match address {
-                IpAddr::V4(v4) => v4.to_string(),
-                IpAddr::V6(v6) => format!("{v6}/64"),
-            }),
-            ..line
-        },
-        (None, Some((kind, user))) => LockoutLine {
+    let found = names.get(&lockout.subject);
+    let line = match found {
+        Some((kind, user)) => LockoutLine {
             kind: *kind,
             user: Some(user.id),
             identity: Some(user.realm.clone()),
@@ -280,7 +324,29 @@ fn line(lockout: &Lockout, names: &Names, now: Timestamp) -> LockoutLine {
             },
             ..line
         },
-        (None, None) => line,
+        None => line,
+    };
+    match &lockout.who {
+        Some(Who::User(user)) => LockoutLine {
+            kind: LockoutKind::User,
+            user: Some(*user),
+            ..line
+        },
+        Some(Who::Account { realm, name }) => LockoutLine {
+            kind: LockoutKind::Account,
+            identity: Some(realm.clone()),
+            name: Some(name.clone()),
+            ..line
+        },
+        Some(Who::Network(address)) => LockoutLine {
+            kind: LockoutKind::Address,
+            address: Some(match address {
+                IpAddr::V4(v4) => v4.to_string(),
+                IpAddr::V6(v6) => format!("{v6}/64"),
+            }),
+            ..line
+        },
+        None => line,
     }
 }
 
@@ -291,9 +357,8 @@ fn hex(id: LockoutId) -> String {
     })
 }
 
-fn lockout_id(text: &str) -> Result<LockoutId, OperatorError> {
+fn lockout_id(text: &str) -> Option<LockoutId> {
     let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = u64::from_str_radix(text, 16).ok().filter(|_| is_hex);
-    let number = number.ok_or_else(|| OperatorError::NoSuchLockout(text.to_owned()))?;
-    Ok(number.to_be_bytes())
+    let number = u64::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
+    Some(number.to_be_bytes())
 }

@@ -6,8 +6,8 @@
 //! [`Caller`].
 
 pub mod audit;
+pub mod code;
 pub mod factors;
-pub mod groups;
 pub mod keys;
 pub mod lockouts;
 pub mod openapi;
@@ -19,7 +19,7 @@ pub mod table;
 pub mod users;
 pub mod wire;
 
-use crate::auth::ports::{Store, Which};
+use crate::auth::ports::{Store, User, Which};
 use crate::auth::signing::Signer;
 use crate::clock::{Clock, Timestamp};
 use crate::config::model::{Config, Identity};
@@ -36,11 +36,12 @@ use arc_swap::ArcSwap;
 use audit::Followers;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension};
-use problem::OperatorError;
+use problem::{Naming, OperatorError, Place};
+use std::collections::HashMap;
 use std::sync::Arc;
 use table::RESOURCES;
 use wire::BODY_BYTES_MAX;
-pub use wire::{Caller, Page};
+pub use wire::{Caller, Gone, Page};
 
 /// What the API works with.
 #[derive(Clone)]
@@ -83,13 +84,36 @@ impl Operator {
 
     /// What an operator has done is in the audit trail, with the user id of who asked for it.
     fn emit(&self, caller: Caller, kind: EventKind, user: Option<UserId>, detail: &str) {
-        self.events.emit(Event {
-            kind,
-            user,
-            route: "operator".to_owned(),
-            address: None,
-            detail: format!("{detail}, by uid {}", caller.uid),
-        });
+        self.events.emit(event(caller, kind, user, detail));
+    }
+
+    /// The identities that may be meant: the one that is named, or all.
+    fn identities(&self, named: Option<&str>, at: Naming) -> Result<Vec<String>, OperatorError> {
+        let config = self.config.load();
+        match named {
+            Some(name) if config.identities.contains_key(name) => Ok(vec![name.to_owned()]),
+            Some(name) => Err(OperatorError::NoSuchIdentity {
+                identity: name.to_owned(),
+                named: at,
+            }),
+            None => Ok(config.identities.keys().cloned().collect()),
+        }
+    }
+
+    /// Those of these users that there are.
+    async fn people(
+        &self,
+        ids: impl Iterator<Item = UserId>,
+    ) -> Result<HashMap<UserId, User>, OperatorError> {
+        let mut people = HashMap::new();
+        for id in ids {
+            if !people.contains_key(&id)
+                && let Some(user) = self.store.user(id).await?
+            {
+                people.insert(id, user);
+            }
+        }
+        Ok(people)
     }
 
     /// The `accounts` identity that is meant.
@@ -98,8 +122,11 @@ impl Operator {
         if let Some(name) = wanted {
             return match config.identities.get(name) {
                 Some(Identity::Accounts) => Ok(name.to_owned()),
-                Some(_) => Err(OperatorError::NotAccounts(name.to_owned())),
-                None => Err(OperatorError::NoSuchIdentity(name.to_owned())),
+                Some(_) => Err(OperatorError::UsersElsewhere(name.to_owned())),
+                None => Err(OperatorError::NoSuchIdentity {
+                    identity: name.to_owned(),
+                    named: Naming::Body,
+                }),
             };
         }
         let accounts: Vec<&str> = config
@@ -111,15 +138,29 @@ impl Operator {
         match accounts.as_slice() {
             [] => Err(OperatorError::NoAccounts),
             [only] => Ok((*only).to_owned()),
-            several => Err(OperatorError::SeveralAccounts(several.join(", "))),
+            several => Err(OperatorError::AmbiguousIdentity(several.join(", "))),
         }
     }
 }
 
-/// A phone number as an operator wrote it.
-fn phone(raw: Option<&Secret>) -> Result<Option<Phone>, OperatorError> {
+fn event(caller: Caller, kind: EventKind, user: Option<UserId>, detail: &str) -> Event {
+    Event {
+        kind,
+        user,
+        route: "operator".to_owned(),
+        address: None,
+        detail: format!("{detail}, by uid {}", caller.uid),
+    }
+}
+
+/// A phone number as an operator wrote it there.
+fn phone(raw: Option<&Secret>, place: &Place) -> Result<Option<Phone>, OperatorError> {
     let parse = |raw: &Secret| Phone::parse(raw.expose(), None);
-    Ok(raw.map(parse).transpose()?)
+    let wrong = |cause| OperatorError::Phone {
+        place: place.clone(),
+        cause,
+    };
+    raw.map(parse).transpose().map_err(wrong)
 }
 
 /// An email address with something on both sides of its one `@`.
@@ -140,7 +181,9 @@ fn email(raw: Option<Secret>) -> Result<Option<Secret>, OperatorError> {
     if usable {
         Ok(Some(address))
     } else {
-        Err(OperatorError::Email)
+        Err(OperatorError::Email {
+            place: "body/email".into(),
+        })
     }
 }
 

@@ -1,12 +1,15 @@
 //! The operator's API as an OpenAPI 3.1 document, made of the table of endpoints and the types that
 //! they read and write.
 
+use super::code::Code;
+use super::lockouts;
 use super::problem::Problem;
 use super::table::{Endpoint, RESOURCES, Resource, Shape, endpoint, shape};
 use axum::{Json, routing};
 use schemars::generate::{Contract, SchemaSettings};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const RESOURCE: Resource = Resource {
     tag: "OpenAPI",
@@ -20,12 +23,23 @@ pub(super) const RESOURCE: Resource = Resource {
     )],
 };
 
-const ABOUT: &str = "Vestibule's users, sessions, share links and keys, as the command line sees them. It is served on the \
-    admin socket alone, to root and the gateway's own user. Unknown fields and parameters are refused. Lists are bounded: \
-    where `next` is not null, the same request with `after` set to it has the next part.";
+const ABOUT: &str = "Vestibule's users with their factors, sessions, share links, lockouts, the audit trail, the keys that tokens are \
+    signed with, and the gateway's numbers, as the command line sees them. It is served on the admin socket alone, to root and \
+    the gateway's own user. Unknown fields and parameters are refused.\n\n\
+    Lists are `{items, next}` and bounded. Where `next` is not null, the same request with `after` set to it has the next part; \
+    of lists whose newest come first (sessions, the audit trail), with `before`. What is made or changed is answered as `GET` \
+    shows it; what ends one thing answers its `id`, what ends many how many.\n\n\
+    In requests, a user is a name, a number, or `id:` and a number, and `identity` tells namesakes apart; in answers `user` is \
+    the number, `name` the name and `identity` what it is a name of.\n\n\
+    Every refusal is a problem (RFC 9457), whose `code` programs can go by, and whose `where` names the part of the request \
+    that has to change: `body/phone`, `query/limit`, `path/user`.";
 
-/// Statuses that every endpoint can answer with: who calls, what cannot be read, a store that is down.
-const ALWAYS: [u16; 3] = [400, 403, 503];
+/// What every endpoint can refuse: who calls, what cannot be read, a store that is down.
+const ALWAYS: &[Code] = &[Code::Unreadable, Code::NotOperator, Code::StoreDown];
+/// What endpoints refuse that take a body.
+const OF_BODY: &[Code] = &[Code::TooLarge, Code::Invalid];
+/// What endpoints refuse that take parameters.
+const OF_QUERY: &[Code] = &[Code::Invalid];
 
 /// The shapes of what is read and of what is written: the same type can differ in both.
 struct Shapes {
@@ -90,7 +104,7 @@ fn described(resource: &Resource, endpoint: &Endpoint, shapes: &mut Shapes) -> V
         "tags": [resource.tag],
         "operationId": id(endpoint),
         "summary": endpoint.summary,
-        "parameters": parameters(endpoint, shapes),
+        "parameters": parameters(resource, endpoint, shapes),
         "responses": responses(endpoint, shapes),
     });
     if let (Some(body), Some(members)) = (endpoint.body, object.as_object_mut()) {
@@ -113,14 +127,14 @@ fn id(endpoint: &Endpoint) -> String {
     )
 }
 
-fn parameters(endpoint: &Endpoint, shapes: &mut Shapes) -> Vec<Value> {
+fn parameters(resource: &Resource, endpoint: &Endpoint, shapes: &mut Shapes) -> Vec<Value> {
     let names = endpoint.path.split('/');
     let names = names.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut all: Vec<_> = names
         .map(|name| {
             json!({
                 "name": name, "in": "path", "required": true,
-                "description": path_parameter(name),
+                "description": path_parameter(resource, name),
                 "schema": { "type": "string", "minLength": 1 },
             })
         })
@@ -130,6 +144,7 @@ fn parameters(endpoint: &Endpoint, shapes: &mut Shapes) -> Vec<Value> {
             members(query, shapes)
                 .into_iter()
                 .map(|(name, mut schema)| {
+                    never_null(&mut schema);
                     let about = schema
                         .as_object_mut()
                         .and_then(|it| it.remove("description"));
@@ -143,9 +158,10 @@ fn parameters(endpoint: &Endpoint, shapes: &mut Shapes) -> Vec<Value> {
     all
 }
 
-fn path_parameter(name: &str) -> &'static str {
+fn path_parameter(resource: &Resource, name: &str) -> &'static str {
     match name {
         "user" => "A name, a number, or `id:` and a number.",
+        "id" if resource.tag == lockouts::RESOURCE.tag => "16 hex digits, as the list has them.",
         "id" => "Its number.",
         "factor" => "`sms`, `totp`, `email`, or `passkey-` and its number.",
         _ => "A name out of a list.",
@@ -168,6 +184,19 @@ fn members(query: Shape, shapes: &mut Shapes) -> Map<String, Value> {
     }
 }
 
+/// A parameter is left out; `null` would be a text.
+fn never_null(schema: &mut Value) {
+    if let Some(types) = schema.get_mut("type")
+        && let Some([one, other]) = types.as_array().map(Vec::as_slice)
+        && (one == "null") != (other == "null")
+    {
+        *types = if one == "null" { other } else { one }.clone();
+    }
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        any.retain(|it| it.get("type").is_none_or(|it| it != "null"));
+    }
+}
+
 fn responses(endpoint: &Endpoint, shapes: &mut Shapes) -> Value {
     let mut all = Map::new();
     let schema = (endpoint.answer)(&mut shapes.written);
@@ -177,24 +206,17 @@ fn responses(endpoint: &Endpoint, shapes: &mut Shapes) -> Value {
     });
     all.insert(endpoint.status.to_string(), done);
     let problem = shapes.written.subschema_for::<Problem>();
-    let of_body: &[u16] = if endpoint.body.is_some() {
-        &[413, 422]
-    } else {
-        &[]
-    };
-    let of_query: &[u16] = if endpoint.query.is_some() {
-        &[422]
-    } else {
-        &[]
-    };
-    let errors = ALWAYS
-        .iter()
-        .chain(of_body)
-        .chain(of_query)
-        .chain(endpoint.errors);
-    for status in errors {
+    let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
+    for code in refused(endpoint) {
+        let same = by_status.entry(code.status().as_u16()).or_default();
+        same.push(code);
+    }
+    for (status, codes) in by_status {
+        let lines = codes
+            .iter()
+            .map(|code| format!("`{}`: {}", code.as_str(), code.about()));
         let refused = json!({
-            "description": meaning(*status),
+            "description": lines.collect::<Vec<_>>().join("\n\n"),
             "content": { "application/problem+json": { "schema": problem } },
         });
         all.insert(status.to_string(), refused);
@@ -202,16 +224,10 @@ fn responses(endpoint: &Endpoint, shapes: &mut Shapes) -> Value {
     Value::Object(all)
 }
 
-fn meaning(status: u16) -> &'static str {
-    match status {
-        400 => "The request cannot be read.",
-        403 => "Whoever calls is neither root nor the gateway's own user.",
-        404 => "There is no such thing.",
-        409 => "It cannot be done to what is there.",
-        413 => "The body is larger than 64 KiB.",
-        422 => "A field or parameter is missing, unknown, or cannot be taken.",
-        429 => "Too many of these are under way.",
-        503 => "The store does not answer; nothing was done.",
-        _ => "See the text.",
-    }
+/// All that an endpoint refuses, each once.
+pub(super) fn refused(endpoint: &Endpoint) -> BTreeSet<Code> {
+    let of_body = endpoint.body.map_or(&[][..], |_| OF_BODY);
+    let of_query = endpoint.query.map_or(&[][..], |_| OF_QUERY);
+    let all = ALWAYS.iter().chain(of_body).chain(of_query);
+    all.chain(endpoint.errors).copied().collect()
 }

@@ -1,6 +1,7 @@
 //! Why the operator's API did not do something, as a sentence that says how to mend it, and as
 //! problem+json (RFC 9457).
 
+use super::code::Code;
 use crate::auth::ports::StoreError;
 use crate::config::model::GROUPS_MAX;
 use crate::entropy::NoEntropy;
@@ -8,11 +9,40 @@ use crate::factor::phone::PhoneError;
 use crate::id::{SessionId, ShareId, UserId};
 use crate::identity::accounts::HashError;
 use crate::request::Malformed;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+
+/// The part of a request that has to change: `body/phone`, `query/limit`, `path/user`.
+pub type Place = Cow<'static, str>;
+
+/// Where a request names a user, with an `identity` that tells namesakes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// The identity is in the query then.
+    Path,
+    Query,
+    Body,
+}
+
+impl Naming {
+    fn user(self) -> &'static str {
+        match self {
+            Self::Path => "path/user",
+            Self::Query => "query/user",
+            Self::Body => "body/user",
+        }
+    }
+
+    fn identity(self) -> &'static str {
+        match self {
+            Self::Path | Self::Query => "query/identity",
+            Self::Body => "body/identity",
+        }
+    }
+}
 
 /// Why an operator's request was not done. `Display` says how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -25,34 +55,40 @@ pub enum OperatorError {
     NoSuchMethod,
     #[error("the body is larger than 64 KiB: send less")]
     TooLarge,
-    #[error("the request cannot be read: {0}")]
-    Unreadable(String),
-    #[error("the body does not fit: {0}")]
-    BadBody(String),
-    #[error("the query does not fit: {0}")]
-    BadQuery(String),
+    #[error("the {part} cannot be read: {cause}")]
+    Unreadable { part: &'static str, cause: String },
+    #[error("{place} does not fit: {cause}")]
+    DoesNotFit { place: Place, cause: String },
     #[error("`limit` is from 1 to {max}")]
     BadLimit { max: u32 },
-    #[error("there is no user `{0}`: `vestibule user list` shows who there is")]
-    NoSuchUser(String),
-    #[error("`{user}` may be any of {candidates}: write `id:` and the number, or add --identity")]
-    ManySuchUsers { user: String, candidates: String },
+    #[error("there is no user `{user}`: `vestibule user list` shows who there is")]
+    NoSuchUser { user: String, named: Naming },
+    #[error(
+        "`{user}` may be any of {candidates}: write `id:` and the number, or name the `identity`"
+    )]
+    AmbiguousUser {
+        user: String,
+        candidates: String,
+        named: Naming,
+    },
     #[error("identity `{identity}` has a user `{name}` already: choose another name")]
-    UserExists { identity: String, name: String },
+    NameTaken { identity: String, name: String },
     #[error(
         "`{0}` cannot be a user's name: use 1 to 256 characters, not only digits, and no `share:` \
          at its start"
     )]
     BadName(String),
-    #[error("the phone number is not usable: {0}")]
-    Phone(#[from] PhoneError),
+    #[error("the phone number is not usable: {cause}")]
+    Phone { place: Place, cause: PhoneError },
     #[error("the email address is not usable: write it like anna@example.org")]
-    Email,
+    Email { place: Place },
     #[error("the password is {0}")]
     BadPassword(&'static str),
     #[error("identity `{0}` has its passwords elsewhere: change this one there")]
-    NoPasswordsHere(String),
-    #[error("the request changes nothing: name a phone, an email, a password or can_edit_users")]
+    PasswordsElsewhere(String),
+    #[error(
+        "the request changes nothing: name a phone, an email, a password, can_edit_users or groups"
+    )]
     NoChange,
     #[error(
         "user {0} stands for a recipient of a share link, and goes with it: `vestibule share list` \
@@ -68,29 +104,27 @@ pub enum OperatorError {
     #[error(
         "identity `{0}` takes groups from its tokens (`groups` in the config): change them there"
     )]
-    GroupsOfIssuer(String),
-    #[error("`{0}` stands for whoever has a share link: nobody of them is in a group")]
-    GroupsOfShare(String),
-    #[error("two recipients have the same number or address ({0}): name each person once")]
-    SameRecipient(String),
+    GroupsElsewhere(String),
+    #[error("two recipients have the same number or address ({shown}): name each person once")]
+    SameRecipient { place: Place, shown: String },
     #[error("a share link is for {max} people at most, not for {named}: make several links")]
     TooManyRecipients { named: usize, max: usize },
     #[error("`devices_max` is at least 1; leave it out for any number")]
     NoDevices,
     #[error("`lifetime_secs` is at least 1; leave it out for a link without an end")]
     NoLifetime,
-    #[error("the config has no identity `{0}`: use one of those under `identities`")]
-    NoSuchIdentity(String),
+    #[error("the config has no identity `{identity}`: use one of those under `identities`")]
+    NoSuchIdentity { identity: String, named: Naming },
     #[error(
         "identity `{0}` has its users from elsewhere: only an `accounts` identity takes new ones"
     )]
-    NotAccounts(String),
+    UsersElsewhere(String),
     #[error(
         "the config has no `accounts` identity: add one, e.g. `identities: {{local: {{accounts: {{}}}}}}`"
     )]
     NoAccounts,
-    #[error("the config has several `accounts` identities ({0}): say which with --identity")]
-    SeveralAccounts(String),
+    #[error("the config has several `accounts` identities ({0}): name the `identity`")]
+    AmbiguousIdentity(String),
     #[error(
         "no route with identity `{0}` takes a token from its path: give one the credential \
          `{{path: \"/share/{{token}}\"}}`"
@@ -116,12 +150,12 @@ pub enum OperatorError {
     ShareLink(ShareId),
     #[error("nobody is delayed or locked under `{0}`: `vestibule lockout list` shows who is")]
     NoSuchLockout(String),
-    #[error("say who is freed by one of `user` and `address`")]
-    NotUserOrAddress,
-    #[error("`{0}` is not an address: write it like 192.0.2.1 or 2001:db8::1")]
-    NotAnAddress(String),
-    #[error("`{0}` is not a moment: write it like 2026-11-22T03:21:34Z")]
-    NotAMoment(String),
+    #[error("name one of {0}, and no other")]
+    NotOneChoice(&'static str),
+    #[error("`{text}` is not an address: write it like 192.0.2.1 or 2001:db8::1")]
+    NotAnAddress { place: &'static str, text: String },
+    #[error("`{text}` is not a moment: write it like 2026-11-22T03:21:34Z")]
+    NotAMoment { place: &'static str, text: String },
     #[error("{max} readers follow the audit trail already: end one of them")]
     TooManyFollowers { max: usize },
     #[error("the reader was too slow: ask again with after={after}")]
@@ -130,10 +164,6 @@ pub enum OperatorError {
     Stopping,
     #[error("`{0}` is not a number: lists show those that there are")]
     NotANumber(String),
-    #[error(
-        "say whose sessions end by one of `user`, `device`, `token` and `all`, and by no other"
-    )]
-    NotOneChoice,
     #[error("no gateway runs here whose numbers could be shown: start it")]
     NoGateway,
     #[error(transparent)]
@@ -145,89 +175,102 @@ pub enum OperatorError {
 }
 
 impl OperatorError {
-    /// The status, and what it is about.
+    /// What programs tell it by.
     #[must_use]
-    pub fn status(&self) -> (StatusCode, &'static str) {
+    pub fn code(&self) -> Code {
         match self {
-            Self::NotOperator => (StatusCode::FORBIDDEN, "Not an operator"),
-            Self::NoSuchPath => (StatusCode::NOT_FOUND, "No such path"),
-            Self::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "No such method"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
-            Self::Unreadable(_) => (StatusCode::BAD_REQUEST, "Not readable"),
-            Self::NoSuchUser(_)
-            | Self::NoSuchFactor(_)
-            | Self::NoSuchShare(_)
-            | Self::NoSuchSession(_)
-            | Self::NoSuchDevice(_)
-            | Self::NoSuchToken
-            | Self::NoSuchLockout(_) => (StatusCode::NOT_FOUND, "Not found"),
-            Self::UserExists { .. } => (StatusCode::CONFLICT, "Taken"),
-            Self::ShareRecipient(_) | Self::ShareLink(_) => (StatusCode::CONFLICT, "Of a share"),
-            Self::TooManyFollowers { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many readers"),
-            Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "Too slow"),
-            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "Stopping"),
-            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "The store does not answer"),
-            Self::NoGateway => (StatusCode::SERVICE_UNAVAILABLE, "No gateway"),
-            Self::NoEntropy(_) | Self::Hash(HashError::NoEntropy) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "No random bytes")
+            Self::Unreadable { .. } => Code::Unreadable,
+            Self::NotOperator => Code::NotOperator,
+            Self::NoSuchPath => Code::NoSuchPath,
+            Self::NoSuchUser { .. } => Code::NoSuchUser,
+            Self::NoSuchFactor(_) => Code::NoSuchFactor,
+            Self::NoSuchShare(_) => Code::NoSuchShare,
+            Self::NoSuchSession(_) => Code::NoSuchSession,
+            Self::NoSuchDevice(_) => Code::NoSuchDevice,
+            Self::NoSuchToken => Code::NoSuchToken,
+            Self::NoSuchLockout(_) => Code::NoSuchLockout,
+            Self::NoSuchMethod => Code::NoSuchMethod,
+            Self::TooSlow { .. } => Code::TooSlow,
+            Self::NameTaken { .. } => Code::NameTaken,
+            Self::ShareRecipient(_) => Code::ShareRecipient,
+            Self::ShareLink(_) => Code::ShareLink,
+            Self::TooLarge => Code::TooLarge,
+            Self::AmbiguousUser { .. } => Code::AmbiguousUser,
+            Self::AmbiguousIdentity(_) => Code::AmbiguousIdentity,
+            Self::NoSuchIdentity { .. } => Code::NoSuchIdentity,
+            Self::PasswordsElsewhere(_) | Self::GroupsElsewhere(_) | Self::UsersElsewhere(_) => {
+                Code::KeptElsewhere
             }
-            Self::BadBody(_)
-            | Self::BadQuery(_)
+            Self::NoAccounts | Self::NoShareRoute(_) => Code::NotConfigured,
+            Self::TooManyFollowers { .. } => Code::TooManyFollowers,
+            Self::Store(_) => Code::StoreDown,
+            Self::NoEntropy(_) | Self::Hash(HashError::NoEntropy) => Code::NoEntropy,
+            Self::NoGateway => Code::NoGateway,
+            Self::Stopping => Code::Stopping,
+            Self::DoesNotFit { .. }
             | Self::BadLimit { .. }
-            | Self::ManySuchUsers { .. }
             | Self::BadName(_)
-            | Self::Phone(_)
-            | Self::Email
+            | Self::Phone { .. }
+            | Self::Email { .. }
             | Self::BadGroup(_)
             | Self::TooManyGroups
-            | Self::GroupsOfIssuer(_)
-            | Self::GroupsOfShare(_)
             | Self::BadPassword(_)
-            | Self::NoPasswordsHere(_)
             | Self::NoChange
-            | Self::NotUserOrAddress
-            | Self::NotAnAddress(_)
-            | Self::NotAMoment(_)
-            | Self::SameRecipient(_)
+            | Self::NotAnAddress { .. }
+            | Self::NotAMoment { .. }
+            | Self::SameRecipient { .. }
             | Self::TooManyRecipients { .. }
             | Self::NoDevices
             | Self::NoLifetime
-            | Self::NoSuchIdentity(_)
-            | Self::NotAccounts(_)
-            | Self::NoAccounts
-            | Self::SeveralAccounts(_)
-            | Self::NoShareRoute(_)
             | Self::NotAPath(_)
             | Self::BadPath { .. }
             | Self::NotANumber(_)
-            | Self::NotOneChoice
-            | Self::Hash(HashError::Unhashable) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "Cannot be taken")
-            }
+            | Self::NotOneChoice(_)
+            | Self::Hash(HashError::Unhashable) => Code::Invalid,
         }
     }
 
     /// The part of the request that has to change, where one has.
     #[must_use]
-    pub fn place(&self) -> Option<&'static str> {
+    pub fn place(&self) -> Option<Place> {
         Some(match self {
-            Self::BadQuery(_) => "query",
+            Self::DoesNotFit { place, .. }
+            | Self::Phone { place, .. }
+            | Self::Email { place }
+            | Self::SameRecipient { place, .. } => place.clone(),
+            Self::NotAnAddress { place, .. } | Self::NotAMoment { place, .. } => (*place).into(),
+            Self::Unreadable { part, .. } => (*part).into(),
+            Self::NoSuchUser { named, .. } | Self::AmbiguousUser { named, .. } => {
+                named.user().into()
+            }
+            Self::NoSuchIdentity { named, .. } => named.identity().into(),
+            _ => self.fixed_place()?.into(),
+        })
+    }
+
+    /// Of those that can be about one part alone.
+    fn fixed_place(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NoSuchPath => "path",
             Self::BadLimit { .. } => "query/limit",
-            Self::BadBody(_) | Self::TooLarge | Self::NotOneChoice | Self::NoChange => "body",
-            Self::NotUserOrAddress | Self::NotAMoment(_) => "query",
-            Self::NotAnAddress(_) => "query/address",
-            Self::NoSuchFactor(_) => "factor",
+            Self::TooLarge | Self::NotOneChoice(_) | Self::NoChange => "body",
+            Self::ShareRecipient(_) => "path/user",
+            Self::NoSuchFactor(_) => "path/factor",
+            Self::NoSuchShare(_)
+            | Self::NoSuchSession(_)
+            | Self::NoSuchLockout(_)
+            | Self::NotANumber(_) => "path/id",
             Self::NoSuchDevice(_) => "body/device",
             Self::NoSuchToken | Self::ShareLink(_) => "body/token",
-            Self::NoSuchUser(_) | Self::ManySuchUsers { .. } => "user",
-            Self::UserExists { .. } | Self::BadName(_) => "body/name",
-            Self::Phone(_) => "body/phone",
-            Self::Email => "body/email",
-            Self::BadPassword(_) | Self::NoPasswordsHere(_) => "body/password",
-            Self::SameRecipient(_) | Self::TooManyRecipients { .. } => "body/recipients",
+            Self::NameTaken { .. } | Self::BadName(_) => "body/name",
+            Self::BadPassword(_)
+            | Self::PasswordsElsewhere(_)
+            | Self::Hash(HashError::Unhashable) => "body/password",
+            Self::BadGroup(_) | Self::TooManyGroups | Self::GroupsElsewhere(_) => "body/groups",
+            Self::TooManyRecipients { .. } => "body/recipients",
             Self::NoDevices => "body/devices_max",
             Self::NoLifetime => "body/lifetime_secs",
-            Self::NoSuchIdentity(_) | Self::NotAccounts(_) | Self::SeveralAccounts(_) => "identity",
+            Self::UsersElsewhere(_) | Self::AmbiguousIdentity(_) => "body/identity",
             Self::NoAccounts | Self::NoShareRoute(_) => "config",
             Self::NotAPath(_) | Self::BadPath { .. } => "body/path",
             _ => return None,
@@ -238,17 +281,22 @@ impl OperatorError {
 /// A refusal as it crosses the socket (RFC 9457).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
+    /// Always `about:blank`: `code` says more.
     #[serde(rename = "type")]
     pub kind: Cow<'static, str>,
-    /// What is wrong, in a word or two.
+    /// The status in words.
     pub title: Cow<'static, str>,
     pub status: u16,
-    /// What is wrong, and how to mend it.
+    /// What it is, for programs. A later version may have more of them, and gives none of these another meaning.
+    #[schemars(with = "Code")]
+    pub code: Cow<'static, str>,
+    /// What is wrong, and how to mend it, for people.
     pub detail: String,
-    /// The part of the request, like `body/phone` or `query/limit`, or of the gateway (`config`), that
-    /// has to change.
+    /// The part of the request that has to change, like `body/phone`, `query/limit` or `path/user`; `config`:
+    /// the gateway's config has to.
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Cow<'static, str>>,
+    #[schemars(with = "Option<String>")]
+    pub place: Option<Place>,
 }
 
 impl Problem {
@@ -261,13 +309,15 @@ impl Problem {
 
 impl From<&OperatorError> for Problem {
     fn from(error: &OperatorError) -> Self {
-        let (status, title) = error.status();
+        let code = error.code();
+        let status = code.status();
         Self {
             kind: "about:blank".into(),
-            title: title.into(),
+            title: status.canonical_reason().unwrap_or_default().into(),
             status: status.as_u16(),
+            code: code.as_str().into(),
             detail: error.to_string(),
-            place: error.place().map(Into::into),
+            place: error.place(),
         }
     }
 }
@@ -275,7 +325,7 @@ impl From<&OperatorError> for Problem {
 impl IntoResponse for OperatorError {
     fn into_response(self) -> Response {
         let problem = Problem::from(&self);
-        let status = self.status().0;
+        let status = self.code().status();
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         (status, kind, body).into_response()

@@ -1,10 +1,12 @@
 //! Verified (token, device) pairs, as operators look at and end them.
 
-use super::problem::OperatorError;
+use super::code::Code;
+use super::problem::{Naming, OperatorError};
 use super::table::{Endpoint, Resource, endpoint, shape};
+use super::users::OF_USER;
 use super::wire::{Answer, Body, Checked, exposed, limit, number};
-use super::{Caller, Operator, Page};
-use crate::auth::ports::{SessionQuery, SessionRow, Which};
+use super::{Caller, Gone, Operator, Page};
+use crate::auth::ports::{Ended, SessionQuery, SessionRow, Which};
 use crate::event::EventKind;
 use crate::id::{SessionId, UserId};
 use crate::secret::Secret;
@@ -12,6 +14,8 @@ use axum::extract::{Path, Query, State};
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeMap;
 
 pub(super) const RESOURCE: Resource = Resource {
     tag: "Sessions",
@@ -19,7 +23,7 @@ pub(super) const RESOURCE: Resource = Resource {
     endpoints: &[
         Endpoint {
             query: Some(shape::<List>),
-            errors: &[404],
+            errors: OF_USER,
             ..endpoint(
                 "GET",
                 "/v1/sessions",
@@ -29,22 +33,30 @@ pub(super) const RESOURCE: Resource = Resource {
             )
         },
         Endpoint {
-            errors: &[404, 422],
+            errors: &[Code::NoSuchSession, Code::Invalid],
             ..endpoint(
                 "DELETE",
                 "/v1/sessions/{id}",
-                "End one session, everywhere within a second.",
-                || routing::delete(end),
-                shape::<SessionsRevoked>,
+                "Revoke one session, everywhere within a second.",
+                || routing::delete(revoke_one),
+                shape::<Gone<SessionId>>,
             )
         },
         Endpoint {
             body: Some(shape::<Revoke>),
-            errors: &[404],
+            errors: &[
+                Code::NoSuchUser,
+                Code::AmbiguousUser,
+                Code::NoSuchIdentity,
+                Code::NoSuchDevice,
+                Code::NoSuchToken,
+                Code::ShareLink,
+            ],
             ..endpoint(
                 "POST",
                 "/v1/sessions/revoke",
-                "End many sessions, everywhere within a second.",
+                "Revoke a user's sessions, a device's, those of a token (with the token), or all: everywhere within a \
+                 second.",
                 || routing::post(revoke),
                 shape::<SessionsRevoked>,
             )
@@ -63,13 +75,15 @@ struct List {
     /// Only this device's: as this list shows it, or as its client names itself.
     device: Option<String>,
     /// How many at most: 1 to 1000, else 100.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
-    /// Only those with a number below this one.
-    after: Option<i64>,
+    /// Only those with a number below this one: `next` of the part before.
+    before: Option<i64>,
 }
 
-/// The sessions to be ended: one of the choices.
+/// The sessions to be revoked: one of `user`, `device`, `token` and `all`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "user": "anna" }))]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
     /// All of this user's: a name, a number, or `id:` and a number.
@@ -79,7 +93,7 @@ pub struct Revoke {
     /// user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// A token, which ends with all that came of it.
+    /// A token, which is revoked with all that came of it.
     #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub token: Option<Secret>,
@@ -96,6 +110,7 @@ pub struct Revoke {
 #[schemars(rename = "Session")]
 pub struct SessionLine {
     pub id: SessionId,
+    /// Whose it is: the number, the name, and the identity that the name is of.
     pub user: UserId,
     pub name: String,
     pub identity: String,
@@ -112,10 +127,10 @@ pub struct SessionLine {
     pub expires_at: String,
 }
 
-/// How many sessions have ended.
+/// How many sessions were revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionsRevoked {
-    pub sessions: u64,
+    pub revoked: u64,
 }
 
 async fn list(
@@ -125,14 +140,14 @@ async fn list(
     let limit = limit(asked.limit)?;
     let identity = asked.identity.as_deref();
     let user = match &asked.user {
-        Some(user) => Some(operator.find_user(user, identity).await?.id),
+        Some(user) => Some(operator.find_user(user, identity, Naming::Query).await?.id),
         None => None,
     };
     let devices = asked.device.as_deref().map(|it| operator.labels(it));
     let query = SessionQuery {
         user,
         devices: devices.unwrap_or_default(),
-        before: asked.after.map(SessionId),
+        before: asked.before.map(SessionId),
         limit: limit + 1,
     };
     let now = operator.clock.now();
@@ -141,18 +156,25 @@ async fn list(
     Ok(Json(page.map(|row| line(&row))))
 }
 
-async fn end(
+async fn revoke_one(
     State(operator): State<Operator>,
     caller: Caller,
     Checked(Path(id)): Checked<Path<String>>,
-) -> Answer<SessionsRevoked> {
+) -> Answer<Gone<SessionId>> {
     let id = SessionId(number(&id)?);
-    let sessions = operator.end(Which::Session(id)).await?;
-    if sessions == 0 {
-        return Err(OperatorError::NoSuchSession(id));
+    let no_such = || OperatorError::NoSuchSession(id);
+    // Looked up before: of a session that has ended nobody knows whose it was.
+    let row = operator.live(id).await?.ok_or_else(no_such)?;
+    if operator.end(Which::Session(id)).await? == 0 {
+        return Err(no_such());
     }
-    operator.emit(caller, EventKind::Revoked, None, &format!("session {id}"));
-    Ok(Json(SessionsRevoked { sessions }))
+    let detail = match &row.device_label {
+        Some(device) => format!("session {id}, device {device}"),
+        None => format!("session {id}"),
+    };
+    let user = row.session.holder.user;
+    operator.emit(caller, EventKind::Revoked, Some(user), &detail);
+    Ok(Json(Gone { id }))
 }
 
 async fn revoke(
@@ -161,16 +183,16 @@ async fn revoke(
     Body(revoke): Body<Revoke>,
 ) -> Answer<SessionsRevoked> {
     let of = revoke.identity.as_deref();
-    let sessions = match (revoke.user, revoke.device, revoke.token, revoke.all) {
+    let revoked = match (revoke.user, revoke.device, revoke.token, revoke.all) {
         (Some(user), None, None, false) => {
-            let id = operator.find_user(&user, of).await?.id;
+            let id = operator.find_user(&user, of, Naming::Body).await?.id;
             let ended = operator.end(Which::User(id)).await?;
             operator.emit(caller, EventKind::Revoked, Some(id), "sessions of the user");
             ended
         }
         (user, Some(device), None, false) => {
             let user = match user {
-                Some(user) => Some(operator.find_user(&user, of).await?.id),
+                Some(user) => Some(operator.find_user(&user, of, Naming::Body).await?.id),
                 None => None,
             };
             operator.end_device(caller, device, user).await?
@@ -181,9 +203,12 @@ async fn revoke(
             operator.emit(caller, EventKind::Revoked, None, "all sessions");
             ended
         }
-        _ => return Err(OperatorError::NotOneChoice),
+        _ => {
+            let choices = "`user`, `device`, `token` and `all` (`device` may have a `user`)";
+            return Err(OperatorError::NotOneChoice(choices));
+        }
     };
-    Ok(Json(SessionsRevoked { sessions }))
+    Ok(Json(SessionsRevoked { revoked }))
 }
 
 impl Operator {
@@ -191,6 +216,19 @@ impl Operator {
         let ended = self.store.revoke(which, self.clock.now()).await?;
         self.forget(which);
         Ok(ended)
+    }
+
+    /// The live session of that number.
+    async fn live(&self, id: SessionId) -> Result<Option<SessionRow>, OperatorError> {
+        // The newest below the next number is this one or an older one.
+        let query = SessionQuery {
+            user: None,
+            devices: Vec::new(),
+            before: id.0.checked_add(1).map(SessionId),
+            limit: 1,
+        };
+        let rows = self.store.find_sessions(query, self.clock.now()).await?;
+        Ok(rows.into_iter().find(|row| row.session.id == id))
     }
 
     /// What a device can be meant by: its label, or what its client calls itself.
@@ -209,10 +247,15 @@ impl Operator {
         if ended.is_empty() {
             return Err(OperatorError::NoSuchDevice(device));
         }
-        for id in &ended {
+        let mut whose = BTreeMap::new();
+        for Ended { id, user, device } in &ended {
             self.forget(Which::Session(*id));
+            *whose.entry((*user, device)).or_insert(0) += 1;
         }
-        self.emit(caller, EventKind::Revoked, user, "sessions of a device");
+        for ((user, device), count) in whose {
+            let detail = format!("sessions of device {device}: {count}");
+            self.emit(caller, EventKind::Revoked, Some(user), &detail);
+        }
         Ok(ended.len() as u64)
     }
 
@@ -223,16 +266,11 @@ impl Operator {
         token: &Secret,
         identity: Option<&str>,
     ) -> Result<u64, OperatorError> {
-        let config = self.config.load_full();
-        let realms: Vec<&str> = match identity {
-            Some(name) if config.identities.contains_key(name) => vec![name],
-            Some(name) => return Err(OperatorError::NoSuchIdentity(name.to_owned())),
-            None => config.identities.keys().map(String::as_str).collect(),
-        };
+        let realms = self.identities(identity, Naming::Body)?;
         let now = self.clock.now();
         let mut found = None;
         for realm in realms {
-            let digest = self.keys.realm(realm).token(token.expose());
+            let digest = self.keys.realm(&realm).token(token.expose());
             // A link stays good for as long as its share does.
             if let Some(share) = self.store.share_of_link(digest, now).await? {
                 return Err(OperatorError::ShareLink(share.id));

@@ -1,9 +1,10 @@
 //! Share links, as operators make, list and end them, and the URL under which one is opened.
 
-use super::problem::OperatorError;
+use super::code::Code;
+use super::problem::{OperatorError, Place};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, Made, exposed, limit, number};
-use super::{Caller, Operator, Page, iso, masked_email, phone};
+use super::wire::{Answer, Body, Checked, Made, Part, exposed, number};
+use super::{Caller, Gone, Operator, Page, iso, masked_email, phone};
 use crate::auth::ports::{Contact, NewShare, Recipient, Share, Which};
 use crate::auth::subject;
 use crate::clock::Timestamp;
@@ -20,6 +21,7 @@ use axum::http::StatusCode;
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ pub(super) const RESOURCE: Resource = Resource {
     about: "Links to a folder, for people without an account.",
     endpoints: &[
         Endpoint {
-            query: Some(shape::<List>),
+            query: Some(shape::<Part<i64>>),
             ..endpoint(
                 "GET",
                 "/v1/shares",
@@ -43,6 +45,13 @@ pub(super) const RESOURCE: Resource = Resource {
         Endpoint {
             body: Some(shape::<ShareAdd>),
             status: 201,
+            errors: &[
+                Code::NoSuchIdentity,
+                Code::AmbiguousIdentity,
+                Code::KeptElsewhere,
+                Code::NotConfigured,
+                Code::NoEntropy,
+            ],
             ..endpoint(
                 "POST",
                 "/v1/shares",
@@ -52,45 +61,39 @@ pub(super) const RESOURCE: Resource = Resource {
             )
         },
         Endpoint {
-            errors: &[404, 422],
+            errors: &[Code::NoSuchShare, Code::Invalid],
             ..endpoint(
                 "DELETE",
                 "/v1/shares/{id}",
-                "End a link and the sessions that came from it.",
+                "Revoke a link and the sessions that came from it.",
                 || routing::delete(revoke),
-                shape::<ShareRevoked>,
+                shape::<Gone<ShareId>>,
             )
         },
     ],
 };
 
-/// Which links are listed.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct List {
-    /// How many at most: 1 to 1000, else 100.
-    limit: Option<u32>,
-    /// Only those with a number above this one.
-    after: Option<i64>,
-}
-
 /// A share link to be made.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "path": "/photos/", "recipients": [{ "phone": "+4512345678" }] }))]
 #[serde(deny_unknown_fields)]
 pub struct ShareAdd {
     /// An `accounts` identity; may be left out where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// As in the share's URLs: `/photos/`.
+    #[schemars(regex(pattern = "^/"))]
     pub path: String,
     /// Whom it is for; nobody: whoever has it opens what asks for no second factor.
     #[serde(default)]
     pub recipients: Vec<RecipientAdd>,
     /// On how many devices it can be opened, at least 1; `null`: on any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub devices_max: Option<u32>,
     /// `null`: until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub lifetime_secs: Option<u64>,
 }
 
@@ -111,18 +114,14 @@ pub struct RecipientAdd {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "NewShare")]
 pub struct NewShareLine {
-    pub id: ShareId,
-    pub identity: String,
-    pub path: String,
-    pub recipients: Vec<RecipientLine>,
-    pub devices_max: Option<u32>,
+    #[serde(flatten)]
+    pub share: ShareLine,
     #[serde(with = "exposed")]
     #[schemars(with = "Option<String>")]
     pub url: Option<Secret>,
     #[serde(with = "exposed")]
     #[schemars(with = "Option<String>")]
     pub token: Option<Secret>,
-    pub expires_at: Option<String>,
 }
 
 /// A share link.
@@ -133,7 +132,7 @@ pub struct ShareLine {
     pub identity: String,
     pub path: String,
     pub recipients: Vec<RecipientLine>,
-    /// On how many it was opened.
+    /// On how many devices it was opened.
     pub devices: u32,
     pub devices_max: Option<u32>,
     pub last_opened_at: Option<String>,
@@ -153,12 +152,6 @@ pub struct RecipientLine {
     pub last_opened_at: Option<String>,
 }
 
-/// A share link has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ShareRevoked {
-    pub id: ShareId,
-}
-
 async fn add(
     State(operator): State<Operator>,
     caller: Caller,
@@ -170,21 +163,8 @@ async fn add(
         .ok_or_else(|| OperatorError::NoShareRoute(identity.clone()))?;
     let token = Secret::new(entropy::token(&*operator.entropy)?);
     let new = operator.new_share(&config, identity.clone(), share, &token)?;
-    let made = NewShareLine {
-        id: ShareId(0),
-        identity,
-        path: new.path.clone(),
-        recipients: Vec::new(),
-        devices_max: new.devices_max,
-        url: Some(Secret::new(base + token.expose())),
-        token: Some(token),
-        expires_at: iso(new.expires_at),
-    };
-    let contacts = new.recipients.clone();
-    let (id, users) = operator
-        .store
-        .create_share(new, operator.clock.now())
-        .await?;
+    let now = operator.clock.now();
+    let (id, users) = operator.store.create_share(new.clone(), now).await?;
     for user in &users {
         operator.emit(
             caller,
@@ -193,28 +173,19 @@ async fn add(
             &format!("share {id}"),
         );
     }
-    let recipients = users.into_iter().zip(contacts).map(|(user, contact)| {
-        recipient_line(&Recipient {
-            user,
-            contact,
-            devices: 0,
-            last_opened_at: None,
-        })
-    });
-    let recipients = recipients.collect();
     let made = NewShareLine {
-        id,
-        recipients,
-        ..made
+        share: line(&just_made(id, users, new, now), now),
+        url: Some(Secret::new(base + token.expose())),
+        token: Some(token),
     };
     Ok((StatusCode::CREATED, Json(made)))
 }
 
 async fn list(
     State(operator): State<Operator>,
-    Checked(Query(asked)): Checked<Query<List>>,
+    Checked(Query(asked)): Checked<Query<Part<i64>>>,
 ) -> Answer<Page<ShareLine>> {
-    let (limit, now) = (limit(asked.limit)?, operator.clock.now());
+    let (limit, now) = (asked.limit()?, operator.clock.now());
     let mut shares = operator.store.shares().await?;
     shares.retain(|share| asked.after.is_none_or(|it| share.id.0 > it));
     shares.truncate(limit as usize + 1);
@@ -226,7 +197,7 @@ async fn revoke(
     State(operator): State<Operator>,
     caller: Caller,
     Checked(Path(id)): Checked<Path<String>>,
-) -> Answer<ShareRevoked> {
+) -> Answer<Gone<ShareId>> {
     let id = ShareId(number(&id)?);
     let users = operator
         .store
@@ -244,7 +215,7 @@ async fn revoke(
             &format!("share {id}"),
         );
     }
-    Ok(Json(ShareRevoked { id }))
+    Ok(Json(Gone { id }))
 }
 
 impl Operator {
@@ -286,20 +257,24 @@ fn contacts(recipients: Vec<RecipientAdd>) -> Result<Vec<Contact>, OperatorError
     }
     let mut seen = HashSet::new();
     let mut contacts = Vec::with_capacity(named.max(1));
-    for one in recipients {
+    for (index, one) in recipients.into_iter().enumerate() {
+        let at = |field: &str| Place::from(format!("body/recipients/{index}/{field}"));
+        let mail = one.email.as_ref();
         let contact = Contact {
-            phone: phone(one.phone.as_ref())?,
-            email: one.email.as_ref().map(mail_address).transpose()?,
+            phone: phone(one.phone.as_ref(), &at("phone"))?,
+            email: mail.map(|it| mail_address(it, at("email"))).transpose()?,
         };
         if let Some(phone) = &contact.phone
             && !seen.insert(phone.e164().to_owned())
         {
-            return Err(OperatorError::SameRecipient(phone.masked()));
+            let (place, shown) = (at("phone"), phone.masked());
+            return Err(OperatorError::SameRecipient { place, shown });
         }
         if let Some(email) = &contact.email
             && !seen.insert(subject::mailbox(email.expose()))
         {
-            return Err(OperatorError::SameRecipient(masked_email(email)));
+            let (place, shown) = (at("email"), masked_email(email));
+            return Err(OperatorError::SameRecipient { place, shown });
         }
         contacts.push(contact);
     }
@@ -310,8 +285,8 @@ fn contacts(recipients: Vec<RecipientAdd>) -> Result<Vec<Contact>, OperatorError
 }
 
 /// An address that can be sent to: nobody but the link's page would ever find out that it cannot.
-fn mail_address(raw: &Secret) -> Result<Secret, OperatorError> {
-    let address = EmailAddress::parse(raw.expose()).map_err(|_| OperatorError::Email)?;
+fn mail_address(raw: &Secret, place: Place) -> Result<Secret, OperatorError> {
+    let address = EmailAddress::parse(raw.expose()).map_err(|_| OperatorError::Email { place })?;
     Ok(Secret::new(address.as_str()))
 }
 
@@ -376,6 +351,26 @@ fn host_of(listener: &Listener) -> String {
         ip if ip.is_unspecified() => "localhost".to_owned(),
         std::net::IpAddr::V4(ip) => ip.to_string(),
         std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// A share as the store has it from now on.
+fn just_made(id: ShareId, users: Vec<UserId>, new: NewShare, now: Timestamp) -> Share {
+    let recipients = users.into_iter().zip(new.recipients);
+    let recipients = recipients.map(|(user, contact)| Recipient {
+        user,
+        contact,
+        devices: 0,
+        last_opened_at: None,
+    });
+    Share {
+        id,
+        realm: new.realm,
+        path: new.path,
+        recipients: recipients.collect(),
+        devices_max: new.devices_max,
+        created_at: now,
+        expires_at: new.expires_at,
     }
 }
 

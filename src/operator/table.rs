@@ -1,9 +1,8 @@
 //! Every endpoint of the operator's API, with what it takes and answers: the router is built from this
 //! table, and so is the OpenAPI document. A resource's own part stands in its file.
 
-use super::{
-    Operator, audit, factors, groups, keys, lockouts, openapi, sessions, shares, stats, users,
-};
+use super::code::Code;
+use super::{Operator, audit, factors, keys, lockouts, openapi, sessions, shares, stats, users};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -27,8 +26,8 @@ pub struct Endpoint {
     pub(super) answer: Shape,
     /// The media type of the answer.
     pub(super) kind: &'static str,
-    /// Statuses of refusals, besides those that every endpoint has.
-    pub(super) errors: &'static [u16],
+    /// What it refuses, besides what every endpoint does.
+    pub(super) errors: &'static [Code],
 }
 
 /// The JSON Schema of a type.
@@ -42,7 +41,6 @@ pub(super) fn shape<T: JsonSchema>(of: &mut SchemaGenerator) -> Schema {
 pub const RESOURCES: &[Resource] = &[
     users::RESOURCE,
     factors::RESOURCE,
-    groups::RESOURCE,
     sessions::RESOURCE,
     shares::RESOURCE,
     lockouts::RESOURCE,

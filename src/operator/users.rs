@@ -1,13 +1,13 @@
 //! Users, as operators make, look at, change and reset them.
 
-use super::groups::checked;
-use super::problem::OperatorError;
+use super::code::Code;
+use super::problem::{Naming, OperatorError, Place};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, Made, exposed, given, limit};
-use super::{Caller, Operator, Page, email, masked_email, phone};
+use super::wire::{Answer, Body, Checked, Made, Part, exposed, given, given_list};
+use super::{Caller, Gone, Operator, Page, email, masked_email, phone};
 use crate::auth::enrol;
 use crate::auth::ports::{NewUser, User, UserChange, Which};
-use crate::config::model::Identity;
+use crate::config::model::{GROUPS_MAX, Identity, is_group};
 use crate::event::EventKind;
 use crate::factor::phone::Phone;
 use crate::id::UserId;
@@ -18,18 +18,21 @@ use axum::http::StatusCode;
 use axum::{Json, routing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Longer ones are a mistake (the wrong file); argon2 would take them.
-const PASSWORD_BYTES_MAX: usize = 1_024;
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Where requests have a number.
+const PHONE: Place = Place::Borrowed("body/phone");
 
 pub(super) const RESOURCE: Resource = Resource {
     tag: "Users",
     about: "Those of Vestibule's own accounts, those known by the tokens of others, and the recipients of share links.",
     endpoints: &[
         Endpoint {
-            query: Some(shape::<List>),
+            query: Some(shape::<Part<i64>>),
             ..endpoint(
                 "GET",
                 "/v1/users",
@@ -41,18 +44,25 @@ pub(super) const RESOURCE: Resource = Resource {
         Endpoint {
             body: Some(shape::<UserAdd>),
             status: 201,
-            errors: &[409],
+            errors: &[
+                Code::NameTaken,
+                Code::NoSuchIdentity,
+                Code::AmbiguousIdentity,
+                Code::KeptElsewhere,
+                Code::NotConfigured,
+                Code::NoEntropy,
+            ],
             ..endpoint(
                 "POST",
                 "/v1/users",
                 "Make a user.",
                 || routing::post(add),
-                shape::<NewUserLine>,
+                shape::<UserLine>,
             )
         },
         Endpoint {
             query: Some(shape::<OfIdentity>),
-            errors: &[404],
+            errors: OF_USER,
             ..endpoint(
                 "GET",
                 "/v1/users/{user}",
@@ -64,53 +74,59 @@ pub(super) const RESOURCE: Resource = Resource {
         Endpoint {
             query: Some(shape::<OfIdentity>),
             body: Some(shape::<UserSet>),
-            errors: &[404, 409],
+            errors: &[
+                Code::NoSuchUser,
+                Code::AmbiguousUser,
+                Code::NoSuchIdentity,
+                Code::ShareRecipient,
+                Code::KeptElsewhere,
+                Code::NoEntropy,
+            ],
             ..endpoint(
                 "PATCH",
                 "/v1/users/{user}",
                 "Change what the body names (RFC 7396): `null` takes it away. Codes on their way to a number or address \
-                 that changes are void; a password that changes ends the user's tokens and sessions. What a user has \
-                 enrolled stays. A backend's or issuer's next word about its user counts again.",
+                 that changes are void; a password that changes ends the user's tokens and sessions; other groups hold \
+                 at once, for sessions too. What a user has enrolled stays. A backend's or issuer's next word \
+                 about its user counts again.",
                 || routing::patch(set),
                 shape::<UserLine>,
             )
         },
         Endpoint {
             query: Some(shape::<OfIdentity>),
-            errors: &[404, 409],
+            errors: &[
+                Code::NoSuchUser,
+                Code::AmbiguousUser,
+                Code::NoSuchIdentity,
+                Code::ShareRecipient,
+            ],
             ..endpoint(
                 "DELETE",
                 "/v1/users/{user}",
                 "Remove a user with factors, tokens and sessions. One whose tokens others issue is back with the next \
                  sign-in, as a stranger.",
                 || routing::delete(remove),
-                shape::<UserRemoved>,
+                shape::<Gone<UserId>>,
             )
         },
         Endpoint {
             query: Some(shape::<OfIdentity>),
-            errors: &[404],
+            errors: OF_USER,
             ..endpoint(
                 "POST",
                 "/v1/users/{user}/reset-2fa",
-                "Forget what a user has enrolled or turned off, backup codes, pending codes and locks, and end \
+                "Forget what a user has enrolled or turned off, backup codes, pending codes and lockouts, and revoke \
                  the user's sessions. A number or address of the operator's or a profile's is a factor again.",
                 || routing::post(reset),
-                shape::<UserReset>,
+                shape::<UserLine>,
             )
         },
     ],
 };
 
-/// Which users are listed.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct List {
-    /// How many at most: 1 to 1000, else 100.
-    limit: Option<u32>,
-    /// Only those with a number above this one.
-    after: Option<i64>,
-}
+/// What can be wrong with the word for a user.
+pub(super) const OF_USER: &[Code] = &[Code::NoSuchUser, Code::AmbiguousUser, Code::NoSuchIdentity];
 
 /// Tells namesakes apart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -122,11 +138,14 @@ pub(super) struct OfIdentity {
 
 /// A user to be made.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "name": "clara", "phone": "+4512345678" }))]
 #[serde(deny_unknown_fields)]
 pub struct UserAdd {
     /// An `accounts` identity; may be left out where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// What the user signs in with.
+    #[schemars(length(min = 1, max = 256))]
     pub name: String,
     /// Where codes are sent, with country code.
     #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
@@ -149,6 +168,7 @@ pub struct UserAdd {
 
 /// What changes about a user. What is left out stays; `null` is taken away.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = json!({ "phone": "+4512345678", "groups": ["staff"] }))]
 #[serde(deny_unknown_fields)]
 pub struct UserSet {
     /// Where codes are sent, with country code.
@@ -164,15 +184,10 @@ pub struct UserSet {
     /// Whether the user may reset other users' second factors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_edit_users: Option<bool>,
-}
-
-/// A user has been made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "NewUser")]
-pub struct NewUserLine {
-    pub id: UserId,
-    pub name: String,
-    pub identity: String,
+    /// All the groups that the user is in from now on.
+    #[serde(default, with = "given_list", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub groups: Option<Vec<String>>,
 }
 
 /// A user. Numbers and addresses are masked.
@@ -190,23 +205,11 @@ pub struct UserLine {
     pub created_at: String,
 }
 
-/// A user is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UserRemoved {
-    pub id: UserId,
-}
-
-/// A user's second factor was reset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct UserReset {
-    pub id: UserId,
-}
-
 async fn list(
     State(operator): State<Operator>,
-    Checked(Query(asked)): Checked<Query<List>>,
+    Checked(Query(asked)): Checked<Query<Part<i64>>>,
 ) -> Answer<Page<UserLine>> {
-    let limit = limit(asked.limit)?;
+    let limit = asked.limit()?;
     let after = UserId(asked.after.unwrap_or_default());
     let users = operator.store.users_after(after, limit + 1).await?;
     let page = Page::of(users, limit, |user| user.id.0);
@@ -217,7 +220,7 @@ async fn add(
     State(operator): State<Operator>,
     caller: Caller,
     Body(user): Body<UserAdd>,
-) -> Made<NewUserLine> {
+) -> Made<UserLine> {
     let identity = operator.accounts(user.identity.as_deref())?;
     if !is_usable_name(&user.name) {
         return Err(OperatorError::BadName(user.name));
@@ -225,7 +228,7 @@ async fn add(
     let new = NewUser {
         realm: identity.clone(),
         name: user.name.clone(),
-        phone: phone(user.phone.as_ref())?,
+        phone: phone(user.phone.as_ref(), &PHONE)?,
         email: email(user.email)?,
         password_hash: operator.hashed(user.password).await?,
         can_edit_users: user.can_edit_users,
@@ -237,11 +240,11 @@ async fn add(
         .create_user(new, operator.clock.now())
         .await?
     else {
-        return Err(OperatorError::UserExists { identity, name });
+        return Err(OperatorError::NameTaken { identity, name });
     };
     operator.emit(caller, EventKind::Enrolled, Some(id), "user");
-    let made = NewUserLine { id, name, identity };
-    Ok((StatusCode::CREATED, Json(made)))
+    let made = operator.user_of(id).await?;
+    Ok((StatusCode::CREATED, Json(line(&made))))
 }
 
 async fn show(
@@ -249,7 +252,9 @@ async fn show(
     Checked(Path(user)): Checked<Path<String>>,
     Checked(Query(of)): Checked<Query<OfIdentity>>,
 ) -> Answer<UserLine> {
-    let user = operator.find_user(&user, of.identity.as_deref()).await?;
+    let user = operator
+        .find_user(&user, of.identity.as_deref(), Naming::Path)
+        .await?;
     Ok(Json(line(&user)))
 }
 
@@ -260,15 +265,20 @@ async fn set(
     Checked(Query(of)): Checked<Query<OfIdentity>>,
     Body(set): Body<UserSet>,
 ) -> Answer<UserLine> {
-    let user = operator.find_user(&user, of.identity.as_deref()).await?;
+    let user = operator
+        .find_user(&user, of.identity.as_deref(), Naming::Path)
+        .await?;
     let detail = set.detail().ok_or(OperatorError::NoChange)?;
     if set.password.is_some() {
         operator.has_passwords(&user.realm)?;
     }
-    let ends_sessions = set.password.is_some();
+    if set.groups.is_some() && operator.takes_groups_from_tokens(&user.realm) {
+        return Err(OperatorError::GroupsElsewhere(user.realm));
+    }
+    let concerns_sessions = set.password.is_some() || set.groups.is_some();
     let change = UserChange {
         phone: match set.phone {
-            Some(number) => Some(phone(number.as_ref())?),
+            Some(number) => Some(phone(number.as_ref(), &PHONE)?),
             None => None,
         },
         email: set.email.map(email).transpose()?,
@@ -277,12 +287,13 @@ async fn set(
             None => None,
         },
         can_edit_users: set.can_edit_users,
+        groups: set.groups.map(checked).transpose()?,
     };
     let (store, now) = (&operator.store, operator.clock.now());
     if !store.change_user(user.id, change, now).await? {
         return Err(operator.not_plain(&user));
     }
-    if ends_sessions {
+    if concerns_sessions {
         operator.forget(Which::User(user.id));
     }
     operator.emit(caller, EventKind::Changed, Some(user.id), &detail);
@@ -295,8 +306,10 @@ async fn remove(
     caller: Caller,
     Checked(Path(user)): Checked<Path<String>>,
     Checked(Query(of)): Checked<Query<OfIdentity>>,
-) -> Answer<UserRemoved> {
-    let user = operator.find_user(&user, of.identity.as_deref()).await?;
+) -> Answer<Gone<UserId>> {
+    let user = operator
+        .find_user(&user, of.identity.as_deref(), Naming::Path)
+        .await?;
     let (id, subjects) = (user.id, operator.subjects_of(&user));
     let now = operator.clock.now();
     if !operator.store.remove_user(id, &subjects, now).await? {
@@ -304,7 +317,7 @@ async fn remove(
     }
     operator.forget(Which::User(id));
     operator.emit(caller, EventKind::Removed, Some(id), "user");
-    Ok(Json(UserRemoved { id }))
+    Ok(Json(Gone { id }))
 }
 
 async fn reset(
@@ -312,13 +325,16 @@ async fn reset(
     caller: Caller,
     Checked(Path(user)): Checked<Path<String>>,
     Checked(Query(of)): Checked<Query<OfIdentity>>,
-) -> Answer<UserReset> {
-    let id = operator.find_user(&user, of.identity.as_deref()).await?.id;
+) -> Answer<UserLine> {
+    let id = operator
+        .find_user(&user, of.identity.as_deref(), Naming::Path)
+        .await?
+        .id;
     let (store, now) = (&*operator.store, operator.clock.now());
     enrol::reset_user(store, &operator.keys, id, now).await?;
     operator.forget(Which::User(id));
     operator.emit(caller, EventKind::Reset, Some(id), "second factor");
-    Ok(Json(UserReset { id }))
+    Ok(Json(line(&operator.user_of(id).await?)))
 }
 
 impl UserSet {
@@ -329,6 +345,7 @@ impl UserSet {
             ("email", self.email.is_some()),
             ("password", self.password.is_some()),
             ("can_edit_users", self.can_edit_users.is_some()),
+            ("groups", self.groups.is_some()),
         ];
         let named = named.into_iter().filter(|(_, is_named)| *is_named);
         let names: Vec<_> = named.map(|(name, _)| name).collect();
@@ -342,8 +359,26 @@ impl Operator {
         let config = self.config.load();
         match config.identities.get(identity) {
             Some(Identity::Accounts) => Ok(()),
-            _ => Err(OperatorError::NoPasswordsHere(identity.to_owned())),
+            _ => Err(OperatorError::PasswordsElsewhere(identity.to_owned())),
         }
+    }
+
+    fn takes_groups_from_tokens(&self, identity: &str) -> bool {
+        match self.config.load().identities.get(identity) {
+            Some(Identity::Learn(learn)) => learn.groups.is_some(),
+            Some(Identity::Jwt(jwt)) => jwt.claims.groups.is_some(),
+            Some(Identity::Introspection(oauth)) => oauth.claims.groups.is_some(),
+            Some(Identity::Accounts) | None => false,
+        }
+    }
+
+    /// A user by number, as it is now.
+    async fn user_of(&self, id: UserId) -> Result<User, OperatorError> {
+        let user = self.store.user(id).await?;
+        user.ok_or_else(|| OperatorError::NoSuchUser {
+            user: id.to_string(),
+            named: Naming::Path,
+        })
     }
 
     /// Why a user who was found could not be changed: it stands for somebody, or has just gone.
@@ -351,7 +386,10 @@ impl Operator {
         if user.name.starts_with("share:") {
             OperatorError::ShareRecipient(user.id)
         } else {
-            OperatorError::NoSuchUser(user.name.clone())
+            OperatorError::NoSuchUser {
+                user: user.name.clone(),
+                named: Naming::Path,
+            }
         }
     }
 
@@ -388,24 +426,20 @@ impl Operator {
         &self,
         wanted: &str,
         identity: Option<&str>,
+        named: Naming,
     ) -> Result<User, OperatorError> {
-        let config = self.config.load_full();
-        let realms: Vec<&str> = match identity {
-            Some(name) if config.identities.contains_key(name) => vec![name],
-            Some(name) => return Err(OperatorError::NoSuchIdentity(name.to_owned())),
-            None => config.identities.keys().map(String::as_str).collect(),
-        };
+        let realms = self.identities(identity, named)?;
         let mut found = BTreeMap::new();
         let explicit = wanted.strip_prefix("id:");
         if let Ok(id) = explicit.unwrap_or(wanted).parse()
             && let Some(user) = self.store.user(UserId(id)).await?
-            && (identity.is_none() || realms.contains(&user.realm.as_str()))
+            && (identity.is_none() || realms.contains(&user.realm))
         {
             found.insert(user.id, user);
         }
         if explicit.is_none() {
             for realm in realms {
-                if let Some(user) = self.store.user_by_name(realm, wanted).await? {
+                if let Some(user) = self.store.user_by_name(&realm, wanted).await? {
                     found.insert(user.id, user);
                 }
             }
@@ -416,12 +450,27 @@ impl Operator {
             .collect();
         match (found.pop_first(), found.is_empty()) {
             (Some((_, user)), true) => Ok(user),
-            (Some(_), false) => Err(OperatorError::ManySuchUsers {
+            (Some(_), false) => Err(OperatorError::AmbiguousUser {
                 user: wanted.to_owned(),
                 candidates: candidates.join(", "),
+                named,
             }),
-            (None, _) => Err(OperatorError::NoSuchUser(wanted.to_owned())),
+            (None, _) => Err(OperatorError::NoSuchUser {
+                user: wanted.to_owned(),
+                named,
+            }),
         }
+    }
+}
+
+/// Groups whose names can be names.
+fn checked(groups: Vec<String>) -> Result<Vec<String>, OperatorError> {
+    if groups.len() > GROUPS_MAX {
+        return Err(OperatorError::TooManyGroups);
+    }
+    match groups.iter().find(|name| !is_group(name)) {
+        Some(bad) => Err(OperatorError::BadGroup(bad.clone())),
+        None => Ok(groups),
     }
 }
 

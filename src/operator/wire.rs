@@ -2,7 +2,7 @@
 //! refusal a problem.
 
 use super::Operator;
-use super::problem::OperatorError;
+use super::problem::{OperatorError, Place};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -12,6 +12,8 @@ use axum::http::request::Parts;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_path_to_error::{Path, Segment};
+use std::error::Error;
 
 /// Bytes of a body.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -57,13 +59,46 @@ where
 
 impl From<PathRejection> for OperatorError {
     fn from(error: PathRejection) -> Self {
-        Self::Unreadable(error.body_text())
+        Self::Unreadable {
+            part: "path",
+            cause: error.body_text(),
+        }
     }
 }
 
 impl From<QueryRejection> for OperatorError {
     fn from(error: QueryRejection) -> Self {
-        Self::BadQuery(error.body_text())
+        type Found = serde_path_to_error::Error<serde::de::value::Error>;
+        let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        match causes.find_map(|cause| cause.downcast_ref::<Found>()) {
+            Some(found) => does_not_fit("query", found.path(), found.inner().to_string()),
+            None => Self::Unreadable {
+                part: "query",
+                cause: error.body_text(),
+            },
+        }
+    }
+}
+
+/// What serde found wrong with a part of the request, and where: `body/recipients/0/phone`. Fields that are missing or
+/// named twice it has in words alone.
+fn does_not_fit(part: &str, path: &Path, cause: String) -> OperatorError {
+    let words = ["missing field `", "duplicate field `"];
+    let field = words
+        .iter()
+        .find_map(|words| cause.strip_prefix(words)?.split('`').next());
+    let segments = path.iter().filter_map(|segment| match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    let place = std::iter::once(part.to_owned())
+        .chain(segments)
+        .chain(field.map(str::to_owned));
+    let place: Vec<_> = place.collect();
+    OperatorError::DoesNotFit {
+        place: place.join("/").into(),
+        cause,
     }
 }
 
@@ -77,20 +112,51 @@ impl<T: DeserializeOwned> FromRequest<Operator> for Body<T> {
         let bytes = Bytes::from_request(request, with).await;
         let bytes = bytes.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => OperatorError::TooLarge,
-            _ => OperatorError::Unreadable(error.body_text()),
+            _ => unreadable(error.body_text()),
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         // A list would be read as the members in their order.
         if text.trim_ascii_start().starts_with(b"[") {
-            return Err(OperatorError::BadBody(
-                "it is a list, not an object".to_owned(),
-            ));
+            return Err(OperatorError::DoesNotFit {
+                place: Place::from("body"),
+                cause: "it is a list, not an object".to_owned(),
+            });
         }
-        let read = serde_json::from_slice(text);
-        read.map(Self).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => OperatorError::BadBody(error.to_string()),
-            _ => OperatorError::Unreadable(format!("the body is not JSON ({error})")),
-        })
+        let mut json = serde_json::Deserializer::from_slice(text);
+        let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            match error.inner().classify() {
+                serde_json::error::Category::Data => {
+                    does_not_fit("body", error.path(), error.inner().to_string())
+                }
+                _ => unreadable(error.inner().to_string()),
+            }
+        })?;
+        json.end().map_err(|error| unreadable(error.to_string()))?;
+        Ok(Self(read))
+    }
+}
+
+fn unreadable(cause: String) -> OperatorError {
+    OperatorError::Unreadable {
+        part: "body",
+        cause,
+    }
+}
+
+/// Which part of a list that begins with the smallest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part<N> {
+    /// How many at most: 1 to 1000, else 100.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Only those behind this one: `next` of the part before.
+    pub(super) after: Option<N>,
+}
+
+impl<N> Part<N> {
+    pub(super) fn limit(&self) -> Result<u32, OperatorError> {
+        limit(self.limit)
     }
 }
 
@@ -98,7 +164,8 @@ impl<T: DeserializeOwned> FromRequest<Operator> for Body<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// What to ask for the next part with; `null`: there is none.
+    /// What the next part is asked for with, as `after`, or as `before` where the newest come first; `null`: there
+    /// is none.
     pub next: Option<String>,
 }
 
@@ -112,6 +179,11 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
+    /// All that there are.
+    pub(super) fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+
     /// The same with other items.
     pub(super) fn map<U>(self, to: impl FnMut(T) -> U) -> Page<U> {
         Page {
@@ -119,6 +191,13 @@ impl<T> Page<T> {
             next: self.next,
         }
     }
+}
+
+/// One of a list's things is there no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Gone<I> {
+    /// What it was called by.
+    pub id: I,
 }
 
 /// How many items a list may have.
@@ -149,6 +228,24 @@ pub mod exposed {
     /// Takes it into custody.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
+
+/// A list that may be named with nothing in it: `None` was not named, `null` is an empty one.
+pub mod given_list {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    /// Writes it as it is.
+    pub fn serialize<S: Serializer>(list: &Option<Vec<String>>, to: S) -> Result<S::Ok, S::Error> {
+        list.serialize(to)
+    }
+
+    /// Takes `null` for an empty one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Vec<String>>, D::Error> {
+        let list = Option::<Vec<String>>::deserialize(from)?;
+        Ok(Some(list.unwrap_or_default()))
     }
 }
 

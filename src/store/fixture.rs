@@ -6,7 +6,7 @@ use crate::auth::ports::{
     Answer, Answers, Attempt, Attempted, AuditQuery, Authority, BackupCodes, Contact, Counted,
     Deeds, FactorKind, FactorValue, NewCeremony, NewChallenge, NewPasskey, NewSession, NewShare,
     NewUser, Passed, Proof, Purpose, Reserved, SendLimit, SendLimits, SendRequest, Stage, Store,
-    Stored, Subjects, Token, Try, Whence, Wizard, WizardKind,
+    Stored, Subjects, Token, Try, UserChange, Whence, Wizard, WizardKind,
 };
 use crate::clock::Timestamp;
 use crate::config::model::StoreEngine;
@@ -84,6 +84,20 @@ impl Fixture {
             keys,
             dir: None,
         }
+    }
+
+    /// Puts a user into these groups and no others.
+    pub(super) async fn set_groups(
+        &self,
+        user: UserId,
+        groups: Vec<String>,
+        now: Timestamp,
+    ) -> Stored<bool> {
+        let change = UserChange {
+            groups: Some(groups),
+            ..UserChange::default()
+        };
+        self.store.change_user(user, change, now).await
     }
 
     pub(super) async fn sqlite() -> Self {

@@ -58,10 +58,8 @@ async fn a_restored_backup_has_users_sessions_and_factors() {
         ..
     } = site().await;
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&inbox, &token, "laptop", PHONE).await;
-    let ended = gateway.sign_in("anna", PASSWORD, "stolen").await;
-    gateway.verify(&inbox, &ended, "stolen", PHONE).await;
+    let token = gateway.verified(&inbox, "anna", "laptop").await;
+    let ended = gateway.verified(&inbox, "anna", "stolen").await;
     enrol_app(&gateway, &token).await;
 
     // Beside the running gateway, while it writes.
@@ -80,8 +78,8 @@ async fn a_restored_backup_has_users_sessions_and_factors() {
 
     // After it: a user who will be lost, and a session whose end will be forgotten.
     gateway.add_user("late", PASSWORD, "+4587654321");
-    let sessions = gateway.cli_json(&["session", "list", "--json"]);
-    let stolen = sessions.as_array().expect("sessions").iter();
+    let sessions = gateway.cli_list(&["session", "list", "--json"]);
+    let stolen = sessions.iter();
     let stolen = stolen.map(|it| it["id"].as_i64().expect("id")).max();
     let id = stolen.expect("a session").to_string();
     let revoked = gateway.cli(&["session", "revoke", "--id", &id]);
@@ -91,8 +89,8 @@ async fn a_restored_backup_has_users_sessions_and_factors() {
     drop(gateway);
     let restored = Gateway::start_in(fresh, &setup);
     assert_eq!(status(&restored, &token, "laptop").await, 200);
-    let users = restored.cli_json(&["user", "list", "--json"]);
-    assert_eq!(users.as_array().map(Vec::len), Some(1), "{users}");
+    let users = restored.cli_list(&["user", "list", "--json"]);
+    assert_eq!(users.len(), 1, "{users:?}");
     // The authenticator's next code is good, on a new device.
     let token = restored.sign_in("anna", PASSWORD, "tablet").await;
     assert_eq!(status(&restored, &token, "tablet").await, 401);
@@ -151,8 +149,7 @@ async fn the_store_key_is_replaced_beside_a_running_gateway() {
         ..
     } = site().await;
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&inbox, &token, "laptop", PHONE).await;
+    let token = gateway.verified(&inbox, "anna", "laptop").await;
 
     let new = gateway.dir.path().join("new.key");
     let missing = gateway.cli(&["key", "replace", "--new-key-file", "new.key"]);
@@ -204,7 +201,9 @@ async fn health_is_asked_for_by_a_command() {
     std::fs::rename(key, gateway.dir.path().join("x")).expect("key");
     let well = gateway.cli(&["health"]);
     assert_eq!((well.status.code(), said(&well).trim()), (Some(0), "ready"));
-    assert_eq!(gateway.cli_json(&["user", "list", "--json"]), json!([]));
+    let well = gateway.cli_json(&["health", "--json"]);
+    assert_eq!(well, json!({ "ready": true, "detail": "ready" }));
+    assert_eq!(gateway.cli_list(&["user", "list", "--json"]), [json!(0); 0]);
     std::fs::write(&config, yaml.replace(&real, "socket")).expect("config");
     let nowhere = gateway.cli(&["health"]);
     assert_eq!(nowhere.status.code(), Some(2));

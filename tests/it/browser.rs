@@ -3,7 +3,7 @@
 
 use crate::support::browser::Walk;
 use crate::support::smtpd::Smtpd;
-use crate::support::{Gateway, PASSWORD, PHONE, Site, secret};
+use crate::support::{Gateway, PASSWORD, PHONE, Setup, Site, json_of, secret};
 use serde_json::json;
 
 #[tokio::test]
@@ -50,13 +50,7 @@ async fn passkeys_are_registered_used_and_removed() {
 
 #[tokio::test]
 async fn a_browser_is_remembered_until_it_is_forgotten() {
-    let site = Site::accounts_with(|setup| {
-        setup.with(
-            "require: two_factor",
-            "require: two_factor\n    remember: 30d",
-        )
-    })
-    .await;
+    let site = Site::accounts_with(Setup::remembering).await;
     site.gateway.add_user("anna", PASSWORD, PHONE);
     Walk::new("remember", &site)
         .fact("phone", PHONE)
@@ -220,13 +214,7 @@ async fn a_share_link_is_opened_on_a_phone() {
     // An API's client has taken the one place.
     let body = json!({"URL": used_up, "deviceId": "phone"}).to_string();
     let opened = gateway.http.post(gateway.url("/api/authtoken")).body(body);
-    let opened: serde_json::Value = opened
-        .send()
-        .await
-        .expect("answer")
-        .json()
-        .await
-        .expect("JSON");
+    let opened = json_of(opened).await;
     let token = secret(opened["token"].as_str().expect("token"));
     gateway
         .verify(&site.inbox, &token, "phone", "+4511111111")

@@ -79,6 +79,15 @@ fn filled(endpoint: &Endpoint, caller: &Caller) -> String {
     path
 }
 
+/// The error that `WWW-Authenticate` names, if the header is there at all.
+fn error_of(headers: &reqwest::header::HeaderMap) -> Option<String> {
+    let challenge = headers.get("www-authenticate")?;
+    let text = challenge.to_str().expect("text");
+    let error = text.split("error=\"").nth(1);
+    let error = error.and_then(|rest| rest.split('"').next());
+    Some(error.unwrap_or("bare").to_owned())
+}
+
 /// `status` and, where they are there, `Allow`, `WWW-Authenticate`'s error and the body's member names.
 async fn row(gateway: &Gateway, endpoint: &Endpoint, method: &str, caller: &Caller) -> String {
     let path = filled(endpoint, caller);
@@ -104,13 +113,8 @@ async fn row(gateway: &Gateway, endpoint: &Endpoint, method: &str, caller: &Call
     if let Some(allow) = answer.headers().get("allow") {
         let _ = write!(out, " allow={}", allow.to_str().expect("text"));
     }
-    if let Some(challenge) = answer.headers().get("www-authenticate") {
-        let text = challenge.to_str().expect("text");
-        let error = text
-            .split("error=\"")
-            .nth(1)
-            .and_then(|it| it.split('"').next());
-        let _ = write!(out, " www={}", error.unwrap_or("bare"));
+    if let Some(error) = error_of(answer.headers()) {
+        let _ = write!(out, " www={error}");
     }
     if answer.status() == 401 {
         assert!(
@@ -219,13 +223,8 @@ async fn answer(gateway: &Gateway, question: &Question, caller: &Caller) -> Stri
     let answer = request.send().await.expect("answer");
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let mut out = answer.status().as_u16().to_string();
-    if let Some(challenge) = answer.headers().get("www-authenticate") {
-        let text = challenge.to_str().expect("text");
-        let error = text
-            .split("error=\"")
-            .nth(1)
-            .and_then(|it| it.split('"').next());
-        let _ = write!(out, " www={}", error.unwrap_or("bare"));
+    if let Some(error) = error_of(answer.headers()) {
+        let _ = write!(out, " www={error}");
     }
     let names = answer.headers().keys().map(|name| name.as_str());
     let mut told: Vec<_> = names

@@ -12,8 +12,7 @@ async fn verified(change: impl FnOnce(Setup) -> Setup) -> (Gateway, Backend, Str
         ..
     } = Site::accounts_with(change).await;
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&inbox, &token, "laptop", PHONE).await;
+    let token = gateway.verified(&inbox, "anna", "laptop").await;
     (gateway, backend, token)
 }
 

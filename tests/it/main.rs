@@ -27,6 +27,7 @@ mod observability;
 mod openapi;
 mod operator;
 mod operator_api;
+mod operator_document;
 mod outside;
 mod packages;
 mod pages;

@@ -3,7 +3,7 @@
 use crate::support::copyparty::Copyparty;
 use crate::support::iogates;
 use crate::support::tls::certificate;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, Site, secret, wait_for};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Setup, Site, secret, status, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -48,23 +48,10 @@ async fn a_file_is_reached_after_the_second_factor_and_not_before() {
     assert_eq!(file.status(), 200);
     assert_eq!(file.text().await.expect("text"), "hello from behind\n");
     // The device the token was issued to, where none is named.
-    assert_eq!(
-        gateway
-            .get("/hello.txt", &token, "")
-            .send()
-            .await
-            .expect("answer")
-            .status(),
-        200
-    );
+    assert_eq!(status(gateway.get("/hello.txt", &token, "")).await, 200);
     // Another device has passed nothing.
     assert_eq!(
-        gateway
-            .get("/hello.txt", &token, "phone")
-            .send()
-            .await
-            .expect("answer")
-            .status(),
+        status(gateway.get("/hello.txt", &token, "phone")).await,
         401
     );
     assert_eq!(inbox.messages().len(), 1, "one code for one pair");

@@ -109,15 +109,51 @@ fn bash_completes_commands_options_and_values() {
     assert!(completed(&["vestibule", ""]).contains(&"doctor".to_owned()));
 }
 
+/// The line of a completion file by which the shell offers a command: with it, and behind what it stands.
+fn offer(shell: &str, command: &str) -> (String, String) {
+    let words: Vec<_> = command.split(' ').collect();
+    let (last, above) = words.split_last().expect("a word");
+    match shell {
+        // `'add:Make a user and print its id' \` in the function of the command above.
+        "zsh" => {
+            let above = above.iter().map(|it| format!("__subcmd__{it}"));
+            let function = format!("_vestibule{}_commands() {{", above.collect::<String>());
+            (function, format!("'{last}:"))
+        }
+        // `complete -c vestibule -n "__fish_vestibule_using_subcommand user; and …" -f -a "add" -d '…'`
+        "fish" => {
+            let above = match above {
+                [] => "__fish_vestibule_needs_command".to_owned(),
+                above => {
+                    let above = above.join(" ");
+                    format!("__fish_vestibule_using_subcommand {above}; and not ")
+                }
+            };
+            (above, format!(" -a \"{last}\" "))
+        }
+        _ => panic!("{shell}"),
+    }
+}
+
 #[test]
-fn other_shells_are_told_of_every_command() {
+fn other_shells_are_told_of_every_command_where_it_belongs() {
+    let all = commands(&[]);
+    assert!(all.len() > 30, "{all:?}");
     for shell in ["zsh", "fish"] {
         let text = String::from_utf8(run(&["completions", shell]).stdout).expect("text");
-        for command in commands(&[])
-            .iter()
-            .filter_map(|it| it.split(' ').next_back())
-        {
-            assert!(text.contains(command), "{shell}: {command}");
+        for command in &all {
+            let (above, offered) = offer(shell, command);
+            let is_offered = match shell {
+                // Of the function alone.
+                "zsh" => text
+                    .split_once(&above)
+                    .and_then(|(_, rest)| rest.split("\n}\n").next())
+                    .is_some_and(|body| body.contains(&offered)),
+                _ => text
+                    .lines()
+                    .any(|line| line.contains(&above) && line.contains(&offered)),
+            };
+            assert!(is_offered, "{shell}: {command}: {above} {offered}");
         }
     }
     let refused = command(Path::new("."), &["completions", "tcsh"]).output();

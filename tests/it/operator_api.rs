@@ -20,6 +20,13 @@ fn cli_json(dir: &std::path::Path, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// The items of a list, of which this is all.
+fn cli_list(dir: &std::path::Path, args: &[&str]) -> Vec<Value> {
+    let list = cli_json(dir, args);
+    assert_eq!(list["next"], Value::Null, "{args:?}: {list}");
+    list["items"].as_array().expect("items").clone()
+}
+
 /// What a command prints for people.
 fn text(dir: &std::path::Path, args: &[&str]) -> String {
     let output = cli(dir, args);
@@ -55,8 +62,8 @@ async fn walk(dir: &std::path::Path, name: &str) {
     let of_id = format!("id:{id}");
     let shown = cli_json(dir, &["user", "show", &of_id, "--json"]);
     assert_eq!(shown["phone"], "+45******78");
-    let listed = cli_json(dir, &["user", "list", "--json"]);
-    assert!(listed.as_array().expect("list").contains(&shown));
+    assert_eq!(shown, user, "what was made is what is shown");
+    assert!(cli_list(dir, &["user", "list", "--json"]).contains(&shown));
     let set = [
         "user",
         "set",
@@ -75,14 +82,21 @@ async fn walk(dir: &std::path::Path, name: &str) {
     let set = cli_json(dir, &["user", "set", name, "--no-email", "--json"]);
     assert_eq!(set["email"], Value::Null);
 
+    let set = [
+        "user", "set", name, "--group", "b", "--group", "a", "--json",
+    ];
+    assert_eq!(cli_json(dir, &set)["groups"], json!(["a", "b"]));
+    let set = cli_json(dir, &["user", "set", name, "--no-groups", "--json"]);
+    assert_eq!(set["groups"], json!([]));
+
     let factors = cli_json(dir, &["factor", "list", name, "--json"]);
     assert_eq!(factors["items"][0]["id"], "sms");
     assert!(text(dir, &["factor", "list", name]).contains("+45******78"));
     let removed = cli_json(dir, &["factor", "remove", name, "sms", "--json"]);
-    assert_eq!(removed["factor"], "sms");
+    assert_eq!(removed, json!({ "id": "sms" }));
     assert_eq!(refused(dir, &["factor", "remove", name, "sms"]).0, 1);
     let reset = cli_json(dir, &["user", "reset-2fa", name, "--json"]);
-    assert_eq!(reset["id"], id);
+    assert_eq!(reset, set, "the user as it is then");
 
     let path = format!("/{name}/");
     let share = cli_json(
@@ -108,40 +122,37 @@ async fn walk(dir: &std::path::Path, name: &str) {
         share["id"]
     );
 
-    assert_eq!(
-        cli_json(dir, &["session", "list", "--user", name, "--json"]),
-        json!([])
-    );
+    let live = cli_list(dir, &["session", "list", "--user", name, "--json"]);
+    assert!(live.is_empty(), "{live:?}");
     let none = cli_json(dir, &["session", "revoke", "--user", name, "--json"]);
-    assert_eq!(none["sessions"], 0);
-    assert_eq!(cli_json(dir, &["lockout", "list", "--json"]), json!([]));
-    let freed = cli_json(dir, &["lockout", "clear", name, "--json"]);
-    assert_eq!(freed["freed"], 0);
-    let keys = cli_json(dir, &["key", "rotate", "--json"]);
-    assert_eq!(keys.as_array().map(Vec::len), Some(1));
+    assert_eq!(none, json!({ "revoked": 0 }));
+    let locked = cli_list(dir, &["lockout", "list", "--json"]);
+    assert!(locked.is_empty(), "{locked:?}");
+    let cleared = cli_json(dir, &["lockout", "clear", name, "--json"]);
+    assert_eq!(cleared, json!({ "cleared": 0 }));
+    assert_eq!(cli_list(dir, &["key", "rotate", "--json"]).len(), 1);
 
     assert_eq!(cli_json(dir, &["user", "remove", name, "--json"])["id"], id);
     assert_eq!(refused(dir, &["user", "show", name]).0, 1);
     // All of it is in the trail, of the removed user too, with who did it.
     wait_in_trail(dir, id).await;
-    let trail = cli_json(
+    let trail = cli_list(
         dir,
         &[
             "audit", "search", "--user", &of_id, "--since", "2h", "--json",
         ],
     );
     let mut kinds: Vec<_> = trail
-        .as_array()
-        .expect("list")
         .iter()
         .map(|event| event["kind"].as_str().expect("kind"))
         .collect();
     kinds.reverse();
     let done = [
-        "enrolled", "changed", "changed", "disabled", "reset", "revoked", "freed", "removed",
+        "enrolled", "changed", "changed", "changed", "changed", "removed", "reset", "revoked",
+        "cleared", "removed",
     ];
-    assert_eq!(kinds, done, "{trail}");
-    for event in trail.as_array().expect("list") {
+    assert_eq!(kinds, done, "{trail:?}");
+    for event in &trail {
         let detail = event["detail"].as_str().expect("detail");
         assert!(detail.contains(", by uid "), "{event}");
         assert_eq!(event["route"], "operator");
@@ -151,13 +162,13 @@ async fn walk(dir: &std::path::Path, name: &str) {
         last.contains("removed") && last.lines().count() == 1,
         "{last}"
     );
-    let kind = cli_json(
+    let kind = cli_list(
         dir,
         &[
             "audit", "search", "--user", &of_id, "--kind", "reset", "--json",
         ],
     );
-    assert_eq!(kind.as_array().map(Vec::len), Some(1));
+    assert_eq!(kind.len(), 1);
 }
 
 /// Events reach the store a moment after what they tell of.
@@ -172,7 +183,8 @@ async fn wait_in_trail(dir: &std::path::Path, user: i64) {
         "--json",
     ];
     wait_for("the last event", Duration::from_secs(10), async || {
-        (cli_json(dir, &args) != json!([])).then_some(())
+        // A factor was removed, and the user.
+        (cli_list(dir, &args).len() == 2).then_some(())
     })
     .await;
 }
@@ -254,6 +266,16 @@ async fn every_mistake_says_what_is_wrong_as_json_too() {
         assert_eq!(found, code, "{args:?}: {said}");
         assert!(said.contains(part), "{args:?}: {said}");
     }
+    // What the gateway refused is told with its code and place.
+    let args = ["user", "set", "anna", "--phone", "12", "--json"];
+    let said: Value = serde_json::from_slice(&gateway.cli(&args).stderr).expect("JSON");
+    let told = (&said["code"], &said["status"], &said["where"]);
+    assert_eq!(told, (&json!("invalid"), &json!(422), &json!("body/phone")));
+    let args = ["user", "show", "nobody", "--json"];
+    let said: Value = serde_json::from_slice(&gateway.cli(&args).stderr).expect("JSON");
+    let told = (&said["code"], &said["status"], &said["where"]);
+    let wanted = (&json!("no_such_user"), &json!(404), &json!("path/user"));
+    assert_eq!(told, wanted);
     // What stands behind `--` is no option.
     let output = gateway.cli(&["user", "show"]);
     assert_eq!(output.status.code(), Some(2));
@@ -294,13 +316,13 @@ async fn a_device_and_a_token_end_at_once() {
     assert_eq!(status(&tokens[1], "phone").await, 200);
     // By what the client calls itself.
     let ended = gateway.cli_json(&["session", "revoke", "--device", "laptop", "--json"]);
-    assert!(ended["sessions"].as_u64() >= Some(1), "{ended}");
+    assert!(ended["revoked"].as_u64() >= Some(1), "{ended}");
     assert_eq!(status(&tokens[0], "laptop").await, 401);
     assert_eq!(status(&tokens[1], "phone").await, 200);
     // By what the list shows.
-    let list = gateway.cli_json(&["session", "list", "--user", "anna", "--json"]);
+    let list = gateway.cli_list(&["session", "list", "--user", "anna", "--json"]);
     let label = list[0]["device"].as_str().expect("device").to_owned();
-    let of_label = gateway.cli_json(&["session", "list", "--device", &label, "--json"]);
+    let of_label = gateway.cli_list(&["session", "list", "--device", &label, "--json"]);
     assert_eq!(of_label, list);
     let args = ["session", "revoke", "--device", &label, "--user", "anna"];
     assert!(gateway.cli(&args).status.success());
@@ -312,7 +334,7 @@ async fn a_device_and_a_token_end_at_once() {
     let output = with_stdin(&gateway, &args, &format!("{}\n", tokens[1]));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        output.status.success() && said.starts_with("token ended, "),
+        output.status.success() && said.starts_with("token revoked, "),
         "{said}"
     );
     assert_eq!(status(&tokens[1], "phone").await, 401);
@@ -325,7 +347,7 @@ async fn a_device_and_a_token_end_at_once() {
 }
 
 #[tokio::test]
-async fn who_is_locked_out_is_shown_and_freed_with_factors_and_all() {
+async fn who_is_locked_out_is_shown_and_cleared_with_factors_and_all() {
     let Site { gateway, inbox, .. } = Site::accounts_with(|setup| {
         let lockout =
             "lockout: {delay_every: 3, first_delay: 60s, max_delay: 60s, lock_at: 100}\ncodes:";
@@ -348,19 +370,19 @@ async fn who_is_locked_out_is_shown_and_freed_with_factors_and_all() {
         assert_eq!(ask(Some(wrong)).await, 401);
     }
     assert_eq!(ask(Some("000004")).await, 429, "delayed");
-    let list = gateway.cli_json(&["lockout", "list", "--json"]);
-    assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
+    let list = gateway.cli_list(&["lockout", "list", "--json"]);
+    assert_eq!(list.len(), 1, "{list:?}");
     assert_eq!(
-        (&list[0]["kind"], &list[0]["user"]),
-        (&json!("user"), &json!(id))
+        (&list[0]["kind"], &list[0]["user"], &list[0]["name"]),
+        (&json!("user"), &json!(id), &json!("anna"))
     );
     assert_eq!(
         (&list[0]["failures"], &list[0]["locked"]),
         (&json!(3), &json!(false))
     );
     assert!(list[0]["delayed_until"].is_string());
-    let freed = text(gateway.dir.path(), &["lockout", "clear", "anna"]);
-    assert_eq!(freed, "1 counters set to zero\n");
+    let cleared = text(gateway.dir.path(), &["lockout", "clear", "anna"]);
+    assert_eq!(cleared, "1 lockouts cleared\n");
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
 
     // A name that nobody has, and the address that guesses at it.
@@ -370,19 +392,16 @@ async fn who_is_locked_out_is_shown_and_freed_with_factors_and_all() {
         let answer = answer.body(guess.to_string()).send().await.expect("answer");
         assert_eq!(answer.status(), 401);
     }
-    let list = gateway.cli_json(&["lockout", "list", "--json"]);
+    let list = gateway.cli_list(&["lockout", "list", "--json"]);
     assert_eq!(
         (&list[0]["kind"], &list[0]["name"]),
         (&json!("account"), &json!("nobody"))
     );
     let id = list[0]["id"].as_str().expect("id");
-    assert!(
-        gateway
-            .cli(&["lockout", "clear", "--id", id])
-            .status
-            .success()
-    );
-    assert_eq!(gateway.cli_json(&["lockout", "list", "--json"]), json!([]));
+    let cleared = gateway.cli_json(&["lockout", "clear", "--id", id, "--json"]);
+    assert_eq!(cleared, json!({ "id": id }));
+    let left = gateway.cli_list(&["lockout", "list", "--json"]);
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -146,7 +146,7 @@ async fn a_group_is_asked_for_more_from_the_moment_that_somebody_joins_it() {
     assert_eq!(status(&gateway, "/in/a", &anna).await, 200);
     assert_eq!(status(&gateway, "/in/a", &bob).await, 200);
 
-    let set = gateway.cli_json(&["user", "groups", "anna", "--group", "staff", "--json"]);
+    let set = gateway.cli_json(&["user", "set", "anna", "--group", "staff", "--json"]);
     assert_eq!(set["groups"], json!(["staff"]));
     let answers = fifty(&gateway, "/in/a", &anna).await;
     assert!(answers.iter().all(|it| *it == 401), "{answers:?}");
@@ -165,13 +165,13 @@ async fn a_group_is_asked_for_more_from_the_moment_that_somebody_joins_it() {
     gateway.verify(&inbox, &anna, "laptop", PHONE).await;
     assert_eq!(status(&gateway, "/in/a", &anna).await, 200);
     // A hot session is judged by the new groups within a second, and goes on.
-    gateway.cli_json(&["user", "groups", "anna", "--group", "barred", "--json"]);
+    gateway.cli_json(&["user", "set", "anna", "--group", "barred", "--json"]);
     sleep(1).await;
     let answers = fifty(&gateway, "/half/a", &anna).await;
     assert!(answers.iter().all(|it| *it == 403), "{answers:?}");
-    let shown = gateway.cli(&["user", "groups", "anna"]);
-    assert_eq!(String::from_utf8_lossy(&shown.stdout), "barred\n");
-    gateway.cli_json(&["user", "groups", "anna", "--none", "--json"]);
+    let shown = gateway.cli_json(&["user", "show", "anna", "--json"]);
+    assert_eq!(shown["groups"], json!(["barred"]));
+    gateway.cli_json(&["user", "set", "anna", "--no-groups", "--json"]);
     sleep(1).await;
     assert_eq!(
         status(&gateway, "/other", &anna).await,
@@ -375,7 +375,7 @@ async fn an_issuers_groups_are_those_of_its_latest_word() {
             "{groups}"
         );
     }
-    let set = gateway.cli(&["user", "groups", "anna", "--group", "staff"]);
+    let set = gateway.cli(&["user", "set", "anna", "--group", "staff"]);
     assert_eq!(set.status.code(), Some(2));
     let said = String::from_utf8_lossy(&set.stderr).into_owned();
     assert!(said.contains("takes groups from its tokens"), "{said}");

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 async fn signed_in(gateway: &Gateway, inbox: &Inbox) -> String {
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(inbox, &token, "laptop", PHONE).await;
+    let token = gateway.verified(inbox, "anna", "laptop").await;
     token
 }
 

@@ -1,6 +1,6 @@
 //! Many at once, and the power cut: single-use things work once, acknowledged things stay.
 
-use crate::support::{Gateway, PASSWORD, PHONE, Site, form_of};
+use crate::support::{Gateway, PASSWORD, PHONE, Site, form_of, status};
 use std::collections::HashMap;
 use tokio::task::JoinSet;
 
@@ -14,15 +14,7 @@ async fn of_fifty_parallel_verifies_of_one_code_one_wins() {
     gateway.add_user("anna", PASSWORD, PHONE);
     let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
     let path = challenge_path(&token);
-    assert_eq!(
-        gateway
-            .get(&path, &token, "laptop")
-            .send()
-            .await
-            .expect("answer")
-            .status(),
-        200
-    );
+    assert_eq!(status(gateway.get(&path, &token, "laptop")).await, 200);
     let code = inbox.code_for(PHONE);
 
     let mut tries = JoinSet::new();
@@ -184,31 +176,10 @@ async fn sessions_and_learned_tokens_survive_a_restart() {
     assert_eq!(probe.status(), 200, "known before the restart");
 
     let gateway = Gateway::start_in(gateway.kill(), &setup);
+    assert_eq!(status(gateway.get("/file", &verified, "one")).await, 200);
     assert_eq!(
-        gateway
-            .get("/file", &verified, "one")
-            .send()
-            .await
-            .expect("answer")
-            .status(),
+        status(gateway.get("/half/x", &unverified, "two")).await,
         200
     );
-    assert_eq!(
-        gateway
-            .get("/half/x", &unverified, "two")
-            .send()
-            .await
-            .expect("answer")
-            .status(),
-        200
-    );
-    assert_eq!(
-        gateway
-            .get("/file", &unverified, "two")
-            .send()
-            .await
-            .expect("answer")
-            .status(),
-        401
-    );
+    assert_eq!(status(gateway.get("/file", &unverified, "two")).await, 401);
 }

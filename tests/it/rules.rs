@@ -5,7 +5,7 @@ mod codes;
 mod enrolling;
 
 use crate::conformance::tools::{add_user, app_code, site, site_with};
-use crate::support::{Gateway, PASSWORD, PHONE, Setup, Site, secret};
+use crate::support::{Gateway, PASSWORD, PHONE, Setup, Site, json_of, secret, status};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -147,10 +147,6 @@ fn send(gateway: &Gateway, pair: &Pair, method: &str, path: &str, body: &Value) 
     }
 }
 
-async fn status(request: RequestBuilder) -> u16 {
-    request.send().await.expect("answer").status().as_u16()
-}
-
 async fn is_open(gateway: &Gateway, pair: &Pair) -> bool {
     status(send(gateway, pair, "GET", "/file", &Value::Null)).await == 200
 }
@@ -182,13 +178,7 @@ async fn enrol_app(gateway: &Gateway, pair: &Pair) {
 async fn backup_codes(gateway: &Gateway, verified: &Pair) -> Vec<String> {
     let path = "/authentication/twoFa/generate";
     let made = send(gateway, verified, "GET", path, &Value::Null);
-    let made: Value = made
-        .send()
-        .await
-        .expect("answer")
-        .json()
-        .await
-        .expect("JSON");
+    let made = json_of(made).await;
     let codes = made["codes"].as_array().expect("codes");
     codes
         .iter()

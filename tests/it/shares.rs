@@ -140,8 +140,7 @@ fn link(gateway: &Gateway, more: &[&str]) -> (String, i64) {
 }
 
 fn listed(gateway: &Gateway, id: i64) -> Value {
-    let shares = gateway.cli_json(&["share", "list", "--json"]);
-    let shares = shares.as_array().expect("list").clone();
+    let shares = gateway.cli_list(&["share", "list", "--json"]);
     shares
         .into_iter()
         .find(|it| it["id"] == id)

@@ -207,14 +207,14 @@ async fn keys_are_rotated_with_overlap() {
         header.kid.expect("kid")
     };
     let first = kid().await;
-    let later = gateway.cli_json(&["key", "rotate", "--json"]);
+    let later = gateway.cli_list(&["key", "rotate", "--json"]);
     let second = later[0]["kid"].as_str().expect("kid");
     assert_eq!(later[0]["algorithm"], "EdDSA");
     assert!(later[0]["signs_from"].as_str() < later[0]["others_end_at"].as_str());
     let published = jwks(&gateway).await;
     assert!(published.find(&first).is_some() && published.find(second).is_some());
     assert_eq!(kid().await, first, "the new one is not used yet");
-    let now = gateway.cli_json(&["key", "rotate", "--now", "--json"]);
+    let now = gateway.cli_list(&["key", "rotate", "--now", "--json"]);
     assert_eq!(kid().await, now[0]["kid"].as_str().expect("kid"));
     assert_eq!(jwks(&gateway).await.keys.len(), 3);
     let text = gateway.cli(&["key", "rotate"]);

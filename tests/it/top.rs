@@ -1,9 +1,11 @@
 //! `vestibule top` over a running gateway: once, as JSON, and live on a real terminal.
 
 use crate::support::gateway::command;
-use crate::support::{Gateway, PASSWORD, PHONE, Site, program};
+use crate::support::{Gateway, PASSWORD, PHONE, Site, program, wait_for};
 use serde_json::Value;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const TERMINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/terminal.py");
 /// Back to the screen that was there, with its cursor.
@@ -34,6 +36,7 @@ async fn one_view_is_printed_where_there_is_no_terminal() {
         for part in [
             concat!("vestibule ", env!("CARGO_PKG_VERSION")),
             "REQUESTS per second",
+            "  unauthenticated  ",
             "  files",
             "DECISIONS",
             "CODES since start",
@@ -70,8 +73,76 @@ async fn without_a_gateway_the_reason_is_told() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let error: Value = serde_json::from_slice(&output.stderr).expect("JSON");
     let error = error["error"].as_str().expect("text");
-    assert!(error.contains("admin.sock"), "{error}");
+    assert!(error.starts_with("no gateway answers at "), "{error}");
+    assert!(
+        error.contains("admin.sock") && error.contains("start it"),
+        "{error}"
+    );
     assert!(output.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn a_reader_who_leaves_ends_it() {
+    let Site { gateway, .. } = Site::accounts().await;
+    let args = ["top", "--json", "--interval", "1s"];
+    let mut top = command(gateway.dir.path(), &args)
+        .args(["--config", "vestibule.yaml"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("vestibule");
+    let mut first = String::new();
+    let mut lines = BufReader::new(top.stdout.take().expect("stdout"));
+    lines.read_line(&mut first).expect("a line");
+    assert!(first.starts_with('{') && first.ends_with("}\n"), "{first}");
+    drop(lines);
+    let ended = wait_for("its end", Duration::from_secs(20), async || {
+        top.try_wait().expect("wait")
+    });
+    assert_eq!(ended.await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_config_without_a_socket_is_told_the_mend() {
+    let Site { gateway, .. } = Site::accounts().await;
+    let config = gateway.dir.path().join("vestibule.yaml");
+    let text = std::fs::read_to_string(&config).expect("config");
+    std::fs::write(&config, text.replace(", socket: admin/admin.sock", "")).expect("config");
+    let output = gateway.cli(&["top", "--once"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let mend = "add `admin: {socket: /run/vestibule/admin.sock}` to the config and restart";
+    assert!(said.contains(mend), "{said}");
+}
+
+/// Somebody at the socket who does not answer as a gateway does, or not everybody.
+#[tokio::test]
+async fn what_is_to_be_done_is_told_by_what_is_wrong() {
+    let Site { gateway, .. } = Site::accounts().await;
+    let dir = gateway.kill();
+    let socket = dir.path().join("admin/admin.sock");
+    let look = || {
+        let args = ["top", "--once", "--config", "vestibule.yaml"];
+        let output = command(dir.path(), &args).output().expect("vestibule");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    // A file that a dead gateway left.
+    assert!(socket.exists());
+    assert!(look().contains("start it (systemctl start vestibule), or is --config another one?"));
+    std::fs::remove_file(&socket).expect("file");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("socket");
+    std::thread::spawn(move || {
+        // Hangs up on whoever calls.
+        for caller in listener.incoming() {
+            drop(caller);
+        }
+    });
+    let said = look();
+    assert!(
+        said.contains("does not answer") && said.contains("look at its log"),
+        "{said}"
+    );
+    assert!(!said.contains("run this as root"), "{said}");
 }
 
 /// Runs `top` on a terminal, does one thing to it, and tells how it ended.

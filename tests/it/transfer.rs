@@ -24,8 +24,7 @@ async fn world() -> World {
     let setup = Setup::accounts(nginx.address, inbox.address);
     let gateway = Gateway::start(&setup);
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&inbox, &token, "laptop", PHONE).await;
+    let token = gateway.verified(&inbox, "anna", "laptop").await;
     World {
         gateway,
         nginx,

@@ -130,8 +130,7 @@ impl World {
     }
 
     fn sessions(&self) -> Vec<Value> {
-        let sessions = self.gateway.cli_json(&["session", "list", "--json"]);
-        sessions.as_array().expect("a list").clone()
+        self.gateway.cli_list(&["session", "list", "--json"])
     }
 
     /// The newest session's number.
@@ -539,7 +538,7 @@ async fn the_last_of_a_share_ends_with_it() {
     let (gateway, inbox) = (&world.gateway, &world.inbox);
     gateway.verify(inbox, &link, "phone", PHONE).await;
     let open = world.socket(&link, "phone").await;
-    let shares = world.gateway.cli_json(&["share", "list", "--json"]);
+    let shares = world.gateway.cli_list(&["share", "list", "--json"]);
     let id = shares[0]["id"].as_i64().expect("id").to_string();
     assert!(
         world

@@ -293,8 +293,7 @@ async fn sessions_are_there_after_an_upgrade() {
         ..
     } = Site::accounts().await;
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&inbox, &token, "laptop", PHONE).await;
+    let token = gateway.verified(&inbox, "anna", "laptop").await;
     let mut gateway = gateway;
     gateway.signal("TERM");
     gateway.ends(LIMIT).await;

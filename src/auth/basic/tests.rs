@@ -1,10 +1,8 @@
 //! Names and passwords with every request: right, wrong, tried again, changed, and many at once.
 
 use super::*;
-use crate::auth::fixture::{ASKS, REALM, START, World};
-use crate::auth::ports::{Tokens as _, Users as _};
-use crate::clock::Clock as _;
-use crate::digest::RealmKeys;
+use crate::auth::fixture::{ASKS, Door, REALM, START};
+use crate::auth::ports::Users as _;
 use crate::identity::witness::LearnedToken;
 use crate::secret::Secret;
 use async_trait::async_trait;
@@ -16,39 +14,10 @@ fn basic(text: &str) -> String {
     format!("Basic {}", STANDARD.encode(text))
 }
 
-struct Door {
-    world: World,
-    keys: RealmKeys,
-}
-
 impl Door {
-    async fn new() -> Self {
-        let world = World::new();
-        world.user("ann", "right", Some("+4512345678")).await;
-        let keys = world.auth.keys.realm(REALM);
-        Self { world, keys }
-    }
-
-    fn at(&self, address: &str) -> SignInContext<'_> {
-        SignInContext {
-            realm: REALM,
-            keys: &self.keys,
-            device: None,
-            route: "files",
-            address: address.parse().unwrap(),
-        }
-    }
-
     async fn admit(&self, text: &str) -> Result<(), SignInError> {
         let at = self.at("192.0.2.1");
         self.world.auth.admit_basic(at, &basic(text)).await
-    }
-
-    async fn stored(&self, text: &str) -> Option<Token> {
-        let digest = self.keys.token(&basic(text));
-        let now = self.world.clock.now();
-        let found = self.world.store.token(digest, now).await.unwrap();
-        found.map(|(token, _)| token)
     }
 
     /// What was emitted, and nothing of it afterwards.
@@ -60,14 +29,14 @@ impl Door {
 
 #[tokio::test]
 async fn a_right_password_is_a_token_for_a_while() {
-    let door = Door::new().await;
+    let door = Door::of_ann(None).await;
     for text in [
         "ann:right",
         "ann@example.org:right",
         "ANN@example.org:right",
     ] {
         door.admit(text).await.unwrap();
-        let token = door.stored(text).await.unwrap();
+        let token = door.stored(&basic(text)).await.unwrap();
         assert_eq!((token.issued_pair, token.scope), (None, None));
     }
     assert_eq!(door.said(), ["basic", "basic", "basic"]);
@@ -86,7 +55,7 @@ async fn a_right_password_is_a_token_for_a_while() {
 
 #[tokio::test]
 async fn wrong_passwords_cost_what_they_cost_at_sign_in() {
-    let door = Door::new().await;
+    let door = Door::of_ann(None).await;
     for (n, name) in ["ann", "nobody"].into_iter().enumerate() {
         for guess in 0..5 {
             let judged = door.admit(&format!("{name}:{guess}")).await;
@@ -105,14 +74,14 @@ async fn wrong_passwords_cost_what_they_cost_at_sign_in() {
         assert_eq!(sign_in.await.unwrap_err(), wait, "one count for both, {n}");
     }
     assert_eq!(door.said(), ["wrong password"; 10]);
-    assert!(door.stored("ann:right").await.is_none());
+    assert!(door.stored(&basic("ann:right")).await.is_none());
     door.world.advance(30);
     assert_eq!(door.admit("ann:right").await, Ok(()));
 }
 
 #[tokio::test]
 async fn the_same_wrong_password_is_no_new_guess() {
-    let door = Door::new().await;
+    let door = Door::of_ann(None).await;
     for _ in 0..200 {
         assert_eq!(door.admit("ann:old").await, Err(SignInError::Wrong));
         door.world.advance(7);
@@ -123,7 +92,7 @@ async fn the_same_wrong_password_is_no_new_guess() {
 
 #[tokio::test]
 async fn a_password_that_was_right_is_not_kept_out_by_strangers() {
-    let door = Door::new().await;
+    let door = Door::of_ann(None).await;
     door.admit("ann:right").await.unwrap();
     for guess in 0..5 {
         let _ = door.admit(&format!("ann:{guess}")).await;
@@ -146,7 +115,7 @@ async fn a_password_that_was_right_is_not_kept_out_by_strangers() {
 
 #[tokio::test]
 async fn malformed_credentials_are_wrong_and_cost_nothing() {
-    let door = Door::new().await;
+    let door = Door::of_ann(None).await;
     for _ in 0..20 {
         for text in ["ann", ":right", "ann:ri\tght", " ann:right"] {
             assert_eq!(door.admit(text).await, Err(SignInError::Wrong));
@@ -158,17 +127,17 @@ async fn malformed_credentials_are_wrong_and_cost_nothing() {
 
 #[tokio::test]
 async fn the_token_is_renewed_while_it_is_used() {
-    let door = Door::new().await;
+    let door = Door::of_ann(None).await;
     let lifetime = door.world.auth.settings.load().sessions.lifetime;
     door.admit("ann:right").await.unwrap();
     let until = START.after(lifetime * 2);
     assert_eq!(
-        door.stored("ann:right").await.unwrap().expires_at,
+        door.stored(&basic("ann:right")).await.unwrap().expires_at,
         Some(until)
     );
     door.world.clock.advance(lifetime + lifetime / 2);
     door.admit("ann:right").await.unwrap();
-    let renewed = door.stored("ann:right").await.unwrap().expires_at;
+    let renewed = door.stored(&basic("ann:right")).await.unwrap().expires_at;
     assert!(renewed > Some(until));
     assert_eq!(door.said(), ["basic"]);
 }
@@ -209,7 +178,7 @@ impl Door {
 
     /// `is_silent`: the backend does not name the user.
     async fn to(is_silent: bool) -> (Self, Arc<Backend>) {
-        let door = Self::new().await;
+        let door = Self::of_ann(None).await;
         let backend = Arc::new(Backend {
             password: Mutex::new(Some("right")),
             asked: Mutex::default(),
@@ -226,7 +195,7 @@ impl Door {
 async fn a_backend_says_whose_password_is_right() {
     let (door, backend) = Door::to_backend().await;
     door.admit("bob:right").await.unwrap();
-    let user = door.stored("bob:right").await.unwrap().user;
+    let user = door.stored(&basic("bob:right")).await.unwrap().user;
     let user = door.world.store.user(user).await.unwrap().unwrap();
     assert_eq!(user.name, "bob");
     assert_eq!(user.email, Some(Secret::new("bob@example.org")));
@@ -242,7 +211,7 @@ async fn a_typed_name_is_the_user_who_is_spelled_otherwise() {
         let (door, _) = Door::to(is_silent).await;
         door.world.user("Bob", "other", Some("+4512345679")).await;
         door.admit("bob:right").await.unwrap();
-        let user = door.stored("bob:right").await.unwrap().user;
+        let user = door.stored(&basic("bob:right")).await.unwrap().user;
         let user = door.world.store.user(user).await.unwrap().unwrap();
         assert_eq!(user.name, wanted, "{is_silent}");
     }

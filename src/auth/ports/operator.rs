@@ -20,6 +20,8 @@ pub struct UserChange {
     /// A PHC string.
     pub password_hash: Option<Option<Secret>>,
     pub can_edit_users: Option<bool>,
+    /// These and no others.
+    pub groups: Option<Vec<String>>,
 }
 
 /// Which live sessions, newest first.
@@ -31,6 +33,15 @@ pub struct SessionQuery {
     /// Only those with a smaller number.
     pub before: Option<SessionId>,
     pub limit: u32,
+}
+
+/// A session that has ended, and whose it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub id: SessionId,
+    pub user: UserId,
+    /// The device's label.
+    pub device: String,
 }
 
 /// The beginning of the digest under which failures are counted: what a lockout is called.
@@ -111,10 +122,11 @@ pub struct AuditLine {
 pub trait Oversight: Send + Sync {
     /// Users with a larger number, by number.
     async fn users_after(&self, after: UserId, limit: u32) -> Stored<Vec<User>>;
-    /// Changes a user, in one step: codes on their way to a number or address that changes are void, and browsers forgotten
-    /// that were remembered for one; a
-    /// password that changes ends the user's tokens and sessions, with a line in the feed. Returns
-    /// whether there is such a user, who stands for no recipient of a share.
+    /// Changes a user, in one step: codes on their way to a number or address that changes are void, and browsers
+    /// forgotten that were remembered for one; a password that changes ends the user's tokens and sessions, with a
+    /// line in the feed. Groups that are news are one line of the feed, too, which has everybody look at the user's
+    /// sessions anew ([`Which::User`](super::Which)), though they go on. Returns whether there is such a user, who
+    /// stands for no recipient of a share.
     async fn change_user(&self, id: UserId, change: UserChange, now: Timestamp) -> Stored<bool>;
     /// Removes a user with all that is the user's: tokens, sessions (with a line in the feed), factors,
     /// procedures under way, and the counters of `subjects`, in one step. Returns whether there was
@@ -128,13 +140,13 @@ pub trait Oversight: Send + Sync {
     /// Live sessions, newest first.
     async fn find_sessions(&self, query: SessionQuery, now: Timestamp) -> Stored<Vec<SessionRow>>;
     /// Ends the sessions of devices of any of these labels, each with a line in the feed, in one step.
-    /// Returns those that were live.
+    /// Returns those that were live, by number.
     async fn revoke_devices(
         &self,
         labels: &[String],
         user: Option<UserId>,
         now: Timestamp,
-    ) -> Stored<Vec<SessionId>>;
+    ) -> Stored<Vec<Ended>>;
     /// Who is delayed or locked, by the digest, after the one of that name.
     async fn lockouts(
         &self,
@@ -143,9 +155,9 @@ pub trait Oversight: Send + Sync {
         now: Timestamp,
     ) -> Stored<Vec<Lockout>>;
     /// Sets counters to zero; returns how many were not.
-    async fn free(&self, subjects: &[SubjectDigest]) -> Stored<u64>;
-    /// Sets the counter of that name to zero; returns whether there was one.
-    async fn free_lockout(&self, id: LockoutId) -> Stored<bool>;
+    async fn clear_lockouts(&self, subjects: &[SubjectDigest]) -> Stored<u64>;
+    /// Sets the counter of that name to zero; returns it as it was, if there was one.
+    async fn clear_lockout(&self, id: LockoutId) -> Stored<Option<Lockout>>;
     /// Events, newest first.
     async fn search_audit(&self, query: AuditQuery) -> Stored<Vec<AuditLine>>;
     /// Events with a larger number, oldest first.

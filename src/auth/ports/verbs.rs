@@ -12,7 +12,6 @@ macro_rules! store_verbs {
                 fn user_in_any_case(realm: &str, name: &str) -> Option<User>;
                 fn user_by_email(realm: &str, email: &str) -> Option<User>;
                 fn learn_user(user: LearnedUser, now: Timestamp) -> UserId;
-                fn set_groups(user: UserId, groups: Vec<String>, now: Timestamp) -> bool;
             }
             Tokens {
                 fn put_token(token: Token) -> ();
@@ -49,10 +48,10 @@ macro_rules! store_verbs {
                 fn change_user(id: UserId, change: UserChange, now: Timestamp) -> bool;
                 fn remove_user(id: UserId, subjects: &[SubjectDigest], now: Timestamp) -> bool;
                 fn find_sessions(query: SessionQuery, now: Timestamp) -> Vec<SessionRow>;
-                fn revoke_devices(labels: &[String], user: Option<UserId>, now: Timestamp) -> Vec<SessionId>;
+                fn revoke_devices(labels: &[String], user: Option<UserId>, now: Timestamp) -> Vec<Ended>;
                 fn lockouts(after: Option<LockoutId>, limit: u32, now: Timestamp) -> Vec<Lockout>;
-                fn free(subjects: &[SubjectDigest]) -> u64;
-                fn free_lockout(id: LockoutId) -> bool;
+                fn clear_lockouts(subjects: &[SubjectDigest]) -> u64;
+                fn clear_lockout(id: LockoutId) -> Option<Lockout>;
                 fn search_audit(query: AuditQuery) -> Vec<AuditLine>;
                 fn audit_after(after: i64, limit: u32) -> Vec<AuditLine>;
                 fn audit_head() -> i64;

@@ -1,33 +1,9 @@
 //! Passwords: right, wrong, throttled, and with a store that fails.
 
 use super::*;
-use crate::auth::fixture::{ASKS, REALM, World};
-use crate::auth::ports::Tokens as _;
-use crate::clock::Clock as _;
-
-struct Door {
-    world: World,
-    keys: RealmKeys,
-}
+use crate::auth::fixture::{ASKS, Door, REALM};
 
 impl Door {
-    async fn new() -> Self {
-        let world = World::new();
-        world.user("ann", "right", Some("+4512345678")).await;
-        let keys = world.auth.keys.realm(REALM);
-        Self { world, keys }
-    }
-
-    fn at(&self, address: &str) -> SignInContext<'_> {
-        SignInContext {
-            realm: REALM,
-            keys: &self.keys,
-            device: Some("phone"),
-            route: "files",
-            address: address.parse().unwrap(),
-        }
-    }
-
     async fn sign_in(&self, name: &str, password: &str) -> Result<SignedIn, SignInError> {
         let at = self.at("192.0.2.1");
         self.world
@@ -35,22 +11,15 @@ impl Door {
             .sign_in(at, name, &Secret::new(password), ASKS)
             .await
     }
-
-    async fn stored(&self, signed_in: &SignedIn) -> Option<Token> {
-        let digest = self.keys.token(signed_in.token.expose());
-        let now = self.world.clock.now();
-        let found = self.world.store.token(digest, now).await.unwrap();
-        found.map(|(token, _)| token)
-    }
 }
 
 #[tokio::test]
 async fn a_password_gives_a_token_for_the_device() {
-    let door = Door::new().await;
+    let door = Door::of_ann(Some("phone")).await;
     let signed_in = door.sign_in("ann", "right").await.unwrap();
     assert_eq!(signed_in.user.name, "ann");
     assert_eq!(signed_in.token.expose().len(), 43);
-    let token = door.stored(&signed_in).await.unwrap();
+    let token = door.stored(signed_in.token.expose()).await.unwrap();
     let pair = door.keys.session(signed_in.token.expose(), Some("phone"));
     assert_eq!(token.issued_pair, Some(pair));
     assert_eq!(
@@ -70,7 +39,7 @@ async fn a_password_gives_a_token_for_the_device() {
 
 #[tokio::test]
 async fn every_kind_of_wrong_gets_the_same_answers_and_delays() {
-    let door = Door::new().await;
+    let door = Door::of_ann(Some("phone")).await;
     let (_, user) = door.world.share("link", None, None).await;
     let share_user = format!("share:{}", user.0);
     for name in ["ann", "nobody", share_user.as_str()] {
@@ -91,7 +60,7 @@ async fn every_kind_of_wrong_gets_the_same_answers_and_delays() {
 
 #[tokio::test]
 async fn a_success_sets_the_account_back_and_not_the_address() {
-    let door = Door::new().await;
+    let door = Door::of_ann(Some("phone")).await;
     door.world
         .set(|settings| settings.lockout.address_factor = 2);
     for _ in 0..2 {
@@ -133,7 +102,7 @@ async fn a_success_sets_the_account_back_and_not_the_address() {
 
 #[tokio::test]
 async fn an_account_is_delayed_and_never_locked() {
-    let door = Door::new().await;
+    let door = Door::of_ann(Some("phone")).await;
     door.world.set(|settings| {
         settings.lockout.lock_at = 1;
         settings.lockout.delay_every = 1;
@@ -146,7 +115,7 @@ async fn an_account_is_delayed_and_never_locked() {
 
 #[tokio::test]
 async fn guesses_sent_at_once_meet_the_delay_that_the_first_ones_earn() {
-    let door = Door::new().await;
+    let door = Door::of_ann(Some("phone")).await;
     let auth = std::sync::Arc::clone(&door.world.auth);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..40 {
@@ -171,7 +140,7 @@ async fn guesses_sent_at_once_meet_the_delay_that_the_first_ones_earn() {
 
 #[tokio::test]
 async fn a_store_that_fails_issues_nothing() {
-    let door = Door::new().await;
+    let door = Door::of_ann(Some("phone")).await;
     for verb in ["blocked", "user_by_name", "succeeded", "put_token"] {
         door.world.store.break_verb(Some(verb));
         let error = door.sign_in("ann", "right").await.unwrap_err();

@@ -21,7 +21,7 @@ use crate::edge::sockets::Sockets;
 use crate::entropy::{self, OsEntropy};
 use crate::observe::log;
 use crate::operator::shares::{NewShareLine, RecipientAdd, ShareAdd};
-use crate::operator::users::{NewUserLine, UserAdd};
+use crate::operator::users::{UserAdd, UserLine};
 use crate::secret::Secret;
 use backend::Backend;
 use http::Method;
@@ -147,7 +147,7 @@ async fn people(api: &Client, listen: SocketAddr, backend: &Backend) -> Result<L
         ..user("demo")
     };
     for one in [demo, user("nora")] {
-        let _: NewUserLine = api.send(Method::POST, "/v1/users", &[], &one).await?;
+        let _: UserLine = api.send(Method::POST, "/v1/users", &[], &one).await?;
     }
     let share = ShareAdd {
         path: backend.share_path.to_owned(),

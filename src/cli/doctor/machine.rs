@@ -25,7 +25,7 @@ pub(super) async fn gateway(config: &Config) -> Result<Option<Stats>, CliError> 
         Some(socket) if is_answered(socket)? => {
             let client = Client::of_gateway(socket)?;
             let stats = tokio::time::timeout(ANSWER_MAX, client.get("/v1/stats", &[])).await;
-            let late = |_| CliError::Socket {
+            let late = |_| CliError::NoAnswerAt {
                 path: socket.clone(),
                 cause: "no answer in time".to_owned(),
             };

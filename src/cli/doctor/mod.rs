@@ -13,7 +13,7 @@ mod report;
 mod store;
 
 use super::error::CliError;
-use super::say;
+use super::{block_on, say};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::config::{self, Config, Examined, NamedFile};
 use crate::observe::stats::Stats;
@@ -71,13 +71,7 @@ impl Look {
 
 pub(super) fn doctor(path: &Path, json: bool) -> Result<(), CliError> {
     let report = match config::examine(path) {
-        Ok(examined) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(CliError::Runtime)?;
-            runtime.block_on(examine(path, examined))
-        }
+        Ok(examined) => block_on(examine(path, examined))?,
         Err(errors) => {
             let problems = errors.iter().map(|problem| problem.to_string());
             Report::of(problems.map(|text| Finding::fail("config", text)).collect())

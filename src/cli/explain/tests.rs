@@ -237,7 +237,7 @@ fn what_is_polled_remembered_and_enrolled_is_said() {
     let text = text::of(&polled);
     for line in [
         "use          no: the path is polled (line 25)\n",
-        "session      a verified pair lives for 2d, and for 90m without a request\n",
+        "session      a verified pair lives for 2d, and for 1h 30m without a request\n",
         "browser      remembered for 30d, if its user wants that\n",
         "enrolment    whoever has no second factor sets the first one up by themselves\n",
     ] {

@@ -1,6 +1,7 @@
 //! An explanation for people.
 
 use super::{Asks, Explanation, InRoute, Reading, Remembers, Who};
+use crate::cli::shown::{plain, span};
 use std::fmt::Write as _;
 
 pub(super) fn of(told: &Explanation) -> String {
@@ -138,19 +139,4 @@ fn asks(asks: Option<&Asks>) -> String {
         );
     }
     text
-}
-
-/// In the largest unit that it is a whole number of.
-fn span(secs: u64) -> String {
-    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
-    let unit = units
-        .into_iter()
-        .find(|(unit, _)| secs >= *unit && secs.is_multiple_of(*unit));
-    let (unit, name) = unit.unwrap_or((1, 's'));
-    format!("{}{name}", secs / unit)
-}
-
-/// Names come from elsewhere, and a terminal obeys escape sequences.
-fn plain(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }

@@ -15,7 +15,8 @@ pub(super) use users::{factor, user};
 use super::args::{OneUser, OutputForm};
 use super::client::{self, Client};
 use super::error::CliError;
-use super::{say, tables};
+use super::{block_on, say, tables};
+use crate::operator::Page;
 use crate::operator::keys::{KeyLine, Rotate};
 use http::Method;
 use serde::Serialize;
@@ -32,16 +33,12 @@ fn operate(
     config: &Path,
     work: impl AsyncFnOnce(&Client) -> Result<String, CliError>,
 ) -> Result<(), CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Runtime)?;
-    let text = runtime.block_on(async {
+    let text = block_on(async {
         let api = Client::open(config).await?;
         let done = work(&api).await;
         api.close().await?;
         done
-    })?;
+    })??;
     say(&text);
     Ok(())
 }
@@ -54,8 +51,8 @@ pub(super) fn rotate_keys(
     operate(config, async |api| {
         let how = Rotate { at_once };
         let path = "/v1/keys/rotate";
-        let keys: Vec<KeyLine> = api.send(Method::POST, path, &[], &how).await?;
-        output.show(&keys, |keys| tables::keys(keys))
+        let keys: Page<KeyLine> = api.send(Method::POST, path, &[], &how).await?;
+        output.show(&keys, |keys| tables::keys(&keys.items))
     })
 }
 

@@ -2,11 +2,13 @@
 
 use super::{Nothing, operate};
 use crate::cli::args;
-use crate::cli::client::{self, Client};
+use crate::cli::client;
 use crate::cli::error::CliError;
 use crate::cli::secrets::read_token;
 use crate::cli::tables;
+use crate::id::SessionId;
 use crate::operator::sessions::{Revoke, SessionLine, SessionsRevoked};
+use crate::operator::{Gone, Page};
 use http::Method;
 use std::path::Path;
 
@@ -25,8 +27,8 @@ pub(in crate::cli) fn session(config: &Path, command: args::Session) -> Result<(
                 ("device", device),
                 ("identity", identity.identity),
             ];
-            let sessions: Vec<SessionLine> = api.all(SESSIONS, &query).await?;
-            output.show(&sessions, |sessions| tables::sessions(sessions))
+            let sessions: Page<SessionLine> = api.newest(SESSIONS, &query, u32::MAX).await?;
+            output.show(&sessions, |sessions| tables::sessions(&sessions.items))
         }),
         args::Session::Revoke {
             which,
@@ -43,25 +45,19 @@ pub(in crate::cli) fn session(config: &Path, command: args::Session) -> Result<(
                 identity: identity.identity,
             };
             operate(config, async |api| {
-                let ended = match which.id {
-                    Some(id) => end_one(api, &id.to_string()).await?,
-                    None => end_many(api, &revoke).await?,
-                };
-                output.show(&ended, |SessionsRevoked { sessions }| {
-                    let token = if is_token { "token ended, " } else { "" };
-                    format!("{token}{sessions} sessions ended\n")
+                if let Some(id) = which.id {
+                    let path = client::of(SESSIONS, &id.to_string());
+                    let gone: Gone<SessionId> =
+                        api.send(Method::DELETE, &path, &[], &Nothing {}).await?;
+                    return output.show(&gone, |Gone { id }| format!("session {id}: revoked\n"));
+                }
+                let path = format!("{SESSIONS}/revoke");
+                let done: SessionsRevoked = api.send(Method::POST, &path, &[], &revoke).await?;
+                output.show(&done, |SessionsRevoked { revoked }| {
+                    let token = if is_token { "token revoked, " } else { "" };
+                    format!("{token}{revoked} sessions revoked\n")
                 })
             })
         }
     }
-}
-
-async fn end_one(api: &Client, id: &str) -> Result<SessionsRevoked, CliError> {
-    let path = client::of(SESSIONS, id);
-    api.send(Method::DELETE, &path, &[], &Nothing {}).await
-}
-
-async fn end_many(api: &Client, revoke: &Revoke) -> Result<SessionsRevoked, CliError> {
-    let path = format!("{SESSIONS}/revoke");
-    api.send(Method::POST, &path, &[], revoke).await
 }

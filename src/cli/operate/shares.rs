@@ -5,7 +5,9 @@ use crate::cli::args;
 use crate::cli::client;
 use crate::cli::error::CliError;
 use crate::cli::tables;
-use crate::operator::shares::{NewShareLine, RecipientAdd, ShareAdd, ShareLine, ShareRevoked};
+use crate::id::ShareId;
+use crate::operator::shares::{NewShareLine, RecipientAdd, ShareAdd, ShareLine};
+use crate::operator::{Gone, Page};
 use crate::secret::Secret;
 use http::Method;
 use std::path::Path;
@@ -37,14 +39,14 @@ pub(in crate::cli) fn share(config: &Path, command: args::Share) -> Result<(), C
             })
         }
         args::Share::List { output } => operate(config, async |api| {
-            let shares: Vec<ShareLine> = api.all(SHARES, &[]).await?;
-            output.show(&shares, |shares| tables::shares(shares))
+            let shares: Page<ShareLine> = api.all(SHARES, &[]).await?;
+            output.show(&shares, |shares| tables::shares(&shares.items))
         }),
         args::Share::Revoke { id, output } => operate(config, async |api| {
             let path = client::of(SHARES, &id.to_string());
-            let ended: ShareRevoked = api.send(Method::DELETE, &path, &[], &Nothing {}).await?;
-            output.show(&ended, |ended| {
-                format!("share {}: ended, with its sessions\n", ended.id)
+            let gone: Gone<ShareId> = api.send(Method::DELETE, &path, &[], &Nothing {}).await?;
+            output.show(&gone, |Gone { id }| {
+                format!("share {id}: revoked, with its sessions\n")
             })
         }),
     }

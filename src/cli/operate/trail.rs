@@ -6,6 +6,7 @@ use crate::cli::client::Client;
 use crate::cli::error::CliError;
 use crate::cli::{say, tables};
 use crate::clock::{Clock as _, SystemClock};
+use crate::operator::Page;
 use crate::operator::audit::AuditEntry;
 use std::path::Path;
 
@@ -32,8 +33,8 @@ pub(in crate::cli) fn audit(config: &Path, command: args::Audit) -> Result<(), C
                 ("until", until.map(|when| when.at(now).iso8601())),
                 ("address", address.map(|address| address.to_string())),
             ];
-            let events: Vec<AuditEntry> = api.walk(AUDIT, &query, "before", limit).await?;
-            output.show(&events, |events| tables::events(events))
+            let events: Page<AuditEntry> = api.newest(AUDIT, &query, limit).await?;
+            output.show(&events, |events| tables::events(&events.items))
         }),
         args::Audit::Tail {
             lines,
@@ -51,7 +52,8 @@ async fn tail(
     output: OutputForm,
 ) -> Result<String, CliError> {
     // At least one is looked at: those that follow come after it.
-    let mut events: Vec<AuditEntry> = api.walk(AUDIT, &[], "before", lines.max(1)).await?;
+    let newest: Page<AuditEntry> = api.newest(AUDIT, &[], lines.max(1)).await?;
+    let mut events = newest.items;
     let last = events.first().map_or(0, |event| event.id);
     events.truncate(lines as usize);
     events.reverse();
@@ -64,12 +66,8 @@ async fn tail(
     let path = format!("{AUDIT}/stream");
     let from = [("after", Some(last.to_string()))];
     api.follow(&path, &from, |event: AuditEntry| {
-        use std::io::Write as _;
-        let text = shown(&event)?;
-        let mut out = std::io::stdout().lock();
         // A reader who has gone away (`| head`) ends it.
-        let is_heard = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        Ok(is_heard.is_ok())
+        Ok(say(&shown(&event)?))
     })
     .await?;
     Ok(String::new())

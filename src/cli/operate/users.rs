@@ -6,9 +6,10 @@ use crate::cli::client;
 use crate::cli::error::CliError;
 use crate::cli::secrets::read_password;
 use crate::cli::tables;
-use crate::operator::factors::{FactorRemoved, Factors};
-use crate::operator::groups::{GroupsLine, GroupsPut};
-use crate::operator::users::{NewUserLine, UserAdd, UserLine, UserRemoved, UserReset, UserSet};
+use crate::id::UserId;
+use crate::operator::factors::Factors;
+use crate::operator::users::{UserAdd, UserLine, UserSet};
+use crate::operator::{Gone, Page};
 use crate::secret::Secret;
 use http::Method;
 use std::path::Path;
@@ -35,28 +36,13 @@ pub(in crate::cli) fn user(config: &Path, command: args::User) -> Result<(), Cli
                 groups: group,
             };
             operate(config, async |api| {
-                let made: NewUserLine = api.send(Method::POST, USERS, &[], &user).await?;
+                let made: UserLine = api.send(Method::POST, USERS, &[], &user).await?;
                 output.show(&made, |made| format!("{}\n", made.id))
             })
         }
-        args::User::Groups {
-            user,
-            group,
-            none,
-            identity,
-            output,
-        } => {
-            let user = OneUser {
-                name: user,
-                identity,
-            };
-            // With nothing said, they are shown.
-            let set = (none || !group.is_empty()).then_some(GroupsPut { groups: group });
-            groups(config, user, set, output)
-        }
         args::User::List { output } => operate(config, async |api| {
-            let users: Vec<UserLine> = api.all(USERS, &[]).await?;
-            output.show(&users, |users| tables::users(users))
+            let users: Page<UserLine> = api.all(USERS, &[]).await?;
+            output.show(&users, |users| tables::users(&users.items))
         }),
         args::User::Show { user, output } => operate(config, async |api| {
             let (path, query) = user.place("");
@@ -66,42 +52,19 @@ pub(in crate::cli) fn user(config: &Path, command: args::User) -> Result<(), Cli
         args::User::Set { user, set, output } => change(config, user, *set, output),
         args::User::Remove { user, output } => operate(config, async |api| {
             let (path, query) = user.place("");
-            let gone: UserRemoved = api.send(Method::DELETE, &path, &query, &Nothing {}).await?;
-            output.show(&gone, |UserRemoved { id }| {
+            let gone: Gone<UserId> = api.send(Method::DELETE, &path, &query, &Nothing {}).await?;
+            output.show(&gone, |Gone { id }| {
                 format!("user {id}: removed, with factors, tokens and sessions\n")
             })
         }),
         args::User::Reset2fa { user, output } => operate(config, async |api| {
             let (path, query) = user.place("/reset-2fa");
-            let reset: UserReset = api.send(Method::POST, &path, &query, &Nothing {}).await?;
-            output.show(&reset, |UserReset { id }| {
-                format!("user {id}: second factor reset, locks lifted, sessions ended\n")
+            let reset: UserLine = api.send(Method::POST, &path, &query, &Nothing {}).await?;
+            output.show(&reset, |UserLine { id, .. }| {
+                format!("user {id}: second factor reset, lockouts cleared, sessions revoked\n")
             })
         }),
     }
-}
-
-fn groups(
-    config: &Path,
-    user: OneUser,
-    set: Option<GroupsPut>,
-    output: OutputForm,
-) -> Result<(), CliError> {
-    operate(config, async |api| {
-        let line = match set {
-            None => {
-                let (path, query) = user.place("");
-                let user: UserLine = api.get(&path, &query).await?;
-                let (id, groups) = (user.id, user.groups);
-                GroupsLine { id, groups }
-            }
-            Some(set) => {
-                let (path, query) = user.place("/groups");
-                api.send(Method::PUT, &path, &query, &set).await?
-            }
-        };
-        output.show(&line, |line| tables::groups(&line.groups))
-    })
 }
 
 fn change(
@@ -116,6 +79,7 @@ fn change(
         email: named(set.email.map(Secret::new), set.no_email),
         password: named(password.transpose()?, set.no_password),
         can_edit_users: set.can_edit_users,
+        groups: (set.no_groups || !set.group.is_empty()).then_some(set.group),
     };
     operate(config, async |api| {
         let (path, query) = user.place("");
@@ -143,10 +107,8 @@ pub(in crate::cli) fn factor(config: &Path, command: args::Factor) -> Result<(),
         } => operate(config, async |api| {
             let (path, query) = user.place("/factors");
             let path = client::of(&path, &factor);
-            let gone: FactorRemoved = api.send(Method::DELETE, &path, &query, &Nothing {}).await?;
-            output.show(&gone, |gone| {
-                format!("user {}: {} turned off\n", gone.user, gone.factor)
-            })
+            let gone: Gone<String> = api.send(Method::DELETE, &path, &query, &Nothing {}).await?;
+            output.show(&gone, |Gone { id }| format!("factor {id}: removed\n"))
         }),
     }
 }

@@ -8,7 +8,7 @@ mod view;
 use super::args::{OutputForm, span};
 use super::client::Client;
 use super::error::CliError;
-use super::say;
+use super::{block_on, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config;
 use crate::observe::stats::Stats;
@@ -25,7 +25,8 @@ use view::View;
 /// The words of this command.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Top {
-    /// Print one view and end; so it is too where the output is no terminal.
+    /// Print one view and end. So it is too where the output is no terminal, but for `--json`, which goes on, a line
+    /// for each look.
     #[arg(long)]
     pub(in crate::cli) once: bool,
     /// How often to look.
@@ -42,17 +43,13 @@ const QUITS: [u8; 4] = [b'q', b'Q', 3, 4];
 
 pub(super) fn top(path: &Path, args: &Top) -> Result<(), CliError> {
     let socket = config::admin(path)?.socket.ok_or(CliError::NoSocket)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Runtime)?;
-    runtime.block_on(async {
+    block_on(async {
         let gateway = Client::of_gateway(&socket)?;
         match !args.once && !args.output.json && io::stdout().is_terminal() {
             true => Live::new(gateway, args.interval)?.run().await,
             false => print(&gateway, args).await,
         }
-    })
+    })?
 }
 
 async fn stats(gateway: &Client) -> Result<Stats, CliError> {
@@ -71,14 +68,15 @@ async fn print(gateway: &Client, args: &Top) -> Result<(), CliError> {
         sleep(args.interval).await;
         let now = (Instant::now(), stats(gateway).await?);
         let view = view(&before, &now);
-        if args.output.json {
-            say(&(serde_json::to_string(&view)? + "\n"));
+        let text = if args.output.json {
+            serde_json::to_string(&view)?
         } else {
             let lines = render::lines(&view);
             let lines: Vec<_> = lines.iter().map(|it| it.text(usize::MAX, false)).collect();
-            say(&(lines.join("\n") + "\n"));
-        }
-        if args.once || !args.output.json {
+            lines.join("\n")
+        };
+        // A reader who has gone away (`| head`) ends it.
+        if !say(&(text + "\n")) || args.once || !args.output.json {
             return Ok(());
         }
         before = now;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::auth::fixture::START;
-use crate::auth::ports::Users as _;
+use crate::auth::ports::{Oversight as _, UserChange};
 use crate::config::model::{People, Rule};
 use crate::gate::{Decision, Presented, Question, Refusal};
 use crate::policy::{self, Target};
@@ -175,7 +175,11 @@ async fn site(case: &Case, dialect: Dialect) -> Site {
     });
     let world = site.world();
     let ann = world.user("ann", "right", Some(PHONE)).await;
-    let put = world.store.set_groups(ann, texts(&["staff"]), START).await;
+    let change = UserChange {
+        groups: Some(texts(&["staff"])),
+        ..UserChange::default()
+    };
+    let put = world.store.change_user(ann, change, START).await;
     assert!(put.unwrap());
     world.caller(ann, "d1").await;
     site

@@ -56,10 +56,17 @@ async fn events_are_searched_newest_first_and_in_parts() {
     assert_eq!(seen, (0..40).rev().collect::<Vec<_>>());
 
     let of_anna = search(&operator, "user=anna").await.unwrap();
-    assert!(of_anna.items.iter().all(|entry| entry.user == Some(anna)));
+    let names = |entry: &AuditEntry| (entry.user, entry.name.clone(), entry.identity.clone());
+    let named = (
+        Some(anna),
+        Some("anna".to_owned()),
+        Some("local".to_owned()),
+    );
+    assert!(of_anna.items.iter().all(|entry| names(entry) == named));
     assert_eq!(numbers(&of_anna.items).len(), 13);
     let gone = search(&operator, "user=id:2&limit=1").await.unwrap();
     assert_eq!(gone.items[0].user, Some(UserId(2)), "nobody is 2 any more");
+    assert_eq!(gone.items[0].name, None);
     let kind = search(&operator, "kind=verified&address=192.0.2.3")
         .await
         .unwrap();
@@ -75,9 +82,11 @@ async fn events_are_searched_newest_first_and_in_parts() {
 
     assert_eq!(status(search(&operator, "user=bob").await), 404);
     refused(search(&operator, "address=here").await, "query/address");
-    refused(search(&operator, "since=yesterday").await, "query");
-    refused(search(&operator, "kind=nonsense").await, "query");
-    refused(search(&operator, "before=x").await, "query");
+    refused(search(&operator, "since=yesterday").await, "query/since");
+    refused(search(&operator, "until=tomorrow").await, "query/until");
+    refused(search(&operator, "kind=nonsense").await, "query/kind");
+    refused(search(&operator, "before=x").await, "query/before");
+    refused(search(&operator, "after=1").await, "query/after");
 }
 
 /// A reader of the stream.
@@ -203,4 +212,36 @@ async fn a_store_that_is_down_ends_the_stream_and_is_told() {
     store.break_off();
     assert_eq!(reader.line().await.unwrap()["status"], 503);
     assert_eq!(Reader::open(&router(operator), "").await.0, 503);
+}
+
+#[tokio::test]
+async fn what_an_operator_does_is_in_the_trail_with_the_uid() {
+    let (operator, told) = listened_to();
+    let [anna, _] = with_sessions(&operator).await;
+    let set = json!({ "phone": "+4512345678" });
+    let _: Value = asked(&operator, "PATCH", "/v1/users/anna", set)
+        .await
+        .unwrap();
+    locked(&operator, Who::User(anna)).await;
+    let whose = json!({ "user": "anna" });
+    let _: Value = asked(&operator, "POST", "/v1/lockouts/clear", whose)
+        .await
+        .unwrap();
+    let _: Value = asked(&operator, "DELETE", "/v1/users/anna/factors/sms", ())
+        .await
+        .unwrap();
+    revoke(&operator, of_user("anna")).await.unwrap();
+    let _: Value = asked(&operator, "POST", "/v1/users/anna/reset-2fa", json!({}))
+        .await
+        .unwrap();
+    let _: Value = asked(&operator, "DELETE", "/v1/users/anna", ())
+        .await
+        .unwrap();
+    let told = told.0.lock().unwrap();
+    let of_anna = told.iter().filter(|event| event.user == Some(anna));
+    let said: Vec<_> = of_anna
+        .map(|event| format!("{} {}", event.kind.as_str(), event.detail))
+        .collect();
+    insta::assert_debug_snapshot!(said);
+    assert!(told.iter().all(|event| event.route == "operator"));
 }

@@ -1,7 +1,8 @@
 //! Every endpoint, asked in every wrong way, and the document that describes them.
 
 use super::*;
-use crate::operator::openapi::document;
+use crate::operator::code::Code;
+use crate::operator::openapi::{document, refused as refused_by};
 use crate::operator::table::{Endpoint, RESOURCES};
 use std::collections::BTreeSet;
 
@@ -22,7 +23,15 @@ fn filled(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-async fn raw(operator: &Operator, method: &str, uri: &str, body: Vec<u8>) -> (u16, String, String) {
+/// An answer, whose body was looked at if it is a refusal.
+struct Raw {
+    status: u16,
+    kind: String,
+    allow: String,
+    problem: Option<Problem>,
+}
+
+async fn raw(operator: &Operator, method: &str, uri: &str, body: Vec<u8>) -> Raw {
     let request = Request::builder().method(method).uri(uri);
     let request = request.extension(Caller { uid: 1000 });
     let request = request.body(Body::from(body)).unwrap();
@@ -31,19 +40,39 @@ async fn raw(operator: &Operator, method: &str, uri: &str, body: Vec<u8>) -> (u1
         let value = answer.headers().get(name);
         value.map_or("", |value| value.to_str().unwrap()).to_owned()
     };
-    let (status, kind, allow) = (
-        answer.status().as_u16(),
-        header("content-type"),
-        header("allow"),
-    );
+    let mut raw = Raw {
+        status: answer.status().as_u16(),
+        kind: header("content-type"),
+        allow: header("allow"),
+        problem: None,
+    };
+    let status = raw.status;
     if (400..600).contains(&status) && method != "HEAD" {
-        assert_eq!(kind, "application/problem+json", "{method} {uri}");
+        assert_eq!(raw.kind, "application/problem+json", "{method} {uri}");
         let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
         let problem: Problem = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(problem.status, status);
         assert!(!problem.detail.is_empty());
+        assert_eq!(
+            (&*problem.kind, problem.title.is_empty()),
+            ("about:blank", false)
+        );
+        raw.problem = Some(problem);
     }
-    (status, kind, allow)
+    raw
+}
+
+/// What the document says that an endpoint can refuse: a code that it does not name would be news to programs.
+fn assert_named(endpoint: &Endpoint, answer: &Raw) {
+    if let Some(problem) = &answer.problem {
+        let named = refused_by(endpoint);
+        let is_named = named.iter().any(|code| code.as_str() == problem.code);
+        assert!(
+            is_named,
+            "{} {}: {problem:?}",
+            endpoint.method, endpoint.path
+        );
+    }
 }
 
 #[tokio::test]
@@ -58,7 +87,17 @@ async fn every_endpoint_takes_its_methods_and_no_other() {
             .map(|endpoint| endpoint.method)
             .collect();
         for method in METHODS {
-            let (status, kind, allow) = raw(&operator, method, &filled(path), b"{}".to_vec()).await;
+            let answer = raw(&operator, method, &filled(path), b"{}".to_vec()).await;
+            let mut there = endpoints().filter(|it| it.path == path && it.method == method);
+            if let Some(endpoint) = there.next() {
+                assert_named(endpoint, &answer);
+            }
+            let Raw {
+                status,
+                kind,
+                allow,
+                ..
+            } = answer;
             let is_taken = takes.contains(method) || method == "HEAD" && takes.contains("GET");
             assert_eq!(status == 405, !is_taken, "{method} {path}: {status}");
             if !is_taken {
@@ -91,8 +130,11 @@ async fn bodies_are_bounded_and_no_field_goes_unnoticed() {
     assert!(with_body.len() >= 5);
     for endpoint in with_body {
         let uri = filled(endpoint.path);
-        let status =
-            async |body: &[u8]| raw(&operator, endpoint.method, &uri, body.to_vec()).await.0;
+        let status = async |body: &[u8]| {
+            let answer = raw(&operator, endpoint.method, &uri, body.to_vec()).await;
+            assert_named(endpoint, &answer);
+            answer.status
+        };
         let at = format!("{} {uri}", endpoint.method);
         let long = format!("{{\"name\": \"{}\"}}", "x".repeat(100_000));
         assert_eq!(status(long.as_bytes()).await, 413, "{at}");
@@ -105,21 +147,33 @@ async fn bodies_are_bounded_and_no_field_goes_unnoticed() {
     }
     for endpoint in endpoints().filter(|it| it.query.is_some()) {
         let uri = filled(endpoint.path) + "?surprise=1";
-        let (status, ..) = raw(&operator, endpoint.method, &uri, b"{}".to_vec()).await;
-        assert_eq!(status, 422, "{} {uri}", endpoint.method);
+        let answer = raw(&operator, endpoint.method, &uri, b"{}".to_vec()).await;
+        assert_named(endpoint, &answer);
+        let place = answer.problem.and_then(|it| it.place);
+        let found = (answer.status, place.as_deref());
+        assert_eq!(
+            found,
+            (422, Some("query/surprise")),
+            "{} {uri}",
+            endpoint.method
+        );
     }
     assert_eq!(
-        raw(&operator, "GET", "/v1/users/%ff", Vec::new()).await.0,
+        raw(&operator, "GET", "/v1/users/%ff", Vec::new())
+            .await
+            .status,
         400
     );
     assert_eq!(
-        raw(&operator, "GET", "/v1/nothing", Vec::new()).await.0,
+        raw(&operator, "GET", "/v1/nothing", Vec::new())
+            .await
+            .status,
         404
     );
     assert_eq!(
         raw(&operator, "DELETE", "/v1/sessions/x", Vec::new())
             .await
-            .0,
+            .status,
         422
     );
     assert_eq!(list(&operator).await, []);
@@ -184,6 +238,17 @@ fn the_document_and_the_endpoints_are_the_same() {
         assert!(parameter["description"].is_string(), "{parameter}");
         assert!(parameter["schema"].is_object(), "{parameter}");
     }
+    // Every code is in the document, with a word about it.
+    let codes = document["components"]["schemas"]["Code"]["oneOf"].as_array();
+    let codes: BTreeSet<_> = codes
+        .unwrap()
+        .iter()
+        .map(|code| {
+            assert!(code["description"].is_string(), "{code}");
+            code["const"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(codes, Code::ALL.iter().map(|code| code.as_str()).collect());
     let set = &document["components"]["schemas"]["UserSet"];
     assert_eq!(set["additionalProperties"], json!(false), "{set}");
 }

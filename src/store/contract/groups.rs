@@ -34,13 +34,13 @@ async fn a_users_groups_are_kept_in_order_and_replaced_whole(f: Fixture) {
     let by_name = f.store.user_by_name(REALM, "ann").await.unwrap().unwrap();
     assert_eq!(by_name.groups, all);
     for groups in [&["guests"][..], &[], &["b", "a"]] {
-        let set = f.store.set_groups(ann, texts(groups), NOW).await;
+        let set = f.set_groups(ann, texts(groups), NOW).await;
         assert!(set.unwrap());
         let mut wanted = texts(groups);
         wanted.sort();
         assert_eq!(groups_of(&f, ann).await, wanted);
     }
-    let nobody = f.store.set_groups(UserId(99), texts(&["a"]), NOW).await;
+    let nobody = f.set_groups(UserId(99), texts(&["a"]), NOW).await;
     assert!(!nobody.unwrap());
 }
 
@@ -48,10 +48,7 @@ async fn a_holder_and_a_session_say_their_users_groups(f: Fixture) {
     let ann = f.holder("ann", "t").await;
     let session = f.verify(ann, "t").await;
     assert_eq!(session.holder.person().groups, [""; 0]);
-    f.store
-        .set_groups(ann, texts(&["staff"]), NOW)
-        .await
-        .unwrap();
+    f.set_groups(ann, texts(&["staff"]), NOW).await.unwrap();
     let (_, holder) = f.store.token(f.digest("t"), NOW).await.unwrap().unwrap();
     assert_eq!(holder.person().groups, ["staff"]);
     let session = f.store.session(f.pair("t"), NOW).await.unwrap().unwrap();
@@ -65,14 +62,8 @@ async fn a_change_is_told_once_and_ends_no_session(f: Fixture) {
     let session = f.verify(ann, "t").await;
     let before = f.store.feed_head().await.unwrap();
     for _ in 0..2 {
-        f.store
-            .set_groups(ann, texts(&["b", "a"]), NOW)
-            .await
-            .unwrap();
-        f.store
-            .set_groups(ann, texts(&["a", "b"]), NOW)
-            .await
-            .unwrap();
+        f.set_groups(ann, texts(&["b", "a"]), NOW).await.unwrap();
+        f.set_groups(ann, texts(&["a", "b"]), NOW).await.unwrap();
     }
     let lines = f.store.revocations_after(before).await.unwrap();
     let told: Vec<_> = lines.iter().map(|line| line.which).collect();
@@ -121,10 +112,7 @@ async fn an_older_word_about_groups_does_not_replace_a_newer_one(f: Fixture) {
     assert_eq!(lines.len(), 3, "of what was not taken, nobody is told");
     // The operator's word is of the moment, whatever the issuer's clock says.
     learn(&f, Some(&["staff"]), 1_000).await;
-    let set = f
-        .store
-        .set_groups(ann, texts(&["guests"]), after(100))
-        .await;
+    let set = f.set_groups(ann, texts(&["guests"]), after(100)).await;
     assert!(set.unwrap());
     assert_eq!(groups_of(&f, ann).await, ["guests"]);
     learn(&f, Some(&["staff"]), 99).await;
@@ -175,7 +163,7 @@ async fn nobody_with_a_share_link_is_in_a_group(f: Fixture) {
         .create_share(f.new_share("link"), NOW)
         .await
         .unwrap();
-    let set = f.store.set_groups(users[0], texts(&["staff"]), NOW).await;
+    let set = f.set_groups(users[0], texts(&["staff"]), NOW).await;
     assert!(!set.unwrap());
     assert_eq!(groups_of(&f, users[0]).await, [""; 0]);
     assert_eq!(f.store.feed_head().await.unwrap(), 0);
@@ -188,7 +176,7 @@ async fn fifty_changes_at_once_leave_one_of_them(f: Fixture) {
         .map(|n| {
             let f = Arc::clone(&f);
             let groups = vec![format!("a{n}"), format!("b{n}")];
-            tokio::spawn(async move { f.store.set_groups(ann, groups, NOW).await })
+            tokio::spawn(async move { f.set_groups(ann, groups, NOW).await })
         })
         .collect();
     for one in setting {

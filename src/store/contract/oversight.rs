@@ -3,7 +3,7 @@
 use super::for_every_engine;
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{
-    Attempted, AuditQuery, Counted, Disable, FactorKind, NewSession, Purpose, SessionQuery,
+    Attempted, AuditQuery, Counted, Disable, Ended, FactorKind, NewSession, Purpose, SessionQuery,
     UserChange, Which,
 };
 use crate::auth::subject::Who;
@@ -26,8 +26,8 @@ for_every_engine![
     sessions_are_found_by_user_and_device_in_parts,
     a_devices_sessions_end_with_a_line_each,
     lockouts_say_who_until_when_and_how_often,
-    a_free_subject_begins_anew,
-    fifty_who_free_one_free_it_once,
+    a_cleared_subject_begins_anew,
+    fifty_who_clear_one_clear_it_once,
     events_are_found_by_what_they_say,
     events_are_read_on_from_a_number,
 ];
@@ -243,13 +243,18 @@ async fn sessions_are_found_by_user_and_device_in_parts(f: Fixture) {
 }
 
 async fn a_devices_sessions_end_with_a_line_each(f: Fixture) {
-    let ([ann, _], ids) = three_sessions(&f).await;
+    let ([ann, bob], ids) = three_sessions(&f).await;
     let head = f.store.feed_head().await.unwrap();
     let phone = ["phone".to_owned(), "other".to_owned()];
     let revoke = async |user| f.store.revoke_devices(&phone, user, NOW).await.unwrap();
-    assert_eq!(revoke(Some(ann)).await, [ids[1]]);
+    let ended = |id, user| Ended {
+        id,
+        user,
+        device: "phone".to_owned(),
+    };
+    assert_eq!(revoke(Some(ann)).await, [ended(ids[1], ann)]);
     assert_eq!(revoke(Some(ann)).await, []);
-    assert_eq!(revoke(None).await, [ids[2]]);
+    assert_eq!(revoke(None).await, [ended(ids[2], bob)]);
     let told = f.store.revocations_after(head).await.unwrap();
     let told: Vec<_> = told.iter().map(|line| line.which).collect();
     assert_eq!(told, [Which::Session(ids[1]), Which::Session(ids[2])]);
@@ -285,7 +290,11 @@ async fn lockouts_say_who_until_when_and_how_often(f: Fixture) {
     f.store.failed(&near, NOW).await.unwrap();
 
     let found = f.store.lockouts(None, 9, NOW).await.unwrap();
-    assert_eq!(found.len(), 3, "one who only came near is free: {found:?}");
+    assert_eq!(
+        found.len(),
+        3,
+        "one who only came near is not locked out: {found:?}"
+    );
     let of = |who: Option<&Who>| found.iter().find(|it| it.who.as_ref() == who).unwrap();
     for who in [&network, &account] {
         let counter = of(Some(who)).counter;
@@ -304,7 +313,7 @@ async fn lockouts_say_who_until_when_and_how_often(f: Fixture) {
     assert_eq!(later.len(), 1, "delays end, the lock does not");
 }
 
-async fn a_free_subject_begins_anew(f: Fixture) {
+async fn a_cleared_subject_begins_anew(f: Fixture) {
     let (user, address) = (f.user_subject(UserId(7)), f.address_subject());
     let mut at_once = POLICY;
     at_once.lock_at = 1;
@@ -312,19 +321,20 @@ async fn a_free_subject_begins_anew(f: Fixture) {
         .await
         .unwrap();
     let locked = Some(Blocked::Locked);
-    assert_eq!(f.store.free(&[user]).await.unwrap(), 1);
-    assert_eq!(f.store.free(&[user]).await.unwrap(), 0);
+    assert_eq!(f.store.clear_lockouts(&[user]).await.unwrap(), 1);
+    assert_eq!(f.store.clear_lockouts(&[user]).await.unwrap(), 0);
     assert_eq!(f.store.blocked(&[user], NOW).await.unwrap(), None);
     assert_eq!(f.store.blocked(&[address], NOW).await.unwrap(), locked);
     let [one] = &f.store.lockouts(None, 9, NOW).await.unwrap()[..] else {
         panic!("one")
     };
-    assert!(!f.store.free_lockout([0; 8]).await.unwrap());
-    assert!(f.store.free_lockout(one.id()).await.unwrap());
+    assert_eq!(f.store.clear_lockout([0; 8]).await.unwrap(), None);
+    let cleared = f.store.clear_lockout(one.id()).await.unwrap();
+    assert_eq!(cleared.as_ref(), Some(one), "as it was");
     assert_eq!(f.store.blocked(&[address], NOW).await.unwrap(), None);
 }
 
-async fn fifty_who_free_one_free_it_once(f: Fixture) {
+async fn fifty_who_clear_one_clear_it_once(f: Fixture) {
     let who = counted(&f, Who::User(UserId(7)));
     let mut at_once = who.clone();
     at_once.policy.lock_at = 1;
@@ -332,13 +342,13 @@ async fn fifty_who_free_one_free_it_once(f: Fixture) {
     let id = f.store.lockouts(None, 1, NOW).await.unwrap()[0].id();
     let racers = (0..50).map(|_| {
         let store = f.store.clone();
-        tokio::spawn(async move { store.free_lockout(id).await.unwrap() })
+        tokio::spawn(async move { store.clear_lockout(id).await.unwrap() })
     });
-    let mut freed = 0;
+    let mut cleared = 0;
     for racer in racers.collect::<Vec<_>>() {
-        freed += u32::from(racer.await.unwrap());
+        cleared += usize::from(racer.await.unwrap().is_some());
     }
-    assert_eq!(freed, 1);
+    assert_eq!(cleared, 1);
 }
 
 fn event(kind: EventKind, user: i64, address: &str) -> Event {

@@ -16,8 +16,8 @@ mod state;
 mod wizards;
 
 use crate::auth::ports::{
-    AuditLine, AuditTrail, LearnedUser, NewUser, Revocation, SaidGroups, Seen, SessionRow,
-    Sessions, StoreError, Stored, Token, Tokens, Upkeep, User, Users, Which,
+    AuditLine, AuditTrail, LearnedUser, NewUser, Revocation, Seen, SessionRow, Sessions,
+    StoreError, Stored, Token, Tokens, Upkeep, User, Users, Which,
 };
 use crate::auth::subject;
 use crate::clock::Timestamp;
@@ -130,20 +130,6 @@ impl Users for Memory {
             groups,
         };
         Ok(state.insert_user(new, groups_at, now))
-    }
-
-    async fn set_groups(&self, user: UserId, groups: Vec<String>, now: Timestamp) -> Stored<bool> {
-        let mut state = self.lock()?;
-        let found = state.users.get(&user);
-        let is_account = found.is_some_and(|it| !it.name.starts_with(rules::SHARE_USER_PREFIX));
-        if is_account {
-            let said = SaidGroups {
-                names: groups,
-                said_at: now,
-            };
-            state.put_groups(user, said, now);
-        }
-        Ok(is_account)
     }
 }
 

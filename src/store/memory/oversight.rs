@@ -3,12 +3,12 @@
 use super::Memory;
 use super::state::State;
 use crate::auth::ports::{
-    AuditLine, AuditQuery, FactorKind, Lockout, LockoutId, Oversight, Purpose, SessionQuery,
-    SessionRow, Stored, User, UserChange, Which,
+    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, Purpose, SaidGroups,
+    SessionQuery, SessionRow, Stored, User, UserChange, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
-use crate::id::{SessionId, UserId};
+use crate::id::UserId;
 use crate::store::rules;
 use async_trait::async_trait;
 use std::cmp::Reverse;
@@ -91,6 +91,13 @@ impl Oversight for Memory {
             user.password_hash = change.password_hash.unwrap_or(user.password_hash.take());
             user.can_edit_users = change.can_edit_users.unwrap_or(user.can_edit_users);
         }
+        if let Some(groups) = change.groups {
+            let said = SaidGroups {
+                names: groups,
+                said_at: now,
+            };
+            state.put_groups(id, said, now);
+        }
         Ok(true)
     }
 
@@ -130,19 +137,24 @@ impl Oversight for Memory {
         labels: &[String],
         user: Option<UserId>,
         now: Timestamp,
-    ) -> Stored<Vec<SessionId>> {
+    ) -> Stored<Vec<Ended>> {
         let mut state = self.lock()?;
         let rows = state.session_rows(now);
         let of_user = |row: &&SessionRow| user.is_none_or(|it| row.session.holder.user == it);
         let rows = rows.iter().filter(of_user);
         let rows = rows.filter(|row| is_of_device(row, labels));
-        let mut ids: Vec<_> = rows.map(|row| row.session.id).collect();
-        ids.sort_unstable();
-        for id in &ids {
-            state.forget_browsers_of(Which::Session(*id));
-            state.end(Which::Session(*id), now);
+        let ended = rows.map(|row| Ended {
+            id: row.session.id,
+            user: row.session.holder.user,
+            device: row.device_label.clone().unwrap_or_default(),
+        });
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort_unstable_by_key(|one| one.id);
+        for one in &ended {
+            state.forget_browsers_of(Which::Session(one.id));
+            state.end(Which::Session(one.id), now);
         }
-        Ok(ids)
+        Ok(ended)
     }
 
     async fn lockouts(
@@ -162,19 +174,24 @@ impl Oversight for Memory {
         Ok(later.take(limit as usize).collect())
     }
 
-    async fn free(&self, subjects: &[SubjectDigest]) -> Stored<u64> {
+    async fn clear_lockouts(&self, subjects: &[SubjectDigest]) -> Stored<u64> {
         let mut state = self.lock()?;
         let removed = subjects.iter().filter_map(|it| state.failures.remove(it));
         Ok(removed.count() as u64)
     }
 
-    async fn free_lockout(&self, id: LockoutId) -> Stored<bool> {
+    async fn clear_lockout(&self, id: LockoutId) -> Stored<Option<Lockout>> {
         let mut state = self.lock()?;
-        let before = state.failures.len();
-        state
-            .failures
-            .retain(|subject, _| !subject.0.starts_with(&id));
-        Ok(state.failures.len() < before)
+        let named = |subject: &&SubjectDigest| subject.0.starts_with(&id);
+        let Some(subject) = state.failures.keys().find(named).copied() else {
+            return Ok(None);
+        };
+        let kept = state.failures.remove(&subject);
+        Ok(kept.map(|kept| Lockout {
+            subject,
+            counter: kept.counter,
+            who: kept.who,
+        }))
     }
 
     async fn search_audit(&self, query: AuditQuery) -> Stored<Vec<AuditLine>> {

@@ -310,7 +310,7 @@ pub(super) async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
         Step::Revoke(which) => said(f.store.revoke(which, now).await),
         Step::Group(user, groups) => {
             let groups = groups.iter().map(ToString::to_string).collect();
-            said(f.store.set_groups(user, groups, now).await)
+            said(f.set_groups(user, groups, now).await)
         }
         Step::Touch(id, secs) => {
             let seen = Seen {
@@ -347,6 +347,7 @@ pub(super) async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
                 email: Some(number.map(|_| Secret::new(ADDRESSES[0]))),
                 password_hash: ends.then_some(None),
                 can_edit_users: Some(ends),
+                groups: ends.then(Vec::new),
             };
             said(f.store.change_user(user, change, now).await)
         }

@@ -1,12 +1,12 @@
 //! What operators alone ask for.
 
 use super::{
-    Owner, Sqlite, browsers, challenges, count, digest, failures, families, hex, sessions,
+    Owner, Sqlite, browsers, challenges, count, digest, failures, families, hex, sessions, users,
 };
 use crate::auth::lockout::Counter;
 use crate::auth::ports::{
-    AuditLine, AuditQuery, FactorKind, Lockout, LockoutId, Oversight, SessionQuery, SessionRow,
-    StoreError, Stored, User, UserChange, Which,
+    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, SaidGroups,
+    SessionQuery, SessionRow, StoreError, Stored, User, UserChange, Which,
 };
 use crate::auth::subject::Who;
 use crate::clock::Timestamp;
@@ -136,6 +136,13 @@ impl Oversight for Sqlite {
                 .execute(&mut *tx)
                 .await?;
         }
+        if let Some(groups) = change.groups {
+            let said = SaidGroups {
+                names: groups,
+                said_at: now,
+            };
+            users::put_groups(&mut tx, id, said, now).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }
@@ -169,10 +176,10 @@ impl Oversight for Sqlite {
         labels: &[String],
         user: Option<UserId>,
         now: Timestamp,
-    ) -> Stored<Vec<SessionId>> {
+    ) -> Stored<Vec<Ended>> {
         let mut tx = self.begin().await?;
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM held_sessions
+        let rows: Vec<(i64, i64, String)> = sqlx::query_as(
+            "SELECT id, user_id, device_label FROM held_sessions
              WHERE ends_at > ?1 AND (?2 IS NULL OR user_id = ?2)
                  AND device_label IN (SELECT value FROM json_each(?3))
              ORDER BY id",
@@ -182,13 +189,18 @@ impl Oversight for Sqlite {
         .bind(serde_json::json!(labels).to_string())
         .fetch_all(&mut *tx)
         .await?;
-        let ids: Vec<_> = ids.into_iter().map(SessionId).collect();
-        for id in &ids {
-            browsers::forget_of(&mut tx, Which::Session(*id)).await?;
-            sessions::end(&mut tx, Which::Session(*id), now).await?;
+        let ended = rows.into_iter().map(|(id, user, device)| Ended {
+            id: SessionId(id),
+            user: UserId(user),
+            device,
+        });
+        let ended: Vec<_> = ended.collect();
+        for one in &ended {
+            browsers::forget_of(&mut tx, Which::Session(one.id)).await?;
+            sessions::end(&mut tx, Which::Session(one.id), now).await?;
         }
         tx.commit().await?;
-        Ok(ids)
+        Ok(ended)
     }
 
     async fn lockouts(
@@ -210,26 +222,30 @@ impl Oversight for Sqlite {
         rows.into_iter().map(|row| self.lockout(row)).collect()
     }
 
-    async fn free(&self, subjects: &[SubjectDigest]) -> Stored<u64> {
+    async fn clear_lockouts(&self, subjects: &[SubjectDigest]) -> Stored<u64> {
         let mut tx = self.begin().await?;
-        let mut freed = 0;
+        let mut cleared = 0;
         for subject in subjects {
             let done = sqlx::query("DELETE FROM failures WHERE subject = ?1")
                 .bind(&subject.0[..])
                 .execute(&mut *tx)
                 .await?;
-            freed += done.rows_affected();
+            cleared += done.rows_affected();
         }
         tx.commit().await?;
-        Ok(freed)
+        Ok(cleared)
     }
 
-    async fn free_lockout(&self, id: LockoutId) -> Stored<bool> {
-        let done = sqlx::query("DELETE FROM failures WHERE substr(subject, 1, 8) = ?1")
-            .bind(&id[..])
-            .execute(&self.writer)
-            .await?;
-        Ok(done.rows_affected() > 0)
+    async fn clear_lockout(&self, id: LockoutId) -> Stored<Option<Lockout>> {
+        let rows: Vec<LockoutRow> = sqlx::query_as(
+            "DELETE FROM failures WHERE substr(subject, 1, 8) = ?1
+             RETURNING subject, failures, delayed_until, locked, who",
+        )
+        .bind(&id[..])
+        .fetch_all(&self.writer)
+        .await?;
+        let first = rows.into_iter().next();
+        first.map(|row| self.lockout(row)).transpose()
     }
 
     async fn search_audit(&self, query: AuditQuery) -> Stored<Vec<AuditLine>> {

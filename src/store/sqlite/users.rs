@@ -43,7 +43,7 @@ pub(super) fn groups_from_text(text: &str) -> Vec<String> {
 
 /// Puts a user into these groups and no others. If that is news, the feed has everybody look at this
 /// user's sessions anew: they go on.
-async fn put_groups(
+pub(super) async fn put_groups(
     conn: &mut SqliteConnection,
     id: UserId,
     said: SaidGroups,
@@ -301,24 +301,5 @@ impl Users for Sqlite {
         };
         tx.commit().await?;
         Ok(id)
-    }
-
-    async fn set_groups(&self, user: UserId, groups: Vec<String>, now: Timestamp) -> Stored<bool> {
-        let mut tx = self.begin().await?;
-        let is_account: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?1 AND share_id IS NULL)",
-        )
-        .bind(user.0)
-        .fetch_one(&mut *tx)
-        .await?;
-        if is_account {
-            let said = SaidGroups {
-                names: groups,
-                said_at: now,
-            };
-            put_groups(&mut tx, user, said, now).await?;
-            tx.commit().await?;
-        }
-        Ok(is_account)
     }
 }

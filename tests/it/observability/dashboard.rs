@@ -94,8 +94,7 @@ async fn every_panel_of_the_dashboard_has_something_to_show() {
     let (site, prometheus, _dir) = scraped().await;
     let gateway = &site.gateway;
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.sign_in("anna", PASSWORD, "laptop").await;
-    gateway.verify(&site.inbox, &token, "laptop", PHONE).await;
+    let token = gateway.verified(&site.inbox, "anna", "laptop").await;
     let ask = async || {
         let answer = gateway.get("/x", &token, "laptop").send().await;
         assert_eq!(answer.expect("answer").status(), 200);

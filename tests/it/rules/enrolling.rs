@@ -67,13 +67,7 @@ async fn a_token_alone_changes_nothing_about_an_authenticator() {
         assert_eq!(status(request).await, 403, "{method} {path} {body}");
     }
     let shown = send(&gateway, &thief, "GET", "/api/two-factor", &Value::Null);
-    let shown: Value = shown
-        .send()
-        .await
-        .expect("answer")
-        .json()
-        .await
-        .expect("JSON");
+    let shown = json_of(shown).await;
     let expected = json!({
         "method": "google", "secret_key": null, "phone_prefix": null, "phone": null,
         "verified": true,
@@ -167,13 +161,7 @@ async fn after_a_reset_no_refresh_brings_a_verification_back() {
     let laptop = Pair { token, device: "" };
     assert_eq!(status((DIALECTS[2].start)(&gateway, &laptop)).await, 200);
     let verify = (DIALECTS[2].verify)(&gateway, &laptop, &inbox.code_for(PHONE));
-    let tokens: Value = verify
-        .send()
-        .await
-        .expect("answer")
-        .json()
-        .await
-        .expect("JSON");
+    let tokens = json_of(verify).await;
     let text = |name: &str| secret(tokens[name].as_str().expect("a token"));
     let (access, refresh) = (text("accessToken"), text("refreshToken"));
     let access = Pair {
@@ -197,13 +185,7 @@ async fn after_a_reset_no_refresh_brings_a_verification_back() {
         .http
         .post(gateway.url("/.vestibule/token"))
         .body(form);
-    let refreshed: Value = request
-        .send()
-        .await
-        .expect("answer")
-        .json()
-        .await
-        .expect("JSON");
+    let refreshed = json_of(request).await;
     if let Some(token) = refreshed["access_token"].as_str() {
         let refreshed = Pair {
             token: secret(token),

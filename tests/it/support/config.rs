@@ -62,6 +62,14 @@ routes:
         Self { yaml }
     }
 
+    /// The same on a route that remembers browsers.
+    pub(crate) fn remembering(self) -> Self {
+        self.with(
+            "require: two_factor",
+            "require: two_factor\n    remember: 30d",
+        )
+    }
+
     /// The same with `from` replaced by `to`; `from` must be there.
     pub(crate) fn with(mut self, from: &str, to: &str) -> Self {
         assert!(

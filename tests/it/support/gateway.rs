@@ -1,7 +1,7 @@
 //! The gateway's own binary, started on a config and watched through its log.
 
 use super::config::{STORE_KEY, Setup};
-use super::{client, secret, wait_for};
+use super::{PASSWORD, PHONE, client, secret, wait_for};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -100,6 +100,12 @@ impl Gateway {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// The items of a list that a command prints as JSON.
+    pub(crate) fn cli_list(&self, args: &[&str]) -> Vec<Value> {
+        let list = self.cli_json(args);
+        list["items"].as_array().expect("items").clone()
+    }
+
     /// Makes a user with a password and a phone; returns the id.
     pub(crate) fn add_user(&self, name: &str, password: &str, phone: &str) -> i64 {
         self.add_user_with(name, password, &["--phone", phone])
@@ -158,6 +164,13 @@ impl Gateway {
             .await
             .expect("answer");
         assert_eq!(verified.status(), 200, "verify");
+    }
+
+    /// Signs in a user with the usual password and phone, and verifies the pair; the token.
+    pub(crate) async fn verified(&self, inbox: &super::Inbox, name: &str, device: &str) -> String {
+        let token = self.sign_in(name, PASSWORD, device).await;
+        self.verify(inbox, &token, device, PHONE).await;
+        token
     }
 
     /// Sends a signal, e.g. `TERM`.

@@ -14,6 +14,7 @@ pub(crate) mod person;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;
+pub(crate) mod schemathesis;
 pub(crate) mod site;
 pub(crate) mod smtpd;
 pub(crate) mod tls;
@@ -24,6 +25,8 @@ pub(crate) use gateway::Gateway;
 pub(crate) use inbox::Inbox;
 pub(crate) use site::Site;
 
+use reqwest::RequestBuilder;
+use serde_json::Value;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -32,6 +35,17 @@ use std::time::{Duration, Instant};
 /// What the users that the tests make sign in with, and where their codes go.
 pub(crate) const PASSWORD: &str = "a-long-enough-password";
 pub(crate) const PHONE: &str = "+4512345678";
+
+/// The status of the answer to a request.
+pub(crate) async fn status(request: RequestBuilder) -> u16 {
+    request.send().await.expect("answer").status().as_u16()
+}
+
+/// The JSON of the answer to a request.
+pub(crate) async fn json_of(request: RequestBuilder) -> Value {
+    let answer = request.send().await.expect("answer");
+    answer.json().await.expect("JSON")
+}
 
 /// What the forms of a page send back, to show that it was shown to this browser.
 pub(crate) fn form_of(page: &str) -> String {
