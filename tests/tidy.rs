@@ -22,9 +22,6 @@ const TEST_LINES_MAX: usize = 600;
 
 /// Tests that are longer, each with the reason.
 const LONG_TESTS: &[&str] = &[
-    // To be split where they are being worked on.
-    "src/operator/tests.rs",
-    "tests/it/forward_auth.rs",
     // One world and one naive model of it, which every step knows.
     "tests/sim.rs",
 ];

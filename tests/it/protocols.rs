@@ -12,8 +12,7 @@ use std::time::Duration;
 
 async fn signed_in(gateway: &Gateway, inbox: &Inbox) -> String {
     gateway.add_user("anna", PASSWORD, PHONE);
-    let token = gateway.verified(inbox, "anna", "laptop").await;
-    token
+    gateway.verified(inbox, "anna", "laptop").await
 }
 
 fn curl(args: &[&str]) -> String {
