@@ -20,12 +20,6 @@ const FN_LINES_MAX: usize = 70;
 /// Of a file of tests, or of the tests in a file of the program.
 const TEST_LINES_MAX: usize = 600;
 
-/// Tests that are longer, each with the reason.
-const LONG_TESTS: &[&str] = &[
-    // One world and one naive model of it, which every step knows.
-    "tests/sim.rs",
-];
-
 /// The arrow table: who may name what of the crate, as prefixes of paths. Every component may name
 /// itself, and all but the leaves may name leaves. The rows are those of `src/lib.rs` and
 /// `ARCHITECTURE.md`; change all three in one commit, with the reason.

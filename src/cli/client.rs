@@ -293,7 +293,7 @@ async fn here(
 /// What an answer says that is none.
 fn refusal(text: &[u8], otherwise: &str) -> CliError {
     match serde_json::from_slice(text) {
-        Ok(problem) => CliError::Refused(problem),
+        Ok(problem) => CliError::Refused(Box::new(problem)),
         Err(_) => CliError::OtherVersion(otherwise.to_owned()),
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum CliError {
     Told,
     /// As the operator's API said.
     #[error("{}", .0.detail)]
-    Refused(Problem),
+    Refused(Box<Problem>),
     #[error(
         "the gateway answered what this program does not understand ({0}): is it another version?"
     )]

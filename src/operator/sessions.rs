@@ -268,16 +268,20 @@ impl Operator {
     ) -> Result<u64, OperatorError> {
         let realms = self.identities(identity, Naming::Body)?;
         let now = self.clock.now();
-        let mut found = None;
+        let mut held = Vec::new();
+        // All are looked at before any is ended.
         for realm in realms {
             let digest = self.keys.realm(&realm).token(token.expose());
             // A link stays good for as long as its share does.
             if let Some(share) = self.store.share_of_link(digest, now).await? {
                 return Err(OperatorError::ShareLink(share.id));
             }
-            let Some((_, holder)) = self.store.token(digest, now).await? else {
-                continue;
-            };
+            if let Some((_, holder)) = self.store.token(digest, now).await? {
+                held.push((digest, holder));
+            }
+        }
+        let mut found = None;
+        for (digest, holder) in held {
             self.forget_browsers(holder.user).await?;
             let ended = self.store.drop_token(digest, now).await?;
             // Of the user, and not of each session: what is open by the token alone has none.

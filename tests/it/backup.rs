@@ -203,7 +203,7 @@ async fn health_is_asked_for_by_a_command() {
     assert_eq!((well.status.code(), said(&well).trim()), (Some(0), "ready"));
     let well = gateway.cli_json(&["health", "--json"]);
     assert_eq!(well, json!({ "ready": true, "detail": "ready" }));
-    assert_eq!(gateway.cli_list(&["user", "list", "--json"]), [json!(0); 0]);
+    assert!(gateway.cli_list(&["user", "list", "--json"]).is_empty());
     std::fs::write(&config, yaml.replace(&real, "socket")).expect("config");
     let nowhere = gateway.cli(&["health"]);
     assert_eq!(nowhere.status.code(), Some(2));

@@ -2,8 +2,8 @@
 
 use super::source::{Source, Token, end_of_item, reads};
 use super::{
-    ALL, ARROWS, ARROWS_OF_FILES, FILE_LINES_MAX, FN_LINES_MAX, LEAVES, LIBRARIES, LONG_TESTS,
-    TEST_LINES_MAX, Violation,
+    ALL, ARROWS, ARROWS_OF_FILES, FILE_LINES_MAX, FN_LINES_MAX, LEAVES, LIBRARIES, TEST_LINES_MAX,
+    Violation,
 };
 
 /// Every path of the crate that the program names, as (path, line): `crate::a::{b, c}` is two.
@@ -155,7 +155,7 @@ pub(super) fn size_of_tests(source: &Source, is_for_tests: bool) -> Vec<Violatio
         true => source.test_lines,
         false => source.lines,
     };
-    if lines <= TEST_LINES_MAX || LONG_TESTS.contains(&source.path.as_str()) {
+    if lines <= TEST_LINES_MAX {
         return Vec::new();
     }
     let rule = format!("{lines} lines of tests; at most {TEST_LINES_MAX}");

@@ -205,3 +205,31 @@ async fn the_trail_says_whose_sessions_and_of_which_device() {
     let by_device = "sessions of device device 3: 1, by uid 1000".to_owned();
     assert_eq!(revoked, [(Some(anna), by_number), (Some(bob), by_device)]);
 }
+
+#[tokio::test]
+async fn a_link_of_one_identity_spares_the_same_text_as_a_token_of_another() {
+    let operator = operator();
+    let made = share(&operator, of("/docs/")).await.unwrap();
+    let link = made.token.unwrap();
+    let bob = add(&operator, named("bob")).await.unwrap();
+    let token = crate::auth::ports::Token {
+        digest: operator.keys.realm("backend").token(link.expose()),
+        user: bob,
+        issued_pair: None,
+        scope: None,
+        share: None,
+        born: None,
+        issued_at: NOW,
+        expires_at: None,
+    };
+    let digest = token.digest;
+    operator.store.put_token(token).await.unwrap();
+    let of_link = Revoke {
+        token: Some(link),
+        ..Revoke::default()
+    };
+    let refused = revoke(&operator, of_link).await;
+    assert_eq!(said(refused), is(409, "share_link", "body/token"));
+    let kept = operator.store.token(digest, NOW).await.unwrap();
+    assert!(kept.is_some(), "nothing was done");
+}

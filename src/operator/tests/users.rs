@@ -1,6 +1,7 @@
 //! Users: made, found, changed, reset and removed.
 
 use super::*;
+use crate::auth::ports::LearnedUser;
 use crate::config::model::GROUPS_MAX;
 use crate::operator::users::UserSet;
 
@@ -103,19 +104,8 @@ async fn the_identity_is_the_only_accounts_one_or_the_one_that_is_named() {
 async fn a_user_is_found_by_id_or_name_and_never_guessed() {
     let operator = operator();
     let anna = add(&operator, named("anna")).await.unwrap();
-    let learned = |name: &str| crate::auth::ports::LearnedUser {
-        realm: "backend".to_owned(),
-        name: name.to_owned(),
-        phone: None,
-        email: None,
-        groups: None,
-    };
     let id_of_anna = anna.to_string();
-    let digits = operator
-        .store
-        .learn_user(learned(&id_of_anna), NOW)
-        .await
-        .unwrap();
+    let digits = learned(&operator, &id_of_anna).await;
     let find = async |user: &str| {
         let found = operator.find_user(user, None, Naming::Path).await;
         found.map(|user| user.id)
@@ -134,11 +124,7 @@ async fn a_user_is_found_by_id_or_name_and_never_guessed() {
         Err(OperatorError::NoSuchUser { .. })
     ));
 
-    let namesake = operator
-        .store
-        .learn_user(learned("anna"), NOW)
-        .await
-        .unwrap();
+    let namesake = learned(&operator, "anna").await;
     assert!(matches!(
         find("anna").await,
         Err(OperatorError::AmbiguousUser { .. })
@@ -167,6 +153,18 @@ async fn a_user_is_found_by_id_or_name_and_never_guessed() {
     assert_eq!(of("/v1/users/bob?identity=nowhere").await, nowhere);
     let in_query = is(404, "no_such_user", "query/user");
     assert_eq!(of("/v1/sessions?user=bob").await, in_query);
+}
+
+/// A user of `backend`, which has said nothing but the name.
+async fn learned(operator: &Operator, name: &str) -> UserId {
+    let learned = LearnedUser {
+        realm: "backend".to_owned(),
+        name: name.to_owned(),
+        phone: None,
+        email: None,
+        groups: None,
+    };
+    operator.store.learn_user(learned, NOW).await.unwrap()
 }
 
 async fn set(operator: &Operator, user: &str, set: Value) -> Result<UserLine, Problem> {
@@ -227,14 +225,7 @@ async fn a_patch_changes_what_it_names() {
         status(set(&operator, "carl", json!({ "phone": null })).await),
         404
     );
-    let learned = crate::auth::ports::LearnedUser {
-        realm: "backend".to_owned(),
-        name: "dora".to_owned(),
-        phone: None,
-        email: None,
-        groups: None,
-    };
-    operator.store.learn_user(learned, NOW).await.unwrap();
+    learned(&operator, "dora").await;
     let elsewhere = set(&operator, "dora", json!({ "password": "correct horse" })).await;
     assert!(refused(elsewhere, "body/password").contains("has its passwords elsewhere"));
 }
@@ -333,14 +324,7 @@ async fn groups_change_with_the_rest_and_end_no_session() {
             learn.groups = Some("/groups".to_owned());
         }
     });
-    let learned = crate::auth::ports::LearnedUser {
-        realm: "backend".to_owned(),
-        name: "dora".to_owned(),
-        phone: None,
-        email: None,
-        groups: None,
-    };
-    operator.store.learn_user(learned, NOW).await.unwrap();
+    learned(&operator, "dora").await;
     let elsewhere = set(&operator, "dora", json!({ "groups": ["staff"] })).await;
     assert_eq!(said(elsewhere), is(422, "kept_elsewhere", "body/groups"));
 }
