@@ -9,7 +9,7 @@ BUILDS := cmake:cmake gcc:gcc /usr/include/stdio.h:libc6-dev make:make curl:curl
 TESTS  := openssl:openssl nginx:nginx-light caddy:caddy haproxy:haproxy rclone:rclone cadaver:cadaver litmus:litmus bearerbox:kannel \
           /usr/lib/kannel/test/fakesmsc:kannel-extras promtool:prometheus oathtool:oathtool ps:procps systemd-analyze:systemd wrk:wrk \
           /lib/systemd/systemd:systemd ip:iproute2 adduser:adduser unshare:util-linux dpkg-deb:dpkg dpkg-shlibdeps:dpkg-dev \
-          zbarimg:zbar-tools chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
+          zbarimg:zbar-tools groff:groff-base chromium:chromium /usr/share/fonts/opentype/inter:fonts-inter node:nodejs npm:npm
 # Packages that start a server of their own when they are installed: not wanted here, and not at the next start either.
 SERVICES := nginx-light caddy haproxy kannel prometheus
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)

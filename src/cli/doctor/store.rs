@@ -28,10 +28,7 @@ pub(super) async fn opens(patient: Arc<Patient>) -> Finding {
     let (took, path) = (began.elapsed(), path.display());
     match examined {
         Err(error) => Finding::fail("store", error.to_string()),
-        Ok(None) => Finding::warn(
-            "store",
-            format!("there is no {path} yet: the gateway makes it when it starts"),
-        ),
+        Ok(None) => missing(&store.engine),
         Ok(Some(_)) if took > SLOW => {
             let detail = format!(
                 "{path} took {} ms to open: look at its disk",
@@ -55,10 +52,34 @@ pub(super) async fn opens(patient: Arc<Patient>) -> Finding {
     }
 }
 
+/// What the gateway would make at its start, or could not.
+fn missing(engine: &StoreEngine) -> Finding {
+    let StoreEngine::Sqlite(path) = engine else {
+        return Finding::warn("store", "there is none");
+    };
+    let dir = folder(path);
+    let path = path.display();
+    if dir.is_dir() {
+        let detail = format!("there is no {path} yet: the gateway makes it when it starts");
+        return Finding::warn("store", detail);
+    }
+    let dir = dir.display();
+    let detail = format!("there is no folder {dir} for {path}: make it, for the gateway's user");
+    Finding::fail("store", detail)
+}
+
+fn folder(path: &Path) -> &Path {
+    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 pub(super) async fn is_whole(patient: Arc<Patient>) -> Vec<Finding> {
     let StoreEngine::Sqlite(path) = &patient.config.store.engine else {
         return Vec::new();
     };
+    if !path.exists() {
+        return Vec::new();
+    }
     let path = path.display();
     match store::damage(&patient.config.store.engine).await {
         Ok(damage) => match damage.first() {
@@ -77,8 +98,7 @@ pub(super) async fn has_space(patient: Arc<Patient>) -> Vec<Finding> {
     let StoreEngine::Sqlite(path) = &patient.config.store.engine else {
         return Vec::new();
     };
-    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let dir = parent.unwrap_or(Path::new("."));
+    let dir = folder(path);
     match statvfs(dir) {
         Ok(found) => vec![space(
             dir,

@@ -147,6 +147,13 @@ async fn a_store_is_looked_at_and_left_as_it_is() {
     let found = store::opens(case.patient()).await;
     assert_eq!(found.verdict, Verdict::Warn, "{found:?}");
     assert!(!case.path("vestibule.db").exists(), "nothing is made");
+    assert_eq!(store::is_whole(case.patient()).await, [], "there is none");
+    let nowhere = CONFIG.replace("sqlite:vestibule.db", "sqlite:none/vestibule.db");
+    case.write("vestibule.yaml", &nowhere, 0o644);
+    let found = store::opens(case.patient()).await;
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert!(found.detail.contains("make it"), "{found:?}");
+    case.write("vestibule.yaml", CONFIG, 0o644);
     case.make_store().await;
     let found = store::opens(case.patient()).await;
     assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
