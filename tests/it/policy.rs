@@ -447,30 +447,16 @@ async fn a_network_is_where_trusted_proxies_say_that_the_client_is() {
             .with("store:", "trusted_proxies: [127.0.0.1/32]\nstore:")
     })
     .await;
-    gateway.add_user("anna", PASSWORD, PHONE);
-    let sign_in = |from: Option<&str>| {
-        let fields = json!({"username": "anna", "password": PASSWORD, "deviceId": "laptop"});
+    gateway.add_user_with("anna", PASSWORD, &["--phone", PHONE]);
+    let account = json!({"username": "anna", "password": PASSWORD, "deviceId": "laptop"});
+    let sign_in = || {
         let request = gateway.http.post(gateway.url("/api/authtoken"));
-        let request = request.body(fields.to_string());
-        let request = from.into_iter().fold(request, |request, from| {
-            request.header("x-forwarded-for", from)
-        });
-        request.send()
+        request.body(account.to_string())
     };
-    let unplaced = sign_in(None).await.expect("answer");
-    assert_eq!(unplaced.status(), 400, "its own endpoints, too");
-    let said = unplaced.text().await.expect("text");
-    assert!(said.contains("X-Forwarded-For"), "{said}");
-    // What is the same for everybody is shown to whoever asks, as a backend on the proxy's machine.
-    let keys = gateway
-        .http
-        .get(gateway.url("/.vestibule/jwks.json"))
-        .send();
-    assert_ne!(keys.await.expect("answer").status(), 400);
-    let signed_in = sign_in(Some("192.0.2.1")).await.expect("answer");
-    assert_eq!(signed_in.status(), 200);
-    let body: Value = signed_in.json().await.expect("JSON");
-    let token = secret(body["token"].as_str().expect("token"));
+    let somewhere = sign_in().header("x-forwarded-for", "192.0.2.1");
+    let answer = somewhere.send().await.expect("answer");
+    let answer: Value = answer.json().await.expect("JSON");
+    let token = secret(answer["token"].as_str().expect("token"));
     for (from, wanted) in [
         ("10.1.2.3", 200),
         ("::ffff:10.1.2.3", 200),
@@ -486,11 +472,22 @@ async fn a_network_is_where_trusted_proxies_say_that_the_client_is() {
         let answer = request.send().await.expect("answer");
         assert_eq!(answer.status().as_u16(), wanted, "{from}");
     }
-    assert_eq!(
-        status(&gateway, "/x", &token).await,
-        400,
-        "a proxy that does not say for whom it asks"
-    );
+    let start = format!("/api/apiauth/twofactorsms/{token}");
+    for unsaid in [
+        gateway.get("/x", &token, "laptop"),
+        gateway.get(&start, &token, "laptop"),
+        gateway.http.get(gateway.url("/.vestibule/sign-in")),
+        sign_in(),
+    ] {
+        let answer = unsaid.send().await.expect("answer");
+        let status = answer.status();
+        let body = answer.text().await.expect("text");
+        assert_eq!(status, 400, "{body}");
+        assert!(body.contains("send X-Forwarded-For"), "{body}");
+    }
+    // What is the same for everybody is there for a backend on the proxy's machine.
+    let keys = gateway.http.get(gateway.url("/.vestibule/jwks.json"));
+    assert_ne!(keys.send().await.expect("answer").status(), 400);
 }
 
 #[tokio::test]
