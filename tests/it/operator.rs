@@ -1,6 +1,7 @@
 //! The operator's side: the command line, the admin listener, reloads and mistakes.
 
 use crate::support::gateway::{command, write_config};
+use crate::support::person::Browser;
 use crate::support::{PASSWORD, PHONE, Setup, Site, program, wait_for};
 use serde_json::Value;
 use std::io::Write as _;
@@ -246,6 +247,13 @@ async fn what_happened_is_in_the_audit_trail() {
     }
     assert!(gateway.cli(&["user", "reset-2fa", "anna"]).status.success());
     gateway.verify(&inbox, &token, "laptop", PHONE).await;
+    let generate = gateway.get("/authentication/twoFa/generate", &token, "laptop");
+    let generated = generate.send().await.expect("answer");
+    assert_eq!(generated.status(), 200);
+    let mut browser = Browser::new(&gateway);
+    let password = [("username", "anna"), ("password", PASSWORD)];
+    browser.fill("/.vestibule/sign-in", &password).await;
+    browser.fill("/.vestibule/sign-out", &[]).await;
     let disable = gateway.url("/authentication/twoFa/disable");
     let disabled = gateway
         .http
