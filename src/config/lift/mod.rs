@@ -112,7 +112,7 @@ impl Lift<'_> {
         let traces = self.traces(raw.traces.as_ref(), root.key("traces"));
         self.unused(raw);
         self.policy = Some(model::Policy {
-            sessions: sessions.clone(),
+            sessions,
             identities: identities.clone(),
             routes: routes.clone()?,
             portal: portal.clone()?,
