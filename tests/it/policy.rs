@@ -1,7 +1,7 @@
 //! Rules with a clock, and rules that look at who asks from where.
 
 use crate::support::issuer::Issuer;
-use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Site, secret};
+use crate::support::{Gateway, Inbox, PASSWORD, PHONE, Site, secret, wait_for};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -193,15 +193,13 @@ async fn whether_a_code_is_asked_for_is_said_to_each_by_their_own_rules() {
     .await;
     for (name, group, asked) in [("anna", "staff", true), ("bob", "guests", false)] {
         let token = signed_in(&gateway, name, &["--group", group]).await;
-        for query in ["", "?fresh=true"] {
-            let path = format!("/api/apiauth/twofactorsms/{token}{query}");
-            let started: Value = get(&gateway, &path, &token)
-                .await
-                .json()
-                .await
-                .expect("JSON");
-            assert_eq!(started["auth_required"], asked, "{name} {started}");
-        }
+        let path = format!("/api/apiauth/twofactorsms/{token}");
+        let started: Value = get(&gateway, &path, &token)
+            .await
+            .json()
+            .await
+            .expect("JSON");
+        assert_eq!(started["auth_required"], asked, "{name} {started}");
         let wanted = if asked { 401 } else { 200 };
         assert_eq!(status(&gateway, "/x", &token).await, wanted);
     }
@@ -381,6 +379,65 @@ async fn an_issuers_groups_are_those_of_its_latest_word() {
     assert!(said.contains("takes groups from its tokens"), "{said}");
 }
 
+/// An older token takes its user neither out of a group nor to another number, whoever is asked about it.
+#[tokio::test]
+async fn what_an_older_token_says_of_its_user_is_over() {
+    let (old_phone, new_phone) = (PHONE, "+4587654321");
+    let issuer = Issuer::start().await;
+    issuer.add_key("a", "EdDSA");
+    for (kind, identity) in [
+        ("signed", issuer.jwt()),
+        ("asked", issuer.introspection("1s")),
+        (
+            "live",
+            issuer
+                .introspection("1s")
+                .replace("audience:", "live: true, audience:"),
+        ),
+    ] {
+        let identity = identity
+            .replace("email: email}", "email: email, groups: groups}")
+            .replace(
+                "phone: phone_number}",
+                "phone: phone_number, groups: groups}",
+            );
+        let Site { gateway, inbox, .. } = Site::accounts_with(|setup| {
+            setup.with("{accounts: {}}", &identity).with(
+                "    rules:\n",
+                "    rules:\n      - {groups: [barred], paths: [/half/], require: deny}\n",
+            )
+        })
+        .await;
+        let token = |ago: u64, phone: &str, groups: Value| {
+            let mut claims = issuer.claims("anna", phone);
+            claims["iat"] = json!(claims["iat"].as_u64().expect("iat") - ago);
+            claims["groups"] = groups;
+            claims["username"] = json!("anna");
+            claims["active"] = json!(true);
+            let token = secret(&issuer.sign("a", &claims));
+            issuer.says(&token, claims);
+            token
+        };
+        let newer = token(10, new_phone, json!(["barred"]));
+        let older = token(1_000, old_phone, json!([]));
+        assert_eq!(status(&gateway, "/half/a", &newer).await, 403, "{kind}");
+        // The next second, and the answers are not those of a moment ago.
+        sleep(2).await;
+        let is_live = kind == "live";
+        let wanted = if is_live { 200 } else { 403 };
+        assert_eq!(status(&gateway, "/half/a", &older).await, wanted, "{kind}");
+        let start = format!("/api/apiauth/twofactorsms/{older}");
+        let started = get(&gateway, &start, &older).await;
+        assert_eq!(started.status(), 200, "{kind}");
+        let wanted = if is_live { old_phone } else { new_phone };
+        let to = wait_for("a code", Duration::from_secs(5), async || {
+            inbox.messages().pop().map(|(to, _)| to)
+        })
+        .await;
+        assert_eq!(to, wanted, "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn a_network_is_where_trusted_proxies_say_that_the_client_is() {
     let Site { gateway, .. } = Site::accounts_with(|setup| {
@@ -428,6 +485,9 @@ async fn a_network_is_where_trusted_proxies_say_that_the_client_is() {
         assert_eq!(status, 400, "{body}");
         assert!(body.contains("send X-Forwarded-For"), "{body}");
     }
+    // What is the same for everybody is there for a backend on the proxy's machine.
+    let keys = gateway.http.get(gateway.url("/.vestibule/jwks.json"));
+    assert_ne!(keys.send().await.expect("answer").status(), 400);
 }
 
 #[tokio::test]
