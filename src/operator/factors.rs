@@ -35,6 +35,7 @@ pub(super) const RESOURCE: Resource = Resource {
                 Code::NoSuchUser,
                 Code::AmbiguousUser,
                 Code::NoSuchIdentity,
+                Code::ShareRecipient,
                 Code::NoSuchFactor,
             ],
             ..endpoint(
@@ -103,8 +104,12 @@ async fn remove(
 ) -> Answer<Gone<String>> {
     let user = operator
         .find_user(&user, of.identity.as_deref(), Naming::Path)
-        .await?
-        .id;
+        .await?;
+    // Without its number or address, nobody could open the link.
+    if operator.is_recipient(&user) {
+        return Err(OperatorError::ShareRecipient(user.id));
+    }
+    let user = user.id;
     let no_such = || OperatorError::NoSuchFactor(factor.clone());
     let target = target(&factor).ok_or_else(no_such)?;
     let off = Disable::Own {

@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::problem::{Naming, OperatorError, Place};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, Made, Onward, exposed, given, given_list};
+use super::wire::{Answer, Body, Checked, Made, Onward, exposed, given, given_value};
 use super::{Caller, Gone, Operator, Page, email, masked_email, phone};
 use crate::auth::enrol;
 use crate::auth::ports::{NewUser, User, UserChange, Which};
@@ -183,11 +183,12 @@ pub struct UserSet {
     #[serde(default, with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub password: Option<Option<Secret>>,
-    /// Whether the user may reset other users' second factors.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Whether the user may reset other users' second factors; `null`: no.
+    #[serde(default, with = "given_value", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<bool>")]
     pub can_edit_users: Option<bool>,
     /// All the groups that the user is in from now on.
-    #[serde(default, with = "given_list", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "given_value", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub groups: Option<Vec<String>>,
 }
@@ -399,8 +400,9 @@ impl Operator {
         Ok(found)
     }
 
-    /// Whether a user stands for a recipient of a share link. Only a backend or an issuer calls somebody else so.
-    fn is_recipient(&self, user: &User) -> bool {
+    /// Whether a user stands for a recipient of a share link, and goes with it. Only a backend or an issuer calls somebody
+    /// else so.
+    pub(super) fn is_recipient(&self, user: &User) -> bool {
         let config = self.config.load();
         let is_ours = config.identities.get(&user.realm);
         let is_ours = is_ours.is_none_or(|it| matches!(it, Identity::Accounts));
