@@ -269,6 +269,10 @@ struct World {
     nodes: Vec<Node>,
     model: Model,
     diary: Diary,
+    /// The pair that was verified last.
+    focus: Option<Pair>,
+    /// Until time passes, there is nobody but open pages that poll.
+    is_away: bool,
     /// How often each answer was given.
     tally: BTreeMap<String, usize>,
 }
@@ -320,6 +324,8 @@ impl World {
                 seed,
                 lines: VecDeque::new(),
             },
+            focus: None,
+            is_away: false,
             tally: BTreeMap::new(),
         };
         world.start_nodes().await;

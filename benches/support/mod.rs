@@ -4,6 +4,7 @@
 pub mod counting;
 pub mod load;
 pub mod process;
+pub mod routes;
 
 /// Prints rows under a heading, as a Markdown table that PERFORMANCE.md can take over.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) {

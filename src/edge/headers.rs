@@ -29,18 +29,14 @@ const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 const DEVICE: HeaderName = HeaderName::from_static("x-vestibule-device");
 
 /// Names that say who asked, from where or for what: a client's word for them is never forwarded.
-const FORGEABLE: [&str; 17] = [
+const FORGEABLE: [&str; 13] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
     "client-ip",
     "true-client-ip",
     "x-cluster-client-ip",
-    "x-original-method",
-    "x-original-host",
     "x-webauth-user",
-    "x-original-uri",
-    "x-original-url",
     "x-rewrite-url",
     "x-http-method",
     "x-http-method-override",
@@ -49,9 +45,10 @@ const FORGEABLE: [&str; 17] = [
     success::HEADER,
 ];
 /// `Remote-User` and its kin are how other gateways name the user, and some backends believe them.
-const FORGEABLE_PREFIXES: [&str; 5] = [
+const FORGEABLE_PREFIXES: [&str; 6] = [
     "x-vestibule-",
     "x-forwarded-",
+    "x-original-",
     "remote-",
     "x-remote-",
     "x-auth-request-",
@@ -89,26 +86,48 @@ pub(crate) fn is_forgeable(name: &str) -> bool {
             .any(|prefix| has_prefix(name, prefix))
 }
 
-/// Whether this header can make another request, or another user's, of one in the eyes of its server: one with another
-/// method or target, or somebody else's. What tells an address or comes from other proxies is left out.
+/// What a forward-auth question may have of the forgeable: by these a proxy says what it asks about, or has others (a CDN,
+/// a balancer) say where it came from; Vestibule's own are in the place of the client's once it has answered.
+const OF_PROXIES: [&str; 26] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-forwarded-prefix",
+    "x-forwarded-server",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "x-original-method",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-vestibule-user",
+    "x-vestibule-device",
+    "x-vestibule-factor",
+    "x-vestibule-verified-at",
+    "x-vestibule-assertion",
+    success::HEADER,
+];
+
+/// Whether a forward-auth question must not have this header: the proxy that asks would forward it, and it makes another
+/// request, or another user's, of the one that is judged. In another spelling that is so of every name that a client must
+/// not set: the proxy does not drop it, and a backend takes it for the plain one.
 pub(crate) fn is_another_request(name: &HeaderName) -> bool {
-    const NAMES: [&str; 11] = [
-        "x-forwarded-user",
-        "x-forwarded-email",
-        "x-forwarded-groups",
-        "x-forwarded-preferred-username",
-        "x-forwarded-access-token",
-        "x-webauth-user",
-        "x-rewrite-url",
-        "x-http-method",
-        "x-http-method-override",
-        "x-method-override",
-        "proxy",
-    ];
-    const PREFIXES: [&str; 3] = ["remote-", "x-remote-", "x-auth-request-"];
-    let name = name.as_str();
-    NAMES.iter().any(|one| same_name(name, one))
-        || PREFIXES.iter().any(|prefix| has_prefix(name, prefix))
+    is_forgeable(name.as_str()) && !OF_PROXIES.contains(&name.as_str())
+}
+
+/// Whether a CGI-like server takes this header for one of `own`, though it is spelled in another way.
+pub(crate) fn is_alias(name: &HeaderName, own: &[(HeaderName, Secret)]) -> bool {
+    own.iter()
+        .any(|(own, _)| own != name && same_name(own.as_str(), name.as_str()))
 }
 
 /// Who asked, as the upstream is told.
@@ -444,7 +463,9 @@ mod tests {
             "x_vestibule_user",
             "X-Vestibule_Assertion",
             "x.vestibule.user",
+            "X~Vestibule~User",
             "X-Forwarded-For",
+            "X!Forwarded!For",
             "X_Forwarded_Proto",
             "X-Forwarded-Prefix",
             "Forwarded",
@@ -459,6 +480,8 @@ mod tests {
             "X-WebAuth-User",
             "X-Original-URL",
             "X-Original-Method",
+            "X-Original-Path",
+            "X~Original~Path",
             "X-Rewrite-URL",
             "X-HTTP-Method",
             "X-HTTP-Method-Override",
@@ -479,6 +502,7 @@ mod tests {
         }
         for name in [
             "x-forwarder",
+            "x-original",
             "x-vestibul",
             "proxy-x",
             "authorization",

@@ -9,7 +9,8 @@ use crate::config::model::{Requirement, Route, Rule};
 use std::net::IpAddr;
 
 /// What `person` at `address` is asked at the most on the paths of a route, of those in `scope` (a
-/// canonical path that ends in `/`; `None`: of all) that are open to them. `Deny`: none is.
+/// canonical path that ends in `/`; `None`: of all) that are open to them. `Deny`: none is, but for what
+/// asks nobody for anything.
 ///
 /// A rule that others before it leave nothing to is not counted, so that somebody of whom no path asks a
 /// second factor is not asked for one. Where several hide it together it is counted: to be asked too much
@@ -36,10 +37,18 @@ pub fn most(
         }
         before.push(rule);
     }
-    let is_over = |rule: &&Rule| rule.methods.is_empty() && matches_path(rule, all);
-    match before.iter().any(is_over) {
-        true => most,
-        false => more(most, route.require),
+    let is_last = |rule: &&&Rule| rule.methods.is_empty() && matches_path(rule, all);
+    let rest = match before.iter().find(is_last) {
+        Some(rule) => rule.require,
+        None => {
+            most = more(most, route.require);
+            route.require
+        }
+    };
+    // No token is of use to whoever may see what is everybody's, and nothing else.
+    match (most, rest) {
+        (Requirement::Nothing, Requirement::Deny) => Requirement::Deny,
+        (most, _) => most,
     }
 }
 
@@ -161,8 +170,18 @@ mod tests {
             (
                 vec![rule(&[], &["/open/"], NONE), robots(&[], CLOSED)],
                 FACTOR,
-                NONE,
+                CLOSED,
             ),
+            (
+                vec![
+                    rule(&[], &["/open/"], NONE),
+                    rule(&[], &["/in/"], TOKEN),
+                    robots(&[], CLOSED),
+                ],
+                FACTOR,
+                TOKEN,
+            ),
+            (vec![rule(&[], &["/in/"], CLOSED)], NONE, NONE),
             (
                 vec![rule(&["GET"], &[], CLOSED), robots(&[], CLOSED)],
                 FACTOR,
@@ -250,7 +269,7 @@ mod tests {
         assert!(COMPARED.get() < 10_000, "{}", COMPARED.get());
     }
 
-    /// Whatever a request asks, it is no more than was said, and where it says that something is open it is.
+    /// Whatever a request asks, it is no more than was said.
     #[test]
     fn no_request_asks_for_more() {
         let requirements = [
@@ -283,7 +302,7 @@ mod tests {
                         address: "192.0.2.1".parse().unwrap(),
                     };
                     let asked = super::super::required(target).of(ROBOT);
-                    let is_no_more = asked == Requirement::Deny
+                    let is_no_more = matches!(asked, Requirement::Deny | Requirement::Nothing)
                         || (said != Requirement::Deny && rank(asked) <= rank(said));
                     assert!(
                         is_no_more,

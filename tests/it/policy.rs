@@ -224,6 +224,120 @@ async fn whether_a_code_is_asked_for_is_said_to_each_by_their_own_rules() {
     assert_eq!(opened.expect("answer").status(), 200);
 }
 
+/// Of whom no code is asked, no endpoint of any dialect says that one is, and to whom all is closed none lets
+/// them in: however many ask at once, while somebody is moved from the one to the other.
+#[tokio::test]
+async fn fifty_at_once_are_told_the_same_by_every_dialect() {
+    let Site { gateway, inbox, .. } = Site::accounts_with(|setup| {
+        let rules = "    rules:\n      - {groups: [staff], require: token}\n      - {groups: [barred], require: deny}\n";
+        setup
+            .with("    rules:\n", rules)
+            .with("[iogates]", "[iogates, ziik, b2core, conduit]")
+    })
+    .await;
+    let anna = signed_in(&gateway, "anna", &["--group", "staff"]).await;
+    let bob = signed_in(&gateway, "bob", &["--group", "guests"]).await;
+    let started = format!("/api/apiauth/twofactorsms/{anna}");
+    let authorize = "/authentication/twoFa/authorize";
+    for (method, path, body, wanted) in [
+        ("GET", started.as_str(), "", "\"auth_required\":false"),
+        ("POST", authorize, "", "2FA disabled"),
+        ("GET", "/x", "", ""),
+    ] {
+        for (status, text) in fifty_of(&gateway, (method, path, body), &anna).await {
+            assert_eq!(status, 200, "{path}: {text}");
+            assert!(text.contains(wanted), "{path}: {text}");
+        }
+    }
+    assert_eq!(b2core(&gateway, "anna").await, 202);
+    assert!(inbox.messages().is_empty(), "nobody was sent a code");
+    // Nothing of this is a session.
+    let sessions = gateway.cli_list(&["session", "list", "--json"]);
+    assert!(sessions.is_empty(), "{sessions:?}");
+    assert_eq!(b2core(&gateway, "bob").await, 200);
+    assert_eq!(inbox.messages().len(), 1, "bob is asked");
+
+    let asking = fifty_of(&gateway, ("POST", authorize, ""), &anna);
+    let (answers, _) = tokio::join!(asking, async {
+        gateway.cli_json(&["user", "set", "anna", "--group", "barred", "--json"])
+    });
+    for (status, text) in answers {
+        assert!(matches!(status, 200 | 403), "{status} {text}");
+        assert!(!text.contains("method"), "{text}");
+    }
+    for (method, path, body) in [
+        ("GET", started.as_str(), ""),
+        ("POST", authorize, ""),
+        ("POST", "/api/two-factor/send-verification", ""),
+        ("GET", "/api/two-factor", ""),
+        (
+            "POST",
+            "/authentication/twoFa/verify",
+            "{\"code\":\"123456\"}",
+        ),
+        ("GET", "/api/v2/my/2fa/challenge", ""),
+        ("GET", "/half/a", ""),
+    ] {
+        for (status, text) in fifty_of(&gateway, (method, path, body), &anna).await {
+            assert_eq!(status, 403, "{path}: {text}");
+        }
+    }
+    assert_eq!(b2core(&gateway, "anna").await, 403);
+    let body = json!({"username": "anna", "password": PASSWORD, "deviceId": "d"}).to_string();
+    for (status, text) in fifty_of(&gateway, ("POST", "/api/authtoken", &body), "").await {
+        assert_eq!(status, 403, "{text}");
+    }
+    assert_eq!(inbox.messages().len(), 1);
+    // Who is barred is told so only after the password.
+    let wrong = body.replace(PASSWORD, "wrong");
+    let told = fifty_of(&gateway, ("POST", "/api/authtoken", &wrong), "").await;
+    assert!(
+        told.iter().all(|(status, _)| matches!(status, 401 | 429)),
+        "{told:?}"
+    );
+    assert_eq!(status(&gateway, "/x", &bob).await, 401);
+}
+
+/// How fifty calls at once are answered; without a token where that is empty.
+async fn fifty_of(
+    gateway: &Gateway,
+    (method, path, body): (&str, &str, &str),
+    token: &str,
+) -> Vec<(u16, String)> {
+    let mut asking = JoinSet::new();
+    for _ in 0..50 {
+        let method = method.parse().expect("a method");
+        let mut request = gateway.http.request(method, gateway.url(path));
+        if !token.is_empty() {
+            request = request.bearer_auth(token).header("x-device-id", "laptop");
+        }
+        let request = request.body(body.to_owned());
+        asking.spawn(async move {
+            let answer = request.send().await.expect("answer");
+            (answer.status().as_u16(), answer.text().await.expect("text"))
+        });
+    }
+    asking.join_all().await
+}
+
+/// The status of B2Core's password step.
+async fn b2core(gateway: &Gateway, name: &str) -> u16 {
+    let url = gateway.url("/api/v2/my/signin");
+    let opened = gateway.http.get(&url).send().await.expect("answer");
+    let opened: Value = opened.json().await.expect("JSON");
+    let body = json!({"uuid": opened["uuid"], "username": name, "password": PASSWORD});
+    let answer = gateway.http.post(&url).json(&body).send().await;
+    let answer = answer.expect("answer");
+    let status = answer.status().as_u16();
+    let told: Value = answer.json().await.expect("JSON");
+    for token in ["accessToken", "refreshToken"] {
+        if let Some(text) = told["data"][token]["token"].as_str() {
+            secret(text);
+        }
+    }
+    status
+}
+
 #[tokio::test]
 async fn an_issuers_groups_are_those_of_its_latest_word() {
     let issuer = Issuer::start().await;
@@ -450,6 +564,20 @@ async fn explain_says_the_rule_and_why() {
     let unknown = explained(&["--user", "zoe"]);
     let from = unknown["who"]["groups_from"].as_str().unwrap_or_default();
     assert!(from.contains("there is no user `zoe`"), "{unknown}");
+    assert_eq!(unknown["asks"], Value::Null);
+    let url = ["explain", "--url", "http://a.b/in/a", "--user", "zoe"];
+    for json in [false, true] {
+        let line = [&url[..], if json { &["--json"] } else { &[] }].concat();
+        let told = gateway.cli(&line);
+        let warned = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(
+            warned.contains("rules for groups are not judged"),
+            "{warned}"
+        );
+        assert!(told.status.success());
+        let is_json = serde_json::from_str::<Value>(&warned).is_ok();
+        assert_eq!(is_json, json, "{warned}");
+    }
 
     let text = gateway.cli(&["explain", "--url", "http://a.b/in/a", "--user", "anna"]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();

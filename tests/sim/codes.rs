@@ -142,8 +142,13 @@ impl World {
         }
     }
 
-    /// Half of the time a pair that was verified at some time.
+    /// Often the pair that was verified last, or its pauses would all be long; else half of the time one that
+    /// was verified at some time.
     pub(super) fn pair_to_probe(&mut self) -> Option<(usize, Device)> {
+        let focus = self.focus.filter(|_| self.dice.one_in(2));
+        if let Some((token, device)) = focus {
+            return Some((token, self.perhaps_unnamed(token, device)));
+        }
         let mut verified: Vec<Pair> = self.model.sessions.keys().copied().collect();
         if !verified.is_empty() && self.dice.one_in(2) {
             verified.sort_unstable();
@@ -290,5 +295,6 @@ impl World {
         self.model.counts.remove(&Whom::Person(person));
         let known = Session::new(session.id, person, (now, ends_at), now);
         self.model.sessions.insert(pair, known);
+        self.focus = Some(pair);
     }
 }

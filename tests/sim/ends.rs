@@ -120,6 +120,7 @@ impl World {
                 .pick(&[HOUR, 5 * HOUR, DAY, 4 * DAY, 11 * DAY, 40 * DAY]),
         };
         self.clock.advance(Duration::from_secs(span));
+        self.is_away = self.dice.one_in(3);
         self.diary.note(format!("{span} s pass"));
     }
 
@@ -156,7 +157,7 @@ impl World {
                 max_idle: self.dice.pick(&max_idle).map(Duration::from_secs),
             },
         };
-        let is_background = self.dice.one_in(4);
+        let is_background = self.is_away || self.dice.one_in(8);
         let keys = self.realm_keys(token);
         let question = Question {
             realm: self.realm_of(token),

@@ -14,6 +14,7 @@ mod original;
 use super::admit::{Asked, Carrier, Verdict};
 use super::bridge;
 use super::exchange::{Ctx, internal, problem};
+use super::headers;
 use super::proxy::Gateway;
 use crate::clock::Timestamp;
 use crate::local::{Reply, refusal};
@@ -248,7 +249,13 @@ impl Gateway {
         ctx.trace = trace;
         told.map_err(|_| failed())?;
         let own = ctx.upstream.as_ref().map(|it| &*it.config().headers);
-        permitted(original, own.unwrap_or_default(), &names).map_err(|_| failed())
+        let own = own.unwrap_or_default();
+        // The proxy sets the plain one, and would forward this beside it.
+        if names.iter().any(|name| headers::is_alias(name, own)) {
+            ctx.permit = None;
+            return Err(Unfit::Override.verdict(ctx));
+        }
+        permitted(original, own, &names).map_err(|_| failed())
     }
 
     /// A refusal as the client is to see it.

@@ -101,9 +101,13 @@ pub(super) fn read(check: &RequestHeader, form: Form<'_>) -> Result<RequestHeade
 }
 
 /// Envoy asks with all lines of a name as one, with commas between them, and forwards them as they came: the second
-/// `Destination`, which its server may go by, would be judged as the end of the first one's path.
+/// `Destination`, which its server may go by, would be judged as the end of the first one's path. A comma in a name
+/// is too common to be refused: what follows is no second one unless it begins like a path or has a scheme's colon. For one
+/// that is neither (`internal/b`), envoy.yaml has Envoy keep the first line alone.
 fn may_be_two(destination: &[u8]) -> bool {
-    destination.windows(2).any(|it| it == b",/")
+    let mut parts = destination.split(|byte| *byte == b',');
+    parts.next();
+    parts.any(|part| part.starts_with(b"/") || part.contains(&b':'))
 }
 
 /// What is about the question, or about the original in other words.
@@ -300,10 +304,10 @@ mod tests {
         read(&check(method, headers), form)
     }
 
-    fn with(
-        headers: &[(&'static str, &'static str)],
-        more: &[(&'static str, &'static str)],
-    ) -> Vec<(&'static str, &'static str)> {
+    fn with<'a>(
+        headers: &[(&'a str, &'a str)],
+        more: &[(&'a str, &'a str)],
+    ) -> Vec<(&'a str, &'a str)> {
         [headers, more].concat()
     }
 
@@ -460,6 +464,11 @@ mod tests {
             "Remote_Groups",
             "x-remote-user",
             "x-forwarded-user",
+            "x-forwarded-client-cert",
+            "x-forwarded-roles",
+            "x-forwarded-path",
+            "x-original-path",
+            "x-vestibule-roles",
             "x-auth-request-email",
             "x-webauth-user",
             "proxy",
@@ -473,15 +482,83 @@ mod tests {
         assert_eq!(fragment.err(), Some(Unfit::Malformed(Part::Target)));
     }
 
+    /// All signs that a name may have (RFC 9110 section 5.6.2) besides letters, digits and `-`.
+    #[test]
+    fn no_name_that_a_client_must_not_set_passes_in_another_spelling() {
+        for sign in "!#$%&'*+.^_`|~".chars() {
+            for name in [
+                "x-vestibule-user",
+                "x-forwarded-for",
+                "x-forwarded-host",
+                "x-original-url",
+                "x-real-ip",
+                "x-2fa-success-token",
+            ] {
+                let name = name.replacen('-', &sign.to_string(), 1);
+                let asked = of(&with(TRAEFIK, &[(&name, "a")]), Form::Headers);
+                assert_eq!(asked.err(), Some(Unfit::Override), "{name}");
+            }
+            let harmless = format!("x{sign}trace");
+            let asked = of(&with(TRAEFIK, &[(&harmless, "a")]), Form::Headers);
+            assert!(asked.is_ok(), "{harmless}");
+        }
+    }
+
+    #[test]
+    fn what_proxies_say_besides_is_no_reason_to_refuse() {
+        let traefiks = [
+            ("x-forwarded-port", "8443"),
+            ("x-forwarded-prefix", "/files"),
+            ("x-forwarded-server", "a1b2"),
+            ("x-real-ip", "192.0.2.7"),
+        ];
+        let envoys = [
+            ("x-envoy-expected-rq-timeout-ms", "15000"),
+            ("x-envoy-internal", "true"),
+            ("x-request-id", "0d7e2f"),
+        ];
+        let others = [
+            ("forwarded", "for=192.0.2.7"),
+            ("x-forwarded-scheme", "https"),
+            ("x-forwarded-ssl", "on"),
+            ("x-original-host", "files.example.org"),
+            ("true-client-ip", "192.0.2.7"),
+            ("via", "2.0 Caddy"),
+        ];
+        for more in [&traefiks[..], &envoys, &others] {
+            let asked = of(&with(TRAEFIK, more), Form::Headers);
+            assert!(asked.is_ok(), "{more:?}: {:?}", asked.err());
+            let asked = of(&with(ENVOY, more), SUFFIX);
+            assert!(asked.is_ok(), "{more:?}: {:?}", asked.err());
+        }
+        // Whatever a client forges of Vestibule's own words: the answer's come in their place.
+        let forged = [("x-vestibule-user", "root"), ("x-2fa-success-token", "a")];
+        assert!(of(&with(TRAEFIK, &forged), Form::Headers).is_ok());
+    }
+
     #[test]
     fn two_destinations_in_one_are_refused_where_lines_are_joined() {
-        let joined = [("destination", "https://files.example.org/a,/internal/b")];
-        let one = [("destination", "https://files.example.org/a,%20b")];
-        let of_envoy = |more| of(&with(ENVOY, more), SUFFIX).err();
-        assert_eq!(of_envoy(&joined), Some(Unfit::Rewritten));
-        assert_eq!(of_envoy(&one), None);
-        // Others send each line as it is, and two are refused for that.
-        assert!(of(&with(TRAEFIK, &joined), Form::Headers).is_ok());
+        let of_envoy = |destination| {
+            let asked = of(&with(ENVOY, &[("destination", destination)]), SUFFIX);
+            asked.err()
+        };
+        for joined in [
+            "https://files.example.org/a,/internal/b",
+            "https://files.example.org/a,https://files.example.org/internal/b",
+            "/public/a,x:/internal/b",
+            "/public/a,b,x:/internal/b",
+        ] {
+            assert_eq!(of_envoy(joined), Some(Unfit::Rewritten), "{joined}");
+            // Others send each line as it is, and two are refused for that.
+            let others = with(TRAEFIK, &[("destination", joined)]);
+            assert!(of(&others, Form::Headers).is_ok(), "{joined}");
+        }
+        for one in [
+            "https://files.example.org:8443/a,%20b",
+            "/Smith,%20John/a,b",
+        ] {
+            assert_eq!(of_envoy(one), None, "{one}");
+        }
     }
 
     #[test]

@@ -44,6 +44,14 @@ struct Case {
     comes: Comes,
 }
 
+/// What is everybody's stands before all cases.
+fn open() -> Rule {
+    Rule {
+        paths: texts(&["/public/"]),
+        ..Rule::of(Requirement::Nothing)
+    }
+}
+
 fn texts(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
@@ -161,7 +169,7 @@ async fn site(case: &Case, dialect: Dialect) -> Site {
     let (rule, rest) = (case.rule.clone(), case.rest);
     let site = Site::with(World::new(), |config| {
         config.dialects = vec![dialect];
-        config.rules = vec![rule];
+        config.rules = vec![open(), rule];
         config.require = rest;
         config.self_enrolment = true;
     });
