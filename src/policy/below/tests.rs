@@ -1,6 +1,6 @@
 //! What is asked of whoever takes a whole folder along.
 
-use super::super::fit::COMPARED;
+use super::super::fit::{COMPARED, covers};
 use super::super::tests::{many, member, of_people, route, rule, texts};
 use super::super::{Demand, NOBODY, Person, judged, required, trace};
 use super::*;
@@ -363,10 +363,11 @@ proptest! {
     fn a_folder_asks_no_less_than_anything_below_it(
         route in some_route(), folder in sample::select(vec!["/", "/a", "/a/", "/a/b/"]),
     ) {
-        // What is said of some methods above the folder is said of the folder, and of these alone.
+        // What is said of some methods at the folder or above is said of the folder, and of these alone.
         let mut of_all = route.clone();
         for rule in &mut of_all.rules {
-            if rule.paths.is_empty() || !rule.paths.iter().all(|path| lies_in(path, folder)) {
+            let is_below = |path: &String| lies_in(path, folder) && !covers(path, folder);
+            if rule.paths.is_empty() || !rule.paths.iter().all(is_below) {
                 rule.methods.clear();
             }
         }
