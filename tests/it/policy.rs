@@ -391,7 +391,16 @@ async fn a_network_is_where_trusted_proxies_say_that_the_client_is() {
             .with("store:", "trusted_proxies: [127.0.0.1/32]\nstore:")
     })
     .await;
-    let token = signed_in(&gateway, "anna", &[]).await;
+    gateway.add_user_with("anna", PASSWORD, &["--phone", PHONE]);
+    let account = json!({"username": "anna", "password": PASSWORD, "deviceId": "laptop"});
+    let sign_in = || {
+        let request = gateway.http.post(gateway.url("/api/authtoken"));
+        request.body(account.to_string())
+    };
+    let somewhere = sign_in().header("x-forwarded-for", "192.0.2.1");
+    let answer = somewhere.send().await.expect("answer");
+    let answer: Value = answer.json().await.expect("JSON");
+    let token = secret(answer["token"].as_str().expect("token"));
     for (from, wanted) in [
         ("10.1.2.3", 200),
         ("::ffff:10.1.2.3", 200),
@@ -407,11 +416,19 @@ async fn a_network_is_where_trusted_proxies_say_that_the_client_is() {
         let answer = request.send().await.expect("answer");
         assert_eq!(answer.status().as_u16(), wanted, "{from}");
     }
-    assert_eq!(
-        status(&gateway, "/x", &token).await,
-        400,
-        "a proxy that does not say for whom it asks"
-    );
+    let start = format!("/api/apiauth/twofactorsms/{token}");
+    for unsaid in [
+        gateway.get("/x", &token, "laptop"),
+        gateway.get(&start, &token, "laptop"),
+        gateway.http.get(gateway.url("/.vestibule/sign-in")),
+        sign_in(),
+    ] {
+        let answer = unsaid.send().await.expect("answer");
+        let status = answer.status();
+        let body = answer.text().await.expect("text");
+        assert_eq!(status, 400, "{body}");
+        assert!(body.contains("send X-Forwarded-For"), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -20,9 +20,9 @@ async fn refusal(gateway: &Gateway, name: &str) -> Duration {
     took
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64()
+/// What else the machine does only ever adds to a time: the shortest is what the work itself takes.
+fn shortest(times: Vec<Duration>) -> f64 {
+    times.into_iter().min().expect("a time").as_secs_f64()
 }
 
 /// The same on the sign-in page.
@@ -76,7 +76,7 @@ async fn the_page_refuses_as_slowly_whoever_exists() {
             times.push(refusal_on_page(&gateway, &browser, name).await);
         }
     }
-    let [known, unknown, known_mail, unknown_mail] = times.map(median);
+    let [known, unknown, known_mail, unknown_mail] = times.map(shortest);
     for (known, unknown) in [(known, unknown), (known_mail, unknown_mail)] {
         let ratio = known / unknown;
         assert!((0.7..1.4).contains(&ratio), "{known} s against {unknown} s");
@@ -97,7 +97,7 @@ async fn a_name_that_exists_is_refused_as_slowly_as_one_that_does_not() {
         known.push(refusal(&gateway, "anna").await);
         unknown.push(refusal(&gateway, "otto").await);
     }
-    let (known, unknown) = (median(known), median(unknown));
+    let (known, unknown) = (shortest(known), shortest(unknown));
     // Without the stand-in for a hash, a name that does not exist takes a tenth or less.
     let ratio = known / unknown;
     assert!((0.7..1.4).contains(&ratio), "{known} s against {unknown} s");

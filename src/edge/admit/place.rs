@@ -6,6 +6,7 @@ use crate::edge::forward_auth::{self, Unfit};
 use crate::edge::{body, bridge, head};
 use crate::local::table::{self, Endpoint};
 use crate::observe::metrics::Outcome;
+use crate::policy;
 use crate::request::{Line, RequestHead};
 use crate::route::Route;
 use http::header::ALLOW;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// The methods that are ever forwarded beside WebDAV's, for the answer to those that never are.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// What is settled without a token: methods, ambiguous paths, preflights, Vestibule's own paths,
+/// What is settled without a token: methods, ambiguous paths, proxies that hide where their client is, preflights, Vestibule's own paths,
 /// foreign WebSockets, service workers, bodies that are too large as announced.
 pub(super) fn place(
     head: &RequestHead<'_>,
@@ -37,6 +38,11 @@ pub(super) fn place(
     }
     if let Err(malformed) = head.check_encoded_slashes(route.config.encoded_slashes) {
         return Some(refused(StatusCode::BAD_REQUEST, &malformed.to_string()));
+    }
+    // By the proxy's own address, everybody behind it would be in its network, for the sign-in as for the files.
+    if head.client.is_proxy && policy::knows_networks(&route.config) {
+        let detail = "what is asked here depends on where the client is, and the proxy did not say: have it send X-Forwarded-For";
+        return Some(refused(StatusCode::BAD_REQUEST, detail));
     }
     let own = match carrier {
         Carrier::Here => answered_here(head, route, ctx, endpoint),
