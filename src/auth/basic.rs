@@ -5,7 +5,7 @@
 //! wrong password costs what it costs at sign-in. One that was tried before is no new guess: a client
 //! that goes on sending an old password must not lock its owner out.
 
-use super::ports::{LearnedUser, SaidGroups, Token};
+use super::ports::{LearnedUser, Said, Token};
 use super::sign_in::{SignInContext, SignInError};
 use super::{Auth, subject};
 use crate::clock::Timestamp;
@@ -161,10 +161,11 @@ impl Auth {
             name: known.map_or(learned.user, |user| user.name),
             phone: learned.phone,
             email: learned.email,
-            groups: learned.groups.map(|names| SaidGroups {
-                names,
-                said_at: learned.said_at.unwrap_or(now),
-            }),
+            groups: learned.groups,
+            said: Said {
+                at: learned.said_at.unwrap_or(now),
+                by: None,
+            },
         };
         Ok(self.store.learn_user(user, now).await?)
     }

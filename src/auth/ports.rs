@@ -39,6 +39,7 @@ pub use crate::gate::session::{Seen, Which};
 use crate::id::{SessionId, ShareId, UserId};
 use crate::secret::{Sealed, Secret};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// The store cannot be asked now, or holds what it should not. Everything fails closed on it.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +70,8 @@ pub struct User {
     pub can_edit_users: bool,
     /// In order, each once. Who stands for a share's recipient is in none.
     pub groups: Vec<String>,
-    /// When that was said; a word from before it changes nothing.
-    pub groups_at: Timestamp,
+    /// Of when `phone`, `email` and `groups` are; an older word changes nothing.
+    pub said: Said,
     pub created_at: Timestamp,
 }
 
@@ -93,17 +94,53 @@ pub struct LearnedUser {
     pub name: String,
     pub phone: Option<Phone>,
     pub email: Option<Secret>,
-    /// `None`: it is not for this sign-in to say.
-    pub groups: Option<SaidGroups>,
+    /// All that the user is in; `None`: it is not for this sign-in to say.
+    pub groups: Option<Vec<String>>,
+    pub said: Said,
 }
 
-/// Somebody's word on a user's groups.
-#[derive(Clone, Debug)]
-pub struct SaidGroups {
-    /// All that the user is in.
-    pub names: Vec<String>,
-    /// When they were: of a signed token, when it was issued.
-    pub said_at: Timestamp,
+impl LearnedUser {
+    /// Whether nothing is said but the name.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.phone.is_none() && self.email.is_none() && self.groups.is_none()
+    }
+}
+
+/// Of when a word on a user is, and whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Of a signed token, when it was issued.
+    pub at: Timestamp,
+    /// The token that says so; `None`: the operator, or a sign-in that left none.
+    pub by: Option<TokenDigest>,
+}
+
+/// How far ahead of our clock a token may have been issued: the longest `leeway`.
+const AHEAD_MAX: Duration = Duration::from_secs(300);
+
+impl Said {
+    /// Nobody has said anything: any word is newer.
+    pub const NOTHING: Self = Self {
+        at: Timestamp(0),
+        by: None,
+    };
+
+    /// Whether another word takes the place of this one. One from the future was said by a clock that was
+    /// wrong, and nobody could ever correct it: it gives way to any.
+    #[must_use]
+    pub fn gives_way_to(&self, other: &Self, now: Timestamp) -> bool {
+        other.at >= self.at || self.at > now.after(AHEAD_MAX)
+    }
+
+    /// The same where the other one has been heard before: of two words of the same second the one that was
+    /// heard first would otherwise come back with each request.
+    #[must_use]
+    pub fn gives_way_again_to(&self, other: &Self, now: Timestamp) -> bool {
+        let is_past = other.at < now;
+        let is_rival = other.at == self.at && other.by != self.by;
+        self.gives_way_to(other, now) && !(is_rival && is_past)
+    }
 }
 
 /// Users.
@@ -120,9 +157,9 @@ pub trait Users: Send + Sync {
     /// is none, or more than one: an address that two share tells nobody apart. Users who stand for
     /// a share's recipient are not looked at: they have no account.
     async fn user_by_email(&self, realm: &str, email: &str) -> Stored<Option<User>>;
-    /// Makes the user or renews phone, address and groups from a sign-in; what is missing keeps the old.
-    /// New groups are told as in [`Oversight::change_user`]; groups that were said before those that are known
-    /// are not taken.
+    /// Makes the user or renews phone, address and groups from a sign-in; what is missing keeps the old, and
+    /// all does where what is known does not give way ([`Said::gives_way_to`]). New groups are told as in
+    /// [`Oversight::change_user`].
     async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId>;
 }
 

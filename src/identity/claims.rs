@@ -18,7 +18,7 @@ pub struct Word {
     pub profile: LearnedProfile,
     /// The token's end; `None`: the issuer names none.
     pub expires_at: Option<Timestamp>,
-    /// When the token was issued, where it says so itself: its word is of then.
+    /// When the token was issued, where that is known: its word is of then.
     pub said_at: Option<Timestamp>,
 }
 

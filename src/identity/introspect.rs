@@ -27,9 +27,16 @@ pub fn read(rules: &Introspection, body: &[u8], now: Timestamp) -> Result<Word, 
     Ok(Word {
         profile: claims::profile(&rules.claims, &claims)?,
         expires_at,
-        // Not when the token was issued: this is what its issuer says now.
-        said_at: None,
+        said_at: said_at(rules, &claims, now),
     })
+}
+
+/// Of when the answer is: many servers say what they knew when the token was issued, and an older token must
+/// not bring that back. `None`: of the moment, by the config, or for want of a time that can be one.
+fn said_at(rules: &Introspection, claims: &ClaimSet, now: Timestamp) -> Option<Timestamp> {
+    // It was no reason to refuse a token, and is none for this.
+    let issued_at = claims::time("iat", claims).ok().flatten();
+    issued_at.filter(|at| !rules.is_live && (1..=now.0).contains(&at.0))
 }
 
 #[cfg(test)]
@@ -49,6 +56,7 @@ mod tests {
             client_secret: Secret::new("hunter2"),
             cache: Duration::from_secs(60),
             audience: Some("files".to_owned()),
+            is_live: false,
             claims: Claims {
                 user: "username".to_owned(),
                 phone: Some("phone_number".to_owned()),
@@ -78,6 +86,30 @@ mod tests {
         endless.as_object_mut().unwrap().remove("exp");
         let endless = read(&rules(), endless.to_string().as_bytes(), NOW).unwrap();
         assert_eq!(endless.expires_at, None);
+    }
+
+    #[test]
+    fn an_answer_is_of_when_the_token_was_issued_unless_the_server_looks_its_user_up() {
+        for (iat, wanted) in [
+            (json!(900), Some(Timestamp(900))),
+            (json!(1_000), Some(Timestamp(1_000))),
+            (json!(1_001), None),
+            (json!(1_700_000_000_000_u64), None),
+            (json!(0), None),
+            (json!(-5), None),
+            (json!("yesterday"), None),
+            (json!(null), None),
+        ] {
+            let said = with("iat", iat.clone()).map(|word| word.said_at);
+            assert_eq!(said, Ok(wanted), "{iat}");
+            let mut live = rules();
+            live.is_live = true;
+            let mut answer = good();
+            answer["iat"] = iat;
+            let read = read(&live, answer.to_string().as_bytes(), NOW);
+            assert_eq!(read.map(|word| word.said_at), Ok(None));
+        }
+        assert_eq!(with("active", json!(true)).unwrap().said_at, None);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use super::basic::{self, Checked};
 use super::words::{Recalled, Source};
-use crate::auth::ports::{LearnedUser, SaidGroups, Store, StoreError, Token};
+use crate::auth::ports::{LearnedUser, Said, Store, StoreError, Token};
 use crate::clock::{Clock, Timestamp};
 use crate::digest::{DigestKeys, SessionKey, TokenDigest};
 use crate::factor::phone::Phone;
@@ -41,7 +41,7 @@ pub struct LearnedToken {
     pub email: Option<Secret>,
     /// In order, each once; `None`: whose word this is does not say.
     pub groups: Option<Vec<String>>,
-    /// When whose word this is said so; `None`: when the token was first seen.
+    /// When whose word this is said all that; `None`: when the token was first seen.
     pub said_at: Option<Timestamp>,
     /// The device that signed in, if it named itself.
     pub device: Option<String>,
@@ -220,10 +220,8 @@ impl StoreWitness {
             name: learned.user.clone(),
             phone: learned.phone.clone(),
             email: learned.email.clone(),
-            groups: learned.groups.clone().map(|names| SaidGroups {
-                names,
-                said_at: learned.said_at.unwrap_or(now),
-            }),
+            groups: learned.groups.clone(),
+            said: self.said(learned, now),
         };
         let user = self.store.learn_user(user, now).await?;
         let device = learned.device.as_deref();
@@ -241,6 +239,15 @@ impl StoreWitness {
         self.store.put_token(token).await?;
         (self.on_issued)(digest);
         Ok(())
+    }
+
+    /// Of when the word of a token is.
+    fn said(&self, learned: &LearnedToken, now: Timestamp) -> Said {
+        let token = learned.token.expose();
+        Said {
+            at: learned.said_at.unwrap_or(now),
+            by: Some(self.keys.realm(&learned.realm).token(token)),
+        }
     }
 
     /// What the store holds of a token.
@@ -336,29 +343,35 @@ impl StoreWitness {
     }
 
     /// Stores what was learned, unless the store holds just that: a word that is renewed every minute
-    /// must not be written every minute.
+    /// must not be written every minute. Nor is one that is older than what is known.
     async fn keep_news(
         &self,
         learned: &LearnedToken,
         found: Option<(Token, Holder)>,
     ) -> Result<(), StoreError> {
-        if let Some((token, holder)) = found
-            && *holder.name == *learned.user
-            && token.expires_at == learned.expires_at
-            && let Some(user) = self.store.user(token.user).await?
-        {
-            // A missing one keeps the old, as in `learn_user`.
-            let has_phone = learned.phone.is_none() || learned.phone == user.phone;
-            let has_email = learned.email.is_none() || learned.email == user.email;
-            // Or knows better.
-            let is_older = learned.said_at.is_some_and(|at| at < user.groups_at);
-            let has_groups = learned.groups.as_ref();
-            let has_groups = has_groups.is_none_or(|groups| is_older || *groups == user.groups);
-            if has_phone && has_email && has_groups {
-                return Ok(());
-            }
+        let Some((token, _)) = found.filter(|(_, holder)| *holder.name == *learned.user) else {
+            return self.keep(learned).await;
+        };
+        let Some(user) = self.store.user(token.user).await? else {
+            return self.keep(learned).await;
+        };
+        let now = self.clock.now();
+        let mut news = learned.clone();
+        if !user.said.gives_way_again_to(&self.said(learned, now), now) {
+            (news.phone, news.email, news.groups) = (None, None, None);
         }
-        self.keep(learned).await
+        // A missing one keeps the old, as in `learn_user`.
+        let has_phone = news.phone.is_none() || news.phone == user.phone;
+        let has_email = news.email.is_none() || news.email == user.email;
+        let has_groups = news
+            .groups
+            .as_ref()
+            .is_none_or(|groups| *groups == user.groups);
+        let is_known = has_phone && has_email && has_groups;
+        match is_known && token.expires_at == news.expires_at {
+            true => Ok(()),
+            false => self.keep(&news).await,
+        }
     }
 }
 
@@ -423,7 +436,7 @@ impl Witness for StoreWitness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::ports::{Born, Tokens as _, Users as _};
+    use crate::auth::ports::{Born, Oversight as _, Tokens as _, UserChange, Users as _};
     use crate::clock::{ManualClock, Timestamp};
     use crate::store::memory::Memory;
     use std::sync::Mutex;
@@ -783,6 +796,95 @@ mod tests {
         s.clock.advance(MINUTE);
         ask(&s, "silent").await.unwrap();
         assert_eq!(groups().await, ["staff"]);
+    }
+
+    #[tokio::test]
+    async fn a_token_from_before_does_not_bring_its_users_old_number_back() {
+        let s = setup();
+        let issuer = issuer(&s);
+        let says = |token: &str, said: i64, n: u8| LearnedToken {
+            token: Secret::new(token),
+            phone: Phone::from_e164(&format!("+451111111{n}")),
+            email: Some(Secret::new(format!("{n}@example.org"))),
+            groups: Some(vec![n.to_string()]),
+            said_at: Some(Timestamp(said)),
+            ..vouched()
+        };
+        let known = async || {
+            let user = s.store.user_by_name("files", "ann").await.unwrap().unwrap();
+            let email = user.email.unwrap().expose().to_owned();
+            (user.phone.unwrap().e164().to_owned(), email, user.groups)
+        };
+        let all = |n: u8| {
+            let (phone, email) = (format!("+451111111{n}"), format!("{n}@example.org"));
+            (phone, email, vec![n.to_string()])
+        };
+        let kept = || s.issued.lock().unwrap().len();
+        for (token, said, n, wanted) in [
+            ("old", 800, 1, 1),
+            ("new", 900, 2, 2),
+            ("older", 700, 3, 2),
+            // Of the same second, what is heard for the first time counts.
+            ("twin", 900, 4, 4),
+        ] {
+            issuer.says(Ok(Some(says(token, said, n))));
+            ask(&s, token).await.unwrap();
+            assert_eq!(known().await, all(wanted), "{token}");
+        }
+        // And what has been heard does not come back, nor is it written, though its end moves.
+        let before = kept();
+        for (token, said, n) in [("old", 800, 1), ("older", 700, 3), ("new", 900, 2)] {
+            for end in [10_000, 10_000, 11_000] {
+                s.clock.advance(MINUTE);
+                issuer.says(Ok(Some(LearnedToken {
+                    expires_at: Some(Timestamp(end)),
+                    ..says(token, said, n)
+                })));
+                ask(&s, token).await.unwrap();
+                assert_eq!(known().await, all(4), "{token}");
+            }
+        }
+        assert_eq!(kept(), before + 3, "each one's new end");
+        // Whose word is known can say it anew: the config may read other claims now.
+        s.clock.advance(MINUTE);
+        issuer.says(Ok(Some(says("twin", 900, 5))));
+        ask(&s, "twin").await.unwrap();
+        assert_eq!(known().await, all(5));
+    }
+
+    #[tokio::test]
+    async fn a_word_from_the_future_pins_nobody() {
+        let s = setup();
+        let issuer = issuer(&s);
+        let says = |token: &str, group: &str| {
+            issuer.says(Ok(Some(LearnedToken {
+                token: Secret::new(token),
+                groups: Some(vec![group.to_owned()]),
+                said_at: Some(s.clock.now()),
+                ..vouched()
+            })));
+        };
+        let groups = async || {
+            let user = s.store.user_by_name("files", "ann").await;
+            user.unwrap().unwrap().groups
+        };
+        says("t", "first");
+        ask(&s, "t").await.unwrap();
+        // Somebody whose clock was a day ahead has written this.
+        let user = s.store.user_by_name("files", "ann").await.unwrap().unwrap();
+        let change = UserChange {
+            groups: Some(vec!["pinned".to_owned()]),
+            ..UserChange::default()
+        };
+        let tomorrow = s.clock.now().after(Duration::from_secs(86_400));
+        s.store
+            .change_user(user.id, change, tomorrow)
+            .await
+            .unwrap();
+        s.clock.advance(MINUTE);
+        says("t", "second");
+        ask(&s, "t").await.unwrap();
+        assert_eq!(groups().await, ["second"]);
     }
 
     #[tokio::test]

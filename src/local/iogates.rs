@@ -212,7 +212,7 @@ impl Local {
 
     async fn start(&self, call: &Call, caller: &Caller, fresh: bool) -> Result<Reply, Trouble> {
         let is_asked = call.asks_factor(&caller.holder);
-        if !is_asked || !(fresh || caller.standing == Standing::Token) {
+        if !fresh && (!is_asked || caller.standing != Standing::Token) {
             return Ok(started("No code is needed", None));
         }
         let started_at = match self.auth.start(caller, FactorKind::Sms).await {

@@ -261,6 +261,15 @@ pub fn find(route: &Route, path: &str) -> Option<&'static Endpoint> {
 }
 
 impl Endpoint {
+    /// Whether it is the same for everybody, and counts nobody's tries.
+    #[must_use]
+    pub fn is_anybodys(&self) -> bool {
+        matches!(
+            self.handler,
+            Handler::Tokens(Tokens::Jwks) | Handler::OpenApi | Handler::Portal(Portal::Asset)
+        )
+    }
+
     pub(super) fn is_on(&self, route: &Route) -> bool {
         match self.place {
             Where::Everywhere => true,

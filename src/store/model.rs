@@ -14,8 +14,7 @@ use crate::auth::lockout::LockoutPolicy;
 use crate::auth::ports::{
     Advance, Answers, Attempt, AuditQuery, Authority, BackupCodes, ChangeQuery, Contact, Deeds,
     Disable, FactorKind, FactorValue, LearnedUser, NewBrowser, NewChallenge, NewPasskey,
-    NewSession, NewShare, NewSuccess, Purpose, Recall, SaidGroups, Seen, Stage, Try, UserChange,
-    Which,
+    NewSession, NewShare, NewSuccess, Purpose, Recall, Said, Seen, Stage, Try, UserChange, Which,
 };
 use crate::clock::Timestamp;
 use crate::config::model::Remember;

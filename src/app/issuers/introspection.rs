@@ -95,8 +95,9 @@ impl Probe for Introspector {
             Ok(word) => {
                 self.client.answered(IssuerOutcome::Vouched);
                 let region = self.phone_region.as_deref();
+                let said_at = word.said_at.unwrap_or(asked_at);
                 Ok(Some(LearnedToken {
-                    said_at: Some(asked_at),
+                    said_at: Some(said_at),
                     ..learned(realm, token, word, region)
                 }))
             }

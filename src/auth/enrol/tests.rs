@@ -11,7 +11,7 @@ use crate::auth::challenge::{Accept, Typed, Verified, VerifyError};
 use crate::auth::fixture::{REALM, START, World};
 use crate::auth::lockout::Blocked;
 use crate::auth::ports::{
-    FactorKind, Factors as _, LearnedUser, NewUser, Sessions as _, Users as _,
+    FactorKind, Factors as _, LearnedUser, NewUser, Said, Sessions as _, Users as _,
 };
 use crate::clock::Clock as _;
 use crate::factor::phone::Phone;

@@ -231,6 +231,7 @@ impl Lift<'_> {
             client_secret,
             cache: cache?,
             audience: audience.flatten(),
+            is_live: raw.live,
             claims: claims?,
         })
     }

@@ -121,6 +121,8 @@ pub struct Introspection {
     pub cache: Duration,
     /// What `aud` must be, or hold, if given.
     pub audience: Option<String>,
+    /// It looks the user up for each answer, instead of saying what it knew when the token was issued.
+    pub is_live: bool,
     pub claims: Claims,
 }
 

@@ -160,6 +160,11 @@ pub(in crate::config) struct Introspection {
     pub(in crate::config) cache: Period,
     /// What `aud` must be, or hold. Without it, any.
     pub(in crate::config) audience: Option<String>,
+    /// Whether the issuer looks the user up for each answer. Without it, what it says of the user is of when the
+    /// token was issued (`iat`), and an older token's answer does not replace that of a newer one; an answer
+    /// without `iat` is of the moment either way.
+    #[serde(default)]
+    pub(in crate::config) live: bool,
     #[serde(default)]
     pub(in crate::config) claims: Claims,
 }

@@ -439,6 +439,12 @@ fn tokens_of_others_have_their_issuers_keys_and_rules() {
     assert_eq!(oauth.client_secret.expose(), "oauth-hunter2");
     assert_eq!((oauth.cache, oauth.audience), (secs(60), None));
     assert_eq!(oauth.claims.user, "username");
+    assert!(!oauth.is_live);
+    let Identity::Introspection(live) = identity(&text.replace("claims:", "live: true, claims:"))
+    else {
+        panic!()
+    };
+    assert!(live.is_live);
 }
 
 #[test]

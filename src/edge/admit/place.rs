@@ -40,7 +40,8 @@ pub(super) fn place(
         return Some(refused(StatusCode::BAD_REQUEST, &malformed.to_string()));
     }
     // By the proxy's own address, everybody behind it would be in its network, for the sign-in as for the files.
-    if head.client.is_proxy && policy::knows_networks(&route.config) {
+    let is_anybodys = endpoint.is_some_and(Endpoint::is_anybodys);
+    if head.client.is_proxy && policy::knows_networks(&route.config) && !is_anybodys {
         let detail = "what is asked here depends on where the client is, and the proxy did not say: have it send X-Forwarded-For";
         return Some(refused(StatusCode::BAD_REQUEST, detail));
     }

@@ -249,13 +249,12 @@ const ROWS: &[Row] = &[
         (200, "\"auth_required\":true", 1),
         (200, "\"auth_required\":false", 0),
     ),
-    row(
+    alike(
         IOGATES,
         GET,
         "/api/apiauth/twofactorsms/token-of-d1?fresh=true",
         "",
         (200, "\"auth_required\":true", 1),
-        (200, "\"auth_required\":false", 0),
     ),
     alike(
         IOGATES,

@@ -1,7 +1,7 @@
 //! Users: made, found, changed, reset and removed.
 
 use super::*;
-use crate::auth::ports::LearnedUser;
+use crate::auth::ports::{LearnedUser, Said};
 use crate::config::model::GROUPS_MAX;
 use crate::operator::users::UserSet;
 
@@ -163,6 +163,7 @@ async fn learned(operator: &Operator, name: &str) -> UserId {
         phone: None,
         email: None,
         groups: None,
+        said: Said::NOTHING,
     };
     operator.store.learn_user(learned, NOW).await.unwrap()
 }

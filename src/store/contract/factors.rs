@@ -2,7 +2,8 @@
 
 use super::for_every_engine;
 use crate::auth::ports::{
-    Attempted, Change, ChangeQuery, Disable, FactorKind, FactorValue, LearnedUser, Purpose, Try,
+    Attempted, Change, ChangeQuery, Disable, FactorKind, FactorValue, LearnedUser, Purpose, Said,
+    Try,
 };
 use crate::factor::phone::Phone;
 use crate::id::{ChangeId, UserId};
@@ -85,6 +86,7 @@ fn learned(name: &str, phone: &str, email: &str) -> LearnedUser {
         phone: Phone::from_e164(phone),
         email: Some(Secret::new(email)),
         groups: None,
+        said: Said { at: NOW, by: None },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Users and tokens.
 
 use super::for_every_engine;
-use crate::auth::ports::{LearnedUser, Which};
+use crate::auth::ports::{LearnedUser, Said, Which};
 use crate::factor::phone::Phone;
 use crate::id::{ShareId, UserId};
 use crate::secret::Secret;
@@ -58,6 +58,7 @@ fn learned(phone: Option<&str>, email: Option<&str>) -> LearnedUser {
         phone: phone.and_then(Phone::from_e164),
         email: email.map(Secret::new),
         groups: None,
+        said: Said { at: NOW, by: None },
     }
 }
 

@@ -69,8 +69,8 @@ impl Users for Memory {
         if is_taken || user.name.starts_with(rules::SHARE_USER_PREFIX) {
             return Ok(None);
         }
-        let groups_at = rules::said_by_operator(&user.groups, now);
-        Ok(Some(state.insert_user(user, groups_at, now)))
+        let said = rules::said_at_first(&user, now);
+        Ok(Some(state.insert_user(user, said, now)))
     }
 
     async fn user(&self, id: UserId) -> Stored<Option<User>> {
@@ -111,25 +111,20 @@ impl Users for Memory {
             .user_named(&learned.realm, &learned.name)
             .map(|user| user.id);
         if let Some(user) = id.and_then(|id| state.users.get_mut(&id)) {
+            let id = user.id;
+            if learned.is_silent() || !user.said.gives_way_to(&learned.said, now) {
+                return Ok(id);
+            }
+            user.said = learned.said;
             user.phone = learned.phone.or(user.phone.take());
             user.email = learned.email.or(user.email.take());
-            let (id, groups_at) = (user.id, user.groups_at);
-            if let Some(said) = learned.groups.filter(|said| said.said_at >= groups_at) {
-                state.put_groups(id, said, now);
+            if let Some(groups) = learned.groups {
+                state.put_groups(id, groups, now);
             }
             return Ok(id);
         }
-        let (groups, groups_at) = rules::said_first(learned.groups);
-        let new = NewUser {
-            realm: learned.realm,
-            name: learned.name,
-            phone: learned.phone,
-            email: learned.email,
-            password_hash: None,
-            can_edit_users: false,
-            groups,
-        };
-        Ok(state.insert_user(new, groups_at, now))
+        let (new, said) = rules::learned_first(learned);
+        Ok(state.insert_user(new, said, now))
     }
 }
 

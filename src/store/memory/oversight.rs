@@ -3,8 +3,8 @@
 use super::Memory;
 use super::state::State;
 use crate::auth::ports::{
-    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, Purpose, SaidGroups,
-    SessionQuery, SessionRow, Stored, User, UserChange, Which,
+    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, Purpose, SessionQuery,
+    SessionRow, Stored, User, UserChange, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::SubjectDigest;
@@ -85,18 +85,18 @@ impl Oversight for Memory {
         if change.password_hash.is_some() {
             state.end_all_of(id, now);
         }
+        let is_word = rules::is_word(&change);
         if let Some(user) = state.users.get_mut(&id) {
+            if is_word {
+                user.said = rules::by_operator(now);
+            }
             user.phone = change.phone.unwrap_or(user.phone.take());
             user.email = change.email.unwrap_or(user.email.take());
             user.password_hash = change.password_hash.unwrap_or(user.password_hash.take());
             user.can_edit_users = change.can_edit_users.unwrap_or(user.can_edit_users);
         }
         if let Some(groups) = change.groups {
-            let said = SaidGroups {
-                names: groups,
-                said_at: now,
-            };
-            state.put_groups(id, said, now);
+            state.put_groups(id, groups, now);
         }
         Ok(true)
     }

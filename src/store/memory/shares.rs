@@ -3,8 +3,8 @@
 use super::Memory;
 use super::state::{State, next};
 use crate::auth::ports::{
-    Contact, NewSession, NewShare, NewUser, Recipient, Share, Shares, StoreError, Stored, Token,
-    Which,
+    Contact, NewSession, NewShare, NewUser, Recipient, Said, Share, Shares, StoreError, Stored,
+    Token, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::TokenDigest;
@@ -128,7 +128,7 @@ impl Shares for Memory {
                     can_edit_users: false,
                     groups: Vec::new(),
                 };
-                state.insert_user(user, rules::NOTHING_SAID, now)
+                state.insert_user(user, Said::NOTHING, now)
             })
             .collect();
         if let ([user], None) = (&users[..], share.devices_max) {

@@ -10,8 +10,7 @@ use super::shares::KeptShare;
 use super::wizards::Opened;
 use crate::auth::ports::{
     AuditLine, BackupCodes, Change, FactorKind, NewSession, NewSuccess, NewUser, Purpose,
-    Revocation, SaidGroups, SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User,
-    Which,
+    Revocation, Said, SendLimit, SendRequest, SigningKey, StoreError, Stored, Token, User, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::{
@@ -108,12 +107,7 @@ impl State {
             .find(|user| user.realm == realm && user.name == name)
     }
 
-    pub(super) fn insert_user(
-        &mut self,
-        new: NewUser,
-        groups_at: Timestamp,
-        now: Timestamp,
-    ) -> UserId {
+    pub(super) fn insert_user(&mut self, new: NewUser, said: Said, now: Timestamp) -> UserId {
         let id = UserId(next(&mut self.last.user));
         let user = User {
             id,
@@ -124,7 +118,7 @@ impl State {
             password_hash: new.password_hash,
             can_edit_users: new.can_edit_users,
             groups: rules::in_order(new.groups),
-            groups_at,
+            said,
             created_at: now,
         };
         self.users.insert(id, user);
@@ -133,12 +127,11 @@ impl State {
 
     /// Puts a user into these groups and no others. If that is news, the feed has everybody look at this
     /// user's sessions anew: they go on.
-    pub(super) fn put_groups(&mut self, id: UserId, said: SaidGroups, now: Timestamp) {
-        let groups = rules::in_order(said.names);
+    pub(super) fn put_groups(&mut self, id: UserId, groups: Vec<String>, now: Timestamp) {
+        let groups = rules::in_order(groups);
         let Some(user) = self.users.get_mut(&id) else {
             return;
         };
-        user.groups_at = said.said_at;
         if user.groups != groups {
             user.groups = groups;
             self.announce(Which::User(id), now);

@@ -264,14 +264,15 @@ pub(super) async fn take(f: &Fixture, step: Step, now: Timestamp) -> String {
                 phone: number.and_then(phone),
                 email: number
                     .map(|number| Secret::new(ADDRESSES[usize::from(number == PHONES[0])])),
+                groups: number.map(|number| vec![number.to_owned(), "learned".to_owned()]),
                 // Of one number it is an old word.
-                groups: number.map(|number| SaidGroups {
-                    names: vec![number.to_owned(), "learned".to_owned()],
-                    said_at: match number == PHONES[0] {
+                said: Said {
+                    at: match number == Some(PHONES[0]) {
                         true => now.before(Duration::from_secs(60)),
                         false => now,
                     },
-                }),
+                    by: number.map(|number| f.digest(number)),
+                },
             };
             said(f.store.learn_user(learned, now).await)
         }

@@ -14,7 +14,8 @@ pub(super) use judge::{
 };
 
 use crate::auth::ports::{
-    Deeds, NewChallenge, NewSession, Purpose, SaidGroups, SendLimit, SendRequest,
+    Deeds, LearnedUser, NewChallenge, NewSession, NewUser, Purpose, Said, SendLimit, SendRequest,
+    UserChange,
 };
 use crate::clock::Timestamp;
 use crate::digest::{SessionKey, TokenDigest};
@@ -52,23 +53,41 @@ pub(super) fn in_order(mut groups: Vec<String>) -> Vec<String> {
     groups
 }
 
-/// When the groups of somebody of whom none were said were said: any word is newer.
-pub(super) const NOTHING_SAID: Timestamp = Timestamp(0);
-
-/// When the groups of a new user were said, who is the operator's. None are no word, for tokens may name
-/// some.
-pub(super) fn said_by_operator(groups: &[String], now: Timestamp) -> Timestamp {
-    match groups.is_empty() {
-        true => NOTHING_SAID,
-        false => now,
+/// Of when what is known of a new user is, who is the operator's. A name alone is no word, for tokens may say
+/// more.
+pub(super) fn said_at_first(user: &NewUser, now: Timestamp) -> Said {
+    match user.phone.is_none() && user.email.is_none() && user.groups.is_empty() {
+        true => Said::NOTHING,
+        false => by_operator(now),
     }
 }
 
-/// The groups of a new user who was learned, and when they were said.
-pub(super) fn said_first(said: Option<SaidGroups>) -> (Vec<String>, Timestamp) {
-    said.map_or((Vec::new(), NOTHING_SAID), |said| {
-        (said.names, said.said_at)
-    })
+/// The operator's word.
+pub(super) fn by_operator(now: Timestamp) -> Said {
+    Said { at: now, by: None }
+}
+
+/// Whether the operator says something that tokens might say too.
+pub(super) fn is_word(change: &UserChange) -> bool {
+    change.phone.is_some() || change.email.is_some() || change.groups.is_some()
+}
+
+/// A new user who was learned, and of when that is.
+pub(super) fn learned_first(learned: LearnedUser) -> (NewUser, Said) {
+    let said = match learned.is_silent() {
+        true => Said::NOTHING,
+        false => learned.said,
+    };
+    let user = NewUser {
+        realm: learned.realm,
+        name: learned.name,
+        phone: learned.phone,
+        email: learned.email,
+        password_hash: None,
+        can_edit_users: false,
+        groups: learned.groups.unwrap_or_default(),
+    };
+    (user, said)
 }
 
 /// Names starting like this belong to the users that share links make.

@@ -5,8 +5,8 @@ use super::{
 };
 use crate::auth::lockout::Counter;
 use crate::auth::ports::{
-    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, SaidGroups,
-    SessionQuery, SessionRow, StoreError, Stored, User, UserChange, Which,
+    AuditLine, AuditQuery, Ended, FactorKind, Lockout, LockoutId, Oversight, SessionQuery,
+    SessionRow, StoreError, Stored, User, UserChange, Which,
 };
 use crate::auth::subject::Who;
 use crate::clock::Timestamp;
@@ -99,6 +99,7 @@ impl Oversight for Sqlite {
             realm: &user.realm,
             name: &user.name,
         };
+        let is_word = rules::is_word(&change);
         if let Some(phone) = &change.phone {
             let phone = phone.as_ref().map(|phone| phone.e164());
             sqlx::query("UPDATE users SET phone = ?2 WHERE id = ?1")
@@ -137,11 +138,10 @@ impl Oversight for Sqlite {
                 .await?;
         }
         if let Some(groups) = change.groups {
-            let said = SaidGroups {
-                names: groups,
-                said_at: now,
-            };
-            users::put_groups(&mut tx, id, said, now).await?;
+            users::put_groups(&mut tx, id, groups, now).await?;
+        }
+        if is_word {
+            users::put_said(&mut tx, id, rules::by_operator(now)).await?;
         }
         tx.commit().await?;
         Ok(true)

@@ -2,8 +2,8 @@
 
 use super::{Owner, Sqlite, count, digest, families, sessions, tokens};
 use crate::auth::ports::{
-    Contact, NewSession, NewShare, NewUser, Recipient, Share, Shares, StoreError, Stored, Token,
-    Which,
+    Contact, NewSession, NewShare, NewUser, Recipient, Said, Share, Shares, StoreError, Stored,
+    Token, Which,
 };
 use crate::clock::Timestamp;
 use crate::digest::TokenDigest;
@@ -196,7 +196,7 @@ impl Shares for Sqlite {
                 groups: Vec::new(),
             };
             users.push(
-                self.insert_user(&mut tx, &user, (Some(id), rules::NOTHING_SAID), now)
+                self.insert_user(&mut tx, &user, (Some(id), Said::NOTHING), now)
                     .await?,
             );
         }

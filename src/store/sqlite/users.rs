@@ -1,9 +1,10 @@
 //! Users.
 
-use super::{Owner, Sqlite, sessions};
-use crate::auth::ports::{LearnedUser, NewUser, SaidGroups, Stored, User, Users, Which};
+use super::{Owner, Sqlite, digest, sessions};
+use crate::auth::ports::{LearnedUser, NewUser, Said, Stored, User, Users, Which};
 use crate::auth::subject;
 use crate::clock::Timestamp;
+use crate::digest::TokenDigest;
 use crate::id::{ShareId, UserId};
 use crate::store::{phone_from_stored, rules};
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, realm, name, phone, email, password_hash, can_edit_users, group_names, ",
-            "groups_at, created_at FROM users ",
+            "profile_at, profile_by, created_at FROM users ",
             $rest
         )
     };
@@ -29,6 +30,7 @@ type Row = (
     bool,
     String,
     i64,
+    Option<Vec<u8>>,
     i64,
 );
 
@@ -46,10 +48,10 @@ pub(super) fn groups_from_text(text: &str) -> Vec<String> {
 pub(super) async fn put_groups(
     conn: &mut SqliteConnection,
     id: UserId,
-    said: SaidGroups,
+    groups: Vec<String>,
     now: Timestamp,
 ) -> Stored<()> {
-    let names = to_text(said.names);
+    let names = to_text(groups);
     let changed =
         sqlx::query("UPDATE users SET group_names = ?2 WHERE id = ?1 AND group_names <> ?2")
             .bind(id.0)
@@ -57,31 +59,20 @@ pub(super) async fn put_groups(
             .execute(&mut *conn)
             .await?;
     if changed.rows_affected() > 0 {
-        sessions::announce(&mut *conn, Which::User(id), now).await?;
+        sessions::announce(conn, Which::User(id), now).await?;
     }
-    sqlx::query("UPDATE users SET groups_at = ?2 WHERE id = ?1")
-        .bind(id.0)
-        .bind(said.said_at.0)
-        .execute(conn)
-        .await?;
     Ok(())
 }
 
-/// The same with what was learned, unless something newer is known.
-async fn learn_groups(
-    conn: &mut SqliteConnection,
-    id: UserId,
-    said: SaidGroups,
-    now: Timestamp,
-) -> Stored<()> {
-    let groups_at: i64 = sqlx::query_scalar("SELECT groups_at FROM users WHERE id = ?1")
+/// Notes of when, and whose, what is known of a user now is.
+pub(super) async fn put_said(conn: &mut SqliteConnection, id: UserId, said: Said) -> Stored<()> {
+    sqlx::query("UPDATE users SET profile_at = ?2, profile_by = ?3 WHERE id = ?1")
         .bind(id.0)
-        .fetch_one(&mut *conn)
+        .bind(said.at.0)
+        .bind(said.by.map(|token| token.0.to_vec()))
+        .execute(conn)
         .await?;
-    match said.said_at.0 >= groups_at {
-        true => put_groups(conn, id, said, now).await,
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 impl Sqlite {
@@ -95,7 +86,8 @@ impl Sqlite {
             password_hash,
             can_edit_users,
             groups,
-            groups_at,
+            profile_at,
+            profile_by,
             created_at,
         ) = row;
         let owner = Owner {
@@ -114,7 +106,12 @@ impl Sqlite {
             password_hash,
             can_edit_users,
             groups: groups_from_text(&groups),
-            groups_at: Timestamp(groups_at),
+            said: Said {
+                at: Timestamp(profile_at),
+                by: profile_by
+                    .map(|token| digest(&token, TokenDigest::from_slice))
+                    .transpose()?,
+            },
             created_at: Timestamp(created_at),
             realm,
             name,
@@ -152,13 +149,13 @@ impl Sqlite {
         digest.0.to_vec()
     }
 
-    /// Inserts a user whose name is free. `share`: the share whose recipient it is. `groups_at`: when its
-    /// groups were said.
+    /// Inserts a user whose name is free. `share`: the share whose recipient it is. `said`: of when
+    /// that is.
     pub(super) async fn insert_user(
         &self,
         conn: &mut SqliteConnection,
         user: &NewUser,
-        (share, groups_at): (Option<ShareId>, Timestamp),
+        (share, said): (Option<ShareId>, Said),
         now: Timestamp,
     ) -> Stored<UserId> {
         let owner = Owner {
@@ -170,8 +167,9 @@ impl Sqlite {
         let hash = user.password_hash.as_ref().map(|hash| hash.expose());
         let id = sqlx::query_scalar(
             "INSERT INTO users (realm, name, phone, email, password_hash, can_edit_users, share_id,
-                                created_at, email_digest, group_names, groups_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING id",
+                                created_at, email_digest, group_names, profile_at,
+                                profile_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id",
         )
         .bind(&user.realm)
         .bind(&user.name)
@@ -183,10 +181,49 @@ impl Sqlite {
         .bind(now.0)
         .bind(email.map(|email| self.email_digest(email)))
         .bind(to_text(user.groups.clone()))
-        .bind(groups_at.0)
+        .bind(said.at.0)
+        .bind(said.by.map(|token| token.0.to_vec()))
         .fetch_one(conn)
         .await?;
         Ok(UserId(id))
+    }
+}
+
+impl Sqlite {
+    /// What was learned of a user, unless something newer is known.
+    async fn renew_user(
+        &self,
+        conn: &mut SqliteConnection,
+        id: UserId,
+        user: LearnedUser,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let known = self.find_user(&mut *conn, id).await?;
+        let gives_way = known.is_some_and(|known| known.said.gives_way_to(&user.said, now));
+        if user.is_silent() || !gives_way {
+            return Ok(());
+        }
+        let owner = Owner {
+            realm: &user.realm,
+            name: &user.name,
+        };
+        let phone = user.phone.as_ref().map(|phone| phone.e164());
+        let email = user.email.as_ref().map(|email| email.expose());
+        sqlx::query(
+            "UPDATE users SET phone = coalesce(?2, phone), email = coalesce(?3, email),
+                              email_digest = coalesce(?4, email_digest)
+             WHERE id = ?1",
+        )
+        .bind(id.0)
+        .bind(self.seal("users.phone", &owner, phone)?)
+        .bind(self.seal("users.email", &owner, email)?)
+        .bind(email.map(|email| self.email_digest(email)))
+        .execute(&mut *conn)
+        .await?;
+        if let Some(groups) = user.groups {
+            put_groups(conn, id, groups, now).await?;
+        }
+        put_said(conn, id, user.said).await
     }
 }
 
@@ -209,10 +246,8 @@ impl Users for Sqlite {
         if id_of(&mut tx, &user.realm, &user.name).await?.is_some() {
             return Ok(None);
         }
-        let groups_at = rules::said_by_operator(&user.groups, now);
-        let id = self
-            .insert_user(&mut tx, &user, (None, groups_at), now)
-            .await?;
+        let said = rules::said_at_first(&user, now);
+        let id = self.insert_user(&mut tx, &user, (None, said), now).await?;
         tx.commit().await?;
         Ok(Some(id))
     }
@@ -259,43 +294,13 @@ impl Users for Sqlite {
 
     async fn learn_user(&self, user: LearnedUser, now: Timestamp) -> Stored<UserId> {
         let mut tx = self.begin().await?;
-        let known = id_of(&mut tx, &user.realm, &user.name).await?;
-        let id = match known {
+        let id = match id_of(&mut tx, &user.realm, &user.name).await? {
             None => {
-                let (groups, groups_at) = rules::said_first(user.groups);
-                let user = NewUser {
-                    realm: user.realm,
-                    name: user.name,
-                    phone: user.phone,
-                    email: user.email,
-                    password_hash: None,
-                    can_edit_users: false,
-                    groups,
-                };
-                self.insert_user(&mut tx, &user, (None, groups_at), now)
-                    .await?
+                let (user, said) = rules::learned_first(user);
+                self.insert_user(&mut tx, &user, (None, said), now).await?
             }
             Some(id) => {
-                let owner = Owner {
-                    realm: &user.realm,
-                    name: &user.name,
-                };
-                let phone = user.phone.as_ref().map(|phone| phone.e164());
-                let email = user.email.as_ref().map(|email| email.expose());
-                sqlx::query(
-                    "UPDATE users SET phone = coalesce(?2, phone), email = coalesce(?3, email),
-                                      email_digest = coalesce(?4, email_digest)
-                     WHERE id = ?1",
-                )
-                .bind(id.0)
-                .bind(self.seal("users.phone", &owner, phone)?)
-                .bind(self.seal("users.email", &owner, email)?)
-                .bind(email.map(|email| self.email_digest(email)))
-                .execute(&mut *tx)
-                .await?;
-                if let Some(said) = user.groups {
-                    learn_groups(&mut tx, id, said, now).await?;
-                }
+                self.renew_user(&mut tx, id, user, now).await?;
                 id
             }
         };

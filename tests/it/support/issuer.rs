@@ -135,6 +135,11 @@ impl Issuer {
             }
             None => json!({"active": false}),
         };
+        self.says(token, says);
+    }
+
+    /// Says this of a token from now on.
+    pub(crate) fn says(&self, token: &str, says: Value) {
         self.inner().tokens.insert(secret(token), says);
     }
 

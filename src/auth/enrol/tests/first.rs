@@ -111,6 +111,10 @@ async fn a_number_that_the_profile_gives_meanwhile_ends_a_first_enrolment() {
         phone: Some(Phone::parse(PHONE, None).unwrap()),
         email: None,
         groups: None,
+        said: Said {
+            at: START,
+            by: None,
+        },
     };
     world.store.learn_user(learned, START).await.unwrap();
     let typed = code(&world, &secret);

@@ -64,6 +64,7 @@ async fn a_file_of_the_first_schema_is_brought_to_the_newest() {
     assert_eq!(session.holder.user, ann.id);
     assert_eq!(session.longest_pause_secs, 4_000, "as long as it can be");
     assert_eq!(ann.groups, [""; 0]);
+    assert_eq!(ann.said.at, NOW, "no word from before");
     let factors = f.store.factors(ann.id).await.unwrap();
     let values: Vec<_> = factors.enrolled.iter().map(|one| &one.value).collect();
     assert_eq!(values, [&sms(PHONE), &mail("Ann@Example.org")]);
