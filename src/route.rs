@@ -75,15 +75,26 @@ impl Routes {
     /// route whose identity does not exist is left out, so that its hosts are closed.
     #[must_use]
     pub fn new(config: &model::Config, keys: &DigestKeys) -> Self {
+        Self::of(&config.routes, &config.identities, &config.portal, keys)
+    }
+
+    /// The same, from the parts of a config that it is about.
+    #[must_use]
+    pub fn of(
+        all: &[model::Route],
+        identities: &BTreeMap<String, model::Identity>,
+        portal: &model::Portal,
+        keys: &DigestKeys,
+    ) -> Self {
         let mut routes = Self {
             all: Vec::new(),
             exact: BTreeMap::new(),
             suffixes: BTreeMap::new(),
             any: None,
         };
-        let portal = Arc::new(config.portal.clone());
-        for route in &config.routes {
-            if let Some(identity) = config.identities.get(&route.identity) {
+        let portal = Arc::new(portal.clone());
+        for route in all {
+            if let Some(identity) = identities.get(&route.identity) {
                 routes.add(Arc::new(Route {
                     config: route.clone(),
                     keys: keys.realm(&route.identity),

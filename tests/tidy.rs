@@ -234,3 +234,13 @@ fn the_arrow_table_is_the_same_wherever_it_stands() {
         "the components of tests/tidy.rs (left) and src/lib.rs (right)"
     );
 }
+
+/// What a machine cannot try is left out with a word, but for CI, which the scripts know by `CI`.
+#[test]
+fn ci_leaves_nothing_out() {
+    let script = read(&root().join(".ci/run"));
+    let mut lines = script.lines().filter(|line| !line.starts_with('#'));
+    let export = lines.position(|line| line.starts_with("export CI=true"));
+    let tests = lines.position(|line| line.contains("make test"));
+    assert!(export.is_some() && tests.is_some(), "{script}");
+}

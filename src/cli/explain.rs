@@ -7,7 +7,7 @@ use super::args;
 use super::client::{self, Client};
 use super::error::CliError;
 use crate::config;
-use crate::config::model::{Config, Remember, Requirement, Rule};
+use crate::config::model::{Policy, Remember, Requirement, Rule};
 use crate::digest::DigestKeys;
 use crate::edge::watch;
 use crate::local::table;
@@ -230,7 +230,7 @@ impl Asked {
 
 /// Explains a request, on standard output.
 pub(super) fn explain(path: &Path, args: &args::Explain) -> Result<(), CliError> {
-    let config = config::load(path)?;
+    let config = config::policy(path)?;
     let asked = Asked::read(args)?;
     let known = async |identity: &str| who(path, args, identity).await;
     let explanation = super::block_on(explained(&config, args, &asked, known))?;
@@ -256,7 +256,7 @@ fn warn(warning: &str, json: bool) {
 
 /// `who` says who asks, where that matters: a user of the identity that it is given.
 async fn explained(
-    config: &Config,
+    config: &Policy,
     args: &args::Explain,
     asked: &Asked,
     who: impl AsyncFnOnce(&str) -> Who,
@@ -285,7 +285,8 @@ async fn explained(
     told.path = Some(head.path.to_string());
     told.destination = head.destination.as_deref().map(str::to_owned);
     // No token is looked at: whatever the keys are.
-    let routes = Routes::new(config, &DigestKeys::derive(&[0; 32]));
+    let keys = DigestKeys::derive(&[0; 32]);
+    let routes = Routes::of(&config.routes, &config.identities, &config.portal, &keys);
     let Some(route) = routes.find(&head.host) else {
         told.settled = settled(404, "no route has this host".to_owned());
         return told;
@@ -381,11 +382,18 @@ async fn who(file: &Path, args: &args::Explain, identity: &str) -> Who {
         Err(error) => Who {
             user: Some(user),
             groups: None,
-            groups_from: format!(
-                "unknown ({}), --group gives them",
-                error.to_string().trim_end()
-            ),
+            groups_from: format!("unknown ({}), --group gives them", unasked(&error)),
         },
+    }
+}
+
+/// Why the store could not be asked, in one line.
+fn unasked(error: &CliError) -> String {
+    match error {
+        CliError::Config(_) => "the store cannot be asked where files of the config are missing: \
+                                `vestibule check` says which"
+            .to_owned(),
+        error => error.to_string().trim_end().to_owned(),
     }
 }
 

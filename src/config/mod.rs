@@ -26,7 +26,7 @@ pub use schema::schema;
 pub use sources::{Files, Sources, System};
 
 use lift::Lifted;
-use model::Admin;
+use model::{Admin, Policy};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,18 @@ pub fn admin(path: &Path) -> Result<Admin, Errors> {
         let text = "admin: an environment variable in its path is not set";
         Errors::new(path, vec![Problem::of_file(path, text)])
     })
+}
+
+/// The rules alone, from a config that is right but whose secrets and certificates need not be there: rules
+/// are tried before they are deployed.
+pub fn policy(path: &Path) -> Result<Policy, Errors> {
+    policy_of(&text(path)?, path, &System)
+}
+
+/// The same from a text.
+pub(crate) fn policy_of(text: &str, path: &Path, sources: &dyn Sources) -> Result<Policy, Errors> {
+    let lifted = read(text, path, sources, Files::MayBeMissing)?;
+    lifted.policy.ok_or_else(|| Errors::new(path, Vec::new()))
 }
 
 /// Reads a config from its text. `path` is for messages and for what is relative to it.

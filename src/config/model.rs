@@ -56,6 +56,16 @@ pub struct Config {
     pub threads: usize,
 }
 
+/// What decides what is asked of a request: no secret and no file is in it, but what stands in the place of
+/// an issuer's keys where those could not be read.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub sessions: Sessions,
+    pub identities: BTreeMap<String, Identity>,
+    pub routes: Vec<Route>,
+    pub portal: Portal,
+}
+
 /// One address that clients connect to.
 #[derive(Clone, Debug)]
 pub struct Listener {

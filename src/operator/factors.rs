@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::problem::{Naming, OperatorError};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::users::{OF_USER, OfIdentity};
+use super::users::{OF_USER, OfIdentity, is_recipient};
 use super::wire::{Answer, Checked};
 use super::{Caller, Gone, Operator, Page, iso};
 use crate::auth::ports::{Disable, Enrolled, FactorKind, Passkey, Target};
@@ -35,6 +35,7 @@ pub(super) const RESOURCE: Resource = Resource {
                 Code::NoSuchUser,
                 Code::AmbiguousUser,
                 Code::NoSuchIdentity,
+                Code::ShareRecipient,
                 Code::NoSuchFactor,
             ],
             ..endpoint(
@@ -101,8 +102,12 @@ async fn remove(
 ) -> Answer<Gone<String>> {
     let user = operator
         .find_user(&user, of.identity.as_deref(), Naming::Path)
-        .await?
-        .id;
+        .await?;
+    // Without its number or address, nobody could open the link.
+    if is_recipient(&user) {
+        return Err(OperatorError::ShareRecipient(user.id));
+    }
+    let user = user.id;
     let no_such = || OperatorError::NoSuchFactor(factor.clone());
     let target = target(&factor).ok_or_else(no_such)?;
     let off = Disable::Own {

@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::problem::{Naming, OperatorError, Place};
 use super::table::{Endpoint, Resource, endpoint, shape};
-use super::wire::{Answer, Body, Checked, Made, Part, exposed, given, given_list};
+use super::wire::{Answer, Body, Checked, Made, Part, exposed, given, given_value};
 use super::{Caller, Gone, Operator, Page, email, masked_email, phone};
 use crate::auth::enrol;
 use crate::auth::ports::{NewUser, User, UserChange, Which};
@@ -181,11 +181,12 @@ pub struct UserSet {
     #[serde(default, with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub password: Option<Option<Secret>>,
-    /// Whether the user may reset other users' second factors.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Whether the user may reset other users' second factors; `null`: no.
+    #[serde(default, with = "given_value", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<bool>")]
     pub can_edit_users: Option<bool>,
     /// All the groups that the user is in from now on.
-    #[serde(default, with = "given_list", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "given_value", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub groups: Option<Vec<String>>,
 }
@@ -337,6 +338,11 @@ async fn reset(
     Ok(Json(line(&operator.user_of(id).await?)))
 }
 
+/// Whether a user stands for a recipient of a share link, and goes with it.
+pub(super) fn is_recipient(user: &User) -> bool {
+    user.name.starts_with("share:")
+}
+
 impl UserSet {
     /// What changes, in words for the audit trail; `None`: nothing does.
     fn detail(&self) -> Option<String> {
@@ -383,7 +389,7 @@ impl Operator {
 
     /// Why a user who was found could not be changed: it stands for somebody, or has just gone.
     fn not_plain(&self, user: &User) -> OperatorError {
-        if user.name.starts_with("share:") {
+        if is_recipient(user) {
             OperatorError::ShareRecipient(user.id)
         } else {
             OperatorError::NoSuchUser {

@@ -231,21 +231,24 @@ pub mod exposed {
     }
 }
 
-/// A list that may be named with nothing in it: `None` was not named, `null` is an empty one.
-pub mod given_list {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+/// A list or a flag that may be named with nothing in it: `None` was not named, `null` is an empty one (or no).
+pub mod given_value {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     /// Writes it as it is.
-    pub fn serialize<S: Serializer>(list: &Option<Vec<String>>, to: S) -> Result<S::Ok, S::Error> {
-        list.serialize(to)
+    pub fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.serialize(to)
     }
 
     /// Takes `null` for an empty one.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
+    pub fn deserialize<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
         from: D,
-    ) -> Result<Option<Vec<String>>, D::Error> {
-        let list = Option::<Vec<String>>::deserialize(from)?;
-        Ok(Some(list.unwrap_or_default()))
+    ) -> Result<Option<T>, D::Error> {
+        let value = Option::<T>::deserialize(from)?;
+        Ok(Some(value.unwrap_or_default()))
     }
 }
 

@@ -64,8 +64,9 @@ pub enum OpenError {
     )]
     NoAccess { path: PathBuf, cause: String },
     #[error(
-        "{} was made by a build that was never released ({cause}): move it away and begin with an \
-         empty store", path.display()
+        "{} was made by a build that was never released ({cause}): put a backup of before that build \
+         in its place (`vestibule backup` makes them); an empty store has nobody's second factor",
+        path.display()
     )]
     Unreleased { path: PathBuf, cause: String },
     #[error("{} cannot be opened: {cause}", path.display())]

@@ -5,7 +5,7 @@ use crate::support::{client, program, secret, wait_for};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -19,8 +19,10 @@ struct Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
+        let left = self.left();
+        // A test that has failed has said so.
+        assert!(left.is_empty() || std::thread::panicking(), "{left:?}");
     }
 }
 
@@ -55,6 +57,23 @@ impl Demo {
         })
         .await;
         demo
+    }
+
+    /// Ends it as Ctrl-C does, so that its file server ends with it.
+    fn end(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").arg(pid).status();
+        self.child.wait().expect("wait")
+    }
+
+    /// The processes that work in its folder.
+    fn left(&self) -> Vec<PathBuf> {
+        let processes = std::fs::read_dir("/proc").expect("/proc");
+        let folders = processes.filter_map(|entry| entry.ok()?.path().join("cwd").read_link().ok());
+        // What is gone is called `… (deleted)`.
+        folders
+            .filter(|folder| folder.starts_with(self.dir.path()))
+            .collect()
     }
 
     fn text(&self) -> String {
@@ -154,11 +173,8 @@ async fn the_printed_lines_work_and_nothing_stays_behind() {
     let page = page.text().await.expect("a page");
     assert!(page.contains("A folder is shared with you – Demo Files"));
 
-    let term = Command::new("kill")
-        .arg(demo.child.id().to_string())
-        .status();
-    assert!(term.expect("kill").success());
-    let status = demo.child.wait().expect("wait");
+    assert_ne!(demo.left(), [""; 0].map(PathBuf::from), "its file server");
+    let status = demo.end();
     assert!(status.success(), "{status}");
     let left = std::fs::read_dir(demo.dir.path())
         .expect("folder")

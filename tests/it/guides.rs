@@ -113,18 +113,61 @@ fn folder(name: &str, yaml: String) -> tempfile::TempDir {
     dir
 }
 
+/// As pasted in a checkout.
 #[test]
 fn the_readme_shows_what_explain_prints() {
-    let dir = folder(
-        "policy.yaml",
-        read(&root().join("config/examples/policy.yaml")),
-    );
-    let add = "vestibule user add anna --phone +4512345678 --group volunteers --password-file password.txt --config policy.yaml";
-    printed(dir.path(), add);
     let readme = read(&root().join("README.md"));
     let (_, after) = readme.split_once("$ vestibule explain ").expect("explain");
     let line = format!("vestibule explain {}", after.lines().next().expect("line"));
-    assert_eq!(printed(dir.path(), &line), shown(&line));
+    assert_eq!(printed(&root(), &line), shown(&line));
+}
+
+/// Whoever tries rules has neither the certificates nor the secrets that the config names.
+#[test]
+fn every_example_is_explained_as_it_lies_there() {
+    let examples = std::fs::read_dir(root().join("config/examples")).expect("examples");
+    let examples = examples.map(|entry| entry.expect("entry").path());
+    let mut files: Vec<PathBuf> = examples.filter(|path| path.is_file()).collect();
+    files.push(root().join("config/vestibule.yaml"));
+    for file in &files {
+        let text = read(file);
+        let host = text.split("hosts: [").nth(1).expect("hosts");
+        let host = host.split([',', ']']).next().expect("host");
+        let host = host.trim_matches('"').replace('*', "files.example.org");
+        let file = file.to_str().expect("name");
+        let line = format!(
+            "vestibule explain --config {file} --url https://{host}/a/b --user anna --group staff"
+        );
+        let said = printed(&root(), &line);
+        for row in [
+            "\nroute        ",
+            "\nwho          anna, in staff (as given)\n",
+            "\nasks         ",
+        ] {
+            assert!(said.contains(row), "{file}: {said}");
+        }
+    }
+    assert!(files.len() > 15, "{files:?}");
+}
+
+/// A user of a store that cannot be opened here is no reason to say nothing.
+#[test]
+fn whose_groups_are_unknown_is_told_what_can_be() {
+    let line = "explain --config config/examples/policy.yaml --url https://files.example.org/payroll/may.pdf --user anna";
+    let words: Vec<&str> = line.split(' ').collect();
+    let output = command(&root(), &words).output().expect("vestibule");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let warned = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{warned}");
+    assert!(
+        said.contains("route        files") && said.contains("line 45"),
+        "{said}"
+    );
+    assert!(
+        warned.contains("those of `anna` are unknown") && warned.contains("--group"),
+        "{warned}"
+    );
+    assert!(warned.lines().count() == 1, "{warned}");
 }
 
 /// As the README shows it, but for the link, its token and the time.

@@ -88,28 +88,150 @@ fn commands(line: &str) -> Vec<String> {
         .collect()
 }
 
+/// The files below a folder whose names end in this.
+fn files(folder: &str, end: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.to_str().unwrap() {
+            below if path.is_dir() => files.extend(self::files(below, end)),
+            name if name.ends_with(end) => files.push(path),
+            _ => {}
+        }
+    }
+    files
+}
+
+fn pages() -> Vec<PathBuf> {
+    let names = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "PERFORMANCE.md",
+    ];
+    let mut pages = files("docs", ".md");
+    pages.extend(names.map(PathBuf::from));
+    pages
+}
+
+/// Why clap does not take this line, unless it asks for help.
+fn refusal(line: &str) -> Option<clap::Error> {
+    let refused = Cli::try_parse_from(line.split_whitespace()).err()?;
+    let is_help = matches!(
+        refused.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    (!is_help).then_some(refused)
+}
+
 #[test]
 fn every_line_of_the_guides_is_understood() {
     let mut tried = 0;
-    let docs = std::fs::read_dir("docs").unwrap();
-    let mut files: Vec<_> = docs.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|it| it == "md"));
-    files.push(PathBuf::from("README.md"));
-    for file in files.iter().map(|path| path.to_str().unwrap()) {
-        let text = std::fs::read_to_string(file).unwrap();
+    for file in pages() {
+        let text = std::fs::read_to_string(&file).unwrap();
         let blocks = text.split("```").skip(1).step_by(2);
         for line in blocks.flat_map(str::lines).flat_map(commands) {
-            let words = line.split_whitespace();
-            let parsed = Cli::try_parse_from(words).map_err(|error| error.kind());
-            let is_help = matches!(
-                parsed,
-                Err(ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
-            );
-            assert!(parsed.is_ok() || is_help, "{file}: {line}: {parsed:?}");
+            let refused = refusal(&line);
+            let refused = refused.map(|error| error.to_string());
+            assert_eq!(refused, None, "{}: {line}", file.display());
             tried += 1;
         }
     }
-    assert!(tried > 20, "{tried} lines");
+    // Comments of configs show lines to paste, too.
+    for file in files("config", ".yaml") {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("#   "));
+        // What it does stands behind it.
+        let lines = lines.filter_map(|line| line.split("   ").next());
+        for line in lines.flat_map(commands) {
+            let refused = refusal(&line);
+            let refused = refused.map(|error| error.to_string());
+            assert_eq!(refused, None, "{}: {line}", file.display());
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "{tried} lines");
+}
+
+/// The commands in running text, as one line each: `` `vestibule …` ``, also where a comment or a text of the
+/// program breaks it.
+fn inline(text: &str) -> Vec<String> {
+    let mut inline = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("`vestibule ") {
+        let Some((command, after)) = after.split_once('`') else {
+            break;
+        };
+        let lines = command.lines().enumerate();
+        let lines = lines.map(|(n, line)| match n {
+            0 => line.trim_end_matches('\\'),
+            _ => line
+                .trim()
+                .trim_start_matches(['/', '!', '#', ' '])
+                .trim_end_matches('\\'),
+        });
+        let words = lines.collect::<Vec<_>>().join(" ");
+        let words: Vec<_> = words.split_whitespace().collect();
+        inline.push(format!("vestibule {}", words.join(" ")));
+        rest = after;
+    }
+    inline
+}
+
+/// What is named in passing need not be whole: `vestibule share add`, or an option without its value.
+fn is_understood(line: &str) -> bool {
+    let line = line.split('>').next().unwrap().replace("{0}", "1");
+    let kind = |line: &str| refusal(line).map(|refused| refused.kind());
+    match kind(&line) {
+        None
+        | Some(
+            ErrorKind::MissingRequiredArgument
+            | ErrorKind::MissingSubcommand
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+        ) => true,
+        Some(ErrorKind::InvalidValue) => {
+            matches!(
+                kind(&format!("{line} x")),
+                None | Some(ErrorKind::MissingRequiredArgument)
+            )
+        }
+        Some(_) => false,
+    }
+}
+
+#[test]
+fn every_command_in_running_text_is_understood() {
+    for wrong in [
+        "user groups",
+        "share add --for x",
+        "key",
+        "lockout clear --user",
+    ] {
+        let line = format!("vestibule {wrong}");
+        assert_eq!(is_understood(&line), wrong == "key", "{line}");
+    }
+    assert_eq!(
+        inline("a `vestibule user\n    /// set` b `vestibule key \\\n   rotate`"),
+        ["vestibule user set", "vestibule key rotate"]
+    );
+    let mut all = pages();
+    for (folder, end) in [
+        ("src", ".rs"),
+        ("config", ".yaml"),
+        ("systemd", ""),
+        ("packaging", ""),
+    ] {
+        all.extend(files(folder, end));
+    }
+    let mut tried = 0;
+    for file in all.iter().filter(|it| !it.ends_with("args/tests.rs")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for line in inline(&text) {
+            assert!(is_understood(&line), "{}: {line}", file.display());
+            tried += 1;
+        }
+    }
+    assert!(tried > 60, "{tried} commands");
 }
 
 #[test]

@@ -19,6 +19,10 @@ const CHECK: &str = "files";
 const ROOT: u32 = 0;
 /// The user of the unit and of the package.
 const UNITS_USER: &str = "vestibule";
+/// Where the unit has its config.
+const UNITS_FOLDER: &str = "/etc/vestibule";
+/// What lies here is some person's, or everybody's.
+const HOMES: [&str; 4] = ["/root", "/home", "/tmp", "/var/tmp"];
 const READ: u32 = 0o4;
 const PASS: u32 = 0o1;
 /// Where systemd looks for the unit, the first wins; what is in a folder of this name with `.d` is added.
@@ -37,6 +41,32 @@ pub(super) struct Account {
     /// The first group, by name if it has one.
     group: String,
     gids: BTreeSet<u32>,
+    /// Whether the machine knows it by a name, so that groups can take it in.
+    has_entry: bool,
+}
+
+/// A file or folder that the gateway's user cannot read or pass.
+#[derive(Clone, Debug)]
+struct Closed {
+    is_folder: bool,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    /// By name if it has one.
+    group: String,
+}
+
+impl Closed {
+    fn of(found: &Metadata) -> Self {
+        let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+        Self {
+            is_folder: found.is_dir(),
+            mode: found.mode(),
+            uid: found.uid(),
+            gid: found.gid(),
+            group: group_name(found.gid(), &groups),
+        }
+    }
 }
 
 impl Account {
@@ -63,6 +93,7 @@ impl Account {
             uid: found.uid(),
             group: group_name(found.gid(), groups),
             gids: [found.gid()].into(),
+            has_entry: false,
         })
     }
 
@@ -86,6 +117,7 @@ impl Account {
             uid: uid.parse().ok()?,
             group: group_name(first, groups),
             gids: of_others.chain([first]).collect(),
+            has_entry: true,
         })
     }
 
@@ -96,6 +128,29 @@ impl Account {
         let closed = folders.filter(|folder| !self.may(PASS, folder)).last();
         let closed = closed.or_else(|| (!self.may(READ, &whole)).then_some(&whole));
         closed.map(Path::to_owned)
+    }
+
+    /// What lets this user through, and shuts nobody else out.
+    fn mend(&self, at: &Path, closed: &Closed, own: &Path) -> String {
+        let (wanted, bit) = match closed.is_folder {
+            true => (PASS, 'x'),
+            false => (READ, 'r'),
+        };
+        // Other programs go through a folder that is not the config's own.
+        let may_change = !closed.is_folder || at == own;
+        let is_open_to_group = (closed.mode >> 3) & wanted == wanted && closed.gid != ROOT;
+        let (name, group, theirs) = (&self.name, &self.group, &closed.group);
+        let (at, own) = (at.display(), own.display());
+        match () {
+            () if closed.uid == self.uid && may_change => format!("chmod u+{bit} {at}"),
+            () if closed.uid != self.uid && is_open_to_group && self.has_entry => {
+                format!("adduser {name} {theirs} && systemctl restart vestibule")
+            }
+            () if may_change => format!("chgrp {group} {at} && chmod g+{bit} {at}"),
+            () => format!(
+                "{at} is closed to it; put the file into {own}, and name it there in the config"
+            ),
+        }
     }
 
     fn may(&self, wanted: u32, path: &Path) -> bool {
@@ -144,7 +199,8 @@ pub(super) async fn readable(patient: Arc<Patient>) -> Vec<Finding> {
             is_secret: false,
             is_credential: false,
         };
-        findings.extend(unreadable(&account, patient.named.iter().chain([&config])));
+        let files = patient.named.iter().chain([&config]);
+        findings.extend(unreadable(&account, files, &own_folder(&patient.path)));
         if findings.is_empty() {
             let fine = format!("{} can read what the config names", account.name);
             findings.push(Finding::ok(CHECK, fine));
@@ -157,6 +213,7 @@ pub(super) async fn readable(patient: Arc<Patient>) -> Vec<Finding> {
 pub(super) fn unreadable<'a>(
     account: &Account,
     files: impl Iterator<Item = &'a NamedFile>,
+    own: &Path,
 ) -> Vec<Finding> {
     let paths: BTreeSet<&Path> = files
         .filter(|file| !file.is_credential)
@@ -171,14 +228,23 @@ pub(super) fn unreadable<'a>(
         }
     }
     let told = closed.into_iter().map(|(at, paths)| {
-        let (name, group, paths) = (&account.name, &account.group, paths.join(", "));
-        let bit = if at.is_dir() { "g+x" } else { "g+r" };
-        let at = at.display();
-        format!(
-            "{paths} cannot be read by {name}, whom the gateway runs as: chgrp {group} {at} && chmod {bit} {at}"
-        )
+        let mend = metadata(&at).map(|found| account.mend(&at, &Closed::of(&found), own));
+        let (name, paths, mend) = (&account.name, paths.join(", "), mend.unwrap_or_default());
+        format!("{paths} cannot be read by {name}, whom the gateway runs as: {mend}")
     });
     told.map(|detail| Finding::fail(CHECK, detail)).collect()
+}
+
+/// The folder of the config, where it is its own; else the package's. Others live in a home, or right below
+/// the root.
+fn own_folder(config: &Path) -> PathBuf {
+    let whole = config.canonicalize().unwrap_or_else(|_| config.to_owned());
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    let is_own = folder.components().count() > 2 && !HOMES.iter().any(|it| folder.starts_with(it));
+    match is_own {
+        true => folder.to_owned(),
+        false => PathBuf::from(UNITS_FOLDER),
+    }
 }
 
 /// The lines of the unit that serves this config, with those added to it; `None`: there is none.
@@ -279,6 +345,7 @@ mod tests {
             uid: found.uid() + 1,
             group: "vestibule".to_owned(),
             gids: [gid].into(),
+            has_entry: true,
         };
         (account(found.gid() + 1), account(found.gid()))
     }
@@ -289,6 +356,7 @@ mod tests {
         let (stranger, member) = accounts(dir.path());
         let folder = dir.path().join("etc");
         fs::create_dir(&folder).unwrap();
+        let own = folder.canonicalize().unwrap();
         let set =
             |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         let path = folder.join("twilio.token");
@@ -310,7 +378,7 @@ mod tests {
             set(&folder, folder_mode);
             set(&path, mode);
             for (account, told) in [(&stranger, told_stranger), (&member, told_member)] {
-                let found = unreadable(account, [file(false)].iter());
+                let found = unreadable(account, [file(false)].iter(), &own);
                 assert_eq!(
                     !found.is_empty(),
                     told,
@@ -318,7 +386,7 @@ mod tests {
                 );
                 assert!(found.iter().all(|it| it.verdict == Verdict::Fail));
                 assert_eq!(
-                    unreadable(account, [file(true)].iter()),
+                    unreadable(account, [file(true)].iter(), &own),
                     [],
                     "systemd reads it"
                 );
@@ -330,20 +398,124 @@ mod tests {
             ..file(false)
         };
         fs::write(&second.path, "x").unwrap();
-        let found = unreadable(&stranger, [file(false), second].iter());
+        let found = unreadable(&stranger, [file(false), second].iter(), &own);
         assert_eq!(found.len(), 1, "one folder: {found:?}");
-        let closed = format!("chmod g+x {}", folder.canonicalize().unwrap().display());
+        let closed = format!("chmod g+x {}", own.display());
         assert!(found[0].detail.ends_with(&closed), "{found:?}");
         set(&folder, 0o711);
         set(&path, 0o600);
-        let found = unreadable(&stranger, [file(false)].iter());
+        let found = unreadable(&stranger, [file(false)].iter(), &own);
         assert!(found[0].detail.contains("chgrp vestibule "), "{found:?}");
         assert!(found[0].detail.contains("chmod g+r "), "{found:?}");
         let root = Account {
             uid: ROOT,
             ..stranger
         };
-        assert_eq!(unreadable(&root, [file(false)].iter()), []);
+        assert_eq!(unreadable(&root, [file(false)].iter(), &own), []);
+    }
+
+    /// A folder that other programs go through is left as it is, and so is a group that is let through.
+    #[test]
+    fn a_mend_shuts_nobody_out() {
+        let vestibule = Account::called("vestibule", PASSWD, GROUPS).unwrap();
+        let nameless = Account {
+            has_entry: false,
+            ..Account::called("vestibule", PASSWD, GROUPS).unwrap()
+        };
+        let own = Path::new("/etc/vestibule");
+        let closed = |is_folder, mode, uid, gid| Closed {
+            is_folder,
+            mode,
+            uid,
+            gid,
+            group: group_name(gid, GROUPS),
+        };
+        for (account, at, found, wanted) in [
+            (
+                &vestibule,
+                "/etc/nginx",
+                closed(true, 0o710, 0, 4),
+                "adduser vestibule adm && systemctl restart vestibule",
+            ),
+            (
+                &vestibule,
+                "/etc/nginx/k",
+                closed(false, 0o640, 0, 4),
+                "adduser vestibule adm && systemctl restart vestibule",
+            ),
+            (
+                &vestibule,
+                "/root",
+                closed(true, 0o750, 0, 0),
+                "/root is closed to it; put the file into /etc/vestibule, and name it there in the config",
+            ),
+            (
+                &vestibule,
+                "/srv/x",
+                closed(true, 0o700, 0, 4),
+                "/srv/x is closed to it; put the file into /etc/vestibule, and name it there in the config",
+            ),
+            (
+                &vestibule,
+                "/srv/y",
+                closed(true, 0o077, 990, 4),
+                "/srv/y is closed to it; put the file into /etc/vestibule, and name it there in the config",
+            ),
+            (
+                &nameless,
+                "/etc/nginx",
+                closed(true, 0o710, 0, 4),
+                "/etc/nginx is closed to it; put the file into /etc/vestibule, and name it there in the config",
+            ),
+            (
+                &vestibule,
+                "/etc/vestibule",
+                closed(true, 0o750, 0, 0),
+                "chgrp vestibule /etc/vestibule && chmod g+x /etc/vestibule",
+            ),
+            (
+                &vestibule,
+                "/etc/vestibule",
+                closed(true, 0o600, 990, 980),
+                "chmod u+x /etc/vestibule",
+            ),
+            (
+                &vestibule,
+                "/etc/k",
+                closed(false, 0o600, 0, 0),
+                "chgrp vestibule /etc/k && chmod g+r /etc/k",
+            ),
+            (
+                &vestibule,
+                "/etc/k",
+                closed(false, 0o640, 0, 0),
+                "chgrp vestibule /etc/k && chmod g+r /etc/k",
+            ),
+            (
+                &vestibule,
+                "/etc/k",
+                closed(false, 0o040, 990, 4),
+                "chmod u+r /etc/k",
+            ),
+        ] {
+            assert_eq!(
+                account.mend(Path::new(at), &found, own),
+                wanted,
+                "{at} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_folder_of_a_config_is_its_own_unless_others_live_there() {
+        for (config, own) in [
+            ("/srv/gateway/vestibule.yaml", "/srv/gateway"),
+            ("/etc/vestibule.yaml", "/etc/vestibule"),
+            ("/root/vestibule.yaml", "/etc/vestibule"),
+            ("/home/anna/gateway/vestibule.yaml", "/etc/vestibule"),
+        ] {
+            assert_eq!(own_folder(Path::new(config)), Path::new(own), "{config}");
+        }
     }
 
     #[test]

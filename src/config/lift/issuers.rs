@@ -5,6 +5,7 @@ use super::syntax;
 use crate::config::model::{Claims, Introspection, Jwt, JwtKeys, PemKey, VerificationAlgorithm};
 use crate::config::raw;
 use crate::config::tree::At;
+use crate::secret::Secret;
 use std::time::Duration;
 
 const REFRESH: Duration = Duration::from_secs(300);
@@ -18,6 +19,7 @@ const CACHE_MAX: Duration = Duration::from_secs(3600);
 impl Lift<'_> {
     pub(super) fn jwt(&mut self, raw: &raw::Jwt, at: At<'_>) -> Option<Jwt> {
         let keys = self.jwt_keys(raw, at);
+        let keys = keys.or_else(|| self.stand_in(JwtKeys::Pem(Vec::new())));
         let issuer = self.text(
             raw.issuer.as_ref(),
             at.key("issuer"),
@@ -236,11 +238,7 @@ impl Lift<'_> {
         })
     }
 
-    fn client(
-        &mut self,
-        raw: Option<&raw::Client>,
-        at: At<'_>,
-    ) -> Option<(String, crate::secret::Secret)> {
+    fn client(&mut self, raw: Option<&raw::Client>, at: At<'_>) -> Option<(String, Secret)> {
         let raw = self.required(raw, at, "write {id: …, secret: {file: PATH}}")?;
         let id = self.text(raw.id.as_ref(), at.key("id"), "the issuer knows it");
         let at_secret = at.key("secret");
@@ -249,6 +247,7 @@ impl Lift<'_> {
             self.warn_of_plain(secret, at_secret);
             self.secret(secret, at_secret)
         });
+        let secret = secret.or_else(|| self.stand_in(Secret::new("")));
         Some((id?, secret?))
     }
 

@@ -30,10 +30,12 @@ use std::path::{Path, PathBuf};
 
 /// What came of a file.
 pub(super) struct Lifted {
-    /// There if nothing was wrong and nothing was missing.
+    /// There if nothing was wrong, and nothing could be missing.
     pub(super) config: Option<model::Config>,
     /// There even if secrets are missing.
     pub(super) admin: Option<model::Admin>,
+    /// The same.
+    pub(super) policy: Option<model::Policy>,
     pub(super) errors: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     /// Files that were read.
@@ -57,12 +59,14 @@ pub(super) fn lift(
         errors: Vec::new(),
         warnings: Vec::new(),
         named: Vec::new(),
+        policy: None,
     };
     let admin = lift.admin(&raw.admin, At::Root.key("admin"));
     let config = lift.config(raw, admin.clone());
     Lifted {
-        config: config.filter(|_| lift.errors.is_empty()),
+        config: config.filter(|_| lift.errors.is_empty() && files == Files::MustExist),
         admin,
+        policy: lift.policy,
         errors: lift.errors,
         warnings: lift.warnings,
         named: lift.named,
@@ -80,6 +84,7 @@ struct Lift<'a> {
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
     named: Vec<NamedFile>,
+    policy: Option<model::Policy>,
 }
 
 impl Lift<'_> {
@@ -106,6 +111,12 @@ impl Lift<'_> {
         let log = self.log(&raw.log, root.key("log"));
         let traces = self.traces(raw.traces.as_ref(), root.key("traces"));
         self.unused(raw);
+        self.policy = Some(model::Policy {
+            sessions,
+            identities: identities.clone(),
+            routes: routes.clone()?,
+            portal: portal.clone()?,
+        });
         Some(model::Config {
             listeners: listeners?,
             timeouts,
@@ -205,6 +216,11 @@ impl Lift<'_> {
             Files::MustExist => self.error(at, text),
             Files::MayBeMissing => self.warn(at, text),
         }
+    }
+
+    /// What stands for something that is not there, where it may be missing.
+    fn stand_in<T>(&self, value: T) -> Option<T> {
+        (self.files == Files::MayBeMissing).then_some(value)
     }
 
     /// A path with its variables expanded, relative to the config file.

@@ -36,8 +36,8 @@ pub(in crate::config) struct Learn {
     #[schemars(extend("examples" = ["/profile/email"]))]
     pub(in crate::config) email: Option<String>,
     /// Where the user's groups are: a text, or a list of them, that says all of them anew, an empty one that
-    /// the user is in none. Where there is nothing, they stay. Without it, the operator says: `vestibule user
-    /// groups`.
+    /// the user is in none. Where there is nothing, they stay. Without it, the operator says:
+    /// `vestibule user set --group`.
     #[schemars(extend("examples" = ["/profile/groups"]))]
     pub(in crate::config) groups: Option<String>,
     /// A path of the backend that is asked once for a token that was issued before Vestibule came.
@@ -127,8 +127,8 @@ pub(in crate::config) struct Claims {
     #[schemars(extend("examples" = ["email"]))]
     pub(in crate::config) email: Option<String>,
     /// The user's groups: a text, or a list of them, that says all of them anew, an empty one that the user is
-    /// in none. By a token without the claim, they stay. Without this, the operator says: `vestibule user
-    /// groups`.
+    /// in none. By a token without the claim, they stay. Without this, the operator says:
+    /// `vestibule user set --group`.
     #[schemars(extend("examples" = ["groups"]))]
     pub(in crate::config) groups: Option<String>,
 }

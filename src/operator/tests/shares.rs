@@ -197,3 +197,24 @@ async fn a_share_that_was_made_is_answered_as_the_list_shows_it() {
     let missing = asked::<Value>(&operator, "POST", "/v1/shares", json!({})).await;
     refused(missing, "body/path");
 }
+
+/// Whoever a link is for is asked by what the link says: it is taken from nobody but with the link.
+#[tokio::test]
+async fn a_recipient_keeps_its_factors() {
+    let operator = operator();
+    let made = share(
+        &operator,
+        ShareAdd {
+            recipients: vec![to(Some("+4512345678"), Some("bo@example.org"))],
+            ..of("/docs/")
+        },
+    );
+    let user = made.await.unwrap().share.recipients[0].user;
+    for factor in ["sms", "email", "totp"] {
+        let uri = format!("/v1/users/id:{user}/factors/{factor}");
+        let refused = asked::<Gone<String>>(&operator, "DELETE", &uri, ()).await;
+        assert_eq!(said(refused), is(409, "share_recipient", "path/user"));
+    }
+    let kept = operator.store.factors(user).await.unwrap();
+    assert_eq!(kept.enrolled.len(), 2, "{kept:?}");
+}

@@ -193,6 +193,10 @@ async fn a_patch_changes_what_it_names() {
     .unwrap();
     assert_eq!((line.phone, line.can_edit_users), (None, true));
     assert_eq!(line.email.as_deref(), Some("****@b.example"));
+    // What is named with `null` is taken away, here as elsewhere.
+    let line = set(&operator, "anna", json!({ "can_edit_users": null }));
+    let line = line.await.unwrap();
+    assert!(!line.can_edit_users, "{line:?}");
 
     let line = set(&operator, "anna", json!({ "password": "correct horse" }))
         .await

@@ -260,15 +260,25 @@ fn is_busy(error: &sqlx::Error) -> bool {
     matches!(result_code(error), Some(5 | 6))
 }
 
-/// A step that does not fit the tables that are there: their file's number was another schema's once.
+/// What SQLite says of a step that does not fit the tables that are there; it has no code of its own for that.
+const MISFITS: [&str; 4] = [
+    "no such table",
+    "no such column",
+    "duplicate column name",
+    "already exists",
+];
+
+/// A step has failed: perhaps the file's number was another schema's once.
 fn unmigrated(path: &Path, error: &sqlx::Error) -> OpenError {
-    match result_code(error) {
-        // SQLITE_ERROR
-        Some(1) => OpenError::Unreleased {
+    let cause = error.to_string();
+    // SQLITE_ERROR is whatever has no other code.
+    let is_misfit = result_code(error) == Some(1) && MISFITS.iter().any(|it| cause.contains(it));
+    match is_misfit {
+        true => OpenError::Unreleased {
             path: path.to_owned(),
-            cause: error.to_string(),
+            cause,
         },
-        _ => engine_error(path, error),
+        false => engine_error(path, error),
     }
 }
 
@@ -329,6 +339,31 @@ mod tests {
             text.contains("never released") && text.contains("remembered"),
             "{text}"
         );
+        assert!(text.contains("vestibule backup"), "{text}");
         assert_eq!(check_version(&f.path(), &mut conn).await.unwrap(), 8);
+    }
+
+    /// Whoever is told of another schema gives the file up: that is said of no other mistake.
+    #[tokio::test]
+    async fn only_a_step_that_does_not_fit_tells_of_another_schema() {
+        let f = Fixture::sqlite().await;
+        let options = crate::store::sqlite::options(&f.path());
+        let mut conn = options.connect().await.unwrap();
+        for (step, is_misfit) in [
+            ("ALTER TABLE users ADD COLUMN name TEXT", true),
+            ("CREATE TABLE users (id INTEGER)", true),
+            ("UPDATE users SET no_such_name = 1", true),
+            ("DROP TABLE no_such_name", true),
+            // These are SQLITE_ERROR as well.
+            ("SELECT abs(-9223372036854775808)", false),
+            ("SELECT json('{')", false),
+            ("ATTACH 'x' AS main", false),
+        ] {
+            let error = sqlx::raw_sql(step).execute(&mut conn).await.unwrap_err();
+            assert_eq!(result_code(&error), Some(1), "{step}: {error}");
+            let told = unmigrated(&f.path(), &error);
+            let is_told = matches!(told, OpenError::Unreleased { .. });
+            assert_eq!(is_told, is_misfit, "{step}: {told}");
+        }
     }
 }
