@@ -26,7 +26,7 @@ use vestibule::id::{SessionId, UserId};
 use vestibule::identity::{credential, device, success};
 use vestibule::observe::metrics::Metrics;
 use vestibule::observe::traces::Tracer;
-use vestibule::policy::{self, Target};
+use vestibule::policy::{self, Reach, Target};
 use vestibule::request::{Peer, RequestHead};
 use vestibule::route::Routes;
 use vestibule::steps::Step;
@@ -328,6 +328,7 @@ fn decide(gate: &Gate, routes: &Routes, request: &Parsed) -> Checked {
     let demand = policy::required(Target {
         route: &route.config,
         method: head.method,
+        reach: Reach::of(head.method, head.headers),
         path: &head.path,
         destination,
         address: head.client.address,

@@ -7,16 +7,20 @@
 //! A rule for users or groups can be judged only where it is known whose the token is. Where one could
 //! match, [`required`] gives a [`Demand`] that the gate settles with the token's holder. A token is asked
 //! for in any case: nobody counts as "in no group" for being unknown.
+//!
+//! A request that takes along what is below its path ([`Reach`]) is asked for what the rules there ask, too.
 
+mod below;
 mod fit;
 mod most;
 mod trace;
 
+pub use below::{Below, Reach};
 pub use fit::Miss;
 pub use most::most;
 pub use trace::{Decided, Reading, trace};
 
-use crate::config::model::{Background, Requirement, Route};
+use crate::config::model::{Background, Requirement, Route, Rule};
 use crate::request::{ENCODED_SLASH, canonical_path, has_other_readings, without_parameters};
 use fit::{Fit, covers, fit, is_one_of};
 use http::Method;
@@ -28,6 +32,7 @@ use std::time::Duration;
 pub struct Target<'a> {
     pub route: &'a Route,
     pub method: &'a Method,
+    pub reach: Reach,
     /// Canonical, like the other.
     pub path: &'a str,
     /// WebDAV's COPY and MOVE have two paths.
@@ -192,15 +197,30 @@ fn other_readings(path: &str) -> [Option<String>; 4] {
     [kept(path), decoded(path), kept(&bare), decoded(&bare)]
 }
 
+/// What is asked of one reading; `None`: it depends on who asks.
 fn of_reading(target: &Target<'_>, path: &str, asker: Asker<'_>) -> Option<Requirement> {
+    let own = decide(target, path, asker, |_, _| ()).require(target.route)?;
+    match target.reach {
+        Reach::Itself => Some(own),
+        Reach::Below => below::of(target, path, asker, own, |_| ()),
+    }
+}
+
+/// The first rule that matches. `miss` hears of those before it.
+fn decide<'a>(
+    target: &Target<'a>,
+    path: &str,
+    asker: Asker<'_>,
+    mut miss: impl FnMut(&'a Rule, Miss),
+) -> Decided<'a> {
     for rule in &target.route.rules {
         match fit(rule, target, path, asker) {
-            Fit::Yes => return Some(rule.require),
-            Fit::Depends => return None,
-            Fit::No(_) => {}
+            Fit::Yes => return Decided::Rule(rule),
+            Fit::Depends => return Decided::Depends(rule),
+            Fit::No(why) => miss(rule, why),
         }
     }
-    Some(target.route.require)
+    Decided::Route
 }
 
 /// What meets both requirements, and no more than that.

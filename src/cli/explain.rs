@@ -12,7 +12,7 @@ use crate::digest::DigestKeys;
 use crate::edge::watch;
 use crate::local::table;
 use crate::operator::users::UserLine;
-use crate::policy::{self, Asker, Decided, Demand, Miss, Person, Target};
+use crate::policy::{self, Asker, Below, Decided, Demand, Miss, Person, Reach, Target};
 use crate::request::{Peer, RequestHead};
 use crate::route::{Route, Routes};
 use http::header::HOST;
@@ -125,8 +125,11 @@ impl Explanation {
     /// Whether a rule that was asked before the one that decided is for networks, and nobody said in which
     /// the client is.
     fn needs_address(&self) -> bool {
-        let mut steps = self.readings.iter().flat_map(|it| &it.rules);
-        steps.any(|step| step.needs_address)
+        let mut readings = self.readings.iter();
+        readings.any(|it| {
+            let steps = it.rules.iter().any(|step| step.needs_address);
+            steps || it.below.iter().any(|step| step.needs_address)
+        })
     }
 }
 
@@ -147,6 +150,18 @@ struct Reading {
     /// Of what decided: a rule, or the route.
     line: Option<usize>,
     decided_by: &'static str,
+    /// Of a request that takes along what is below: the rules there that ask for more.
+    below: Vec<StepBelow>,
+}
+
+/// A rule below the path.
+#[derive(Debug, Serialize)]
+struct StepBelow {
+    line: usize,
+    /// It depends on who asks.
+    depends: bool,
+    /// It depends on where the client is, and nobody said.
+    needs_address: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -401,6 +416,7 @@ fn judge(told: &mut Explanation, head: &RequestHead<'_>, route: &Route) {
     let target = Target {
         route: &route.config,
         method: head.method,
+        reach: Reach::of(head.method, head.headers),
         path: &head.path,
         destination: head.destination.as_deref(),
         address: head.client.address,
@@ -409,9 +425,10 @@ fn judge(told: &mut Explanation, head: &RequestHead<'_>, route: &Route) {
     told.background = background.map(|it| it.line);
     let asker = told.who.asker();
     let readings = policy::trace(&target, asker);
-    let depends = readings
-        .iter()
-        .any(|it| matches!(it.decided, Decided::Depends(_)));
+    let depends = readings.iter().any(|it| {
+        let below = it.below.iter().any(|it| matches!(it, Below::Depends(_)));
+        below || matches!(it.decided, Decided::Depends(_))
+    });
     told.readings = readings
         .iter()
         .map(|it| reading(it, route, told.address))
@@ -462,7 +479,25 @@ fn reading(of: &policy::Reading<'_>, route: &Route, address: Option<IpAddr>) -> 
         rules,
         line,
         decided_by,
+        below: below(&of.below, address),
     }
+}
+
+fn below(rules: &[Below<'_>], address: Option<IpAddr>) -> Vec<StepBelow> {
+    let step = |rule: &Below<'_>| {
+        let (rule, depends, needs_address) = match *rule {
+            Below::Asks(rule) => (rule, false, false),
+            Below::Depends(rule) => (rule, true, false),
+            Below::Elsewhere(_) if address.is_some() => return None,
+            Below::Elsewhere(rule) => (rule, false, true),
+        };
+        Some(StepBelow {
+            line: rule.line,
+            depends,
+            needs_address,
+        })
+    };
+    rules.iter().filter_map(step).collect()
 }
 
 fn missed(miss: Miss) -> &'static str {

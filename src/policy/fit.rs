@@ -1,10 +1,17 @@
-//! Whether one rule matches one request: its method, its path, where the client is, who asks.
+//! Whether one rule matches one request: its method, its path, where the client is, who asks; and what one
+//! rule leaves of another.
 
 use super::{Asker, Target};
 use crate::config::model::{People, Rule};
 use http::Method;
 use percent_encoding::percent_decode_str;
 use std::net::IpAddr;
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has compared a path with that of a rule.
+    pub(super) static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// How a rule stands to a request.
 pub(super) enum Fit {
@@ -73,8 +80,25 @@ pub(super) fn is_for(people: &People, asker: Asker<'_>) -> Option<bool> {
     }
 }
 
+/// Whether nothing that `rule` says of `path` is ever asked, since `other` comes before it.
+pub(super) fn hides(other: &Rule, rule: &Rule, path: &str) -> bool {
+    let has_methods = other.methods.is_empty()
+        || (!rule.methods.is_empty() && rule.methods.iter().all(|it| matches_method(other, it)));
+    has_methods && matches_path(other, path)
+}
+
+/// Whether a rule's path is in a folder, or is all of it: `/a/b` and `/a/` are in `/a` as in `/a/`.
+pub(super) fn lies_in(wanted: &str, folder: &str) -> bool {
+    let mut rest = percent_decode_str(wanted);
+    let folder = folder.strip_suffix('/').unwrap_or(folder);
+    let mut names = percent_decode_str(folder);
+    names.all(|byte| rest.next() == Some(byte)) && rest.next() == Some(b'/')
+}
+
 /// Whether `wanted`, a path or a prefix that ends in `/`, covers `path`.
 pub(super) fn covers(wanted: &str, path: &str) -> bool {
+    #[cfg(test)]
+    COMPARED.set(COMPARED.get() + 1);
     // Up to the first escape, letters stand for themselves: nearly every rule differs before it.
     for (wanted_byte, byte) in wanted.bytes().zip(path.bytes()) {
         if wanted_byte == b'%' || byte == b'%' {

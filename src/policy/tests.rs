@@ -56,13 +56,14 @@ pub(crate) fn target<'a>(route: &'a Route, path: &'a str) -> Target<'a> {
     Target {
         route,
         method: &Method::GET,
+        reach: Reach::Itself,
         path,
         destination: None,
         address: [192, 0, 2, 1].into(),
     }
 }
 
-fn rule(methods: &[&str], paths: &[&str], require: Requirement) -> Rule {
+pub(super) fn rule(methods: &[&str], paths: &[&str], require: Requirement) -> Rule {
     Rule {
         methods: methods
             .iter()
@@ -73,8 +74,31 @@ fn rule(methods: &[&str], paths: &[&str], require: Requirement) -> Rule {
     }
 }
 
-fn texts(names: &[&str]) -> Vec<String> {
+pub(super) fn texts(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
+}
+
+/// Four hundred rules of ten paths each.
+pub(super) fn many() -> Vec<Rule> {
+    let kinds = [
+        Requirement::Token,
+        TWO_FACTOR,
+        FRESH,
+        Requirement::SuccessToken,
+    ];
+    let one = |(nth, require): (usize, Requirement)| {
+        let path = |place| format!("/department/{nth}/folder/{place}/");
+        let paths: Vec<String> = (0..10).map(path).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        rule(&[], &paths, require)
+    };
+    kinds
+        .into_iter()
+        .cycle()
+        .enumerate()
+        .take(400)
+        .map(one)
+        .collect()
 }
 
 /// What is asked of somebody (`None`: nobody is known), from an address.
@@ -87,6 +111,7 @@ fn asked_of(
     let demand = required(Target {
         route,
         method: &method,
+        reach: Reach::of(&method, &http::HeaderMap::new()),
         path,
         destination,
         address: address.parse().unwrap(),
@@ -277,14 +302,14 @@ const ROBOT: Option<Person<'static>> = Some(Person {
 });
 
 /// Somebody in these groups, for as long as the test runs.
-fn member(groups: &[&str]) -> Option<Person<'static>> {
+pub(super) fn member(groups: &[&str]) -> Option<Person<'static>> {
     Some(Person {
         name: "anna",
         groups: texts(groups).leak(),
     })
 }
 
-fn of_people(people: People, paths: &[&str], require: Requirement) -> Rule {
+pub(super) fn of_people(people: People, paths: &[&str], require: Requirement) -> Rule {
     Rule {
         people,
         ..rule(&[], paths, require)
@@ -380,6 +405,7 @@ fn a_success_token_is_asked_of_those_it_is_asked_of() {
     let demand = required(Target {
         route: &route,
         method: &method,
+        reach: Reach::Itself,
         path: "/x",
         destination: None,
         address: "192.0.2.1".parse().unwrap(),

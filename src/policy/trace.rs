@@ -1,8 +1,8 @@
 //! Why a request is asked what it is asked: the same rules, and what became of each.
 
-use super::fit::{Fit, Miss, fit};
-use super::{Asker, Target, other_readings};
-use crate::config::model::Rule;
+use super::fit::Miss;
+use super::{Asker, Below, Reach, Target, below, decide, other_readings};
+use crate::config::model::{Requirement, Route, Rule};
 use crate::request::has_other_readings;
 
 /// One reading of one of a request's paths.
@@ -15,6 +15,8 @@ pub struct Reading<'a> {
     /// The rules that did not match, in their order.
     pub missed: Vec<(&'a Rule, Miss)>,
     pub decided: Decided<'a>,
+    /// Of a request that goes further than its path: the rules below that ask for more, or may, in their order.
+    pub below: Vec<Below<'a>>,
 }
 
 /// What decided.
@@ -28,6 +30,18 @@ pub enum Decided<'a> {
     Depends(&'a Rule),
     /// The path could be read in a way that no canonical path can: closed.
     Unreadable,
+}
+
+impl Decided<'_> {
+    /// What it asks; `None`: that depends on who asks.
+    pub(super) fn require(&self, route: &Route) -> Option<Requirement> {
+        match self {
+            Self::Rule(rule) => Some(rule.require),
+            Self::Route => Some(route.require),
+            Self::Depends(_) => None,
+            Self::Unreadable => Some(Requirement::Deny),
+        }
+    }
 }
 
 /// Every reading of every path of a request, with what decided; the strictest of them holds.
@@ -59,31 +73,20 @@ fn read<'a>(
     is_destination: bool,
     asker: Asker<'_>,
 ) -> Reading<'a> {
-    let mut missed = Vec::new();
+    let (mut missed, mut found) = (Vec::new(), Vec::new());
     let decided = match &way {
         None => Decided::Unreadable,
-        Some(path) => decide(target, path, asker, &mut missed),
+        Some(path) => decide(target, path, asker, |rule, miss| missed.push((rule, miss))),
     };
+    let own = decided.require(target.route);
+    if let (Reach::Below, Some(path), Some(own)) = (target.reach, &way, own) {
+        below::of(target, path, asker, own, |it| found.push(it));
+    }
     Reading {
         path: way.unwrap_or_default(),
         is_destination,
         missed,
         decided,
+        below: found,
     }
-}
-
-fn decide<'a>(
-    target: &Target<'a>,
-    path: &str,
-    asker: Asker<'_>,
-    missed: &mut Vec<(&'a Rule, Miss)>,
-) -> Decided<'a> {
-    for rule in &target.route.rules {
-        match fit(rule, target, path, asker) {
-            Fit::Yes => return Decided::Rule(rule),
-            Fit::Depends => return Decided::Depends(rule),
-            Fit::No(miss) => missed.push((rule, miss)),
-        }
-    }
-    Decided::Route
 }

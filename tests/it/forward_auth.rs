@@ -286,6 +286,11 @@ async fn a_program_is_told_how_to_go_on_and_let_in(kind: Kind) {
     world
         .refused(world.by(&token, "GET /internal/x"), 403)
         .await;
+    // A folder goes with what is below it; a look into it does not.
+    world.refused(world.by(&token, "DELETE /"), 403).await;
+    world.refused(world.by(&token, "PROPFIND /"), 403).await;
+    let look = world.by(&token, "PROPFIND /").header("depth", "1");
+    world.passed(look).await;
     // Nobody's upload, and that of somebody who is not verified.
     let put = world.request("PUT /docs/big").body(megabyte.clone());
     world.refused(put, 401).await;

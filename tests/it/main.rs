@@ -13,6 +13,7 @@ mod conformance;
 mod demo;
 mod doctor;
 mod floods;
+mod folders;
 mod forward_auth;
 mod golden;
 mod guides;

@@ -108,6 +108,16 @@ fn rules(line: &mut impl FnMut(&str, &str), reading: &Reading) {
             "no rule matches: `require` of the route",
         );
     }
+    for step in &reading.below {
+        let verdict = match (step.depends, step.needs_address) {
+            (true, _) => "below it, which is taken along: depends on who asks",
+            (_, true) => {
+                "below it, which is taken along: depends on where the client is: give --address"
+            }
+            _ => "below it, which is taken along: asks for more",
+        };
+        line(&format!("  line {}", step.line), verdict);
+    }
     if reading.decided_by == "path" {
         line(
             "  closed",

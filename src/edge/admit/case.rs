@@ -7,7 +7,7 @@ use crate::edge::{forward, head, headers, watch};
 use crate::gate::{Grant, Presented, Question};
 use crate::identity::network::NetworkName;
 use crate::identity::{basic, credential, device, success};
-use crate::policy::{self, Demand, Target};
+use crate::policy::{self, Demand, Reach, Target};
 use crate::request::RequestHead;
 use crate::route::Route;
 use http::StatusCode;
@@ -126,6 +126,7 @@ pub(super) fn target<'h>(head: &'h RequestHead<'_>, route: &'h Route) -> Target<
     Target {
         route: &route.config,
         method: head.method,
+        reach: Reach::of(head.method, head.headers),
         path: &head.path,
         destination: head.destination.as_deref(),
         address: head.client.address,

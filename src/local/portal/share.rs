@@ -20,7 +20,7 @@ use crate::auth::sign_in::{SignInError, SignedIn};
 use crate::auth::{Caller, Standing};
 use crate::config::model::Requirement;
 use crate::gate::Presented;
-use crate::policy::{self, Person, Target};
+use crate::policy::{self, Person, Reach, Target};
 use crate::secret::Secret;
 use askama::Template;
 use http::{Method, StatusCode};
@@ -235,6 +235,7 @@ pub(in crate::local) fn follows(call: &Call, share: &Share) -> Follows {
     let demand = policy::required(Target {
         route: &call.route.config,
         method: &Method::GET,
+        reach: Reach::Itself,
         path: &share.path,
         destination: None,
         address: call.address,

@@ -16,7 +16,7 @@ use crate::auth::sign_in::{SignInContext, SignedIn};
 use crate::config::model::{Remember, Requirement};
 use crate::gate::Presented;
 use crate::identity::client;
-use crate::policy::{self, Person, Target};
+use crate::policy::{self, Person, Reach, Target};
 use crate::secret::Secret;
 use askama::Template;
 use http::{Method, StatusCode};
@@ -144,6 +144,7 @@ fn next(call: &Call, user: &User) -> String {
     let demand = policy::required(Target {
         route: &call.route.config,
         method: &Method::GET,
+        reach: Reach::Itself,
         path,
         destination: None,
         address: call.address,

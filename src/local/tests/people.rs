@@ -6,7 +6,7 @@ use crate::auth::fixture::START;
 use crate::auth::ports::{Oversight as _, UserChange};
 use crate::config::model::{People, Rule};
 use crate::gate::{Decision, Presented, Question, Refusal};
-use crate::policy::{self, Target};
+use crate::policy::{self, Reach, Target};
 
 const TOKEN: &str = "token-of-d1";
 const FRESH: Requirement = two_factor(Some(600), None);
@@ -392,6 +392,7 @@ impl Site {
             demand: policy::required(Target {
                 route: &self.route.config,
                 method: &Method::GET,
+                reach: Reach::Itself,
                 path,
                 destination: None,
                 address: "192.0.2.1".parse().unwrap(),
