@@ -244,3 +244,19 @@ fn ci_leaves_nothing_out() {
     let tests = lines.position(|line| line.contains("make test"));
     assert!(export.is_some() && tests.is_some(), "{script}");
 }
+
+#[test]
+fn the_map_can_be_read_at_a_sitting() {
+    let map = read(&root().join("ARCHITECTURE.md"));
+    let lines = map.lines().count();
+    assert!(
+        lines <= 300,
+        "ARCHITECTURE.md has {lines} lines: reasons belong into docs/design"
+    );
+    // A page of reasons that the map does not name would be found by nobody.
+    for entry in std::fs::read_dir(root().join("docs/design")).expect("docs/design") {
+        let name = entry.expect("entry").file_name();
+        let link = format!("](docs/design/{})", name.to_string_lossy());
+        assert!(map.contains(&link), "ARCHITECTURE.md has no link {link}");
+    }
+}

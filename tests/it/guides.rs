@@ -21,7 +21,9 @@ fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).expect("docs");
     let docs = docs.map(|entry| entry.expect("entry").path());
     let markdown = |path: &PathBuf| path.extension().is_some_and(|it| it == "md");
-    let mut pages: Vec<PathBuf> = docs.filter(markdown).collect();
+    let design = std::fs::read_dir(root().join("docs/design")).expect("design");
+    let design = design.map(|entry| entry.expect("entry").path());
+    let mut pages: Vec<PathBuf> = docs.chain(design).filter(markdown).collect();
     let names = [
         "README.md",
         "ARCHITECTURE.md",
